@@ -1,1 +1,16 @@
-//! plugins/spire-plugin
+//! Serves a SPIRE node attestation plugin written in Rust as an external plugin (`plugin_cmd`).
+
+mod about;
+mod attestation;
+mod host;
+mod plugin;
+mod serve;
+mod trust_domain;
+
+pub use about::About;
+pub use attestation::{AgentAttestation, ServerAttestation};
+pub use host::Host;
+pub use plugin::{AgentAttributes, AgentNodeAttestor, Configure, ServerNodeAttestor};
+pub use serve::{serve_agent_node_attestor, serve_server_node_attestor};
+pub use tonic::{Code, Status};
+pub use trust_domain::{InvalidTrustDomain, TrustDomain};
