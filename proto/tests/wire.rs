@@ -82,23 +82,22 @@ fn host_service_messages() {
 
 #[test]
 fn service_names() {
-    use keylime_attestor_proto as proto;
-    assert_eq!(proto::go_plugin::grpc_broker_server::SERVICE_NAME, "plugin.GRPCBroker");
-    assert_eq!(proto::go_plugin::grpc_controller_server::SERVICE_NAME, "plugin.GRPCController");
-    assert_eq!(proto::go_plugin::grpc_stdio_server::SERVICE_NAME, "plugin.GRPCStdio");
-    assert_eq!(proto::init::init_server::SERVICE_NAME, "spire.service.private.init.v1.Init");
-    assert_eq!(proto::config::config_server::SERVICE_NAME, "spire.service.common.config.v1.Config");
+    assert_eq!(go_plugin::grpc_broker_server::SERVICE_NAME, "plugin.GRPCBroker");
+    assert_eq!(go_plugin::grpc_controller_server::SERVICE_NAME, "plugin.GRPCController");
+    assert_eq!(go_plugin::grpc_stdio_server::SERVICE_NAME, "plugin.GRPCStdio");
+    assert_eq!(init::init_server::SERVICE_NAME, "spire.service.private.init.v1.Init");
+    assert_eq!(config::config_server::SERVICE_NAME, "spire.service.common.config.v1.Config");
     assert_eq!(
-        proto::agent::node_attestor::node_attestor_server::SERVICE_NAME,
+        agent::node_attestor::node_attestor_server::SERVICE_NAME,
         "spire.plugin.agent.nodeattestor.v1.NodeAttestor"
     );
     assert_eq!(
-        proto::server::node_attestor::node_attestor_server::SERVICE_NAME,
+        server::node_attestor::node_attestor_server::SERVICE_NAME,
         "spire.plugin.server.nodeattestor.v1.NodeAttestor"
     );
     assert_eq!(
-        proto::agent_store::agent_store_server::SERVICE_NAME,
+        agent_store::agent_store_server::SERVICE_NAME,
         "spire.hostservice.server.agentstore.v1.AgentStore"
     );
-    assert_eq!(proto::metrics::metrics_server::SERVICE_NAME, "spire.hostservice.common.metrics.v1.Metrics");
+    assert_eq!(metrics::metrics_server::SERVICE_NAME, "spire.hostservice.common.metrics.v1.Metrics");
 }
