@@ -1,0 +1,135 @@
+//! The identifier under which Keylime knows a node.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Keylime's name of a node: usually a UUID, or the hash of its EK, or what the administrator chose.
+///
+/// Holds 1 to 255 characters of `A-Z a-z 0-9 _ . -` and is neither `.` nor `..`, as Keylime itself rules. So it can stand in a URL path and
+/// in the path of a SPIFFE ID without being escaped, and can neither leave its segment nor add a query. Case matters, as it does to Keylime.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AgentId(Box<str>);
+
+/// Why a text is no [`AgentId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAgentId {
+    /// Nothing at all.
+    #[error("the agent id is empty; 1 to 255 characters of A-Z a-z 0-9 _ . - are expected")]
+    Empty,
+    /// More than [`AgentId::MAX_LEN`] bytes.
+    #[error("the agent id has {length} bytes; at most 255 are allowed")]
+    TooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// A character that has no place in an id.
+    #[error("the agent id has {character:?} at byte {position}; only A-Z a-z 0-9 _ . - are allowed")]
+    Character {
+        /// The first wrong character.
+        character: char,
+        /// Where it starts, counted in bytes from 0.
+        position: usize,
+    },
+    /// `.` or `..`, which a URL path would swallow.
+    #[error("the agent id is only a dot or two; . and .. are not allowed")]
+    Dots,
+}
+
+impl AgentId {
+    /// Longest id in bytes.
+    pub const MAX_LEN: usize = 255;
+
+    /// Checks `id` and takes a copy.
+    ///
+    /// # Errors
+    /// Says which rule of [`AgentId`] the text breaks.
+    pub fn new(id: &str) -> Result<Self, InvalidAgentId> {
+        if id.is_empty() {
+            return Err(InvalidAgentId::Empty);
+        }
+        if id.len() > Self::MAX_LEN {
+            return Err(InvalidAgentId::TooLong { length: id.len() });
+        }
+        if let Some((position, character)) = id.char_indices().find(|(_, character)| !is_allowed(*character))
+        {
+            return Err(InvalidAgentId::Character { character, position });
+        }
+        if id == "." || id == ".." {
+            return Err(InvalidAgentId::Dots);
+        }
+        Ok(Self(id.into()))
+    }
+
+    /// An id that takes as much room as any can.
+    pub(crate) fn longest() -> Self {
+        Self("x".repeat(Self::MAX_LEN).into())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AgentId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl FromStr for AgentId {
+    type Err = InvalidAgentId;
+
+    fn from_str(id: &str) -> Result<Self, Self::Err> {
+        Self::new(id)
+    }
+}
+
+fn is_allowed(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '_' | '.' | '-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_keylime_gives_are_taken() {
+        for id in ["d432fbb3-d2f1-4a97-9ef7-75bd81c00001", "a", "...", "node_1.example-2", &"x".repeat(255)] {
+            assert_eq!(AgentId::new(id).unwrap().as_str(), id);
+        }
+    }
+
+    #[test]
+    fn ids_that_could_leave_their_place_are_refused() {
+        assert_eq!(AgentId::new(""), Err(InvalidAgentId::Empty));
+        assert_eq!(AgentId::new("."), Err(InvalidAgentId::Dots));
+        assert_eq!(AgentId::new(".."), Err(InvalidAgentId::Dots));
+        assert_eq!(AgentId::new(&"x".repeat(256)), Err(InvalidAgentId::TooLong { length: 256 }));
+        for id in [
+            "a/b",
+            "a?agents=b",
+            "a#b",
+            "a%2fb",
+            "a b",
+            "a\n",
+            "a\0",
+            "ä",
+            "../version",
+            "a:b",
+            "a\\b",
+            "a&b",
+            "a;b",
+            "а",
+        ] {
+            assert!(matches!(AgentId::new(id), Err(InvalidAgentId::Character { .. })), "{id:?}");
+        }
+        let error = AgentId::new("ab/c").unwrap_err();
+        assert_eq!(error, InvalidAgentId::Character { character: '/', position: 2 });
+    }
+
+    #[test]
+    fn case_matters() {
+        assert_ne!(AgentId::new("A").unwrap(), AgentId::new("a").unwrap());
+    }
+}

@@ -1,0 +1,265 @@
+//! From a node's id to its SPIFFE ID.
+
+use std::str::FromStr;
+
+use crate::AgentId;
+use crate::excerpt::excerpt;
+
+/// Longest template in bytes.
+const TEMPLATE_MAX_LEN: usize = 1024;
+/// Longest SPIFFE ID in bytes (SPIFFE-ID, 2.3).
+const SPIFFE_ID_MAX_LEN: usize = 2048;
+
+/// The `agent_path_template`: the path of a node's SPIFFE ID below `/spire/agent`.
+///
+/// The part of Go's text/template that such paths need: literal text, `{{ .PluginName }}`, `{{ .TrustDomain }}` and `{{ .AgentID }}`, with
+/// or without the blanks. `.AgentID` must occur: without it all nodes would share one identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentPathTemplate(Vec<Piece>);
+
+/// Why a text is no [`AgentPathTemplate`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAgentPathTemplate {
+    /// Over the limit.
+    #[error("the template has {length} bytes; at most {TEMPLATE_MAX_LEN} are allowed")]
+    TooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// An action that is not one of the three.
+    #[error(
+        "the template has {came}; only {{{{ .PluginName }}}}, {{{{ .TrustDomain }}}} and {{{{ .AgentID }}}} are allowed"
+    )]
+    Action {
+        /// The start of it, quoted.
+        came: String,
+    },
+    /// `{{` without `}}`.
+    #[error("the template has {{{{ without }}}} after it")]
+    Unclosed,
+    /// `.AgentID` does not occur.
+    #[error("the template has no {{{{ .AgentID }}}}; without it all nodes would share one SPIFFE ID")]
+    NoAgentId,
+}
+
+/// Why a template, a trust domain and a plugin name make no SPIFFE ID.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAgentPath {
+    /// The path is not one that SPIFFE allows.
+    #[error(
+        "the agent path {path} is no SPIFFE path: {problem}; it starts with / and has segments of A-Z a-z 0-9 . _ - that are not empty, . or .."
+    )]
+    Path {
+        /// The start of the path, quoted.
+        path: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The SPIFFE ID is over the limit.
+    #[error("the SPIFFE ID has {length} bytes; at most {SPIFFE_ID_MAX_LEN} are allowed")]
+    TooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Literal(String),
+    PluginName,
+    TrustDomain,
+    AgentId,
+}
+
+impl AgentPathTemplate {
+    /// The default: `/{{ .PluginName }}/{{ .AgentID }}`.
+    pub const DEFAULT: &'static str = "/{{ .PluginName }}/{{ .AgentID }}";
+
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// Says what is not understood, and what would be.
+    pub fn parse(template: &str) -> Result<Self, InvalidAgentPathTemplate> {
+        if template.len() > TEMPLATE_MAX_LEN {
+            return Err(InvalidAgentPathTemplate::TooLong { length: template.len() });
+        }
+        let mut pieces = Vec::new();
+        let mut rest = template;
+        while let Some((literal, after)) = rest.split_once("{{") {
+            let (action, after) = after.split_once("}}").ok_or(InvalidAgentPathTemplate::Unclosed)?;
+            pieces.push(Piece::Literal(literal.to_owned()));
+            pieces.push(Piece::from_action(action)?);
+            rest = after;
+        }
+        pieces.push(Piece::Literal(rest.to_owned()));
+        if !pieces.contains(&Piece::AgentId) {
+            return Err(InvalidAgentPathTemplate::NoAgentId);
+        }
+        Ok(Self(pieces))
+    }
+
+    /// Makes the SPIFFE ID `spiffe://<trust domain>/spire/agent<path>`. `trust_domain` is a valid trust domain name.
+    ///
+    /// Two agent ids never give the same SPIFFE ID.
+    ///
+    /// # Errors
+    /// When the path breaks SPIFFE's rules or is too long. Never, after [`check`](Self::check) passed with the same arguments.
+    pub fn render(
+        &self,
+        trust_domain: &str,
+        plugin_name: &str,
+        agent_id: &AgentId,
+    ) -> Result<String, InvalidAgentPath> {
+        let path = self.path(trust_domain, plugin_name, agent_id.as_str());
+        check_path(&path).map_err(|problem| InvalidAgentPath::Path { path: excerpt(&path), problem })?;
+        let spiffe_id = format!("spiffe://{trust_domain}/spire/agent{path}");
+        if spiffe_id.len() > SPIFFE_ID_MAX_LEN {
+            return Err(InvalidAgentPath::TooLong { length: spiffe_id.len() });
+        }
+        Ok(spiffe_id)
+    }
+
+    /// Whether [`render`](Self::render) will succeed for every agent id. For configuration time.
+    ///
+    /// # Errors
+    /// As [`render`](Self::render), for the longest agent id.
+    pub fn check(&self, trust_domain: &str, plugin_name: &str) -> Result<(), InvalidAgentPath> {
+        let longest = AgentId::longest();
+        self.render(trust_domain, plugin_name, &longest).map(drop)
+    }
+
+    fn path(&self, trust_domain: &str, plugin_name: &str, agent_id: &str) -> String {
+        let texts = self.0.iter().map(|piece| match piece {
+            Piece::Literal(literal) => literal,
+            Piece::PluginName => plugin_name,
+            Piece::TrustDomain => trust_domain,
+            Piece::AgentId => agent_id,
+        });
+        texts.collect()
+    }
+}
+
+impl FromStr for AgentPathTemplate {
+    type Err = InvalidAgentPathTemplate;
+
+    fn from_str(template: &str) -> Result<Self, Self::Err> {
+        Self::parse(template)
+    }
+}
+
+impl Piece {
+    fn from_action(action: &str) -> Result<Self, InvalidAgentPathTemplate> {
+        match action.trim_matches([' ', '\t']) {
+            ".PluginName" => Ok(Self::PluginName),
+            ".TrustDomain" => Ok(Self::TrustDomain),
+            ".AgentID" => Ok(Self::AgentId),
+            _ => Err(InvalidAgentPathTemplate::Action { came: excerpt(&format!("{{{{{action}}}}}")) }),
+        }
+    }
+}
+
+fn check_path(path: &str) -> Result<(), &'static str> {
+    let segments = path.strip_prefix('/').ok_or("it does not start with /")?;
+    for segment in segments.split('/') {
+        match segment {
+            "" => return Err("it has an empty segment or ends in /"),
+            "." | ".." => return Err("it has a segment . or .."),
+            _ => {}
+        }
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        if !segment.bytes().all(allowed) {
+            return Err("it has a character that SPIFFE does not allow");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(template: &str) -> Result<String, InvalidAgentPath> {
+        let template = AgentPathTemplate::parse(template).unwrap();
+        template.render("example.org", "keylime", &AgentId::new("node-1").unwrap())
+    }
+
+    #[test]
+    fn templates_of_the_go_plugin_are_taken() {
+        for template in
+            [AgentPathTemplate::DEFAULT, "/{{.PluginName}}/{{.AgentID}}", "/keylime/{{\t.AgentID  }}"]
+        {
+            assert_eq!(render(template).unwrap(), "spiffe://example.org/spire/agent/keylime/node-1");
+        }
+        assert_eq!(
+            render("/{{ .TrustDomain }}/x_{{ .AgentID }}.{{ .PluginName }}/y").unwrap(),
+            "spiffe://example.org/spire/agent/example.org/x_node-1.keylime/y"
+        );
+    }
+
+    #[test]
+    fn other_actions_are_refused_by_name() {
+        for action in [
+            "{{ .Foo }}",
+            "{{ .AgentId }}",
+            "{{- .AgentID -}}",
+            "{{ .AgentID | upper }}",
+            "{{}}",
+            "{{ {{ .AgentID }}",
+        ] {
+            let error = AgentPathTemplate::parse(&format!("/{{{{ .AgentID }}}}/{action}")).unwrap_err();
+            assert!(matches!(error, InvalidAgentPathTemplate::Action { .. }), "{action}");
+            assert!(
+                error.to_string().contains("only {{ .PluginName }}, {{ .TrustDomain }} and {{ .AgentID }}")
+            );
+        }
+        assert_eq!(AgentPathTemplate::parse("/{{ .AgentID"), Err(InvalidAgentPathTemplate::Unclosed));
+        let long = AgentPathTemplate::parse(&"x".repeat(1025));
+        assert_eq!(long, Err(InvalidAgentPathTemplate::TooLong { length: 1025 }));
+    }
+
+    #[test]
+    fn a_template_without_the_agent_id_is_refused() {
+        for template in ["", "/node", "/{{ .PluginName }}", "/.AgentID"] {
+            assert_eq!(AgentPathTemplate::parse(template), Err(InvalidAgentPathTemplate::NoAgentId));
+        }
+    }
+
+    #[test]
+    fn paths_that_spiffe_does_not_allow_are_refused() {
+        for template in [
+            "{{ .AgentID }}",
+            "/{{ .AgentID }}/",
+            "//{{ .AgentID }}",
+            "/../{{ .AgentID }}",
+            "/./{{ .AgentID }}",
+            "/a b/{{ .AgentID }}",
+            "/{{ .AgentID }}?x",
+            "/%61{{ .AgentID }}",
+            "/ä{{ .AgentID }}",
+            "/}}{{ .AgentID }}",
+        ] {
+            assert!(matches!(render(template), Err(InvalidAgentPath::Path { .. })), "{template}");
+        }
+    }
+
+    #[test]
+    fn a_plugin_name_cannot_leave_its_place() {
+        let template = AgentPathTemplate::parse(AgentPathTemplate::DEFAULT).unwrap();
+        for name in ["", "..", "a/../b", "a b", "a\n"] {
+            assert!(
+                matches!(template.check("example.org", name), Err(InvalidAgentPath::Path { .. })),
+                "{name:?}"
+            );
+        }
+        assert_eq!(template.check("example.org", "keylime"), Ok(()));
+    }
+
+    #[test]
+    fn what_is_checked_for_the_longest_id_holds_for_every_id() {
+        let template = AgentPathTemplate::parse(&"/{{.AgentID}}".repeat(8)).unwrap();
+        assert!(matches!(template.check("example.org", "keylime"), Err(InvalidAgentPath::TooLong { .. })));
+        assert!(template.render("example.org", "keylime", &AgentId::new("a").unwrap()).is_ok());
+        let template = AgentPathTemplate::parse(&"/{{.AgentID}}".repeat(7)).unwrap();
+        assert_eq!(template.check("example.org", "keylime"), Ok(()));
+    }
+}

@@ -1,0 +1,23 @@
+//! How much of a text from outside an error may repeat.
+
+/// Longest excerpt in characters.
+const LIMIT: usize = 40;
+
+/// The start of `text`, quoted, with control characters escaped, so that it can stand in a log line or a gRPC status.
+pub(crate) fn excerpt(text: &str) -> String {
+    let start: String = text.chars().take(LIMIT).collect();
+    let ellipsis = if start.len() < text.len() { "…" } else { "" };
+    format!("{start:?}{ellipsis}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::excerpt;
+
+    #[test]
+    fn an_excerpt_is_short_and_holds_no_control_characters() {
+        assert_eq!(excerpt("md5"), "\"md5\"");
+        let long = excerpt(&"\n\u{7}".repeat(4096));
+        assert!(long.len() < 400 && !long.chars().any(char::is_control), "{long}");
+    }
+}

@@ -1,0 +1,102 @@
+//! The hash algorithms that are good enough, in Keylime's spelling.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ring::digest;
+
+use crate::excerpt::excerpt;
+
+/// A hash algorithm for a PCR bank or a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HashAlg {
+    /// `sha256`
+    Sha256,
+    /// `sha384`
+    Sha384,
+    /// `sha512`
+    Sha512,
+}
+
+/// Why a name is no [`HashAlg`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidHashAlg {
+    /// SHA-1: collisions can be made.
+    #[error(
+        "the hash algorithm is sha1, which is too weak; set sha256, sha384 or sha512 as tpm_hash_alg of the Keylime agent"
+    )]
+    Sha1,
+    /// A name that is not known here.
+    #[error(
+        "the hash algorithm is {came}; sha256, sha384 or sha512 is expected as tpm_hash_alg of the Keylime agent"
+    )]
+    Unsupported {
+        /// The start of the name, quoted.
+        came: String,
+    },
+}
+
+impl HashAlg {
+    /// Keylime's spelling: `sha256`, `sha384`, `sha512`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha384 => "sha384",
+            Self::Sha512 => "sha512",
+        }
+    }
+
+    /// Length of a digest in bytes.
+    pub fn digest_len(self) -> usize {
+        self.ring().output_len()
+    }
+
+    pub(crate) fn ring(self) -> &'static digest::Algorithm {
+        match self {
+            Self::Sha256 => &digest::SHA256,
+            Self::Sha384 => &digest::SHA384,
+            Self::Sha512 => &digest::SHA512,
+        }
+    }
+}
+
+impl fmt::Display for HashAlg {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl FromStr for HashAlg {
+    type Err = InvalidHashAlg;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "sha256" => Ok(Self::Sha256),
+            "sha384" => Ok(Self::Sha384),
+            "sha512" => Ok(Self::Sha512),
+            "sha1" => Err(InvalidHashAlg::Sha1),
+            other => Err(InvalidHashAlg::Unsupported { came: excerpt(other) }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_keylime() {
+        for (name, length) in [("sha256", 32), ("sha384", 48), ("sha512", 64)] {
+            let hash_alg: HashAlg = name.parse().unwrap();
+            assert_eq!((hash_alg.to_string().as_str(), hash_alg.digest_len()), (name, length));
+        }
+    }
+
+    #[test]
+    fn weak_and_unknown_algorithms_are_refused_apart() {
+        assert_eq!("sha1".parse::<HashAlg>(), Err(InvalidHashAlg::Sha1));
+        for name in ["", "SHA256", "sha-256", "md5", "sm3_256", "sha256 "] {
+            assert!(matches!(name.parse::<HashAlg>(), Err(InvalidHashAlg::Unsupported { .. })), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What the two plugins say to each other: JSON as Go's `encoding/json` makes it of structs of byte strings.
+//!
+//! The members and their meaning are those of the Go plugin (keylime/spire-keylime-plugin), so that old and new plugins work together while
+//! they are rolled out: byte strings are base64 of the standard alphabet with padding; absent, `null` and empty mean the same. Members that
+//! are not known are ignored, so that messages can grow; one that is known may stand only once. Sizes are checked before anything is parsed.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::{AgentId, Code, HashAlg, InvalidAgentId, InvalidHashAlg, InvalidNonce, Nonce};
+
+/// The first message, agent to server: who attests, and in which PCR bank. `{"AgentID":…,"HashAlg":…}`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// Under which id Keylime knows the node.
+    pub agent_id: AgentId,
+    /// The PCR bank of the quote to come. `None` where the Keylime agent does not tell: the server then takes the one that the verifier knows,
+    /// see [`NodeState::bank`](crate::NodeState::bank).
+    pub hash_alg: Option<HashAlg>,
+}
+
+/// The second message, server to agent: what to quote. `{"Nonce":…}`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// The fresh nonce.
+    pub nonce: Nonce,
+}
+
+/// The third message, agent to server: the quote, as the Keylime agent gave it. `{"TPMQuote":…}`
+#[derive(Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The quote's text, not looked at yet; [`Quote::parse`](crate::Quote::parse) does that. Not shown by `Debug`.
+    pub quote: String,
+}
+
+/// A message that could not be read. Never repeats a nonce or a quote.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("failed to read the {message}: {problem}")]
+pub struct MessageError {
+    /// `payload`, `challenge` or `response`.
+    pub message: &'static str,
+    /// What is wrong with it.
+    pub problem: MessageProblem,
+}
+
+/// What is wrong with a message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MessageProblem {
+    /// Over the limit; nothing was parsed.
+    #[error("it has {length} bytes; at most {limit} are allowed")]
+    TooLarge {
+        /// What came, in bytes.
+        length: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// No JSON object, or members of other types than expected.
+    #[error("it is not the expected JSON object: {0}")]
+    Json(String),
+    /// A member that must be there is absent, null or empty.
+    #[error("the member {0} is missing or empty")]
+    Missing(&'static str),
+    /// A byte string that is not base64 of text.
+    #[error("the member {0} is not base64 (standard alphabet, padded) of text")]
+    Base64(&'static str),
+    /// The agent id breaks a rule.
+    #[error(transparent)]
+    AgentId(#[from] InvalidAgentId),
+    /// The hash algorithm is weak or unknown.
+    #[error(transparent)]
+    HashAlg(#[from] InvalidHashAlg),
+    /// The nonce is none that a Keylime agent takes.
+    #[error(transparent)]
+    Nonce(#[from] InvalidNonce),
+}
+
+impl Payload {
+    /// Largest payload in bytes.
+    pub const MAX_LEN: usize = 4 * 1024;
+
+    /// Reads a payload.
+    ///
+    /// # Errors
+    /// Says which limit or rule the bytes break.
+    pub fn from_json(json: &[u8]) -> Result<Self, MessageError> {
+        let read = || -> Result<Self, MessageProblem> {
+            let wire: PayloadWire = object(json, Self::MAX_LEN)?;
+            let agent_id = text("AgentID", wire.agent_id)?.ok_or(MessageProblem::Missing("AgentID"))?;
+            let hash_alg = text("HashAlg", wire.hash_alg)?;
+            Ok(Self {
+                agent_id: AgentId::new(&agent_id)?,
+                hash_alg: hash_alg.as_deref().map(str::parse).transpose()?,
+            })
+        };
+        read().map_err(|problem| MessageError { message: "payload", problem })
+    }
+
+    /// Writes the payload.
+    pub fn to_json(&self) -> Vec<u8> {
+        let hash_alg = self.hash_alg.map_or("", HashAlg::as_str);
+        json(&PayloadWire { agent_id: base64(self.agent_id.as_str()), hash_alg: base64(hash_alg) })
+    }
+}
+
+impl Challenge {
+    /// Largest challenge in bytes.
+    pub const MAX_LEN: usize = 4 * 1024;
+
+    /// Reads a challenge.
+    ///
+    /// # Errors
+    /// Says which limit or rule the bytes break.
+    pub fn from_json(json: &[u8]) -> Result<Self, MessageError> {
+        let read = || -> Result<Self, MessageProblem> {
+            let wire: ChallengeWire = object(json, Self::MAX_LEN)?;
+            let nonce = text("Nonce", wire.nonce)?.ok_or(MessageProblem::Missing("Nonce"))?;
+            Ok(Self { nonce: Nonce::parse(nonce.as_bytes())? })
+        };
+        read().map_err(|problem| MessageError { message: "challenge", problem })
+    }
+
+    /// Writes the challenge.
+    pub fn to_json(&self) -> Vec<u8> {
+        json(&ChallengeWire { nonce: base64(self.nonce.as_str()) })
+    }
+}
+
+impl Response {
+    /// Largest response in bytes.
+    pub const MAX_LEN: usize = 64 * 1024;
+
+    /// Reads a response.
+    ///
+    /// # Errors
+    /// Says which limit or rule the bytes break.
+    pub fn from_json(json: &[u8]) -> Result<Self, MessageError> {
+        let read = || -> Result<Self, MessageProblem> {
+            let wire: ResponseWire = object(json, Self::MAX_LEN)?;
+            let quote = text("TPMQuote", wire.quote)?.ok_or(MessageProblem::Missing("TPMQuote"))?;
+            Ok(Self { quote })
+        };
+        read().map_err(|problem| MessageError { message: "response", problem })
+    }
+
+    /// Writes the response.
+    pub fn to_json(&self) -> Vec<u8> {
+        json(&ResponseWire { quote: base64(&self.quote) })
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Response").finish_non_exhaustive()
+    }
+}
+
+impl MessageError {
+    pub(crate) fn reason(&self) -> &'static str {
+        match (&self.problem, self.message) {
+            (MessageProblem::AgentId(_), _) => "invalid_agent_id",
+            (MessageProblem::HashAlg(InvalidHashAlg::Sha1), _) => "weak_hash_alg",
+            (MessageProblem::HashAlg(InvalidHashAlg::Unsupported { .. }), _) => "unsupported_hash_alg",
+            (_, "payload") => "malformed_payload",
+            (_, "challenge") => "malformed_challenge",
+            (_, _) => "malformed_response",
+        }
+    }
+
+    /// SHA-1 is what the node really uses, so its evidence will never do; anything else is bytes that make no sense.
+    pub(crate) fn code(&self) -> Code {
+        match &self.problem {
+            MessageProblem::HashAlg(InvalidHashAlg::Sha1) => Code::PermissionDenied,
+            _ => Code::InvalidArgument,
+        }
+    }
+}
+
+#[derive(Deserialize, Serialize)]
+struct PayloadWire {
+    #[serde(rename = "AgentID", default)]
+    agent_id: Option<String>,
+    #[serde(rename = "HashAlg", default)]
+    hash_alg: Option<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct ChallengeWire {
+    #[serde(rename = "Nonce", default)]
+    nonce: Option<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct ResponseWire {
+    #[serde(rename = "TPMQuote", default)]
+    quote: Option<String>,
+}
+
+/// Reads one JSON object of at most `limit` bytes.
+fn object<T: DeserializeOwned>(json: &[u8], limit: usize) -> Result<T, MessageProblem> {
+    if json.len() > limit {
+        return Err(MessageProblem::TooLarge { length: json.len(), limit });
+    }
+    // serde would also take an array for a struct.
+    if json.trim_ascii_start().first() != Some(&b'{') {
+        return Err(MessageProblem::Json("it does not start with {".to_owned()));
+    }
+    serde_json::from_slice(json).map_err(|error| MessageProblem::Json(error.to_string()))
+}
+
+/// The text in a byte string; absent, null and empty are `None`.
+fn text(member: &'static str, value: Option<String>) -> Result<Option<String>, MessageProblem> {
+    let bytes = STANDARD
+        .decode(value.unwrap_or_default().as_bytes())
+        .map_err(|_decode_error| MessageProblem::Base64(member))?;
+    let text = String::from_utf8(bytes).map_err(|_not_utf8| MessageProblem::Base64(member))?;
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+fn base64(text: &str) -> Option<String> {
+    Some(STANDARD.encode(text))
+}
+
+/// Structs of strings always serialize.
+fn json(wire: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(wire).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! What Keylime's administrator writes down about a node, and which of it may become selectors.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::Value;
+
+use crate::excerpt::excerpt;
+
+/// Longest value in bytes.
+const VALUE_MAX_LEN: usize = 255;
+
+/// The usable entries of a node's `meta_data`: scalars of at most 255 bytes without control characters.
+///
+/// Entries that are not usable are left out, and a text that is no JSON object has none: metadata only ever gives a node more selectors, so
+/// that what is left out can take rights away but never give any. Metadata is therefore no ground to refuse a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metadata(BTreeMap<String, String>);
+
+/// The name of a metadata entry that may become a selector: 1 to 64 characters of `A-Z a-z 0-9 _ . -`.
+///
+/// It holds no colon, so that where the key ends in `metadata:<key>:<value>` is never in doubt.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MetadataKey(Box<str>);
+
+/// A text that cannot name a metadata selector.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the metadata key {came} is not usable; 1 to 64 characters of A-Z a-z 0-9 _ . - are expected")]
+pub struct InvalidMetadataKey {
+    came: String,
+}
+
+impl Metadata {
+    /// Reads `meta_data`, a JSON object in a string.
+    pub fn from_json(text: &str) -> Self {
+        let Ok(Value::Object(members)) = serde_json::from_str(text) else {
+            return Self::default();
+        };
+        Self(members.into_iter().filter_map(|(key, value)| Some((key, scalar(value)?))).collect())
+    }
+
+    /// The value of an entry, as text: booleans are `true` and `false`, numbers as in JSON.
+    pub fn get(&self, key: &MetadataKey) -> Option<&str> {
+        self.0.get(&*key.0).map(String::as_str)
+    }
+}
+
+impl MetadataKey {
+    /// Longest key in bytes.
+    pub const MAX_LEN: usize = 64;
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for MetadataKey {
+    type Err = InvalidMetadataKey;
+
+    fn from_str(key: &str) -> Result<Self, Self::Err> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+        if key.is_empty() || key.len() > Self::MAX_LEN || !key.bytes().all(allowed) {
+            return Err(InvalidMetadataKey { came: excerpt(key) });
+        }
+        Ok(Self(key.into()))
+    }
+}
+
+impl fmt::Display for MetadataKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+fn scalar(value: Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text,
+        Value::Bool(value) => value.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::Null | Value::Array(_) | Value::Object(_) => return None,
+    };
+    is_printable(&text).then_some(text)
+}
+
+/// Whether a text from a server may stand in a selector: neither empty nor long, on one line, and nothing in it that a person cannot see.
+pub(crate) fn is_printable(text: &str) -> bool {
+    let visible =
+        |character: char| character == ' ' || !(character.is_control() || character.is_whitespace());
+    !text.is_empty() && text.len() <= VALUE_MAX_LEN && text.chars().all(visible)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(text: &str, key: &str) -> Option<String> {
+        Metadata::from_json(text).get(&key.parse().unwrap()).map(str::to_owned)
+    }
+
+    #[test]
+    fn scalars_are_entries() {
+        let text = r#"{"rack": "r 7", "zone": 3, "pci": true, "load": 0.5, "big": 18446744073709551615}"#;
+        for (key, value) in [
+            ("rack", "r 7"),
+            ("zone", "3"),
+            ("pci", "true"),
+            ("load", "0.5"),
+            ("big", "18446744073709551615"),
+        ] {
+            assert_eq!(get(text, key).as_deref(), Some(value));
+        }
+    }
+
+    #[test]
+    fn what_is_not_usable_is_left_out() {
+        let long = "x".repeat(256);
+        for value in [
+            "null",
+            "[1]",
+            "{}",
+            r#""""#,
+            r#""a\nb""#,
+            r#""a\u0000""#,
+            r#""a\u2028b""#,
+            &format!("\"{long}\""),
+        ] {
+            assert_eq!(get(&format!(r#"{{"a": {value}, "b": 1}}"#), "a"), None, "{value}");
+            assert_eq!(get(&format!(r#"{{"a": {value}, "b": 1}}"#), "b").as_deref(), Some("1"));
+        }
+        for text in ["", "[]", "null", "{", "nonsense"] {
+            assert_eq!(Metadata::from_json(text), Metadata::default());
+        }
+    }
+
+    #[test]
+    fn keys_hold_nothing_that_could_be_taken_for_the_value() {
+        for key in ["", "a:b", "a b", "ä", "a\n", &"k".repeat(65)] {
+            assert!(key.parse::<MetadataKey>().is_err(), "{key:?}");
+        }
+        assert!("k".repeat(64).parse::<MetadataKey>().is_ok());
+    }
+}

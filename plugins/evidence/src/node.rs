@@ -1,0 +1,110 @@
+//! What Keylime's servers hold about a node.
+
+use std::collections::BTreeSet;
+
+use crate::metadata::Metadata;
+use crate::{AgentId, AttestationKey, EndorsementKey, HashAlg, Refusal};
+
+/// The registrar's record of a node.
+///
+/// It says that a TPM with this EK proved to hold this AK when the node registered; it says nothing about the node's state.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// The node that the record is of, from the record itself.
+    pub agent_id: AgentId,
+    /// The key that signs the node's quotes.
+    pub ak: AttestationKey,
+    /// The TPM's endorsement key, where the registrar has one.
+    pub ek: Option<EndorsementKey>,
+}
+
+/// The verifier's record of a node.
+#[derive(Clone, Debug)]
+pub struct NodeState {
+    /// The node that the record is of.
+    pub agent_id: AgentId,
+    /// The verifier's judgement.
+    pub attestation: Attestation,
+    /// When the node last passed, in Unix seconds. `None` where the verifier does not tell; Keylime writes 0 for never.
+    pub last_success: Option<u64>,
+    /// The PCR bank of the node's last quote. `None` where the verifier has none (push mode) or one that is not accepted here.
+    pub hash_alg: Option<HashAlg>,
+    /// The verifier's own name, `verifier_id`.
+    pub verifier_id: Option<String>,
+    /// Whether the node's files are checked by a runtime policy (IMA).
+    pub runtime_policy: bool,
+    /// Whether the node's boot log is checked by a measured boot policy.
+    pub measured_boot: bool,
+    /// The PCRs that the node's TPM policy gives values for, see [`tpm_policy_pcrs`](crate::tpm_policy_pcrs).
+    pub tpm_policy_pcrs: BTreeSet<u8>,
+    /// What the administrator wrote down about the node.
+    pub metadata: Metadata,
+}
+
+/// The verifier's judgement of a node. Whatever is none of these is no judgement, and no node is accepted by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attestation {
+    /// The last quote was good.
+    Pass,
+    /// The last quote was bad, or the node was given up.
+    Fail,
+    /// No quote has been judged yet, or the administrator stopped it.
+    Pending,
+    /// Push mode: the node has not sent a quote for too long.
+    Timeout,
+}
+
+impl Attestation {
+    /// Reads `attestation_status`, as Keylime writes it: `PASS`, `FAIL`, `PENDING`, `TIMEOUT`. `None` for any other.
+    pub fn from_status(status: &str) -> Option<Self> {
+        match status {
+            "PASS" => Some(Self::Pass),
+            "FAIL" => Some(Self::Fail),
+            "PENDING" => Some(Self::Pending),
+            "TIMEOUT" => Some(Self::Timeout),
+            _ => None,
+        }
+    }
+
+    /// Reads `operational_state` by Keylime's own mapping. `None` for any state but 0 to 10.
+    ///
+    /// Only for answers without `attestation_status`: in push mode the number is 3 whatever happens.
+    pub fn from_operational_state(state: i64) -> Option<Self> {
+        match state {
+            3..=6 => Some(Self::Pass),
+            7 | 9 | 10 => Some(Self::Fail),
+            0..=2 | 8 => Some(Self::Pending),
+            _ => None,
+        }
+    }
+}
+
+impl NodeState {
+    /// The PCR bank that the node must quote: the one it claims, else the one of its last quote that the verifier judged.
+    ///
+    /// # Errors
+    /// [`Refusal::NoHashAlg`] when neither is known. Nothing is guessed: a wrong guess would only fail later, with a worse text.
+    pub fn bank(&self, claimed: Option<HashAlg>) -> Result<HashAlg, Refusal> {
+        claimed.or(self.hash_alg).ok_or(Refusal::NoHashAlg)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_map_as_in_keylime_and_unknown_ones_are_no_judgement() {
+        let states: Vec<_> = (-1..=11).map(Attestation::from_operational_state).collect();
+        let (pass, fail, pending) =
+            (Some(Attestation::Pass), Some(Attestation::Fail), Some(Attestation::Pending));
+        let expected =
+            [None, pending, pending, pending, pass, pass, pass, pass, fail, pending, fail, fail, None];
+        assert_eq!(states, expected);
+        assert_eq!(Attestation::from_operational_state(i64::MAX), None);
+        for status in ["", "pass", "PASS ", "UNKNOWN"] {
+            assert_eq!(Attestation::from_status(status), None);
+        }
+        assert_eq!(Attestation::from_status("TIMEOUT"), Some(Attestation::Timeout));
+    }
+}

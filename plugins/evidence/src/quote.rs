@@ -1,0 +1,126 @@
+//! A Keylime quote: what it holds, and whether it is the registered AK's answer to our nonce.
+//!
+//! `r` + base64(`TPMS_ATTEST`) + `:` + base64(`TPMT_SIGNATURE`) + `:` + base64(PCR values)
+
+mod attest;
+mod error;
+mod pcrs;
+mod signature;
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::digest;
+
+use crate::{AttestationKey, HashAlg, Nonce};
+use attest::QuoteAttest;
+use pcrs::PcrValues;
+use signature::QuoteSignature;
+
+pub use error::{InvalidQuote, QuotePart};
+
+/// A quote whose three parts are well-formed. It proves nothing before [`verify`](Self::verify).
+pub struct Quote {
+    attest: QuoteAttest,
+    signature: QuoteSignature,
+    pcrs: PcrValues,
+}
+
+/// A quote that was verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verified {
+    hash_alg: HashAlg,
+}
+
+impl Quote {
+    /// Longest quote in bytes. One of an RSA 2048 key over one PCR has about 1,450.
+    pub const MAX_LEN: usize = 32 * 1024;
+
+    /// Parses a quote as a Keylime agent gives it. Each part has one encoding only, down to base64's unused bits, and fills its field.
+    ///
+    /// # Errors
+    /// Says which part is wrong, and how. Never repeats any of it.
+    pub fn parse(quote: &str) -> Result<Self, InvalidQuote> {
+        if quote.len() > Self::MAX_LEN {
+            return Err(InvalidQuote::TooLarge { length: quote.len() });
+        }
+        let parts = quote.strip_prefix('r').ok_or(InvalidQuote::Prefix)?;
+        let mut parts = parts.split(':');
+        let (Some(attest), Some(signature), Some(pcrs), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(InvalidQuote::Parts);
+        };
+        Ok(Self {
+            attest: QuoteAttest::parse(decode(QuotePart::Attest, attest)?)?,
+            signature: QuoteSignature::parse(&decode(QuotePart::Signature, signature)?)?,
+            pcrs: PcrValues::parse(&decode(QuotePart::Pcrs, pcrs)?)?,
+        })
+    }
+
+    /// Verifies that the holder of `ak` answered `nonce` with this quote, over PCRs of the bank `hash_alg`, whose values are those that came.
+    ///
+    /// Proves that the TPM that holds `ak` made the quote after `nonce` was known. Does not prove: that the TPM is a real one (the
+    /// registrar checked the EK), that the PCR values are good ones (the verifier's policy), or that the node which sent the quote is the one
+    /// that the TPM sits in (a quote can be relayed).
+    ///
+    /// Two fields of the quote are left to the verifier on purpose. `qualifiedSigner` names the EK above the AK, but is
+    /// signed by the AK only: it adds nothing to the registrar's proof that AK and EK are of one TPM. `clockInfo.safe` says
+    /// whether the TPM's clock may have run backwards; freshness rests on the nonce here, not on that clock.
+    ///
+    /// # Errors
+    /// Says what does not agree.
+    pub fn verify(
+        &self,
+        ak: &AttestationKey,
+        nonce: &Nonce,
+        hash_alg: HashAlg,
+    ) -> Result<Verified, InvalidQuote> {
+        // First of all, since nothing else in the quote means anything before.
+        self.signature.verify(ak, self.attest.bytes())?;
+        if self.attest.extra_data() != nonce.as_str().as_bytes() {
+            return Err(InvalidQuote::Nonce);
+        }
+        self.check_pcrs(ak.scheme.hash, hash_alg)?;
+        Ok(Verified { hash_alg })
+    }
+
+    fn check_pcrs(&self, digest_hash: HashAlg, bank: HashAlg) -> Result<(), InvalidQuote> {
+        let selection = self.attest.selection();
+        if selection.bank != bank {
+            return Err(InvalidQuote::Bank { came: selection.bank, expected: bank });
+        }
+        if self.pcrs.selection() != selection {
+            return Err(InvalidQuote::Selection);
+        }
+        // TPM2_Quote hashes the values with the hash of the signing scheme, whatever the bank is.
+        let mut context = digest::Context::new(digest_hash.ring());
+        self.pcrs.values().for_each(|value| context.update(value));
+        if context.finish().as_ref() != self.attest.pcr_digest() {
+            return Err(InvalidQuote::PcrDigest);
+        }
+        Ok(())
+    }
+}
+
+impl Verified {
+    /// The PCR bank that was quoted.
+    pub fn hash_alg(&self) -> HashAlg {
+        self.hash_alg
+    }
+}
+
+impl fmt::Debug for Quote {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Quote").finish_non_exhaustive()
+    }
+}
+
+fn decode(part: QuotePart, base64: &str) -> Result<Vec<u8>, InvalidQuote> {
+    let bytes = STANDARD.decode(base64).map_err(|_decode_error| InvalidQuote::Base64 { part })?;
+    if bytes.len() > part.max_len() {
+        return Err(InvalidQuote::PartTooLarge { part, length: bytes.len() });
+    }
+    Ok(bytes)
+}

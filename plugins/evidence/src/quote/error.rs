@@ -1,0 +1,210 @@
+//! Why a quote is refused.
+
+use std::fmt;
+
+use crate::{Code, HashAlg, Quote, SignatureScheme};
+
+/// Why a quote is refused. Repeats nothing of the quote but names of algorithms and lengths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidQuote {
+    /// Over the limit; not parsed.
+    #[error("the quote has {length} bytes; at most {} are allowed", Quote::MAX_LEN)]
+    TooLarge {
+        /// What came, in bytes.
+        length: usize,
+    },
+    /// The first character is not `r`.
+    #[error("the quote does not start with r, as Keylime's do; the Keylime agent is too old or is none")]
+    Prefix,
+    /// Not three parts.
+    #[error("the quote has not three parts (attest, signature, PCR values) divided by two colons")]
+    Parts,
+    /// A part is not canonical base64.
+    #[error("the {part} in the quote is not base64 (standard alphabet, padded)")]
+    Base64 {
+        /// Which part.
+        part: QuotePart,
+    },
+    /// A part is over its limit.
+    #[error("the {part} in the quote has {length} bytes; at most {} are allowed", part.max_len())]
+    PartTooLarge {
+        /// Which part.
+        part: QuotePart,
+        /// What came, in bytes.
+        length: usize,
+    },
+    /// A part is not the structure that it should be, or something follows it.
+    #[error("the {part} in the quote is malformed: it is not exactly one {}", part.structure())]
+    Malformed {
+        /// Which part.
+        part: QuotePart,
+    },
+    /// The magic says that no TPM made it.
+    #[error("the attest in the quote was not made by a TPM: its magic is not TPM_GENERATED_VALUE")]
+    Magic,
+    /// The TPM attests something other than PCRs.
+    #[error(
+        "the attest in the quote is not of the type TPM_ST_ATTEST_QUOTE: the TPM attested something else"
+    )]
+    NotAQuote,
+    /// PCRs of no bank, or of several.
+    #[error("the quote selects PCRs of {came} banks; exactly one is expected")]
+    Banks {
+        /// How many.
+        came: usize,
+    },
+    /// The bank is of SHA-1.
+    #[error(
+        "the quote is over PCRs of the sha1 bank, which is too weak; set tpm_hash_alg of the Keylime agent to sha256 or better"
+    )]
+    WeakBank,
+    /// The bank is of an algorithm that is not known here.
+    #[error("the quote is over PCRs of a bank other than sha256, sha384 and sha512")]
+    UnsupportedBank,
+    /// No PCR is selected. Keylime always quotes PCR 16 at least.
+    #[error("the quote selects no PCR")]
+    NoPcrs,
+    /// The signature's hash is SHA-1.
+    #[error(
+        "the quote is signed with sha1, which is too weak; set tpm_hash_alg of the Keylime agent to sha256 or better"
+    )]
+    WeakSignatureHash,
+    /// The signature's algorithm or hash is not supported.
+    #[error(
+        "the quote is signed by an algorithm that is not supported; RSASSA, RSAPSS or ECDSA with sha256, sha384 or sha512 is expected"
+    )]
+    UnsupportedSignature,
+    /// The signature is by another scheme than the AK's own. A restricted key cannot do that.
+    #[error("the quote is signed by {came}, but the AK that Keylime's registrar holds signs by {expected}")]
+    Scheme {
+        /// The scheme of the signature.
+        came: SignatureScheme,
+        /// The scheme of the AK.
+        expected: SignatureScheme,
+    },
+    /// The signature is not one of the AK over the attest.
+    #[error(
+        "the quote's signature is not by the AK that Keylime's registrar holds of this agent: another TPM answered, the quote was changed, or the agent has to register again"
+    )]
+    Signature,
+    /// The nonce is another one.
+    #[error(
+        "the quote does not answer the nonce of this attestation: it is an old one, or was made for somebody else"
+    )]
+    Nonce,
+    /// The bank is another one than claimed.
+    #[error("the quote is over PCRs of the {came} bank; {expected} is expected")]
+    Bank {
+        /// The bank that was quoted.
+        came: HashAlg,
+        /// The bank that was claimed.
+        expected: HashAlg,
+    },
+    /// The PCR values are of other PCRs than the quoted ones.
+    #[error("the PCR values in the quote are of other PCRs than those that the TPM signed")]
+    Selection,
+    /// The PCR values are not the quoted ones.
+    #[error("the PCR values in the quote are not those that the TPM signed")]
+    PcrDigest,
+}
+
+/// One of the three parts of a quote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuotePart {
+    /// What the TPM signed.
+    Attest,
+    /// Its signature.
+    Signature,
+    /// The values of the PCRs.
+    Pcrs,
+}
+
+impl InvalidQuote {
+    /// A short stable name, for logs and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "quote_too_large",
+            Self::Prefix => "quote_prefix",
+            Self::Parts => "quote_parts",
+            Self::Base64 { .. } => "quote_base64",
+            Self::PartTooLarge { .. } => "quote_part_too_large",
+            Self::Malformed { part } => part.malformed(),
+            Self::Magic => "quote_magic",
+            Self::NotAQuote => "quote_type",
+            Self::Banks { .. } => "quote_banks",
+            Self::WeakBank => "quote_weak_bank",
+            Self::UnsupportedBank => "quote_unsupported_bank",
+            Self::NoPcrs => "quote_no_pcrs",
+            Self::WeakSignatureHash => "quote_weak_signature_hash",
+            Self::UnsupportedSignature => "quote_unsupported_signature",
+            Self::Scheme { .. } => "quote_scheme",
+            Self::Signature => "quote_signature",
+            Self::Nonce => "quote_nonce",
+            Self::Bank { .. } => "quote_bank",
+            Self::Selection => "quote_selection",
+            Self::PcrDigest => "quote_pcr_digest",
+        }
+    }
+
+    /// Bytes that are no quote make no sense; a quote that does not prove enough is evidence that says no.
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::TooLarge { .. }
+            | Self::Prefix
+            | Self::Parts
+            | Self::Base64 { .. }
+            | Self::PartTooLarge { .. }
+            | Self::Malformed { .. } => Code::InvalidArgument,
+            Self::Magic
+            | Self::NotAQuote
+            | Self::Banks { .. }
+            | Self::WeakBank
+            | Self::UnsupportedBank
+            | Self::NoPcrs
+            | Self::WeakSignatureHash
+            | Self::UnsupportedSignature
+            | Self::Scheme { .. }
+            | Self::Signature
+            | Self::Nonce
+            | Self::Bank { .. }
+            | Self::Selection
+            | Self::PcrDigest => Code::PermissionDenied,
+        }
+    }
+}
+
+impl QuotePart {
+    /// Longest part in bytes, once base64 is taken away. Real attests have about 150, signatures up to 520, PCR values up to 2,300.
+    pub(crate) fn max_len(self) -> usize {
+        match self {
+            Self::Attest | Self::Signature => 1024,
+            Self::Pcrs => 18 * 1024,
+        }
+    }
+
+    fn structure(self) -> &'static str {
+        match self {
+            Self::Attest => "TPMS_ATTEST",
+            Self::Signature => "TPMT_SIGNATURE",
+            Self::Pcrs => "PCR selection and its values, as tpm2-tools writes them",
+        }
+    }
+
+    fn malformed(self) -> &'static str {
+        match self {
+            Self::Attest => "quote_attest_malformed",
+            Self::Signature => "quote_signature_malformed",
+            Self::Pcrs => "quote_pcrs_malformed",
+        }
+    }
+}
+
+impl fmt::Display for QuotePart {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Attest => "attest",
+            Self::Signature => "signature",
+            Self::Pcrs => "PCR values part",
+        })
+    }
+}

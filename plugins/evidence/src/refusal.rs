@@ -1,0 +1,156 @@
+//! Why a node is refused.
+
+use std::time::Duration;
+
+use crate::message::MessageError;
+use crate::{InvalidAttestationKey, InvalidQuote, NonceError};
+
+/// One reason to refuse a node. `Display` is the text that may leave the process: it says what was expected, what came and what to do, and
+/// holds no nonce, quote or key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A message of the agent plugin cannot be read.
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    /// Neither the node nor the verifier tells the PCR bank to quote.
+    #[error(
+        "the PCR bank is not known: the payload names none and the verifier has not seen a quote of this agent; let the Keylime agent tell its hash algorithm"
+    )]
+    NoHashAlg,
+    /// The registrar has no such node.
+    #[error(
+        "the agent is not known to Keylime's registrar; check the agent id, and that the Keylime agent has registered"
+    )]
+    NotRegistered,
+    /// The verifier has no such node.
+    #[error("the agent is not known to Keylime's verifier; enrol it (keylime_tenant -c add)")]
+    NotEnrolled,
+    /// A server answered for a node that it was not asked for.
+    #[error("Keylime's {server} answered for another agent than the one asked for")]
+    WrongAgent {
+        /// `registrar` or `verifier`.
+        server: &'static str,
+    },
+    /// The registered AK does not do.
+    #[error(transparent)]
+    AttestationKey(#[from] InvalidAttestationKey),
+    /// The verifier says FAIL.
+    #[error(
+        "Keylime's verifier says that the agent FAILs attestation; repair the node and reactivate the agent (keylime_tenant -c reactivate)"
+    )]
+    NodeFails,
+    /// The verifier says PENDING.
+    #[error("Keylime's verifier has not attested the agent yet (PENDING); it is tried again")]
+    NodePending,
+    /// The verifier says TIMEOUT.
+    #[error(
+        "Keylime's verifier has not heard from the agent for too long (TIMEOUT); check that the Keylime agent runs"
+    )]
+    NodeTimedOut,
+    /// The verifier has no last success.
+    #[error(
+        "Keylime's verifier tells no last successful attestation of the agent; max_attestation_age needs one"
+    )]
+    NeverPassed,
+    /// The last success is too old.
+    #[error("the agent's last successful attestation is {} s old; at most {} s are allowed (max_attestation_age); check that Keylime's verifier runs and reaches the agent", age.as_secs(), max_age.as_secs())]
+    Stale {
+        /// How old it is.
+        age: Duration,
+        /// How old it may be.
+        max_age: Duration,
+    },
+    /// The last success lies in the future.
+    #[error("the agent's last successful attestation lies {} s in the future; set the clocks of Keylime's verifier and of the SPIRE server", ahead.as_secs())]
+    LastSuccessInFuture {
+        /// How far.
+        ahead: Duration,
+    },
+    /// The node has attested before, and may do so only once.
+    #[error(
+        "the agent has attested before and can_reattest is false; evict it first (spire-server agent evict)"
+    )]
+    AlreadyAttested,
+    /// No nonce could be made.
+    #[error(transparent)]
+    NoNonce(#[from] NonceError),
+    /// The node's proof did not come in time.
+    #[error("the agent did not answer the challenge within {} s (challenge_timeout); check that the Keylime agent answers", timeout.as_secs())]
+    ChallengeTimedOut {
+        /// How long it had.
+        timeout: Duration,
+    },
+    /// The quote does not prove what it should.
+    #[error(transparent)]
+    Quote(#[from] InvalidQuote),
+    /// The verifier does not take the quote.
+    #[error("Keylime's verifier says that the quote is not valid; its log tells why")]
+    VerifierSaysInvalid,
+    /// The node passed before the challenge and does not after it.
+    #[error("the agent's state changed during the attestation: {0}")]
+    StateChanged(Box<Refusal>),
+}
+
+/// What a refusal is to SPIRE: the agent exits on `PermissionDenied` and tries again on all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// The bytes that came make no sense.
+    InvalidArgument,
+    /// The evidence or the node's state says no.
+    PermissionDenied,
+    /// There is no verdict: an answer is missing or cannot be used.
+    Unavailable,
+    /// The plugin is not configured.
+    FailedPrecondition,
+    /// A fault of this machine or program.
+    Internal,
+}
+
+impl Refusal {
+    /// A short stable name in snake case, for logs and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Message(error) => error.reason(),
+            Self::NoHashAlg => "no_hash_alg",
+            Self::NotRegistered => "not_registered",
+            Self::NotEnrolled => "not_enrolled",
+            Self::WrongAgent { .. } => "wrong_agent",
+            Self::AttestationKey(error) => error.reason(),
+            Self::NodeFails => "node_fails",
+            Self::NodePending => "node_pending",
+            Self::NodeTimedOut => "node_timed_out",
+            Self::NeverPassed => "never_passed",
+            Self::Stale { .. } => "stale",
+            Self::LastSuccessInFuture { .. } => "last_success_in_future",
+            Self::AlreadyAttested => "already_attested",
+            Self::NoNonce(_) => "no_nonce",
+            Self::ChallengeTimedOut { .. } => "challenge_timed_out",
+            Self::Quote(error) => error.reason(),
+            Self::VerifierSaysInvalid => "verifier_says_invalid",
+            Self::StateChanged(_) => "state_changed",
+        }
+    }
+
+    /// What the refusal is to SPIRE.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Message(error) => error.code(),
+            Self::NoHashAlg => Code::InvalidArgument,
+            Self::AttestationKey(error) => error.code(),
+            Self::Quote(error) => error.code(),
+            Self::StateChanged(refusal) => refusal.code(),
+            Self::WrongAgent { .. } | Self::ChallengeTimedOut { .. } => Code::Unavailable,
+            Self::NoNonce(_) => Code::Internal,
+            Self::NotRegistered
+            | Self::NotEnrolled
+            | Self::NodeFails
+            | Self::NodePending
+            | Self::NodeTimedOut
+            | Self::NeverPassed
+            | Self::Stale { .. }
+            | Self::LastSuccessInFuture { .. }
+            | Self::AlreadyAttested
+            | Self::VerifierSaysInvalid => Code::PermissionDenied,
+        }
+    }
+}
