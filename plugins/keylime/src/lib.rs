@@ -1,1 +1,30 @@
-//! plugins/keylime
+//! Clients of Keylime's verifier and registrar ([`Servers`]) and of the agent on the same node ([`NodeAgent`]).
+//!
+//! The only place that knows Keylime's JSON, URLs, API versions (2.1 to 2.6) and certificates. Every answer is read into the
+//! types of the crate `evidence` or becomes an [`Error`] that tells apart what is a statement about the node (it is unknown)
+//! and what is not: unreachable, refused, malformed.
+//!
+//! Every request is a GET that changes nothing at the other side. It goes over TLS 1.2 or 1.3 with a client certificate,
+//! trusts only the configured CA file or pinned certificate, follows no redirect, uses no proxy, and is bounded in time
+//! (`request_timeout`, the negotiation of the API version included) and size (64 KiB).
+
+mod agent;
+mod endpoint;
+mod error;
+mod http;
+mod registrar;
+mod servers;
+mod tls;
+mod verifier;
+
+use std::time::Duration;
+
+pub use agent::{AgentInfo, AgentTls, NodeAgent, NodeAgentConfig, QuoteAnswer};
+pub use endpoint::{Endpoint, InvalidEndpoint};
+pub use error::{Error, Malformed, Refused, Role, Server, Unreachable};
+pub use servers::{Confirmation, Servers, ServersConfig, TlsFiles};
+pub use tls::{Problem, Setting};
+
+fn check_timeout(timeout: Duration) -> Option<Problem> {
+    timeout.is_zero().then(|| Problem::new(Setting::RequestTimeout, "expected more than 0"))
+}

@@ -1,0 +1,156 @@
+//! The Keylime agent of the node that we run on.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use evidence::{AgentId, HashAlg, Nonce};
+use serde::Deserialize;
+
+use crate::error::{Error, Malformed, Role};
+use crate::http::{Answer, Ask, Failure, Peer, connect_timeout};
+use crate::tls::{Clients, Pool, Problem, Setting, TlsSettings, Trust};
+use crate::{Endpoint, check_timeout};
+
+/// How long an unused connection is kept. The Rust agent closes it after 5 seconds.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// Where the node's agent is and how to talk to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeAgentConfig {
+    /// Where the agent listens.
+    pub endpoint: Endpoint,
+    /// How to speak TLS with it; [`None`] speaks plain http.
+    pub tls: Option<AgentTls>,
+    /// The longest time for one operation.
+    pub request_timeout: Duration,
+}
+
+/// The files for TLS with the node's agent. Followed on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentTls {
+    /// Our client certificate with its chain (PEM), of a CA that the agent trusts. May hold the key as well.
+    pub cert: PathBuf,
+    /// The key of the certificate: PEM, PKCS#8, PKCS#1 or SEC 1, not encrypted.
+    pub key: PathBuf,
+    /// The agent's certificate, PEM or DER: then the agent is only who shows the very same certificate, for the host configured,
+    /// and has its key. (The agent's certificate is signed by nobody, see Keylime's registrar record, `mtls_cert`.)
+    ///
+    /// [`None`] is for a loopback host only: then any certificate passes whose key the other side has. This does not prove who
+    /// answers; it needs no proof, because a quote that the node's registered TPM has not made is refused by the server.
+    pub pinned: Option<PathBuf>,
+}
+
+/// Who the agent says it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentInfo {
+    /// Under which id it is registered.
+    pub agent_id: AgentId,
+    /// The PCR bank that it quotes.
+    pub hash_alg: HashAlg,
+}
+
+/// A quote as the agent gives it, not looked into.
+#[derive(Clone, PartialEq, Eq)]
+pub struct QuoteAnswer {
+    /// Keylime's three-part text.
+    pub quote: String,
+    /// The PCR bank that the agent says it quoted; this is how an agent without `/agent/info` tells.
+    pub hash_alg: HashAlg,
+}
+
+/// A client of the node's agent.
+#[derive(Debug)]
+pub struct NodeAgent {
+    clients: Clients,
+    peer: Peer,
+}
+
+impl NodeAgent {
+    /// Reads the files and makes no connection. All that is wrong with them is reported at once.
+    pub fn new(config: NodeAgentConfig) -> Result<NodeAgent, Vec<Problem>> {
+        let timeout = config.request_timeout;
+        let pool = Pool { connect_timeout: connect_timeout(timeout), idle: IDLE };
+        let https = config.tls.is_some();
+        let unpinned =
+            config.tls.as_ref().is_some_and(|tls| tls.pinned.is_none()) && !config.endpoint.is_loopback();
+        let mut problems = Vec::from_iter(check_timeout(timeout));
+        if unpinned {
+            let expected = "expected a pinned certificate of the agent, because its host is not loopback";
+            problems.push(Problem::new(Setting::PinnedFile, expected));
+        }
+        let clients = Clients::new(config.tls.map(TlsSettings::from), pool);
+        let peer = Peer::new(Role::Agent, config.endpoint, https, timeout);
+        match (clients, peer) {
+            (Ok(clients), Ok(peer)) if problems.is_empty() => Ok(NodeAgent { clients, peer }),
+            (clients, peer) => {
+                problems.extend(clients.err().into_iter().flatten());
+                problems.extend(peer.err());
+                Err(problems)
+            }
+        }
+    }
+
+    /// Asks the agent for its id and its PCR bank (`/agent/info`, API 2.2 or later).
+    ///
+    /// [`Error::NoAgentInfo`] when it is an agent that does not tell.
+    pub async fn info(&self) -> Result<AgentInfo, Error> {
+        let answer = self.peer.get(&self.clients, Ask { path: &["agent", "info"], query: &[] }).await?;
+        if answer.is_bad_request() {
+            return Err(Error::NoAgentInfo { server: self.peer.server().clone() });
+        }
+        read_info(&answer).map_err(|failure| failure.at(self.peer.server()))
+    }
+
+    /// Has the agent quote `nonce` (`/quotes/identity`). The answer is at most 64 KiB.
+    pub async fn identity_quote(&self, nonce: &Nonce) -> Result<QuoteAnswer, Error> {
+        let ask = Ask { path: &["quotes", "identity"], query: &[("nonce", nonce.as_str())] };
+        let answer = self.peer.get(&self.clients, ask).await?;
+        read_quote(&answer).map_err(|failure| failure.at(self.peer.server()))
+    }
+}
+
+impl From<AgentTls> for TlsSettings {
+    fn from(tls: AgentTls) -> TlsSettings {
+        let trust = tls.pinned.map_or(Trust::Loopback, |file| Trust::Pin { file });
+        TlsSettings { trust, cert: tls.cert, key: tls.key }
+    }
+}
+
+impl std::fmt::Debug for QuoteAnswer {
+    /// Without the quote.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QuoteAnswer").field("hash_alg", &self.hash_alg).finish_non_exhaustive()
+    }
+}
+
+fn read_info(answer: &Answer) -> Result<AgentInfo, Failure> {
+    const EXPECTED: &str = "the agent's id and algorithms";
+    #[derive(Deserialize)]
+    struct Info {
+        agent_uuid: String,
+        tpm_hash_alg: String,
+    }
+    let shape = |detail: String| Failure::from(Malformed::Shape { expected: EXPECTED, detail });
+    let info: Info = answer.results(EXPECTED, false)?;
+    Ok(AgentInfo {
+        agent_id: AgentId::new(&info.agent_uuid).map_err(|error| shape(error.to_string()))?,
+        hash_alg: info
+            .tpm_hash_alg
+            .parse()
+            .map_err(|error: evidence::InvalidHashAlg| shape(error.to_string()))?,
+    })
+}
+
+fn read_quote(answer: &Answer) -> Result<QuoteAnswer, Failure> {
+    const EXPECTED: &str = "an identity quote";
+    #[derive(Deserialize)]
+    struct Quote {
+        quote: String,
+        hash_alg: String,
+    }
+    let Quote { quote, hash_alg } = answer.results(EXPECTED, true)?;
+    let hash_alg = hash_alg.parse().map_err(|error: evidence::InvalidHashAlg| {
+        Failure::from(Malformed::Shape { expected: EXPECTED, detail: error.to_string() })
+    })?;
+    Ok(QuoteAnswer { quote, hash_alg })
+}

@@ -1,0 +1,168 @@
+//! Where a server listens: a host and a port that are known to be well formed.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU16;
+
+use reqwest::Url;
+use rustls::pki_types::ServerName;
+
+/// The longest host, in characters (RFC 1035).
+const MAX_HOST: usize = 253;
+
+/// Host and port of a server. The host is a DNS name, an IPv4 or an IPv6 address; nothing else (no scheme, user, path or
+/// port) gets into it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    host: Host,
+    port: NonZeroU16,
+}
+
+/// Why a text is no host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidEndpoint {
+    /// Nothing, or more than a host can have.
+    #[error("failed to read the host: expected 1 to {MAX_HOST} characters, got {0}")]
+    Length(usize),
+    /// Not a DNS name nor an address.
+    #[error(
+        "failed to read the host {0:?}: expected a DNS name, an IPv4 or an IPv6 address, without scheme, user, port or path"
+    )]
+    Host(String),
+    /// Port 0.
+    #[error("failed to read the port: expected 1 to 65535, got 0")]
+    Port,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Host {
+    Name(String),
+    Address(IpAddr),
+}
+
+impl Endpoint {
+    /// An endpoint from a configuration's host and port. An IPv6 address may stand in brackets.
+    pub fn new(host: &str, port: u16) -> Result<Endpoint, InvalidEndpoint> {
+        if host.is_empty() || host.len() > MAX_HOST {
+            return Err(InvalidEndpoint::Length(host.chars().count()));
+        }
+        let port = NonZeroU16::new(port).ok_or(InvalidEndpoint::Port)?;
+        let host = Host::parse(host).ok_or_else(|| InvalidEndpoint::Host(host.to_owned()))?;
+        Ok(Endpoint { host, port })
+    }
+
+    /// Whether the host can only be this machine: 127.0.0.0/8, ::1 or `localhost`, by what is written, without a look-up.
+    pub fn is_loopback(&self) -> bool {
+        match &self.host {
+            Host::Name(name) => name == "localhost",
+            Host::Address(address) => address.is_loopback(),
+        }
+    }
+
+    /// The root of the server's URLs; [`None`] when the URL standard reads the host as another one.
+    pub(crate) fn url(&self, scheme: &str) -> Option<Url> {
+        let url = Url::parse(&format!("{scheme}://{self}/")).ok()?;
+        let host = self.to_string();
+        (url.host_str()? == host.rsplit_once(':')?.0).then_some(url)
+    }
+}
+
+impl Host {
+    fn parse(text: &str) -> Option<Host> {
+        if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            return Some(Host::Address(inner.parse::<Ipv6Addr>().ok()?.into()));
+        }
+        match ServerName::try_from(text).ok()? {
+            ServerName::DnsName(name) => Some(Host::Name(name.as_ref().to_ascii_lowercase())),
+            ServerName::IpAddress(_) => Some(Host::Address(text.parse().ok()?)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    /// `host:port`, an IPv6 address in brackets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Address(IpAddr::V6(address)) => write!(f, "[{address}]:{}", self.port),
+            Host::Address(IpAddr::V4(address)) => write!(f, "{address}:{}", self.port),
+            Host::Name(name) => write!(f, "{name}:{}", self.port),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_of_every_kind_are_read() {
+        for (host, shown, url) in [
+            ("verifier.example", "verifier.example:8881", "https://verifier.example:8881/"),
+            ("Verifier.Example", "verifier.example:8881", "https://verifier.example:8881/"),
+            ("verifier.ns.svc.", "verifier.ns.svc.:8881", "https://verifier.ns.svc.:8881/"),
+            ("under_score", "under_score:8881", "https://under_score:8881/"),
+            ("127.0.0.1", "127.0.0.1:8881", "https://127.0.0.1:8881/"),
+            ("::1", "[::1]:8881", "https://[::1]:8881/"),
+            ("[::1]", "[::1]:8881", "https://[::1]:8881/"),
+            ("2001:0db8::1", "[2001:db8::1]:8881", "https://[2001:db8::1]:8881/"),
+            ("::ffff:10.0.0.1", "[::ffff:10.0.0.1]:8881", "https://[::ffff:a00:1]:8881/"),
+        ] {
+            let endpoint = Endpoint::new(host, 8881).unwrap();
+            assert_eq!(endpoint.to_string(), shown);
+            assert_eq!(endpoint.url("https").unwrap().as_str(), url, "{host}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_not_only_a_host_is_refused() {
+        let long = format!("{}.example", "a.".repeat(130));
+        for host in [
+            "",
+            &long,
+            "https://a",
+            "a/b",
+            "a?b",
+            "a#b",
+            "user@a",
+            "a:1",
+            "a b",
+            "a%2fb",
+            "[::1",
+            "::1]",
+            "[a]",
+            "[127.0.0.1]",
+            "fe80::1%eth0",
+            "127.1",
+            "0x7f.0.0.1",
+            "1.2.3.4.5",
+            "-a",
+            "a..b",
+            ".a",
+            "a\nb",
+            "ä.example",
+            "*.example",
+        ] {
+            assert!(Endpoint::new(host, 1).is_err(), "{host:?}");
+        }
+        assert_eq!(Endpoint::new("a", 0), Err(InvalidEndpoint::Port));
+    }
+
+    #[test]
+    fn loopback_goes_by_what_is_written() {
+        for (host, loopback) in [
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("::1", true),
+            ("localhost", true),
+            ("LOCALHOST", true),
+            ("localhost.example", false),
+            ("0.0.0.0", false),
+            ("10.0.0.1", false),
+            ("::", false),
+            ("::ffff:127.0.0.1", false),
+        ] {
+            assert_eq!(Endpoint::new(host, 1).unwrap().is_loopback(), loopback, "{host}");
+        }
+    }
+}

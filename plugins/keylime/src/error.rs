@@ -1,0 +1,315 @@
+//! What can go wrong between us and a Keylime server, told apart by what it means for an attestation and by what a person
+//! has to do about it.
+
+use std::fmt;
+use std::time::Duration;
+
+use evidence::{AgentId, InvalidAttestationKey};
+
+use crate::Endpoint;
+
+/// Why a server gave no usable answer.
+///
+/// Only [`Error::UnknownAgent`] and [`Error::UnusableAk`] are statements about the node; everything else says nothing about it and may pass. No text
+/// holds a nonce or a quote.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No answer came.
+    #[error("failed to reach {server}: {cause}")]
+    Unreachable {
+        /// Who was asked.
+        server: Server,
+        /// What happened.
+        cause: Unreachable,
+    },
+    /// The server does not accept our client certificate.
+    #[error("failed to be accepted by {server}: {cause}")]
+    Refused {
+        /// Who was asked.
+        server: Server,
+        /// What happened.
+        cause: Refused,
+    },
+    /// An answer came that Keylime would not give.
+    #[error("failed to read the answer of {server}: {cause}")]
+    Malformed {
+        /// Who was asked.
+        server: Server,
+        /// What happened.
+        cause: Malformed,
+    },
+    /// The server says, in Keylime's own form, that it does not know the agent.
+    #[error(
+        "failed to find agent {agent} at {server}: it is not known there; register and enrol it, or check its id"
+    )]
+    UnknownAgent {
+        /// Who was asked.
+        server: Server,
+        /// The agent asked for.
+        agent: AgentId,
+    },
+    /// The registrar holds an AK that cannot be used to judge a quote by.
+    #[error("failed to use what {server} holds: {cause}")]
+    UnusableAk {
+        /// Who was asked.
+        server: Server,
+        /// What is wrong with the AK.
+        cause: InvalidAttestationKey,
+    },
+    /// The node's own agent is one that does not tell its id (the Python agent, and API 2.1).
+    #[error(
+        "failed to learn the agent's id from {server}: expected an answer to /agent/info (API 2.2 or later), it has none; \
+         configure the id (keylime_agent_id)"
+    )]
+    NoAgentInfo {
+        /// Who was asked.
+        server: Server,
+    },
+}
+
+/// A server in a text: its role and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// What the server is.
+    pub role: Role,
+    /// Where it is.
+    pub endpoint: Endpoint,
+}
+
+/// What a server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The Keylime verifier.
+    Verifier,
+    /// The Keylime registrar.
+    Registrar,
+    /// The Keylime agent on this node.
+    Agent,
+}
+
+/// Why no answer came.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreachable {
+    /// The host's name has no address.
+    #[error("its name was not resolved ({0}); check the configured host and the cluster's DNS")]
+    Dns(String),
+    /// No connection, such as nobody listening.
+    #[error("no connection ({0}); check that it runs and that host and port are right")]
+    Connect(String),
+    /// TCP and TLS together took too long.
+    #[error(
+        "no connection within {0:?}; check that it runs, that host and port are right, and firewalls in between"
+    )]
+    ConnectTimeout(Duration),
+    /// No complete answer in time.
+    #[error("no complete answer within {0:?}; check its load, or raise request_timeout")]
+    AnswerTimeout(Duration),
+    /// The connection was closed before an answer.
+    #[error("it closed the connection without an answer{}", hint(*.plain_http))]
+    Closed {
+        /// Whether the connection was plain http.
+        plain_http: bool,
+    },
+    /// The other side does not speak TLS.
+    #[error("expected TLS, it speaks something else, perhaps plain http; turn on its TLS, or ours off")]
+    NotTls,
+    /// The certificate's issuer is not in the CA file.
+    #[error(
+        "its certificate is not signed by a CA of the configured CA file; use the CA that signed it (Keylime's own is cv_ca/cacert.crt)"
+    )]
+    UnknownCa,
+    /// The certificate is for other names.
+    #[error(
+        "expected a certificate for {expected}, it is for {presented}; set the server name to one of these, or reissue it"
+    )]
+    WrongName {
+        /// The name expected.
+        expected: String,
+        /// The names in the certificate.
+        presented: String,
+    },
+    /// The certificate is past its end.
+    #[error("its certificate has expired; renew it, or check this machine's clock")]
+    Expired,
+    /// The certificate's time has not begun.
+    #[error("its certificate is not valid yet; check the clocks of both machines")]
+    NotYetValid,
+    /// The agent's certificate is not the pinned one.
+    #[error(
+        "its certificate is not the pinned one; pin the new one if it was renewed, else find out who answers there"
+    )]
+    NotPinned,
+    /// Any other failure of TLS.
+    #[error("the TLS handshake failed ({0})")]
+    Tls(String),
+}
+
+/// How a server showed that it does not accept our certificate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// By a status.
+    #[error(
+        "it answered {0}; use a client certificate that it trusts (Keylime's own is cv_ca/client-cert.crt)"
+    )]
+    Status(u16),
+    /// By a TLS alert.
+    #[error("it sent the TLS alert {0}; use a client certificate of a CA that it trusts")]
+    Alert(String),
+}
+
+/// What is wrong with an answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// Not HTTP/1.1.
+    #[error("expected HTTP/1.1, got something else{}", hint(*.plain_http))]
+    NotHttp {
+        /// Whether the connection was plain http.
+        plain_http: bool,
+    },
+    /// Another content type, or no JSON in the body.
+    #[error("expected application/json with status {status}, got {came}; check that Keylime answers there")]
+    NotJson {
+        /// The HTTP status.
+        status: u16,
+        /// What came.
+        came: String,
+    },
+    /// JSON of another shape.
+    #[error("expected {expected}, got something else ({detail}); check Keylime's version")]
+    Shape {
+        /// What was expected.
+        expected: &'static str,
+        /// Where or how it differs.
+        detail: String,
+    },
+    /// The body ended early.
+    #[error("it ended before its announced length; check the network and proxies in between")]
+    CutShort,
+    /// The body is longer than any answer of Keylime.
+    #[error("expected at most {limit} bytes, got more; check that Keylime answers there")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// A redirect, which is never followed.
+    #[error("expected no redirect, got status {0}; configure the final host and port")]
+    Redirect(u16),
+    /// A failure of the server.
+    #[error("it failed with status {0}; see its log")]
+    ServerError(u16),
+    /// A status that Keylime does not give here.
+    #[error("expected status 200, got {status}{}; see its log", quoted(.text))]
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// Keylime's own words, where they may be shown.
+        text: Option<String>,
+    },
+    /// The answer is about another agent.
+    #[error("it answered about another agent ({0:?}) than asked for")]
+    WrongAgent(String),
+    /// No API version in common.
+    #[error("expected a Keylime API version {ours}, it knows {theirs}; update the older side")]
+    ApiVersion {
+        /// The versions we speak.
+        ours: &'static str,
+        /// The versions it speaks.
+        theirs: String,
+    },
+}
+
+impl Error {
+    /// A short stable name of the failure, for metrics and logs.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Error::Unreachable { cause, .. } => cause.reason(),
+            Error::Refused { .. } => "client_certificate_refused",
+            Error::Malformed { cause, .. } => cause.reason(),
+            Error::UnknownAgent { .. } => "unknown_agent",
+            Error::UnusableAk { cause, .. } => cause.reason(),
+            Error::NoAgentInfo { .. } => "no_agent_info",
+        }
+    }
+
+    /// Whether this is a statement of the server about the node, and not a failure to get one.
+    pub fn is_verdict(&self) -> bool {
+        matches!(self, Error::UnknownAgent { .. } | Error::UnusableAk { .. })
+    }
+
+    /// Who was asked.
+    pub fn server(&self) -> &Server {
+        match self {
+            Error::Unreachable { server, .. }
+            | Error::Refused { server, .. }
+            | Error::Malformed { server, .. }
+            | Error::UnknownAgent { server, .. }
+            | Error::UnusableAk { server, .. }
+            | Error::NoAgentInfo { server } => server,
+        }
+    }
+}
+
+impl Unreachable {
+    fn reason(&self) -> &'static str {
+        match self {
+            Unreachable::Dns(_) => "name_not_resolved",
+            Unreachable::Connect(_) => "no_connection",
+            Unreachable::ConnectTimeout(_) => "connect_timeout",
+            Unreachable::AnswerTimeout(_) => "answer_timeout",
+            Unreachable::Closed { .. } => "connection_closed",
+            Unreachable::NotTls => "not_tls",
+            Unreachable::UnknownCa => "unknown_ca",
+            Unreachable::WrongName { .. } => "wrong_server_name",
+            Unreachable::Expired => "certificate_expired",
+            Unreachable::NotYetValid => "certificate_not_yet_valid",
+            Unreachable::NotPinned => "certificate_not_pinned",
+            Unreachable::Tls(_) => "tls_failed",
+        }
+    }
+}
+
+impl Malformed {
+    fn reason(&self) -> &'static str {
+        match self {
+            Malformed::NotHttp { .. } => "not_http",
+            Malformed::NotJson { .. } => "not_json",
+            Malformed::Shape { .. } => "wrong_shape",
+            Malformed::CutShort => "cut_short",
+            Malformed::TooLarge { .. } => "too_large",
+            Malformed::Redirect(_) => "redirect",
+            Malformed::ServerError(_) => "server_error",
+            Malformed::Status { .. } => "unexpected_status",
+            Malformed::WrongAgent(_) => "another_agent",
+            Malformed::ApiVersion { .. } => "api_version",
+        }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the Keylime {} at {}", self.role, self.endpoint)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Verifier => "verifier",
+            Role::Registrar => "registrar",
+            Role::Agent => "agent",
+        })
+    }
+}
+
+/// A plain request to a port with TLS ends in a closed connection or in bytes that are not HTTP.
+fn hint(plain_http: bool) -> &'static str {
+    if plain_http {
+        "; we speak plain http: it may expect https, then configure a client certificate"
+    } else {
+        "; see its log"
+    }
+}
+
+fn quoted(text: &Option<String>) -> String {
+    text.as_deref().map(|text| format!(" ({text:?})")).unwrap_or_default()
+}

@@ -1,0 +1,152 @@
+//! An answer with its whole body, and what its status means.
+
+use reqwest::Response;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use super::Failure;
+use super::failure::Situation;
+use crate::error::{Malformed, Refused};
+
+/// The longest body that is read, in bytes. Keylime's longest answer about one agent has about 4 KiB.
+pub(crate) const MAX_BODY: usize = 64 * 1024;
+
+/// How much of a server's own words an error repeats, in characters.
+const MAX_TEXT: usize = 200;
+
+/// An answer that came in whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(super) status: u16,
+    content_type: String,
+    body: Vec<u8>,
+}
+
+/// The form of all of Keylime's answers of API 2. `code` repeats the status.
+#[derive(Deserialize)]
+struct Envelope<R> {
+    code: u16,
+    status: String,
+    results: R,
+}
+
+impl Answer {
+    /// Reads the body, as far as it is not longer than allowed.
+    pub(super) async fn read(mut response: Response, situation: Situation) -> Result<Answer, Failure> {
+        let too_large = || Failure::from(Malformed::TooLarge { limit: MAX_BODY });
+        if response.content_length().is_some_and(|length| length > MAX_BODY as u64) {
+            return Err(too_large());
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| Failure::of_body(&error, situation))? {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer {
+            status: response.status().as_u16(),
+            content_type: content_type(response.headers()),
+            body,
+        })
+    }
+
+    /// The `results` of a good answer. `expected` names them in errors; `secret` keeps the answer's own words out of errors.
+    pub(crate) fn results<T: DeserializeOwned>(
+        &self,
+        expected: &'static str,
+        secret: bool,
+    ) -> Result<T, Failure> {
+        self.check_status(secret)?;
+        let envelope: Envelope<T> = self.envelope(expected, secret)?;
+        if envelope.code != self.status {
+            let detail = format!("code {} in the body, status {}", envelope.code, self.status);
+            return Err(Malformed::Shape { expected, detail }.into());
+        }
+        Ok(envelope.results)
+    }
+
+    /// Whether this is Keylime's "not found". A 404 of another form (such as a proxy's page, or Keylime's own for a path that
+    /// it does not have) says nothing about an agent.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.status == 404
+            && self.is_json()
+            && serde_json::from_slice::<Envelope<IgnoredAny>>(&self.body)
+                .is_ok_and(|envelope| envelope.code == 404)
+    }
+
+    /// Whether a server may give this answer to a path of an API version that it does not know (measured: verifier and
+    /// registrar 404 without a body, agents 400 in JSON).
+    pub(super) fn may_mean_unknown_version(&self) -> bool {
+        self.status == 400 || (self.status == 404 && !self.is_not_found())
+    }
+
+    /// Whether the agent has no such path, as the Python agent and the Rust agent's API 2.1 say for `/agent/info`.
+    pub(crate) fn is_bad_request(&self) -> bool {
+        self.status == 400
+            && self.is_json()
+            && serde_json::from_slice::<Envelope<IgnoredAny>>(&self.body)
+                .is_ok_and(|envelope| envelope.code == 400)
+    }
+
+    fn check_status(&self, secret: bool) -> Result<(), Failure> {
+        Err(match self.status {
+            200 => return Ok(()),
+            401 | 403 => Failure::Refused(Refused::Status(self.status)),
+            300..=399 => Malformed::Redirect(self.status).into(),
+            500.. => Malformed::ServerError(self.status).into(),
+            status => Malformed::Status { status, text: self.words(secret) }.into(),
+        })
+    }
+
+    fn envelope<T: DeserializeOwned>(
+        &self,
+        expected: &'static str,
+        secret: bool,
+    ) -> Result<Envelope<T>, Failure> {
+        let not_json = |came: String| Failure::from(Malformed::NotJson { status: self.status, came });
+        if !self.is_json() {
+            return Err(not_json(format!("content type {:?}", excerpt(&self.content_type))));
+        }
+        serde_json::from_slice(&self.body).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => {
+                Malformed::Shape { expected, detail: detail(&error, secret) }.into()
+            }
+            _ if self.body.is_empty() => not_json("an empty body".to_owned()),
+            _ => not_json(format!("something else at line {} column {}", error.line(), error.column())),
+        })
+    }
+
+    fn is_json(&self) -> bool {
+        self.content_type
+            .split(';')
+            .next()
+            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    }
+
+    /// What Keylime says in its `status` member. It may repeat what was asked, so not where that is secret.
+    fn words(&self, secret: bool) -> Option<String> {
+        if secret || !self.is_json() {
+            return None;
+        }
+        let envelope: Envelope<IgnoredAny> = serde_json::from_slice(&self.body).ok()?;
+        Some(excerpt(&envelope.status))
+    }
+}
+
+/// A serde error repeats the value it stumbles over.
+fn detail(error: &serde_json::Error, secret: bool) -> String {
+    if secret {
+        return format!("at line {} column {}", error.line(), error.column());
+    }
+    excerpt(&error.to_string())
+}
+
+fn content_type(headers: &HeaderMap) -> String {
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}
+
+fn excerpt(text: &str) -> String {
+    text.chars().take(MAX_TEXT).collect()
+}

@@ -1,0 +1,161 @@
+//! What reqwest, hyper and rustls say went wrong, sorted by what it means.
+//!
+//! Their texts are looked at, never passed on whole: reqwest's hold the URL, and with it a nonce or a quote.
+
+use std::error::Error as StdError;
+use std::io;
+use std::iter::successors;
+use std::time::Duration;
+
+use evidence::InvalidAttestationKey;
+use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, CertificateError, InvalidMessage};
+
+use crate::error::{Error, Malformed, Refused, Server, Unreachable};
+
+/// An [`Error`] that does not know yet which server it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Failure {
+    Unreachable(Unreachable),
+    Refused(Refused),
+    Malformed(Malformed),
+    UnusableAk(InvalidAttestationKey),
+}
+
+/// What a failure is told apart by, besides itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Situation {
+    pub(super) plain_http: bool,
+    pub(super) connect_timeout: Duration,
+    pub(super) request_timeout: Duration,
+}
+
+impl Failure {
+    pub(crate) fn at(self, server: &Server) -> Error {
+        let server = server.clone();
+        match self {
+            Failure::Unreachable(cause) => Error::Unreachable { server, cause },
+            Failure::Refused(cause) => Error::Refused { server, cause },
+            Failure::Malformed(cause) => Error::Malformed { server, cause },
+            Failure::UnusableAk(cause) => Error::UnusableAk { server, cause },
+        }
+    }
+
+    /// A failure before the head of an answer was there.
+    pub(super) fn of_request(error: &reqwest::Error, situation: Situation) -> Failure {
+        if error.is_timeout() && error.is_connect() {
+            return Failure::Unreachable(Unreachable::ConnectTimeout(situation.connect_timeout));
+        }
+        if error.is_timeout() {
+            return Failure::Unreachable(Unreachable::AnswerTimeout(situation.request_timeout));
+        }
+        if let Some(tls) = find::<rustls::Error>(error) {
+            return of_tls(tls);
+        }
+        if error.is_dns() {
+            return Failure::Unreachable(Unreachable::Dns(innermost(error)));
+        }
+        if find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {
+            return Failure::Malformed(Malformed::NotHttp { plain_http: situation.plain_http });
+        }
+        let cut = find::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof);
+        if error.is_connect() && !cut {
+            return Failure::Unreachable(Unreachable::Connect(innermost(error)));
+        }
+        Failure::Unreachable(Unreachable::Closed { plain_http: situation.plain_http })
+    }
+
+    /// A failure within the body of an answer.
+    pub(super) fn of_body(error: &reqwest::Error, situation: Situation) -> Failure {
+        if error.is_timeout() {
+            return Failure::Unreachable(Unreachable::AnswerTimeout(situation.request_timeout));
+        }
+        Failure::Malformed(Malformed::CutShort)
+    }
+
+    /// Whether the server closed a connection that it had kept for the next request: a second try is then in order.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self, Failure::Unreachable(Unreachable::Closed { .. }))
+    }
+}
+
+impl From<Malformed> for Failure {
+    fn from(cause: Malformed) -> Failure {
+        Failure::Malformed(cause)
+    }
+}
+
+fn of_tls(error: &rustls::Error) -> Failure {
+    Failure::Unreachable(match error {
+        rustls::Error::InvalidCertificate(error) => of_certificate(error),
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => Unreachable::NotTls,
+        rustls::Error::AlertReceived(alert) if blames_certificate(*alert) => {
+            return Failure::Refused(Refused::Alert(format!("{alert:?}")));
+        }
+        other => Unreachable::Tls(other.to_string()),
+    })
+}
+
+fn of_certificate(error: &CertificateError) -> Unreachable {
+    match error {
+        CertificateError::UnknownIssuer => Unreachable::UnknownCa,
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Unreachable::Expired,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            Unreachable::NotYetValid
+        }
+        // Only our own PinVerifier says this.
+        CertificateError::ApplicationVerificationFailure => Unreachable::NotPinned,
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            Unreachable::WrongName { expected: name(expected), presented: names(presented) }
+        }
+        other => Unreachable::Tls(other.to_string()),
+    }
+}
+
+/// The alerts by which a server says that our certificate, or that we showed none, is what it does not like.
+fn blames_certificate(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::AccessDenied
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRequired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::UnsupportedCertificate
+    )
+}
+
+fn name(name: &ServerName<'_>) -> String {
+    name.to_str().into_owned()
+}
+
+/// The names in a certificate: the other side chose them, so only the first few are shown.
+fn names(presented: &[String]) -> String {
+    if presented.is_empty() {
+        return "no name at all".to_owned();
+    }
+    let shown: Vec<&str> = presented.iter().take(5).map(|name| name.get(..100).unwrap_or(name)).collect();
+    shown.join(", ").escape_debug().to_string()
+}
+
+fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    chain(error).find_map(<dyn StdError>::downcast_ref::<T>)
+}
+
+/// The text of the first cause, which says most (such as "Connection refused") and knows nothing of the URL.
+fn innermost(error: &reqwest::Error) -> String {
+    chain(error).skip(1).last().map_or_else(|| "unknown cause".to_owned(), ToString::to_string)
+}
+
+/// An error and its causes, outermost first. `io::Error::source` leaves out the very error that it wraps.
+fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    successors(Some(error), |error: &&'a (dyn StdError + 'static)| {
+        let error: &'a (dyn StdError + 'static) = *error;
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped as &(dyn StdError + 'static)),
+            None => error.source(),
+        }
+    })
+}

@@ -1,0 +1,151 @@
+//! One server and the API version spoken with it.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Url;
+use tracing::debug;
+
+use super::failure::Situation;
+use super::version::{ApiVersion, Negotiated};
+use super::{Answer, Failure};
+use crate::Endpoint;
+use crate::error::{Error, Role, Server, Unreachable};
+use crate::tls::{Clients, Problem, Setting};
+
+/// A server: where it is and which version of its API is in use.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    server: Server,
+    root: Url,
+    situation: Situation,
+    version: Negotiated,
+    /// Held while a version is asked for, so that many requests at once ask only once.
+    negotiation: tokio::sync::Mutex<()>,
+}
+
+/// What to ask for below `/v2.x/`. Segments and values are escaped when the URL is built.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    pub(crate) path: &'a [&'a str],
+    pub(crate) query: &'a [(&'a str, &'a str)],
+}
+
+impl Peer {
+    pub(crate) fn new(
+        role: Role,
+        endpoint: Endpoint,
+        https: bool,
+        timeout: Duration,
+    ) -> Result<Peer, Problem> {
+        let root = endpoint.url(if https { "https" } else { "http" }).ok_or_else(|| {
+            Problem::new(
+                Setting::Endpoint,
+                format_args!("expected a host, got one that is read as another: {endpoint}"),
+            )
+        })?;
+        let situation = Situation {
+            plain_http: !https,
+            connect_timeout: connect_timeout(timeout),
+            request_timeout: timeout,
+        };
+        let server = Server { role, endpoint };
+        Ok(Peer {
+            server,
+            root,
+            situation,
+            version: Negotiated::default(),
+            negotiation: tokio::sync::Mutex::default(),
+        })
+    }
+
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Asks in the API version negotiated with the server, and negotiates it first where needed. All of it is done within the
+    /// request timeout.
+    pub(crate) async fn get(&self, clients: &Clients, ask: Ask<'_>) -> Result<Answer, Error> {
+        let timeout = self.situation.request_timeout;
+        let answer = tokio::time::timeout(timeout, self.ask(clients, ask))
+            .await
+            .unwrap_or(Err(Failure::Unreachable(Unreachable::AnswerTimeout(timeout))));
+        answer.map_err(|failure| {
+            // When the server comes back it may be another version.
+            if matches!(failure, Failure::Unreachable(_)) {
+                self.version.forget();
+            }
+            failure.at(&self.server)
+        })
+    }
+
+    async fn ask(&self, clients: &Clients, ask: Ask<'_>) -> Result<Answer, Failure> {
+        let client = clients.current().await;
+        let known = self.version.get();
+        let version = match known {
+            Some(version) => version,
+            None => self.negotiate(&client).await?,
+        };
+        let answer = self.fetch(&client, &self.url(version, ask)).await?;
+        if known.is_none() || !answer.may_mean_unknown_version() {
+            return Ok(answer);
+        }
+        self.version.forget();
+        match self.negotiate(&client).await? {
+            same if same == version => Ok(answer),
+            other => self.fetch(&client, &self.url(other, ask)).await,
+        }
+    }
+
+    async fn negotiate(&self, client: &reqwest::Client) -> Result<ApiVersion, Failure> {
+        let _turn = self.negotiation.lock().await;
+        if let Some(version) = self.version.get() {
+            return Ok(version);
+        }
+        let mut url = self.root.clone();
+        url.set_path("/version");
+        let version = ApiVersion::choose(&self.fetch(client, &url).await?)?;
+        debug!(server = %self.server, version = %version, "Keylime API version negotiated");
+        self.version.set(version);
+        Ok(version)
+    }
+
+    /// Everything asked is a GET that changes nothing, so a connection that the server had closed meanwhile is worth a second try.
+    async fn fetch(&self, client: &reqwest::Client, url: &Url) -> Result<Answer, Failure> {
+        match self.fetch_once(client, url).await {
+            Err(failure) if failure.is_closed() => self.fetch_once(client, url).await,
+            other => other,
+        }
+    }
+
+    async fn fetch_once(&self, client: &reqwest::Client, url: &Url) -> Result<Answer, Failure> {
+        let begun = Instant::now();
+        let answer = match client.get(url.clone()).send().await {
+            Ok(response) => Answer::read(response, self.situation).await,
+            Err(error) => Err(Failure::of_request(&error, self.situation)),
+        };
+        debug!(
+            server = %self.server,
+            path = url.path(),
+            status = answer.as_ref().ok().map(|answer| answer.status),
+            milliseconds = begun.elapsed().as_secs_f64() * 1000.0,
+            "Keylime asked"
+        );
+        answer
+    }
+
+    fn url(&self, version: ApiVersion, ask: Ask<'_>) -> Url {
+        let mut url = self.root.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.clear().push(&version.to_string()).extend(ask.path);
+        }
+        if !ask.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(ask.query);
+        }
+        url
+    }
+}
+
+/// So that a server that cannot be connected to is told from one that does not answer, the first gets half of the time.
+pub(crate) fn connect_timeout(request_timeout: Duration) -> Duration {
+    request_timeout / 2
+}

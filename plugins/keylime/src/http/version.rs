@@ -1,0 +1,80 @@
+//! Keylime's API versions, and which one to speak.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use serde::Deserialize;
+
+use super::{Answer, Failure};
+use crate::error::Malformed;
+
+/// A version `2.x` that we speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ApiVersion(u8);
+
+/// The version in use with one server, once it is known.
+#[derive(Debug, Default)]
+pub(super) struct Negotiated(AtomicU8);
+
+/// The results of `/version`. Verifier and registrar say `current_version`, agents `supported_version`; the Python agent gives no list.
+#[derive(Deserialize)]
+struct Versions {
+    current_version: Option<String>,
+    supported_version: Option<String>,
+    supported_versions: Option<Vec<String>>,
+}
+
+impl ApiVersion {
+    /// The versions that are the same to us; `/agent/info` came with 2.2.
+    const OLDEST: u8 = 1;
+    const NEWEST: u8 = 6;
+    const RANGE: &'static str = "2.1 to 2.6";
+
+    /// What is spoken with a server that does not tell its versions, as a verifier in push mode.
+    const UNTOLD: ApiVersion = ApiVersion(2);
+
+    /// The version for a server that gave this answer to `/version`.
+    pub(super) fn choose(answer: &Answer) -> Result<ApiVersion, Failure> {
+        if matches!(answer.status, 404 | 410) {
+            return Ok(ApiVersion::UNTOLD);
+        }
+        let versions: Versions = answer.results("Keylime's API versions", false)?;
+        let single = versions.current_version.or(versions.supported_version);
+        let offered = versions.supported_versions.unwrap_or_default();
+        let newest = offered.iter().chain(&single).filter_map(|text| ApiVersion::parse(text)).max();
+        newest.ok_or_else(|| {
+            let theirs: Vec<&str> = offered.iter().chain(&single).map(String::as_str).take(20).collect();
+            let theirs = theirs.join(", ").escape_debug().take(200).collect();
+            Malformed::ApiVersion { ours: ApiVersion::RANGE, theirs }.into()
+        })
+    }
+
+    fn parse(text: &str) -> Option<ApiVersion> {
+        let minor: u8 = text.strip_prefix("2.")?.parse().ok()?;
+        (ApiVersion::OLDEST..=ApiVersion::NEWEST).contains(&minor).then_some(ApiVersion(minor))
+    }
+}
+
+impl fmt::Display for ApiVersion {
+    /// As in a path: `v2.6`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "v2.{}", self.0)
+    }
+}
+
+impl Negotiated {
+    const NONE: u8 = 0;
+
+    pub(super) fn get(&self) -> Option<ApiVersion> {
+        let minor = self.0.load(Ordering::Relaxed);
+        (minor != Negotiated::NONE).then_some(ApiVersion(minor))
+    }
+
+    pub(super) fn set(&self, version: ApiVersion) {
+        self.0.store(version.0, Ordering::Relaxed);
+    }
+
+    pub(super) fn forget(&self) {
+        self.0.store(Negotiated::NONE, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,91 @@
+//! How a connection is secured: which files are read, what they must hold, and whom they let us trust.
+
+mod files;
+mod reload;
+mod verify;
+
+pub use files::{Problem, Setting};
+pub(crate) use reload::{Clients, Pool};
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::ServerName;
+use rustls::version::{TLS12, TLS13};
+
+use files::Contents;
+use verify::{CaVerifier, PinVerifier};
+
+/// The files and rules for connections to one kind of server. Only paths: the contents are read when they are needed.
+#[derive(Debug, Clone)]
+pub(crate) struct TlsSettings {
+    pub(crate) trust: Trust,
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// Which server certificates are accepted.
+#[derive(Debug, Clone)]
+pub(crate) enum Trust {
+    /// Those signed by a CA of the file, for the name given, else for the host dialled.
+    Ca { file: PathBuf, server_name: Option<ServerName<'static>> },
+    /// Only the one in the file, byte for byte.
+    Pin { file: PathBuf },
+    /// Any that the other side proves to have the key of. Only for a server on this machine: it proves nothing about who
+    /// answers, it only keeps the traffic private from others.
+    Loopback,
+}
+
+/// The TLS configuration that `contents` give under `settings`, or everything that is wrong with them.
+fn client_config(settings: &TlsSettings, contents: &Contents) -> Result<ClientConfig, Vec<Problem>> {
+    let provider = provider();
+    let verifier = verifier(settings, contents, &provider);
+    let identity = contents.identity(settings, &provider);
+    let (verifier, identity) = match (verifier, identity) {
+        (Ok(verifier), Ok(identity)) => (verifier, identity),
+        (Err(problem), Ok(_)) => return Err(vec![problem]),
+        (Ok(_), Err(problems)) => return Err(problems),
+        (Err(problem), Err(problems)) => return Err([vec![problem], problems].concat()),
+    };
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(|error| vec![Problem::new(Setting::CertFile, error)])?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_client_cert_resolver(identity);
+    // A resumed session would skip the certificate check; connections are kept, so new handshakes are rare anyway.
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+/// The configuration of a client that makes no TLS connection; reqwest asks for one all the same.
+fn no_tls() -> Result<ClientConfig, rustls::Error> {
+    let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13])?;
+    Ok(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
+}
+
+fn verifier(
+    settings: &TlsSettings,
+    contents: &Contents,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, Problem> {
+    match &settings.trust {
+        Trust::Ca { file, server_name } => {
+            let roots = Arc::new(contents.roots(file)?);
+            let verifier = CaVerifier::new(roots, server_name.clone(), provider.clone())
+                .map_err(|error| Problem::in_file(Setting::CaFile, file, error))?;
+            Ok(Arc::new(verifier))
+        }
+        Trust::Pin { file } => Ok(Arc::new(PinVerifier::pinned(contents.pin(file)?, provider))),
+        Trust::Loopback => Ok(Arc::new(PinVerifier::any(provider))),
+    }
+}
+
+/// Always ring, whatever another crate may have made the default of the process.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}

@@ -1,0 +1,85 @@
+//! The verifier's record of an agent and its word on a quote, read from JSON.
+
+use evidence::{AgentId, Attestation, Metadata, NodeState, tpm_policy_pcrs};
+use serde::{Deserialize, Deserializer};
+
+use crate::error::Malformed;
+use crate::http::{Answer, Failure};
+use crate::servers::Confirmation;
+
+const STATE: &str = "the verifier's record of an agent";
+
+/// The members that are used. A `null` counts as absent, but not in `attestation_status`: there it would hand the decision to
+/// `operational_state`, which in push mode says nothing.
+#[derive(Deserialize)]
+struct Record {
+    #[serde(default, deserialize_with = "present")]
+    attestation_status: Option<String>,
+    operational_state: Option<i64>,
+    last_successful_attestation: Option<u64>,
+    hash_alg: Option<String>,
+    verifier_id: Option<String>,
+    has_runtime_policy: Option<u8>,
+    has_mb_refstate: Option<u8>,
+    tpm_policy: Option<String>,
+    meta_data: Option<String>,
+}
+
+/// The record of `agent`. The answer does not say whose it is; the agent is the one in the path.
+pub(crate) fn read_state(answer: &Answer, agent: &AgentId) -> Result<NodeState, Failure> {
+    let record: Record = answer.results(STATE, false)?;
+    Ok(NodeState {
+        agent_id: agent.clone(),
+        attestation: record.attestation()?,
+        last_success: record.last_successful_attestation,
+        hash_alg: record.hash_alg.and_then(|name| name.parse().ok()),
+        verifier_id: record.verifier_id,
+        runtime_policy: flag("has_runtime_policy", record.has_runtime_policy)?,
+        measured_boot: flag("has_mb_refstate", record.has_mb_refstate)?,
+        tpm_policy_pcrs: tpm_policy_pcrs(record.tpm_policy.as_deref().unwrap_or_default()),
+        metadata: Metadata::from_json(record.meta_data.as_deref().unwrap_or_default()),
+    })
+}
+
+/// The verifier's word: `valid` is 1 or 0 and nothing else. Its reason is not passed on, it may hold parts of the quote.
+pub(crate) fn read_confirmation(answer: &Answer) -> Result<Confirmation, Failure> {
+    const EXPECTED: &str = "valid: 1 or valid: 0";
+    #[derive(Deserialize)]
+    struct Verdict {
+        valid: i64,
+    }
+    match answer.results::<Verdict>(EXPECTED, true)?.valid {
+        1 => Ok(Confirmation::Valid),
+        0 => Ok(Confirmation::Invalid),
+        other => Err(Malformed::Shape { expected: EXPECTED, detail: format!("valid: {other}") }.into()),
+    }
+}
+
+impl Record {
+    fn attestation(&self) -> Result<Attestation, Failure> {
+        match (&self.attestation_status, self.operational_state) {
+            (Some(status), _) => Attestation::from_status(status).ok_or_else(|| {
+                shape(format!("attestation_status is {:?}", status.chars().take(40).collect::<String>()))
+            }),
+            (None, Some(state)) => Attestation::from_operational_state(state)
+                .ok_or_else(|| shape(format!("operational_state is {state}, expected 0 to 10"))),
+            (None, None) => Err(shape("neither attestation_status nor operational_state".to_owned())),
+        }
+    }
+}
+
+fn flag(member: &str, value: Option<u8>) -> Result<bool, Failure> {
+    match value {
+        None | Some(0) => Ok(false),
+        Some(1) => Ok(true),
+        Some(other) => Err(shape(format!("{member} is {other}, expected 0 or 1"))),
+    }
+}
+
+fn shape(detail: String) -> Failure {
+    Malformed::Shape { expected: STATE, detail }.into()
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
+}
