@@ -1,0 +1,44 @@
+# What people run. Every target does the set-up that it needs; `make` alone lists them.
+SHELL := /bin/bash
+setup := tests/lab/setup
+cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/keylime-attestor
+
+# A checkout in CI is always new: cargo's folder is kept with the cache there, so that not everything is built again.
+ifeq ($(CI),true)
+export CARGO_TARGET_DIR ?= $(cache)/target
+endif
+target := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help setup demo test lint bench clean build packages
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+setup: ## install what the lab needs: Debian packages, SPIRE, Keylime (cached)
+	@$(setup)/all.sh $(target)/lab
+
+demo: setup build ## see nodes attested by a real SPIRE and a real Keylime
+	@$(target)/debug/demo
+
+test: setup build ## run all tests
+	cargo test --workspace --no-fail-fast
+
+lint: packages ## check formatting, clippy, licences, shell and Go code
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	$$($(setup)/cargo-deny.sh) --log-level error check licenses bans sources
+	git ls-files '*.sh' .ci/run | xargs shellcheck --external-sources --source-path SCRIPTDIR
+	gofmt -l tests | (! grep .)
+	for module in $$(git ls-files '*.go' | xargs -r dirname | sort -u); do (cd $$module && go vet .) || exit; done
+
+bench: setup build ## measure the plugins
+	cargo bench --workspace
+
+clean: ## remove all that was built or fetched, the cache too
+	rm -rf $(target) $(cache)
+
+build:
+	cargo build --workspace --bins
+
+packages:
+	@$(setup)/packages.sh

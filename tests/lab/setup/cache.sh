@@ -1,0 +1,39 @@
+# Sourced by the scripts beside it: steps that say what they do, and a cache that a broken-off run cannot spoil.
+# shellcheck shell=bash
+
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/keylime-attestor
+mkdir -p "$CACHE"
+
+say() { printf '[setup] %s\n' "$*" >&2; }
+
+running=
+trap '[ -z "$running" ] || say "$running: FAILED"' EXIT
+
+# step TEXT COMMAND...: says what is done and how long it took. Not for use in a condition: bash would then go on after an error.
+step() {
+  local begun=$SECONDS
+  running=$1
+  say "$running ..."
+  "${@:2}" >&2
+  say "$running: done in $((SECONDS - begun)) s"
+  running=
+}
+
+# key FILE...: names a cache entry by the content of what it is made from.
+key() { cat -- "$@" | sha256sum | cut -c1-12; }
+
+# cached ENTRY TEXT COMMAND...: makes $CACHE/ENTRY, unless it is there, by COMMAND with a new folder as its last argument. The folder
+# gets its name only when it is complete, and a lock for each entry lets a second run wait for the first.
+cached() {
+  local entry=$CACHE/$1 lock
+  [ ! -d "$entry" ] || return 0
+  exec {lock}>"$entry.lock"
+  flock -n "$lock" || step "$2: waiting for another run" flock "$lock"
+  if [ ! -d "$entry" ]; then
+    rm -rf "$entry.part"
+    mkdir "$entry.part"
+    step "$2" "${@:3}" "$entry.part"
+    mv "$entry.part" "$entry"
+  fi
+  exec {lock}>&-
+}
