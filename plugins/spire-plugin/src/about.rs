@@ -7,6 +7,17 @@ pub struct About {
     pub name: &'static str,
     /// Its version.
     pub version: &'static str,
-    /// What it does, in a few words that follow "a SPIRE plugin: ".
+    /// What it does, in a few words: "node attestation by …".
     pub description: &'static str,
+}
+
+impl About {
+    /// One line for somebody who started the program by hand.
+    pub(crate) fn for_people(&self) -> String {
+        let Self { name, version, description } = self;
+        format!(
+            "{name} {version} is a SPIRE plugin ({description}) and not to be started by hand: \
+             name it as plugin_cmd of a NodeAttestor in SPIRE's configuration"
+        )
+    }
 }

@@ -2,13 +2,21 @@
 
 mod about;
 mod attestation;
+mod configured;
+mod go_plugin;
+mod handshake;
+mod hclog;
 mod host;
+mod init;
+mod panic;
 mod plugin;
 mod serve;
+mod socket;
+mod stop;
 mod trust_domain;
 
 pub use about::About;
-pub use attestation::{AgentAttestation, ServerAttestation};
+pub use attestation::{agent::AgentAttestation, server::ServerAttestation};
 pub use host::Host;
 pub use plugin::{AgentAttributes, AgentNodeAttestor, Configure, ServerNodeAttestor};
 pub use serve::{serve_agent_node_attestor, serve_server_node_attestor};
