@@ -1,3 +1,5 @@
 //! lab
 
 pub mod fake_keylime;
+pub mod soft_ak;
+pub mod swtpm;
