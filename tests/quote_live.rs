@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use evidence::{AttestationKey, HashAlg, InvalidAttestationKey, InvalidQuote, Nonce, Quote};
-use lab::swtpm::{Swtpm, run};
+use lab::process::output;
+use lab::swtpm::Swtpm;
 
 const NONCE: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ123456";
 
@@ -161,7 +162,7 @@ impl Lab {
     }
 
     fn tool(&self, name: &str, arguments: &[&str]) -> anyhow::Result<()> {
-        run(self.tpm.tool(name).args(arguments).current_dir(self.dir.path()))
+        output(self.tpm.tool(name).args(arguments).current_dir(self.dir.path())).map(drop)
     }
 
     fn read(&self, name: impl AsRef<Path>) -> anyhow::Result<Vec<u8>> {

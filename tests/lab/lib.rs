@@ -1,5 +1,13 @@
-//! lab
+//! The lab: what the tests run against. The real SPIRE, Keylime and software TPMs as processes, and stand-ins that can be made to misbehave.
 
 pub mod fake_keylime;
+pub mod host;
+pub mod janitor;
+pub mod keylime;
+pub mod ports;
+pub mod process;
+pub mod programs;
 pub mod soft_ak;
+pub mod spire;
 pub mod swtpm;
+pub mod wait;

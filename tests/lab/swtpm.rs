@@ -1,20 +1,17 @@
 //! A software TPM: one swtpm process on loopback, with a folder and two ports of its own.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
+
+use crate::ports::Port;
+use crate::process::{Process, output};
 
 /// How long a TPM may take to answer on its ports. It takes some 20 ms.
-const START_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long to wait between two looks at a port.
-const POLL: Duration = Duration::from_millis(5);
-/// How often a start is tried with other ports, when somebody took the chosen ones meanwhile.
-const TRIES: usize = 10;
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running software TPM. It is killed when this is dropped; its state stays in its folder, so that a later start goes on with it.
 ///
@@ -22,8 +19,10 @@ const TRIES: usize = 10;
 /// [`shut_down`](Self::shut_down) before the state is used again.
 #[derive(Debug)]
 pub struct Swtpm {
-    process: Child,
-    port: u16,
+    process: Process,
+    port: Port,
+    /// tpm2-tss expects the control port right above the TPM's.
+    _control: Port,
     dir: PathBuf,
 }
 
@@ -35,15 +34,11 @@ impl Swtpm {
     pub fn start(dir: &Path) -> anyhow::Result<Self> {
         let state = dir.join("state");
         fs::create_dir_all(&state).with_context(|| format!("failed to make {}", state.display()))?;
-        for _ in 0..TRIES {
-            let port = two_free_ports()?;
-            let process = spawn(dir, &state, port)?;
-            let mut swtpm = Self { process, port, dir: dir.to_owned() };
-            if swtpm.answers()? {
-                return Ok(swtpm);
-            }
-        }
-        bail!("failed to start swtpm on {TRIES} pairs of ports, its log says:\n{}", log(dir))
+        let (port, control) = Port::neighbours()?;
+        let mut process = Process::start("swtpm", dir, &mut command(&state, &port, &control))?;
+        process
+            .wait_until("open ports", START_TIMEOUT, || control.is_open().and_then(|()| port.is_open()))?;
+        Ok(Self { process, port, _control: control, dir: dir.to_owned() })
     }
 
     /// As [`start`](Self::start), but a new TPM gets an EK with a certificate, of a CA of its own in `dir`, as Keylime wants it.
@@ -81,63 +76,23 @@ impl Swtpm {
     /// # Errors
     /// When the TPM does not take the command.
     pub fn shut_down(self) -> anyhow::Result<()> {
-        run(self.tool("tpm2_shutdown").arg("--clear"))
+        output(self.tool("tpm2_shutdown").arg("--clear"))?;
+        self.process.kill()
     }
-
-    /// Waits for both ports to take connections. `false` when the process ended instead.
-    fn answers(&mut self) -> anyhow::Result<bool> {
-        let deadline = Instant::now() + START_TIMEOUT;
-        while !is_open(self.port + 1) || !is_open(self.port) {
-            if self.process.try_wait()?.is_some() {
-                return Ok(false);
-            }
-            if Instant::now() > deadline {
-                bail!("swtpm does not answer after {START_TIMEOUT:?}, its log says:\n{}", log(&self.dir));
-            }
-            thread::sleep(POLL);
-        }
-        Ok(true)
-    }
-}
-
-impl Drop for Swtpm {
-    fn drop(&mut self) {
-        // Both fail only when it has ended already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// Runs a command to its end.
-///
-/// # Errors
-/// When it cannot be run or fails; the error holds the command and what it wrote.
-pub fn run(command: &mut Command) -> anyhow::Result<()> {
-    let output = command.output().with_context(|| format!("failed to run {command:?}"))?;
-    if !output.status.success() {
-        let said = [output.stdout, output.stderr].concat();
-        bail!("{command:?} ended with {}:\n{}", output.status, String::from_utf8_lossy(&said));
-    }
-    Ok(())
 }
 
 /// The TPM comes up started (`startup-clear`), and takes one connection after the other.
-fn spawn(dir: &Path, state: &Path, port: u16) -> anyhow::Result<Child> {
-    Command::new("swtpm")
+fn command(state: &Path, port: &Port, control: &Port) -> Command {
+    let mut command = Command::new("swtpm");
+    command
         .args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear"])
         .arg("--tpmstate")
         .arg(format!("dir={}", state.display()))
         .arg("--server")
         .arg(format!("type=tcp,bindaddr=127.0.0.1,port={port}"))
         .arg("--ctrl")
-        .arg(format!("type=tcp,bindaddr=127.0.0.1,port={}", port + 1))
-        .arg("--log")
-        .arg(format!("file={},level=1,truncate", dir.join("swtpm.log").display()))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .context("failed to start swtpm; Debian has it in the package swtpm")
+        .arg(format!("type=tcp,bindaddr=127.0.0.1,port={control}"));
+    command
 }
 
 /// Gives a new TPM an EK, and the EK a certificate. The CA's configuration is written for it, so that nothing of the machine's is used.
@@ -158,32 +113,14 @@ fn manufacture(dir: &Path, state: &Path) -> anyhow::Result<()> {
     {
         fs::write(format!("{ca}/{name}"), text).with_context(|| format!("failed to write {ca}/{name}"))?;
     }
-    run(Command::new("swtpm_setup")
-        .args(["--tpm2", "--create-ek-cert", "--create-platform-cert", "--vmid", "lab", "--tpmstate"])
-        .arg(state)
-        .arg("--config")
-        .arg(format!("{ca}/setup.conf"))
-        .arg("--logfile")
-        .arg(format!("{dir}/swtpm_setup.log")))
-}
-
-/// Two neighbouring ports: tpm2-tss expects the control port right above the TPM's.
-fn two_free_ports() -> anyhow::Result<u16> {
-    for _ in 0..100 {
-        let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("failed to find a free port")?;
-        let port = first.local_addr()?.port();
-        let next = port.checked_add(1).map(|next| TcpListener::bind((Ipv4Addr::LOCALHOST, next)));
-        if matches!(next, Some(Ok(_))) {
-            return Ok(port);
-        }
-    }
-    bail!("failed to find two neighbouring free ports")
-}
-
-fn is_open(port: u16) -> bool {
-    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
-}
-
-fn log(dir: &Path) -> String {
-    fs::read_to_string(dir.join("swtpm.log")).unwrap_or_default()
+    output(
+        Command::new("swtpm_setup")
+            .args(["--tpm2", "--create-ek-cert", "--create-platform-cert", "--vmid", "lab", "--tpmstate"])
+            .arg(state)
+            .arg("--config")
+            .arg(format!("{ca}/setup.conf"))
+            .arg("--logfile")
+            .arg(format!("{dir}/swtpm_setup.log")),
+    )
+    .map(drop)
 }
