@@ -1,0 +1,102 @@
+//! The resource as a whole, and the rules that tie its parts together.
+#![expect(unreachable_pub, reason = "KubeSchema repeats the struct, with its `pub`, inside of a function")]
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use crate::schema::Rule as SpecRule;
+use crate::{Attestation, Keylime, KeylimeAttestorStatus, Plugin, Rollout, Spire};
+
+/// What should be: where Keylime is, which SPIRE attests by it, and how. The operator makes it so and keeps it so; deleting the resource
+/// takes everything back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[kube(
+    group = "spire.keylime.dev",
+    version = "v1alpha1",
+    kind = "KeylimeAttestor",
+    namespaced,
+    shortname = "kla",
+    category = "spire",
+    category = "keylime",
+    status = "KeylimeAttestorStatus",
+    derive = "PartialEq",
+    doc = "A KeylimeAttestor makes the nodes of one SPIRE prove their identity and integrity through Keylime and \
+           their TPM: it puts a node attestor into the configuration of SPIRE's server and agents, installs the \
+           plugins into their pods, and shows the state of it. Whoever may write this resource may change SPIRE's \
+           workloads and mount Secrets of their namespaces into them.",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
+        description = "Whether SPIRE attests through Keylime as this resource asks for"
+    ),
+    printcolumn(
+        name = "Mode",
+        type_ = "string",
+        json_path = ".spec.spire.mode",
+        description = "How the operator changes SPIRE"
+    ),
+    printcolumn(
+        name = "Nodes",
+        type_ = "integer",
+        json_path = ".status.nodes.total",
+        description = "Nodes that should run a SPIRE agent"
+    ),
+    printcolumn(
+        name = "Failing",
+        type_ = "integer",
+        json_path = ".status.nodes.failing",
+        description = "Nodes among them whose SPIRE agent is not ready"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        description = "Why it is ready or not",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        description = "What is missing and what to do",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.metadata.name.size() <= 63").message(
+        "metadata.name must have at most 63 characters: the operator labels the objects it makes with it"
+    )
+)]
+#[schemars(extend("x-kubernetes-validations" = [NO_PLUGIN_WITHOUT_PODS, NO_ROLLOUT_WITHOUT_PODS]))]
+pub struct KeylimeAttestorSpec {
+    /// Where Keylime's servers and agents listen, and how they are spoken to.
+    pub keylime: Keylime,
+
+    /// The SPIRE whose agents attest by Keylime: its server and its agents, and how they are changed.
+    pub spire: Spire,
+
+    /// What a node must show to be attested, and the identity it then gets.
+    #[serde(default)]
+    pub attestation: Attestation,
+
+    /// The plugins that run inside of SPIRE's pods. Left out, they are those of the operator's own image. Not with mode ConfigOnly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<Plugin>,
+
+    /// How far a rollout may go wrong. Left out, it has five minutes to progress and is taken back when it fails. Not with mode ConfigOnly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+}
+
+const NO_PLUGIN_WITHOUT_PODS: SpecRule = SpecRule {
+    rule: "self.spire.mode != 'ConfigOnly' || !has(self.plugin)",
+    message: "plugin has no effect with spire.mode ConfigOnly, which installs no plugin: remove it, or choose \
+        Overlay or InPlace",
+};
+
+const NO_ROLLOUT_WITHOUT_PODS: SpecRule = SpecRule {
+    rule: "self.spire.mode != 'ConfigOnly' || !has(self.rollout)",
+    message: "rollout has no effect with spire.mode ConfigOnly, which changes no workload: remove it, or choose \
+        Overlay or InPlace",
+};

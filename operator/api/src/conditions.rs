@@ -1,0 +1,347 @@
+//! The conditions of a `KeylimeAttestor`, and every reason that each can have, with what it means and what to do.
+//!
+//! A reason is a value of type [`Reason`], which knows its condition and its status: the operator can only report pairs that are written
+//! down here. The README has the same table, made by [`markdown`] and compared in a test.
+
+use std::fmt;
+
+/// A condition's type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ConditionType {
+    /// Everything is as the resource asks for: the other conditions sum up to this one.
+    Ready,
+    /// Configurations, workloads and Secrets were found, are right, and carry our part.
+    ConfigurationApplied,
+    /// SPIRE's server runs with it.
+    ServerRolledOut,
+    /// SPIRE's agents run with it.
+    AgentsRolledOut,
+    /// Verifier and registrar answer the operator.
+    KeylimeReachable,
+    /// Something went wrong that does not mend itself.
+    Degraded,
+}
+
+/// A condition's status. Unknown is used while there is nothing to go by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Status {
+    /// It is so.
+    True,
+    /// It is not so.
+    False,
+    /// It cannot be told.
+    Unknown,
+}
+
+/// Why a condition has its status. Stable over versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Reason {
+    /// The condition.
+    pub condition: ConditionType,
+    /// The status that goes with the reason.
+    pub status: Status,
+    /// The reason, in CamelCase. Unique within its condition.
+    pub name: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
+impl ConditionType {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 6] = [
+        Self::Ready,
+        Self::ConfigurationApplied,
+        Self::ServerRolledOut,
+        Self::AgentsRolledOut,
+        Self::KeylimeReachable,
+        Self::Degraded,
+    ];
+
+    /// The type as the resource has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "Ready",
+            Self::ConfigurationApplied => "ConfigurationApplied",
+            Self::ServerRolledOut => "ServerRolledOut",
+            Self::AgentsRolledOut => "AgentsRolledOut",
+            Self::KeylimeReachable => "KeylimeReachable",
+            Self::Degraded => "Degraded",
+        }
+    }
+}
+
+impl Status {
+    /// The status as the resource has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+impl fmt::Display for ConditionType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The reasons as a Markdown table, one row each.
+pub fn markdown() -> String {
+    let mut table =
+        "| Condition | Status | Reason | What it means | What to do |\n| --- | --- | --- | --- | --- |\n"
+            .to_owned();
+    for Reason { condition, status, name, meaning, remedy } in REASONS {
+        table += &format!("| {condition} | {status} | `{name}` | {meaning} | {remedy} |\n");
+    }
+    table
+}
+
+/// Declares the reasons of each condition as constants in a module of its own, and [`REASONS`] as all of them: none can be left out.
+macro_rules! reasons {
+    ($($(#[$about:meta])* mod $module:ident: $condition:ident { $($constant:ident = $status:ident $name:literal: $meaning:literal, $remedy:literal;)+ })+) => {
+        $(
+            $(#[$about])*
+            pub mod $module {
+                use super::{ConditionType, Reason, Status};
+                $(
+                    #[doc = $meaning]
+                    #[doc = ""]
+                    #[doc = $remedy]
+                    pub const $constant: Reason = Reason {
+                        condition: ConditionType::$condition,
+                        status: Status::$status,
+                        name: $name,
+                        meaning: $meaning,
+                        remedy: $remedy,
+                    };
+                )+
+            }
+        )+
+        /// Every reason, in the order of the conditions.
+        pub const REASONS: &[Reason] = &[$($($module::$constant,)+)+];
+    };
+}
+
+reasons! {
+    /// Reasons of Ready. When it is False, the message repeats that of the condition that stands in the way.
+    mod ready: Ready {
+        READY = True "Ready":
+            "SPIRE's server and agents run with the plugins, and Keylime answers.",
+            "Nothing.";
+        NOT_APPLIED = False "NotApplied":
+            "The configuration could not be applied.",
+            "See ConfigurationApplied.";
+        ROLLING_OUT = False "RollingOut":
+            "SPIRE's pods are being replaced, the server first, then the agents.",
+            "Wait; `status.server.rollout` and `status.agents` show how far it is.";
+        ROLLOUT_FAILED = False "RolloutFailed":
+            "Pods did not become ready.",
+            "See Degraded for what the pods complain about.";
+        KEYLIME_UNREACHABLE = False "KeylimeUnreachable":
+            "SPIRE is set up, but Keylime gives no answers, so that nodes cannot attest.",
+            "See KeylimeReachable.";
+        WITHDRAWING = False "Withdrawing":
+            "The resource is being deleted, and SPIRE gets back what it had.",
+            "Wait; the resource is gone when it is done.";
+    }
+
+    /// Reasons of ConfigurationApplied.
+    mod configuration_applied: ConfigurationApplied {
+        APPLIED = True "Applied":
+            "The configurations hold our node attestor, and the workloads carry what the plugins need.",
+            "Nothing.";
+        SPEC_INVALID = False "SpecInvalid":
+            "A field has a value that the schema allows and the plugins would refuse.",
+            "Correct the field that the message names.";
+        WORKLOAD_NOT_FOUND = False "WorkloadNotFound":
+            "A workload of SPIRE is not there: it is not installed yet, was removed, or is called otherwise.",
+            "Install SPIRE, or correct the name or namespace in `spec.spire`. The operator goes on by itself.";
+        WORKLOAD_CLAIMED = False "WorkloadClaimed":
+            "Another KeylimeAttestor, which is older, has the workload.",
+            "Delete one of the two.";
+        CONTAINER_NOT_FOUND = False "ContainerNotFound":
+            "The container that runs SPIRE is not there, or cannot be told from the others.",
+            "Set `container` of the workload in `spec.spire` to one of the names in the message.";
+        COMMAND_SET = False "CommandSet":
+            "The workload sets `command` of SPIRE's container itself, which Overlay would have to change.",
+            "Remove `command` and give SPIRE's flags as `args`, or choose mode InPlace.";
+        CONFIGURATION_NOT_FOUND = False "ConfigurationNotFound":
+            "No ConfigMap is mounted where the configuration file lies, or the ConfigMap or its key is missing.",
+            "Set `configMap` or `configPath` of the workload in `spec.spire`, or create what is missing.";
+        CONFIGURATION_INVALID = False "ConfigurationInvalid":
+            "SPIRE's configuration is neither JSON nor HCL, or its plugins section is not what SPIRE reads.",
+            "Correct it at the line and column in the message. The pods keep the last good one.";
+        CONFIGURATION_TOO_LARGE = False "ConfigurationTooLarge":
+            "With our node attestor in it, the configuration no longer fits into a ConfigMap (1 MiB).",
+            "Make SPIRE's configuration smaller.";
+        SECRET_NOT_FOUND = False "SecretNotFound":
+            "A Secret that is to be mounted is not there.",
+            "Create it in the namespace that the message names.";
+        SECRET_IN_OTHER_NAMESPACE = False "SecretInOtherNamespace":
+            "The Secret is in this resource's namespace, but SPIRE's pods, which mount it, run in another.",
+            "Copy it to the namespace that the message names, or have it issued there.";
+        SECRET_INCOMPLETE = False "SecretIncomplete":
+            "The Secret for Keylime lacks one of its keys, or certificate, key and CA are not usable PEM that belongs together.",
+            "Correct the keys that the message names; `spec.keylime.tls.secretName` says which there must be.";
+        PLUGIN_IMAGE_UNKNOWN = False "PluginImageUnknown":
+            "The operator cannot read the name of its own image from its pod.",
+            "Set `spec.plugin.image` to the operator's image.";
+        FIELD_CONFLICT = False "FieldConflict":
+            "A field that the plugins need has another value that somebody else applied.",
+            "Remove that value, or let the manager that the message names do so.";
+        REFUSED = False "Refused":
+            "The apiserver refuses a change: by an admission policy, a quota, or because the operator lacks the right.",
+            "Read the apiserver's own message; for a missing right, add the namespace to the chart's values.";
+        FIGHTING = False "Fighting":
+            "Somebody keeps reverting what the operator applies, as OpenShift's SPIRE operator does with what it owns.",
+            "Stop the other side, whose field manager the message names; the README says how for OpenShift. Until then the operator tries less and less often.";
+        WITHDRAWING = False "Withdrawing":
+            "The resource is being deleted: our part is being taken out again, from the agents first, then from the server.",
+            "Wait.";
+    }
+
+    /// Reasons of ServerRolledOut.
+    mod server_rolled_out: ServerRolledOut {
+        ROLLED_OUT = True "RolledOut":
+            "All pods of SPIRE's server run with the plugin and are ready.",
+            "Nothing.";
+        NOT_MANAGED = True "NotManaged":
+            "With mode ConfigOnly the operator touches no workload.",
+            "Mount the derived ConfigMap, the plugin and the Secret yourself.";
+        WAITING_FOR_CONFIGURATION = Unknown "WaitingForConfiguration":
+            "The configuration has not been applied.",
+            "See ConfigurationApplied.";
+        PROGRESSING = False "Progressing":
+            "Pods are being replaced.",
+            "Wait.";
+        PAUSED = False "Paused":
+            "The workload's own settings hold the rollout: it is paused, has a partition, or its update strategy is OnDelete.",
+            "Resume it, lower the partition, or delete the pods one by one.";
+        PROGRESS_DEADLINE_EXCEEDED = False "ProgressDeadlineExceeded":
+            "No further pod became ready within `spec.rollout.progressDeadline`.",
+            "See Degraded. The agents are not touched.";
+        ROLLED_BACK = False "RolledBack":
+            "The rollout failed, and the server got back what it had.",
+            "See Degraded. It is tried again when the resource, SPIRE's configuration or the plugin changes.";
+        WITHDRAWING = False "Withdrawing":
+            "The resource is being deleted, and the server's pods get back what they had.",
+            "Wait.";
+    }
+
+    /// Reasons of AgentsRolledOut.
+    mod agents_rolled_out: AgentsRolledOut {
+        ROLLED_OUT = True "RolledOut":
+            "All pods of SPIRE's agents run with the plugin and are ready.",
+            "Nothing.";
+        NOT_MANAGED = True "NotManaged":
+            "With mode ConfigOnly the operator touches no workload.",
+            "Mount the derived ConfigMap, the plugin and the Secret yourself.";
+        WAITING_FOR_CONFIGURATION = Unknown "WaitingForConfiguration":
+            "The configuration has not been applied.",
+            "See ConfigurationApplied.";
+        WAITING_FOR_SERVER = False "WaitingForServer":
+            "The agents are changed only when SPIRE's server is rolled out: no agent could attest before.",
+            "See ServerRolledOut.";
+        PROGRESSING = False "Progressing":
+            "Pods are being replaced.",
+            "Wait.";
+        PAUSED = False "Paused":
+            "A DaemonSet's update strategy is OnDelete.",
+            "Delete the agents' pods, node by node.";
+        PROGRESS_DEADLINE_EXCEEDED = False "ProgressDeadlineExceeded":
+            "No further pod became ready within `spec.rollout.progressDeadline`.",
+            "See Degraded; often a node that Keylime does not know or does not pass.";
+        ROLLED_BACK = False "RolledBack":
+            "The rollout failed, and the agents got back what they had.",
+            "See Degraded. It is tried again when the resource, SPIRE's configuration or the plugin changes.";
+        WITHDRAWING = False "Withdrawing":
+            "The resource is being deleted, and the agents' pods get back what they had.",
+            "Wait.";
+    }
+
+    /// Reasons of KeylimeReachable.
+    mod keylime_reachable: KeylimeReachable {
+        REACHABLE = True "Reachable":
+            "Verifier and registrar answer with what was expected.",
+            "Nothing.";
+        NOT_CHECKED = Unknown "NotChecked":
+            "The Secret for Keylime cannot be used, so that nobody was asked.",
+            "See ConfigurationApplied.";
+        UNREACHABLE = False "Unreachable":
+            "No connection, or no answer in time.",
+            "Check host and port in `spec.keylime`, and network policies between the operator and Keylime.";
+        TLS_FAILED = False "TlsFailed":
+            "The server's certificate is not of the Secret's CA or has another name, or the server refuses ours.",
+            "Check the Secret; set `spec.keylime.tls.serverName` to a name in the server's certificate.";
+        UNEXPECTED_ANSWER = False "UnexpectedAnswer":
+            "What answers is not Keylime, refuses the request, or speaks no version that is known here.",
+            "Check the ports (verifier 8881, registrar 8891) and Keylime's version.";
+    }
+
+    /// Reasons of Degraded.
+    mod degraded: Degraded {
+        AS_EXPECTED = False "AsExpected":
+            "Nothing is wrong that would need somebody.",
+            "Nothing.";
+        ROLLOUT_FAILED = True "RolloutFailed":
+            "A rollout failed and was left as it is (`spec.rollout.rollback` is false).",
+            "Correct what the pod's message says, or set `rollback`.";
+        ROLLED_BACK = True "RolledBack":
+            "A rollout failed and was taken back.",
+            "Correct what the pod's message says; a change of the resource tries again.";
+        FIGHTING = True "Fighting":
+            "Somebody keeps reverting what the operator applies.",
+            "See ConfigurationApplied.";
+        WITHDRAWAL_STUCK = True "WithdrawalStuck":
+            "The resource is being deleted, but SPIRE's pods do not become ready with what they had.",
+            "Correct what the pod's message says. To let the resource go as it is, remove its finalizer.";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn reasons_are_unique_and_named_as_kubernetes_wants_them() {
+        let unique: BTreeSet<_> = REASONS.iter().map(|reason| (reason.condition, reason.name)).collect();
+        assert_eq!(unique.len(), REASONS.len());
+        for Reason { name, .. } in REASONS {
+            assert!(name.starts_with(|first: char| first.is_ascii_uppercase()), "{name}");
+            assert!(name.len() <= 128 && name.chars().all(|c| c.is_ascii_alphanumeric()), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_condition_can_be_good_and_bad() {
+        for condition in ConditionType::ALL {
+            for status in [Status::True, Status::False] {
+                let has =
+                    REASONS.iter().any(|reason| reason.condition == condition && reason.status == status);
+                assert!(has, "{condition} is never {status}");
+            }
+        }
+    }
+
+    #[test]
+    fn meaning_and_remedy_are_sentences_that_fit_into_a_table() {
+        for Reason { name, meaning, remedy, .. } in REASONS {
+            for text in [meaning, remedy] {
+                assert!(text.ends_with('.') && !text.contains(['|', '\n']), "{name}: {text}");
+            }
+        }
+        assert_eq!(markdown().lines().count(), REASONS.len() + 2);
+    }
+}

@@ -1,0 +1,69 @@
+//! Every name that the operator writes into a cluster. They are part of the API: tests, charts, alerts and scripts go by them.
+
+/// The API group, also the prefix of our labels and annotations.
+pub const GROUP: &str = "spire.keylime.dev";
+
+/// Field manager of everything that the operator applies.
+pub const FIELD_MANAGER: &str = "keylime-attestor-operator";
+
+/// Finalizer on a `KeylimeAttestor`: SPIRE gets everything back before the resource is gone.
+pub const FINALIZER: &str = "spire.keylime.dev/withdraw";
+
+/// What the name of a derived ConfigMap ends with; before it stands the name of SPIRE's own.
+pub const SUFFIX: &str = "-keylime";
+
+/// Labels of the objects that the operator makes.
+pub mod label {
+    /// Kubernetes' own label for the tool that manages an object; the value is [`super::FIELD_MANAGER`].
+    pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+    /// Name of the `KeylimeAttestor` that an object belongs to.
+    pub const ATTESTOR_NAME: &str = "spire.keylime.dev/attestor-name";
+    /// Namespace of the `KeylimeAttestor` that an object belongs to.
+    pub const ATTESTOR_NAMESPACE: &str = "spire.keylime.dev/attestor-namespace";
+}
+
+/// Annotations.
+pub mod annotation {
+    /// On a workload's pod template: hash of what the pods read through us, so that Kubernetes rolls them when it changes.
+    pub const CONTENT_HASH: &str = "spire.keylime.dev/content-hash";
+    /// On a workload, and on a ConfigMap that was edited in place: `namespace/name` of the `KeylimeAttestor` that changed it.
+    pub const ATTESTOR: &str = "spire.keylime.dev/attestor";
+    /// On a derived ConfigMap: `name/key` of the ConfigMap of SPIRE that it was derived from.
+    pub const DERIVED_FROM: &str = "spire.keylime.dev/derived-from";
+}
+
+/// Where things lie inside of SPIRE's containers, in every mode. With `ConfigOnly` the user mounts them there.
+pub mod path {
+    /// The derived configuration, in a file named like the key of SPIRE's ConfigMap.
+    pub const CONFIGURATION: &str = "/run/keylime-attestor/configuration";
+    /// The plugin, installed by an init container.
+    pub const PLUGIN: &str = "/run/keylime-attestor/plugin";
+    /// The Secret for Keylime: `spec.keylime.tls` in the server, `spec.keylime.agent.tls` in the agents.
+    pub const TLS: &str = "/run/keylime-attestor/tls";
+    /// An empty folder for the plugin's socket, named to SPIRE by `PLUGIN_UNIX_SOCKET_DIR`.
+    pub const SOCKET: &str = "/run/keylime-attestor/socket";
+}
+
+/// Keys of the Secrets, as cert-manager names them.
+pub mod secret_key {
+    /// The CA certificates that Keylime's servers are trusted by.
+    pub const CA: &str = "ca.crt";
+    /// The client certificate.
+    pub const CERTIFICATE: &str = "tls.crt";
+    /// The client certificate's key.
+    pub const PRIVATE_KEY: &str = "tls.key";
+    /// The certificate that every Keylime agent shows, with `pinServerCertificate`.
+    pub const PINNED_CERTIFICATE: &str = "server.crt";
+}
+
+/// Reasons of the Kubernetes Events on a `KeylimeAttestor`, besides the reason of each condition that changes, which is an Event, too.
+pub mod event {
+    /// A configuration was written: SPIRE's changed, or the resource did.
+    pub const CONFIGURATION_APPLIED: &str = "ConfigurationApplied";
+    /// A workload was changed by somebody else and is right again.
+    pub const DRIFT_CORRECTED: &str = "DriftCorrected";
+    /// A workload's rollout began.
+    pub const ROLLOUT_STARTED: &str = "RolloutStarted";
+    /// A workload is out of the operator's hands again.
+    pub const WITHDRAWN: &str = "Withdrawn";
+}

@@ -1,0 +1,39 @@
+//! `spec.plugin` and `spec.rollout`: how a change gets into SPIRE's pods.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Duration;
+use crate::schema::Rule;
+
+/// The plugins that run inside of SPIRE's pods.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Plugin {
+    /// Image that the init containers install the plugins from. It must be the same build as the operator's own image, for example that
+    /// image in a registry of yours: the operator pins the checksums of the plugins that it came with, and SPIRE refuses to start others.
+    #[schemars(length(min = 1, max = 512), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$"))]
+    pub image: String,
+}
+
+/// How far a rollout may go wrong.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Rollout {
+    /// How long a workload's rollout may go without a pod becoming ready, at least 10s. Written like 90s, 5m or 1h. After that it has
+    /// failed: nothing further is rolled out, and Degraded says what the pods complain about.
+    #[schemars(extend("x-kubernetes-validations" = [PROGRESS_DEADLINE]))]
+    pub progress_deadline: Duration,
+
+    /// Whether a workload whose rollout failed gets its former configuration back by itself. With false it stays as it is, for a look.
+    pub rollback: bool,
+}
+
+const PROGRESS_DEADLINE: Rule =
+    Rule { rule: "duration(self) >= duration('10s')", message: "progressDeadline must be at least 10s" };
+
+impl Default for Rollout {
+    fn default() -> Self {
+        Self { progress_deadline: Duration::from_secs(5 * 60), rollback: true }
+    }
+}

@@ -1,0 +1,54 @@
+//! What the fields' schemas share: texts, numbers and rules. Each text has an upper length, which also bounds the cost of the rules.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde::Serialize;
+
+/// A rule that the apiserver evaluates, an element of `x-kubernetes-validations`.
+#[derive(Serialize)]
+pub(crate) struct Rule {
+    /// In CEL; `self` is what the rule is attached to.
+    pub(crate) rule: &'static str,
+    /// What the user reads when the rule is broken: what is wrong, why, and what to do.
+    pub(crate) message: &'static str,
+}
+
+/// A host without scheme and port: a DNS name, an IPv4 address, or an IPv6 address without brackets.
+pub(crate) fn host(_: &mut SchemaGenerator) -> Schema {
+    text(253, "^([0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?)$")
+}
+
+/// A TCP port. Without a format of its own: kubectl warns about schemars' `uint16`.
+pub(crate) fn port(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "integer", "format": "int32", "minimum": 1, "maximum": 65535})
+}
+
+/// The name of an object whose kind takes DNS subdomains, as most do (RFC 1123).
+pub(crate) fn object_name(_: &mut SchemaGenerator) -> Schema {
+    text(253, SUBDOMAIN)
+}
+
+/// As [`object_name`], with room for the suffix of the derived ConfigMap.
+pub(crate) fn config_map_name(_: &mut SchemaGenerator) -> Schema {
+    text(253 - crate::names::SUFFIX.len(), SUBDOMAIN)
+}
+
+/// The name of a container or a namespace (RFC 1123 label).
+pub(crate) fn label_name(_: &mut SchemaGenerator) -> Schema {
+    text(63, "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
+}
+
+/// A key of a ConfigMap, as the apiserver allows it.
+pub(crate) fn config_map_key(_: &mut SchemaGenerator) -> Schema {
+    text(253, "^[A-Za-z0-9_.-]+$")
+}
+
+/// The path of a file inside of a container.
+pub(crate) fn absolute_path(_: &mut SchemaGenerator) -> Schema {
+    text(1024, "^/[^:]*[^:/]$")
+}
+
+const SUBDOMAIN: &str = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$";
+
+fn text(max_length: usize, pattern: &str) -> Schema {
+    json_schema!({"type": "string", "minLength": 1, "maxLength": max_length, "pattern": pattern})
+}
