@@ -1,0 +1,88 @@
+//! The examples below `testdata/` and the types agree. What the apiserver makes of them is tested with a real one in the lab.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use keylime_attestor_api::{Attestation, Duration, KeylimeAttestor, Mode, ServerKind};
+use serde_json::Value;
+
+#[test]
+fn accepted_examples_are_read_and_nothing_is_lost() {
+    for file in examples("accepted").unwrap() {
+        let text = fs::read_to_string(&file).unwrap();
+        let written: Value = serde_yaml::from_str(&text).unwrap();
+        let read: KeylimeAttestor = serde_yaml::from_str(&text).unwrap();
+        assert_within(&written, &serde_json::to_value(&read).unwrap(), &file.display().to_string());
+    }
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let KeylimeAttestor { spec, status, .. } = accepted("minimal").unwrap();
+    assert_eq!(spec.keylime.verifier.port, 8881);
+    assert_eq!((spec.keylime.registrar.host, spec.keylime.registrar.port), (None, 8891));
+    assert_eq!((spec.keylime.agent.host.as_str(), spec.keylime.agent.port), ("127.0.0.1", 9002));
+    assert_eq!(spec.keylime.request_timeout, Duration::from_secs(10));
+    assert_eq!((spec.spire.plugin_name.as_str(), spec.spire.mode), ("keylime", Mode::Overlay));
+    assert_eq!(spec.spire.server.kind, ServerKind::StatefulSet);
+    assert_eq!(spec.attestation, Attestation::default());
+    assert!(spec.plugin.is_none() && spec.rollout.is_none() && status.is_none());
+}
+
+#[test]
+fn a_part_given_keeps_the_defaults_of_the_rest() {
+    let spec = accepted("manual").unwrap().spec;
+    assert_eq!(spec.spire.mode, Mode::InPlace);
+    assert_eq!(spec.spire.server.kind, ServerKind::Deployment);
+    assert_eq!(spec.keylime.registrar.port, 8891);
+    assert_eq!(spec.keylime.agent.port, 9002);
+    let expected = Attestation {
+        can_reattest: false,
+        max_attestation_age: Duration::from_secs(0),
+        ..Attestation::default()
+    };
+    assert_eq!(spec.attestation, expected);
+}
+
+#[test]
+fn each_refused_example_says_what_is_expected() {
+    let files = examples("refused").unwrap();
+    assert!(files.len() > 20);
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.lines().next().unwrap().starts_with("# refused: "), "{}", file.display());
+        serde_yaml::from_str::<Value>(&text).unwrap();
+    }
+}
+
+fn accepted(name: &str) -> Result<KeylimeAttestor> {
+    let text = fs::read_to_string(testdata().join(format!("accepted/{name}.yaml")))?;
+    Ok(serde_yaml::from_str(&text)?)
+}
+
+fn examples(folder: &str) -> Result<Vec<PathBuf>> {
+    let folder = testdata().join(folder);
+    let entries = folder.read_dir().with_context(|| format!("failed to read {}", folder.display()))?;
+    entries.map(|entry| Ok(entry?.path())).collect()
+}
+
+fn testdata() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata")
+}
+
+/// Checks that `whole` has everything that `part` has; it may have more, defaults.
+fn assert_within(part: &Value, whole: &Value, place: &str) {
+    match (part, whole) {
+        (Value::Object(part), Value::Object(whole)) => {
+            for (name, value) in part {
+                assert_within(value, whole.get(name).unwrap_or(&Value::Null), &format!("{place}.{name}"));
+            }
+        }
+        (Value::Array(part), Value::Array(whole)) => {
+            assert_eq!(part.len(), whole.len(), "{place}");
+            part.iter().zip(whole).for_each(|(part, whole)| assert_within(part, whole, place));
+        }
+        _ => assert_eq!(part, whole, "{place}"),
+    }
+}
