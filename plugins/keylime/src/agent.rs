@@ -149,8 +149,10 @@ fn read_quote(answer: &Answer) -> Result<QuoteAnswer, Failure> {
         hash_alg: String,
     }
     let Quote { quote, hash_alg } = answer.results(EXPECTED, true)?;
-    let hash_alg = hash_alg.parse().map_err(|error: evidence::InvalidHashAlg| {
-        Failure::from(Malformed::Shape { expected: EXPECTED, detail: error.to_string() })
+    // The name is not repeated: whatever is in this answer may be part of the quote.
+    let hash_alg = hash_alg.parse().map_err(|_| {
+        let detail = "hash_alg is none of sha256, sha384 and sha512".to_owned();
+        Failure::from(Malformed::Shape { expected: EXPECTED, detail })
     })?;
     Ok(QuoteAnswer { quote, hash_alg })
 }

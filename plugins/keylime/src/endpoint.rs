@@ -62,8 +62,10 @@ impl Endpoint {
     /// The root of the server's URLs; [`None`] when the URL standard reads the host as another one.
     pub(crate) fn url(&self, scheme: &str) -> Option<Url> {
         let url = Url::parse(&format!("{scheme}://{self}/")).ok()?;
-        let host = self.to_string();
-        (url.host_str()? == host.rsplit_once(':')?.0).then_some(url)
+        match &self.host {
+            Host::Name(name) if url.host_str() != Some(name) => None,
+            _ => Some(url),
+        }
     }
 }
 
@@ -73,7 +75,8 @@ impl Host {
             return Some(Host::Address(inner.parse::<Ipv6Addr>().ok()?.into()));
         }
         match ServerName::try_from(text).ok()? {
-            ServerName::DnsName(name) => Some(Host::Name(name.as_ref().to_ascii_lowercase())),
+            // Not the name in it: that has lost a dot at the end, which keeps the search list of resolv.conf out.
+            ServerName::DnsName(_) => Some(Host::Name(text.to_ascii_lowercase())),
             ServerName::IpAddress(_) => Some(Host::Address(text.parse().ok()?)),
             _ => None,
         }

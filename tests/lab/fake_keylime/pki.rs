@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::version::{TLS12, TLS13};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 /// A certificate authority. All of them have the same name, as Keylime's have.
 pub struct Ca {
@@ -84,17 +84,19 @@ impl Ca {
 
     /// A server's certificate for `names` (DNS names and addresses).
     pub fn server(&self, names: &[&str], validity: Validity) -> Result<Leaf> {
-        self.sign(names, "server", ExtendedKeyUsagePurpose::ServerAuth, validity, KeyPair::generate()?)
+        self.sign(names, "server", ExtendedKeyUsagePurpose::ServerAuth, validity)
     }
 
-    /// A client's certificate.
+    /// A client's certificate with a new key.
     pub fn client(&self) -> Result<Leaf> {
-        self.client_with_key(KeyPair::generate()?)
+        self.sign(&[], "client", ExtendedKeyUsagePurpose::ClientAuth, Validity::Now)
     }
 
-    /// A client's certificate for a key made elsewhere.
-    pub fn client_with_key(&self, key: KeyPair) -> Result<Leaf> {
-        self.sign(&[], "client", ExtendedKeyUsagePurpose::ClientAuth, Validity::Now, key)
+    /// A client's certificate, PEM, for a key made elsewhere.
+    pub fn client_for(&self, key: &KeyPair) -> Result<String> {
+        let mut params = params(&[], "client", Validity::Now)?;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        Ok(params.signed_by(key, &self.issuer)?.pem())
     }
 
     /// Writes `cacert.crt`, `client-cert.crt` and `client-private.pem` with a new client certificate into `dir`.
@@ -108,8 +110,8 @@ impl Ca {
         common_name: &str,
         usage: ExtendedKeyUsagePurpose,
         validity: Validity,
-        key: KeyPair,
     ) -> Result<Leaf> {
+        let key = KeyPair::generate()?;
         let mut params = params(names, common_name, validity)?;
         params.extended_key_usages = vec![usage];
         let certificate = params.signed_by(&key, &self.issuer)?;
@@ -159,10 +161,23 @@ impl Leaf {
 
     /// The TLS side of a server that shows this certificate, with TLS 1.2 and 1.3.
     pub fn server_config(&self, clients: Clients<'_>) -> Result<ServerConfig> {
+        self.config(clients, &[&TLS13, &TLS12])
+    }
+
+    /// The same with TLS 1.2 only.
+    pub fn tls12_config(&self, clients: Clients<'_>) -> Result<ServerConfig> {
+        self.config(clients, &[&TLS12])
+    }
+
+    fn config(
+        &self,
+        clients: Clients<'_>,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Result<ServerConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key_der.clone()));
         Ok(ServerConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(&[&TLS13, &TLS12])?
+            .with_protocol_versions(versions)?
             .with_client_cert_verifier(clients.verifier(provider)?)
             .with_single_cert(vec![self.cert_der.clone()], key)?)
     }

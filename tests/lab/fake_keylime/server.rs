@@ -239,13 +239,21 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     let _ended = match tls {
         None => serve(stream, false, &shared).await,
         Some(config) => {
-            let Ok(stream) = TlsAcceptor::from(config).accept(stream).await else { return };
+            let stream = match TlsAcceptor::from(config).accept(stream).into_fallible().await {
+                Ok(stream) => stream,
+                Err((_, stream)) => return drain(stream).await,
+            };
             shared.handshakes.fetch_add(1, Ordering::Relaxed);
             let with_certificate =
                 stream.get_ref().1.peer_certificates().is_some_and(|chain| !chain.is_empty());
             serve(stream, with_certificate, &shared).await
         }
     };
+}
+
+/// Waits until the client, too, has closed: a connection closed with unread data is reset, and the alert in it may be lost.
+async fn drain(mut stream: TcpStream) {
+    let _client_closed = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
 }
 
 /// Serves requests until one ends the connection. TLS is never closed properly, as Keylime's servers do not.

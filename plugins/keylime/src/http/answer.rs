@@ -1,9 +1,13 @@
 //! An answer with its whole body, and what its status means.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::Failure;
 use super::failure::Situation;
@@ -30,6 +34,9 @@ struct Envelope<R> {
     status: String,
     results: R,
 }
+
+/// A JSON object. By itself serde would take an array, too, and its items for the members in their order.
+struct Object<T>(T);
 
 impl Answer {
     /// Reads the body, as far as it is not longer than allowed.
@@ -59,21 +66,23 @@ impl Answer {
         secret: bool,
     ) -> Result<T, Failure> {
         self.check_status(secret)?;
-        let envelope: Envelope<T> = self.envelope(expected, secret)?;
+        let envelope: Envelope<Object<T>> = self.envelope(expected, secret)?;
         if envelope.code != self.status {
             let detail = format!("code {} in the body, status {}", envelope.code, self.status);
             return Err(Malformed::Shape { expected, detail }.into());
         }
-        Ok(envelope.results)
+        Ok(envelope.results.0)
     }
 
     /// Whether this is Keylime's "not found". A 404 of another form (such as a proxy's page, or Keylime's own for a path that
     /// it does not have) says nothing about an agent.
     pub(crate) fn is_not_found(&self) -> bool {
-        self.status == 404
-            && self.is_json()
-            && serde_json::from_slice::<Envelope<IgnoredAny>>(&self.body)
-                .is_ok_and(|envelope| envelope.code == 404)
+        self.is_keylimes(404)
+    }
+
+    /// Whether the agent has no such path, as the Python agent and the Rust agent's API 2.1 say for `/agent/info`.
+    pub(crate) fn is_bad_request(&self) -> bool {
+        self.is_keylimes(400)
     }
 
     /// Whether a server may give this answer to a path of an API version that it does not know (measured: verifier and
@@ -82,12 +91,9 @@ impl Answer {
         self.status == 400 || (self.status == 404 && !self.is_not_found())
     }
 
-    /// Whether the agent has no such path, as the Python agent and the Rust agent's API 2.1 say for `/agent/info`.
-    pub(crate) fn is_bad_request(&self) -> bool {
-        self.status == 400
-            && self.is_json()
-            && serde_json::from_slice::<Envelope<IgnoredAny>>(&self.body)
-                .is_ok_and(|envelope| envelope.code == 400)
+    fn is_keylimes(&self, status: u16) -> bool {
+        let envelope = || serde_json::from_slice::<Object<Envelope<IgnoredAny>>>(&self.body);
+        self.status == status && self.is_json() && envelope().is_ok_and(|envelope| envelope.0.code == status)
     }
 
     fn check_status(&self, secret: bool) -> Result<(), Failure> {
@@ -109,7 +115,8 @@ impl Answer {
         if !self.is_json() {
             return Err(not_json(format!("content type {:?}", excerpt(&self.content_type))));
         }
-        serde_json::from_slice(&self.body).map_err(|error| match error.classify() {
+        let envelope: Result<Object<_>, _> = serde_json::from_slice(&self.body);
+        envelope.map(|object| object.0).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => {
                 Malformed::Shape { expected, detail: detail(&error, secret) }.into()
             }
@@ -130,8 +137,28 @@ impl Answer {
         if secret || !self.is_json() {
             return None;
         }
-        let envelope: Envelope<IgnoredAny> = serde_json::from_slice(&self.body).ok()?;
-        Some(excerpt(&envelope.status))
+        let envelope: Object<Envelope<IgnoredAny>> = serde_json::from_slice(&self.body).ok()?;
+        Some(excerpt(&envelope.0.status))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Object)
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members))
     }
 }
 

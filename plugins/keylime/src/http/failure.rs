@@ -122,6 +122,8 @@ fn blames_certificate(alert: AlertDescription) -> bool {
             | AlertDescription::CertificateRequired
             | AlertDescription::CertificateRevoked
             | AlertDescription::CertificateUnknown
+            // Of a certificate of another CA with the trusted one's name, as all of Keylime's have.
+            | AlertDescription::DecryptError
             | AlertDescription::UnknownCA
             | AlertDescription::UnsupportedCertificate
     )
@@ -131,13 +133,20 @@ fn name(name: &ServerName<'_>) -> String {
     name.to_str().into_owned()
 }
 
-/// The names in a certificate: the other side chose them, so only the first few are shown.
+/// The names in a certificate: the other side chose them, so only the start of the first few is shown.
 fn names(presented: &[String]) -> String {
     if presented.is_empty() {
         return "no name at all".to_owned();
     }
-    let shown: Vec<&str> = presented.iter().take(5).map(|name| name.get(..100).unwrap_or(name)).collect();
+    let shown: Vec<String> =
+        presented.iter().take(5).map(|name| bare(name).chars().take(100).collect()).collect();
     shown.join(", ").escape_debug().to_string()
+}
+
+/// webpki gives a name with its kind, as `DnsName("a")`.
+fn bare(name: &str) -> &str {
+    let inner = name.split_once('(').map_or(name, |(_, inner)| inner.trim_end_matches(')'));
+    inner.trim_matches('"')
 }
 
 fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {

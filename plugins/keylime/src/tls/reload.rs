@@ -91,7 +91,8 @@ impl Clients {
         match fresh {
             Fresh::Same => state.bad = None,
             Fresh::New { client, digest } => {
-                info!("TLS files changed: the new ones are in use");
+                let cert = self.settings.as_ref().map(|settings| settings.cert.display());
+                info!(cert = cert.map(tracing::field::display), "TLS files changed: the new ones are in use");
                 (state.client, state.digest, state.bad) = (client, Some(digest), None);
             }
             Fresh::Bad { problems, digest } => {
@@ -166,3 +167,7 @@ fn reload(settings: &TlsSettings, pool: Pool, in_use: Option<&[u8]>) -> Fresh {
 fn named(digest: Digest) -> Vec<u8> {
     digest.as_ref().to_vec()
 }
+
+#[cfg(test)]
+#[path = "reload_tests.rs"]
+mod tests;
