@@ -1,0 +1,181 @@
+//! Characters with positions, and the tokens of HCL 1 as Go's `hcl/scanner` cuts them.
+
+use crate::{Error, Position, Reason, heredoc, number, quoted};
+
+/// Walks over a text. `\r\n` is one newline, as Go's parser makes it before it scans.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cursor<'t> {
+    pub(crate) text: &'t str,
+    pub(crate) at: Position,
+}
+
+impl<'t> Cursor<'t> {
+    pub(crate) fn new(text: &'t str) -> Self {
+        Self { text, at: Position::START }
+    }
+
+    pub(crate) fn rest(&self) -> &'t str {
+        self.text.get(self.at.offset..).unwrap_or_default()
+    }
+
+    /// The text from an earlier place up to here.
+    pub(crate) fn since(&self, start: Position) -> &'t str {
+        self.text.get(start.offset..self.at.offset).unwrap_or_default()
+    }
+
+    pub(crate) fn peek(&self) -> Option<char> {
+        let rest = self.rest();
+        if rest.starts_with("\r\n") { Some('\n') } else { rest.chars().next() }
+    }
+
+    pub(crate) fn next(&mut self) -> Option<char> {
+        let found = self.peek()?;
+        self.at.offset += if found == '\n' && self.rest().starts_with('\r') { 2 } else { found.len_utf8() };
+        if found == '\n' {
+            self.at.line += 1;
+            self.at.column = 1;
+        } else {
+            self.at.column += 1;
+        }
+        Some(found)
+    }
+
+    /// Takes the next character if it is one of these.
+    pub(crate) fn take(&mut self, wanted: impl Fn(char) -> bool) -> Option<char> {
+        let found = self.peek().filter(|found| wanted(*found))?;
+        self.next();
+        Some(found)
+    }
+
+    /// Takes all characters up to the first that is none of these; says how many.
+    pub(crate) fn take_while(&mut self, wanted: impl Fn(char) -> bool) -> usize {
+        let mut count = 0;
+        while self.take(&wanted).is_some() {
+            count += 1;
+        }
+        count
+    }
+}
+
+/// White space between tokens, in HCL and in JSON.
+pub(crate) fn is_space(found: char) -> bool {
+    matches!(found, ' ' | '\t' | '\n' | '\r')
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Token {
+    Name(String),
+    Text(String),
+    /// A string as a value, but no key.
+    Heredoc(String),
+    Integer(String, i64),
+    Float(f64),
+    Bool(bool),
+    Open,
+    Close,
+    OpenList,
+    CloseList,
+    Comma,
+    Assign,
+    /// `.`, `+` and `-`, which are tokens but have no place in the grammar.
+    Operator(char),
+    End,
+}
+
+impl Token {
+    /// For error texts; keeps the text itself out of them.
+    pub(crate) fn describe(&self) -> &'static str {
+        match self {
+            Self::Name(_) => "a word without quotes",
+            Self::Text(_) => "a string",
+            Self::Heredoc(_) => "a heredoc",
+            Self::Integer(..) | Self::Float(..) => "a number",
+            Self::Bool(_) => "a boolean",
+            Self::Open => "'{'",
+            Self::Close => "'}'",
+            Self::OpenList => "'['",
+            Self::CloseList => "']'",
+            Self::Comma => "','",
+            Self::Assign => "'='",
+            Self::Operator(_) => "a lone '.', '+' or '-'",
+            Self::End => "the end of the text",
+        }
+    }
+}
+
+/// A token and the place where it begins.
+#[derive(Debug, Clone)]
+pub(crate) struct Lexeme {
+    pub(crate) token: Token,
+    pub(crate) at: Position,
+    pub(crate) end: Position,
+}
+
+/// The next token of an HCL text, comments skipped.
+pub(crate) fn lexeme(cursor: &mut Cursor<'_>) -> Result<Lexeme, Error> {
+    skip_space_and_comments(cursor)?;
+    let at = cursor.at;
+    let token = token(cursor)?;
+    Ok(Lexeme { token, at, end: cursor.at })
+}
+
+fn token(cursor: &mut Cursor<'_>) -> Result<Token, Error> {
+    let start = *cursor;
+    let Some(first) = cursor.next() else { return Ok(Token::End) };
+    let number_follows = cursor.peek().is_some_and(|next| next.is_ascii_digit());
+    Ok(match first {
+        'a'..='z' | 'A'..='Z' | '_' => return name(cursor, start.at),
+        '0'..='9' => return number::scan(cursor, start),
+        '-' | '.' if number_follows => return number::scan(cursor, start),
+        '"' => Token::Text(quoted::scan(cursor, start.at, true)?),
+        '<' => Token::Heredoc(heredoc::scan(cursor, start.at)?),
+        '{' => Token::Open,
+        '}' => Token::Close,
+        '[' => Token::OpenList,
+        ']' => Token::CloseList,
+        ',' => Token::Comma,
+        '=' => Token::Assign,
+        '.' | '+' | '-' => Token::Operator(first),
+        '$' => return Err(illegal(start.at, '$', "a value to be expanded must stand in double quotes")),
+        letter if letter.is_alphabetic() => return Err(Error::new(start.at, Reason::BareKeyNotAscii)),
+        other => return Err(illegal(start.at, other, "it is part of no HCL token")),
+    })
+}
+
+/// A bare word: letters, digits, `_`, `-` and `.`. Go takes letters of every script; see the differences.
+fn name(cursor: &mut Cursor<'_>, start: Position) -> Result<Token, Error> {
+    cursor.take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    if cursor.peek().is_some_and(|next| !next.is_ascii() && next.is_alphanumeric()) {
+        return Err(Error::new(cursor.at, Reason::BareKeyNotAscii));
+    }
+    Ok(match cursor.since(start) {
+        "true" => Token::Bool(true),
+        "false" => Token::Bool(false),
+        name => Token::Name(name.to_owned()),
+    })
+}
+
+fn skip_space_and_comments(cursor: &mut Cursor<'_>) -> Result<(), Error> {
+    loop {
+        cursor.take_while(is_space);
+        let at = cursor.at;
+        let rest = cursor.rest();
+        if rest.starts_with('#') || rest.starts_with("//") {
+            cursor.take_while(|c| c != '\n');
+        } else if rest.starts_with("/*") {
+            let length = rest.get(2..).and_then(|body| body.find("*/"));
+            let end = length.ok_or_else(|| Error::new(at, Reason::CommentNotClosed))? + 4 + at.offset;
+            while cursor.at.offset < end {
+                cursor.next();
+            }
+        } else if rest.starts_with('/') {
+            return Err(illegal(at, '/', "a comment begins with #, // or /*"));
+        } else {
+            return Ok(());
+        }
+    }
+}
+
+fn illegal(at: Position, found: char, hint: &'static str) -> Error {
+    Error::new(at, Reason::IllegalCharacter(found, hint))
+}
