@@ -85,13 +85,19 @@ fn serve<P: Configure>(
     attestor: &'static str,
     attestor_routes: impl FnOnce(Arc<Configured<P>>, Host) -> Routes,
 ) -> ExitCode {
-    match run(about, plugin, attestor, attestor_routes) {
+    let handshake = Handshake::from_env(env);
+    if let Err(handshake::Error::NoCookie) = handshake {
+        // Somebody started it by hand. Nothing can be done when he cannot be told.
+        let _ = writeln!(io::stderr(), "{}", about.for_people());
+        return ExitCode::FAILURE;
+    }
+    hclog::install(about.name);
+    panic::log_panics();
+    let served = handshake
+        .map_err(Error::from)
+        .and_then(|handshake| run(about, &handshake, plugin, attestor, attestor_routes));
+    match served {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Error::Handshake(handshake::Error::NoCookie)) => {
-            // Somebody started it by hand. Nothing can be done when he cannot be told.
-            let _ = writeln!(io::stderr(), "{}", about.for_people());
-            ExitCode::FAILURE
-        }
         Err(error) => {
             tracing::error!("{error}");
             ExitCode::FAILURE
@@ -99,20 +105,17 @@ fn serve<P: Configure>(
     }
 }
 
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 fn run<P: Configure>(
     about: About,
+    handshake: &Handshake,
     plugin: P,
     attestor: &'static str,
     attestor_routes: impl FnOnce(Arc<Configured<P>>, Host) -> Routes,
 ) -> Result<(), Error> {
-    let env = |name: &str| std::env::var(name).ok();
-    let handshake = Handshake::from_env(env);
-    if !matches!(handshake, Err(handshake::Error::NoCookie)) {
-        hclog::install(about.name);
-        panic::log_panics();
-    }
-    let handshake = handshake?;
-
     let runtime =
         Builder::new_multi_thread().worker_threads(THREADS).enable_all().build().map_err(Error::Runtime)?;
     let stop = Stop::new();

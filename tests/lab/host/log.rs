@@ -67,7 +67,6 @@ impl Log {
         while log.changed().await.is_ok() {}
         Ok(())
     }
-
 }
 
 impl Drop for Log {

@@ -14,7 +14,6 @@ use keylime_attestor_proto::metrics::{
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
@@ -27,7 +26,8 @@ use super::PATIENCE;
 pub struct HostServices {
     state: Arc<State>,
     socket: PathBuf,
-    server: AbortHandle,
+    /// Set to end the server, which is the receiver.
+    stop: watch::Sender<bool>,
     _directory: TempDir,
 }
 
@@ -93,9 +93,10 @@ impl HostServices {
         found.iter().find(|one| wanted(one)).cloned().context("the measurement is gone")
     }
 
-    /// Serves them no longer.
-    pub fn stop(&self) {
-        self.server.abort();
+    /// Serves them no longer, and closes the plugin's connection.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        self.stop.closed().await;
     }
 
     /// Where they are served.
@@ -109,18 +110,16 @@ impl HostServices {
         let socket = directory.path().join("host");
         let listener = UnixListener::bind(&socket).context("failed to listen for calls of host services")?;
         let state = Arc::<State>::default();
-        let serving = Server::builder()
+        let server = Server::builder()
             .add_service(AgentStoreServer::from_arc(Arc::clone(&state)))
-            .add_service(MetricsServer::from_arc(Arc::clone(&state)))
-            .serve_with_incoming(UnixListenerStream::new(listener));
-        let server = tokio::spawn(serving).abort_handle();
-        Ok(Self { state, socket, server, _directory: directory })
-    }
-}
-
-impl Drop for HostServices {
-    fn drop(&mut self) {
-        self.stop();
+            .add_service(MetricsServer::from_arc(Arc::clone(&state)));
+        let (stop, mut stopped) = watch::channel(false);
+        tokio::spawn(async move {
+            // Ends also when the sender is dropped.
+            let stopped = async { drop(stopped.wait_for(|stopped| *stopped).await) };
+            server.serve_with_incoming_shutdown(UnixListenerStream::new(listener), stopped).await
+        });
+        Ok(Self { state, socket, stop, _directory: directory })
     }
 }
 
