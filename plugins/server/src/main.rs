@@ -1,2 +1,21 @@
-//! main
-fn main() {}
+//! `keylime-attestor-server`: the plugin of SPIRE's server. It accepts a node only if Keylime knows it, finds it healthy, and the node's
+//! quote verifies against the key registered for it.
+
+mod attest;
+mod config;
+mod failure;
+mod record;
+
+use std::process::ExitCode;
+
+use spire_plugin::About;
+
+const ABOUT: About = About {
+    name: env!("CARGO_PKG_NAME"),
+    version: env!("CARGO_PKG_VERSION"),
+    description: "node attestation by Keylime, for spire-server",
+};
+
+fn main() -> ExitCode {
+    spire_plugin::run_server_node_attestor(ABOUT, config::KEYS, attest::KeylimeAttestor::new())
+}

@@ -74,12 +74,14 @@
 
 mod about;
 mod attestation;
+mod command_line;
 mod configured;
 mod go_plugin;
 mod handshake;
 mod hclog;
 mod host;
 mod init;
+mod install;
 mod panic;
 mod plugin;
 mod serve;
@@ -89,6 +91,7 @@ mod trust_domain;
 
 pub use about::About;
 pub use attestation::{agent::AgentAttestation, server::ServerAttestation};
+pub use command_line::{ConfigKey, run_agent_node_attestor, run_server_node_attestor};
 pub use host::Host;
 pub use plugin::{AgentAttributes, AgentNodeAttestor, Configure, ServerNodeAttestor};
 pub use serve::{serve_agent_node_attestor, serve_server_node_attestor};

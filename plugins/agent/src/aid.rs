@@ -1,0 +1,84 @@
+//! The node's side of its attestation.
+
+use std::sync::Arc;
+
+use evidence::message::{Challenge, MessageError, Payload, Response};
+use spire_plugin::{AgentAttestation, AgentNodeAttestor, Configure, Status, TrustDomain};
+
+use crate::config::{self, Config, Node};
+
+/// The node attestor. Has no state: whatever an attestation needs is in its [`Config`].
+pub(crate) struct KeylimeNode;
+
+/// Why this node cannot answer. The text goes to the SPIRE agent's log.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Keylime(#[from] keylime::Error),
+    #[error(
+        "failed to understand the SPIRE server's plugin: {0}; check that NodeAttestor \"keylime\" is the same there"
+    )]
+    Challenge(#[from] MessageError),
+    #[error("{}", .0.message())]
+    Stream(#[from] Status),
+}
+
+impl Configure for KeylimeNode {
+    type Config = Config;
+
+    async fn configure(&self, _trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec<String>> {
+        config::read(text)
+    }
+}
+
+impl AgentNodeAttestor for KeylimeNode {
+    async fn aid_attestation(
+        &self,
+        config: Arc<Config>,
+        attestation: &mut AgentAttestation,
+    ) -> Result<(), Status> {
+        let outcome = answer(&config, attestation).await;
+        match &outcome {
+            Ok(payload) => {
+                tracing::info!(agent_id = payload.agent_id.as_str(), "the server's challenge was answered")
+            }
+            Err(failure) => tracing::warn!(error = %failure, "this node could not be attested"),
+        }
+        outcome.map(drop).map_err(Status::from)
+    }
+}
+
+/// Sends the payload, then answers each challenge with a quote, until SPIRE ends the attestation.
+async fn answer(config: &Config, attestation: &mut AgentAttestation) -> Result<Payload, Failure> {
+    let payload = payload(config).await?;
+    attestation.send_payload(payload.to_json()).await?;
+    while let Some(challenge) = attestation.next_challenge().await? {
+        let nonce = Challenge::from_json(&challenge)?.nonce;
+        let quote = config.agent.identity_quote(&nonce).await?.quote;
+        attestation.respond(Response { quote }.to_json()).await?;
+    }
+    Ok(payload)
+}
+
+/// A configured id is taken as it is. Such a Keylime agent does not tell its PCR bank either; the server then takes the one that the
+/// verifier knows.
+async fn payload(config: &Config) -> Result<Payload, keylime::Error> {
+    match &config.node {
+        Node::Configured(agent_id) => Ok(Payload { agent_id: agent_id.clone(), hash_alg: None }),
+        Node::Asked => {
+            let info = config.agent.info().await?;
+            Ok(Payload { agent_id: info.agent_id, hash_alg: Some(info.hash_alg) })
+        }
+    }
+}
+
+impl From<Failure> for Status {
+    fn from(failure: Failure) -> Self {
+        let text = failure.to_string();
+        match failure {
+            Failure::Keylime(_) => Status::unavailable(text),
+            Failure::Challenge(_) => Status::invalid_argument(text),
+            Failure::Stream(status) => status,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The plugin's configuration: `plugin_data` of `NodeAttestor "keylime"` in SPIRE's agent configuration.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use evidence::{AgentId, InvalidAgentId};
+use hcl::{Fields, Port};
+use keylime::{AgentTls, Endpoint, NodeAgent, NodeAgentConfig, Setting};
+use spire_plugin::ConfigKey;
+
+const HOST: &str = "keylime_agent_host";
+const AGENT_ID: &str = "keylime_agent_id";
+const CERT_FILE: &str = "keylime_tls_cert_file";
+const KEY_FILE: &str = "keylime_tls_key_file";
+const PINNED_FILE: &str = "keylime_tls_server_cert_file";
+const REQUEST_TIMEOUT: &str = "request_timeout";
+
+/// Every key, for `--help` and the README. The Go plugin's keys and defaults are among them, unchanged.
+pub(crate) const KEYS: &[ConfigKey] = &[
+    ConfigKey { name: HOST, default: "127.0.0.1", about: "host of the node's Keylime agent" },
+    ConfigKey { name: "keylime_agent_port", default: "9002", about: "its port" },
+    ConfigKey {
+        name: AGENT_ID,
+        default: "ask the Keylime agent",
+        about: "the node's id in Keylime; needed where the Keylime agent has no /agent/info",
+    },
+    ConfigKey {
+        name: CERT_FILE,
+        default: "none: plain http, with a warning in the log",
+        about: "client certificate of a CA that the Keylime agent trusts; turns https on (PEM; may hold the key as well)",
+    },
+    ConfigKey {
+        name: KEY_FILE,
+        default: "the certificate's file",
+        about: "its key (PEM: PKCS#8, PKCS#1 or SEC 1)",
+    },
+    ConfigKey {
+        name: PINNED_FILE,
+        default: "none",
+        about: "the Keylime agent's own certificate, compared byte for byte (PEM or DER); required with https when the host is not loopback",
+    },
+    ConfigKey {
+        name: REQUEST_TIMEOUT,
+        default: "10s",
+        about: "longest time for one request to the Keylime agent",
+    },
+];
+
+/// What one attestation works with. Complete and valid.
+pub(crate) struct Config {
+    pub(crate) agent: NodeAgent,
+    pub(crate) node: Node,
+}
+
+/// How the node's id is known.
+pub(crate) enum Node {
+    /// From the configuration.
+    Configured(AgentId),
+    /// From the Keylime agent, at each attestation.
+    Asked,
+}
+
+/// Reads `plugin_data` and the files it names, and makes no connection.
+///
+/// # Errors
+/// Every problem there is.
+pub(crate) fn read(text: &str) -> Result<Config, Vec<String>> {
+    let mut fields = Fields::parse(text).map_err(|error| vec![error.to_string()])?;
+    let agent = agent(&mut fields);
+    let node = node(&mut fields);
+    let problems: Vec<String> = fields.finish().iter().map(ToString::to_string).collect();
+    match agent {
+        Some(agent) if problems.is_empty() => Ok(Config { agent, node }),
+        _ => Err(problems),
+    }
+}
+
+/// The client of the Keylime agent, or nothing after problems were noted.
+fn agent(fields: &mut Fields) -> Option<NodeAgent> {
+    let host = text(fields, HOST).unwrap_or_else(|| "127.0.0.1".to_owned());
+    let port = fields.take("keylime_agent_port").map_or(9002, Port::get);
+    // After a problem was noted any endpoint will do, so that the settings beside it are still checked.
+    let endpoint = Endpoint::new(&host, port).or_else(|error| {
+        fields.problem(HOST, error);
+        Endpoint::new("localhost", port)
+    });
+    let tls = tls(fields);
+    let request_timeout = fields.take(REQUEST_TIMEOUT).map_or(Duration::from_secs(10), hcl::Duration::get);
+    let config = NodeAgentConfig { endpoint: endpoint.ok()?, tls: tls.ok()?, request_timeout };
+    let plain_http = config.tls.is_none();
+    match NodeAgent::new(config) {
+        Ok(agent) => {
+            if plain_http {
+                tracing::warn!(
+                    host,
+                    port,
+                    "the Keylime agent is asked over plain http; set keylime_tls_cert_file to use https"
+                );
+            }
+            Some(agent)
+        }
+        Err(problems) => {
+            problems.into_iter().for_each(|problem| fields.problem(key_of(problem.setting), problem));
+            None
+        }
+    }
+}
+
+/// A key or a pinned certificate without a client certificate must not end in plain http.
+fn tls(fields: &mut Fields) -> Result<Option<AgentTls>, ()> {
+    let [cert, key, pinned] =
+        [CERT_FILE, KEY_FILE, PINNED_FILE].map(|key| text(fields, key).map(PathBuf::from));
+    match cert {
+        Some(cert) => Ok(Some(AgentTls { key: key.unwrap_or_else(|| cert.clone()), cert, pinned })),
+        None if key.is_none() && pinned.is_none() => Ok(None),
+        None => {
+            fields.problem(CERT_FILE, "expected a file, because other files for https are given, got none");
+            Err(())
+        }
+    }
+}
+
+fn node(fields: &mut Fields) -> Node {
+    let id = text(fields, AGENT_ID);
+    let id = id.map(|id| id.parse().map_err(|error: InvalidAgentId| fields.problem(AGENT_ID, error)));
+    match id {
+        Some(Ok(id)) => Node::Configured(id),
+        Some(Err(())) | None => Node::Asked,
+    }
+}
+
+fn key_of(setting: Setting) -> &'static str {
+    match setting {
+        Setting::CertFile => CERT_FILE,
+        Setting::KeyFile => KEY_FILE,
+        Setting::PinnedFile | Setting::CaFile => PINNED_FILE,
+        Setting::RequestTimeout => REQUEST_TIMEOUT,
+        Setting::Endpoint | Setting::ServerName => HOST,
+    }
+}
+
+/// An empty text counts as not given, as for the Go plugin.
+fn text(fields: &mut Fields, key: &'static str) -> Option<String> {
+    fields.take(key).filter(|text: &String| !text.is_empty())
+}

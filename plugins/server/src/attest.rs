@@ -1,0 +1,144 @@
+//! The attestation of one node: look up, challenge, verify, confirm. Any doubt refuses.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use evidence::message::{Challenge, Payload, Response};
+use evidence::{HashAlg, NodeState, Nonce, Quote, Refusal, Registration};
+use evidence::{judge_identity, judge_state, judge_state_again, selector};
+use keylime::Confirmation;
+use ring::rand::SystemRandom;
+use spire_plugin::{AgentAttributes, Configure, ServerAttestation, ServerNodeAttestor, Status, TrustDomain};
+
+use crate::config::{self, Config};
+use crate::failure::Failure;
+use crate::record::{Record, Step};
+
+/// The node attestor. Holds nothing but the source of nonces; whatever an attestation needs is in its [`Config`].
+pub(crate) struct KeylimeAttestor {
+    random: SystemRandom,
+}
+
+impl KeylimeAttestor {
+    pub(crate) fn new() -> Self {
+        Self { random: SystemRandom::new() }
+    }
+
+    async fn run(
+        &self,
+        config: &Config,
+        attestation: &mut ServerAttestation,
+        record: &mut Record,
+    ) -> Result<AgentAttributes, Failure> {
+        let payload = receive_payload(attestation).await?;
+        record.agent_id = Some(payload.agent_id.clone());
+        let spiffe_id = config.spiffe_id(&payload.agent_id)?;
+        if !config.can_reattest {
+            refuse_known(attestation, &spiffe_id).await?;
+        }
+
+        let (registration, state) = record.time(Step::LookUp, look_up(config, &payload)).await?;
+        judge_identity(&payload.agent_id, &registration, &state)?;
+        judge_state(&state, unix_time(), config.max_attestation_age)?;
+        let bank = state.bank(payload.hash_alg)?;
+
+        let nonce = Nonce::generate(&self.random).map_err(Refusal::from)?;
+        let response = record.time(Step::Challenge, challenge(config, attestation, &nonce)).await?;
+        let verify = async { Quote::parse(&response.quote)?.verify(&registration.ak, &nonce, bank) };
+        record.time(Step::Verify, verify).await.map_err(Refusal::from)?;
+
+        let confirm = confirm(config, &registration, &response, &nonce, bank);
+        let state = record.time(Step::Confirm, confirm).await?;
+        judge_state_again(&state, unix_time(), config.max_attestation_age)?;
+
+        Ok(AgentAttributes {
+            spiffe_id,
+            selector_values: selector::selectors(&registration, &state, bank, &config.allowed_metadata_keys),
+            can_reattest: config.can_reattest,
+        })
+    }
+}
+
+impl Configure for KeylimeAttestor {
+    type Config = Config;
+
+    async fn configure(&self, trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec<String>> {
+        config::read(trust_domain, text)
+    }
+}
+
+impl ServerNodeAttestor for KeylimeAttestor {
+    async fn attest(
+        &self,
+        config: Arc<Config>,
+        attestation: &mut ServerAttestation,
+    ) -> Result<AgentAttributes, Status> {
+        let mut record = Record::start();
+        let outcome = self.run(&config, attestation, &mut record).await;
+        record.report(&outcome, attestation);
+        outcome.map_err(Status::from)
+    }
+}
+
+async fn receive_payload(attestation: &mut ServerAttestation) -> Result<Payload, Failure> {
+    let payload = attestation.payload().await?;
+    Ok(Payload::from_json(&payload).map_err(Refusal::from)?)
+}
+
+/// Trust on first use: with `can_reattest = false` a node attests once, until SPIRE evicts it.
+async fn refuse_known(attestation: &ServerAttestation, spiffe_id: &str) -> Result<(), Failure> {
+    match attestation.host().agent_is_known(spiffe_id).await? {
+        true => Err(Refusal::AlreadyAttested.into()),
+        false => Ok(()),
+    }
+}
+
+/// Asks registrar and verifier side by side. Both answers are waited for, so that both connections can be used again.
+async fn look_up(config: &Config, payload: &Payload) -> Result<(Registration, NodeState), Failure> {
+    let (registration, state) = tokio::join!(
+        config.servers.registration(&payload.agent_id),
+        config.servers.state(&payload.agent_id),
+    );
+    Ok((registration?, state?))
+}
+
+/// A peer that stays silent must not hold an attestation open for ever.
+async fn challenge(
+    config: &Config,
+    attestation: &mut ServerAttestation,
+    nonce: &Nonce,
+) -> Result<Response, Failure> {
+    let challenge = Challenge { nonce: nonce.clone() }.to_json();
+    let timeout = config.challenge_timeout;
+    let response = tokio::time::timeout(timeout, attestation.challenge(challenge))
+        .await
+        .map_err(|_elapsed| Refusal::ChallengeTimedOut { timeout })??;
+    Ok(Response::from_json(&response).map_err(Refusal::from)?)
+}
+
+/// Asks the verifier, side by side, what it makes of the quote and what has become of the node meanwhile.
+async fn confirm(
+    config: &Config,
+    registration: &Registration,
+    response: &Response,
+    nonce: &Nonce,
+    bank: HashAlg,
+) -> Result<NodeState, Failure> {
+    let agent_id = &registration.agent_id;
+    let (confirmation, state) = tokio::join!(
+        config.servers.confirm_identity(agent_id, &response.quote, nonce, bank),
+        config.servers.state(agent_id),
+    );
+    match confirmation? {
+        Confirmation::Valid => {}
+        Confirmation::Invalid => return Err(Refusal::VerifierSaysInvalid.into()),
+    }
+    let state = state?;
+    judge_identity(agent_id, registration, &state)?;
+    Ok(state)
+}
+
+/// A clock before 1970 counts as 1970: then no last success can be young enough.
+fn unix_time() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
