@@ -7,6 +7,7 @@ pub mod keylime;
 pub mod ports;
 pub mod process;
 pub mod programs;
+pub mod site;
 pub mod soft_ak;
 pub mod spire;
 pub mod swtpm;
