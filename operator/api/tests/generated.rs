@@ -31,6 +31,27 @@ fn crds_are_what_the_types_say() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn every_field_is_documented() -> Result<()> {
+    for kind in KINDS {
+        let crd = serde_json::to_value(kind())?;
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        assert!(schema["properties"]["spec"].is_object(), "this is where the fields are");
+        assert_documented(schema, "");
+    }
+    Ok(())
+}
+
+fn assert_documented(schema: &Value, place: &str) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let place = format!("{place}.{name}");
+        let text = field["description"].as_str().unwrap_or_default();
+        assert!(text.ends_with('.'), "{place} is not documented: {text:?}");
+        assert_documented(field, &place);
+        assert_documented(&field["items"], &place);
+    }
+}
+
 fn compare(file: &Path, expected: &str) -> Result<()> {
     if std::env::var_os("UPDATE_GENERATED").is_some() {
         fs::write(file, expected)?;
