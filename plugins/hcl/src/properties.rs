@@ -43,7 +43,13 @@ fn exercise(text: &str) {
     for placement in [Placement::Beside, Placement::Sole] {
         if let Ok(edited) = set_node_attestor(text, &element, placement) {
             assert!(node_attestors(&edited).unwrap().contains(&"keylime".to_owned()));
-            remove_node_attestor(&edited, "keylime").unwrap();
+            let back = remove_node_attestor(&edited, "keylime").unwrap();
+            // Only put in: taking it out gives the text back.
+            if placement == Placement::Beside
+                && !node_attestors(text).unwrap().contains(&"keylime".to_owned())
+            {
+                assert_eq!(back, text, "{edited}");
+            }
         }
     }
 }

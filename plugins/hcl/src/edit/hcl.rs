@@ -71,7 +71,9 @@ fn insert(text: &str, document: &Document, plugins: &Plugins<'_>, element: &Elem
             if text.is_empty() || text.ends_with('\n') {
                 Edit::insert(at, format!("{item}{}", style.newline))
             } else {
-                Edit::insert(at, format!("{}{item}", style.newline))
+                // A lone carriage return would make one line end with a newline behind it, and go with it again.
+                let newline = if text.ends_with('\r') { "\r\n" } else { style.newline };
+                Edit::insert(at, format!("{newline}{item}"))
             }
         }
         Place::Block(object, _) => into_block(text, object, &header, element),
