@@ -1,0 +1,127 @@
+//! A real kube-apiserver with its etcd and nothing else, for what the API alone decides: schemas, rules, defaults, field ownership. It needs
+//! no root and is up in a few seconds; nothing runs that is written to it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use rcgen::KeyPair;
+use tempfile::TempDir;
+
+use crate::ports::Port;
+use crate::process::{Process, output};
+use crate::programs::installed;
+
+/// How long etcd and the apiserver may take to start, on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A running apiserver. It and all that was written to it is gone when this is dropped.
+#[derive(Debug)]
+pub struct ApiServer {
+    kubectl: PathBuf,
+    // In the order in which they end.
+    _apiserver: Process,
+    _etcd: Process,
+    _ports: [Port; 3],
+    dir: TempDir,
+}
+
+impl ApiServer {
+    /// Starts etcd and the apiserver, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When they are not installed or do not start; the error shows the ends of their logs.
+    pub fn start() -> Result<Self> {
+        let dir = TempDir::new().context("failed to make a folder for the apiserver")?;
+        let ports = [Port::free()?, Port::free()?, Port::free()?];
+        let [client, peer, api] = &ports;
+        let etcd = start_etcd(dir.path(), client, peer)?;
+        let mut apiserver = start_apiserver(dir.path(), client, api)?;
+        let kubectl = installed("cluster-tools/kubectl")?;
+        apiserver.wait_until("the apiserver", TIMEOUT, || {
+            output(kubectl_command(&kubectl, dir.path()).args(["get", "--raw", "/readyz"]))
+        })?;
+        Ok(Self { kubectl, _apiserver: apiserver, _etcd: etcd, _ports: ports, dir })
+    }
+
+    /// The kubeconfig of an administrator.
+    pub fn kubeconfig(&self) -> PathBuf {
+        kubeconfig(self.dir.path())
+    }
+
+    /// Runs kubectl to its end; its standard output.
+    ///
+    /// # Errors
+    /// When it fails; the error holds the command and what it wrote.
+    pub fn kubectl(&self, args: &[&str]) -> Result<String> {
+        output(kubectl_command(&self.kubectl, self.dir.path()).args(args))
+    }
+}
+
+fn start_etcd(dir: &Path, client: &Port, peer: &Port) -> Result<Process> {
+    let (client, peer) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
+    let mut etcd = Command::new(installed("cluster-tools/etcd")?);
+    etcd.args(["--name", "lab", "--unsafe-no-fsync", "--data-dir"]).arg(dir.join("etcd"));
+    etcd.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
+    etcd.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+    etcd.arg("--initial-cluster").arg(format!("lab={peer}"));
+    Process::start("etcd", dir, &mut etcd)
+}
+
+/// With an administrator who has a token. The apiserver makes its own certificate.
+fn start_apiserver(dir: &Path, etcd: &Port, port: &Port) -> Result<Process> {
+    let pair = KeyPair::generate().context("failed to make a key")?;
+    let token = hex(KeyPair::generate().context("failed to make a token")?.public_key_raw());
+    let [key, public_key, tokens] =
+        ["service-accounts.key", "service-accounts.pub", "tokens.csv"].map(|name| dir.join(name));
+    fs::write(&key, pair.serialize_pem())?;
+    fs::write(&public_key, pair.public_key_pem())?;
+    fs::write(&tokens, format!("{token},admin,admin,system:masters\n"))?;
+    fs::write(kubeconfig(dir), admin(dir, port, &token))?;
+
+    let mut apiserver = Command::new(installed("cluster-programs/kube-apiserver")?);
+    apiserver.arg("--etcd-servers").arg(format!("http://127.0.0.1:{etcd}"));
+    apiserver.args(["--bind-address", "127.0.0.1", "--secure-port", &port.to_string()]);
+    apiserver.arg("--cert-dir").arg(certificates(dir));
+    apiserver.args(["--authorization-mode", "RBAC", "--service-cluster-ip-range", "10.96.0.0/16"]);
+    apiserver.arg("--token-auth-file").arg(&tokens);
+    apiserver.args(["--service-account-issuer", "https://kubernetes.default.svc"]);
+    apiserver.arg("--service-account-key-file").arg(&public_key);
+    apiserver.arg("--service-account-signing-key-file").arg(&key);
+    Process::start("kube-apiserver", dir, &mut apiserver)
+}
+
+/// JSON, which is YAML.
+fn admin(dir: &Path, port: &Port, token: &str) -> String {
+    let server = format!("https://127.0.0.1:{port}");
+    let authority = certificates(dir).join("apiserver.crt");
+    serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "lab", "cluster": {"server": server, "certificate-authority": authority}}],
+        "users": [{"name": "admin", "user": {"token": token}}],
+        "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "admin"}}],
+        "current-context": "lab",
+    })
+    .to_string()
+}
+
+fn kubectl_command(kubectl: &Path, dir: &Path) -> Command {
+    let mut command = Command::new(kubectl);
+    command.arg("--kubeconfig").arg(kubeconfig(dir)).arg("--cache-dir").arg(dir.join("cache"));
+    command
+}
+
+fn kubeconfig(dir: &Path) -> PathBuf {
+    dir.join("kubeconfig")
+}
+
+fn certificates(dir: &Path) -> PathBuf {
+    dir.join("certificates")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
