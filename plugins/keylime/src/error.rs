@@ -98,7 +98,7 @@ pub enum Unreachable {
     Connect(String),
     /// TCP and TLS together took too long.
     #[error(
-        "no connection within {0:?}; check that it runs, that host and port are right, and firewalls in between"
+        "no connection within {0:?}; check that it runs and speaks TLS there if we do, host and port, and firewalls in between"
     )]
     ConnectTimeout(Duration),
     /// No complete answer in time.
@@ -183,7 +183,7 @@ pub enum Malformed {
         detail: String,
     },
     /// The body ended early.
-    #[error("it ended before its announced length; check the network and proxies in between")]
+    #[error("it ended too early; check the network and proxies in between")]
     CutShort,
     /// The body is longer than any answer of Keylime.
     #[error("expected at most {limit} bytes, got more; check that Keylime answers there")]
@@ -198,7 +198,7 @@ pub enum Malformed {
     #[error("it failed with status {0}; see its log")]
     ServerError(u16),
     /// A status that Keylime does not give here.
-    #[error("expected status 200, got {status}{}; see its log", quoted(.text))]
+    #[error("expected status 200, got {status}{}; check that Keylime answers there, and see its log", quoted(.text))]
     Status {
         /// The HTTP status.
         status: u16,

@@ -48,7 +48,7 @@ async fn errors_of_the_verifier() -> Vec<String> {
         verifier: at(&keylime.verifier),
         registrar: at(&keylime.registrar),
         tls: TlsFiles { ca: files.ca, cert: files.cert, key: files.key, server_name: None },
-        request_timeout: Duration::from_millis(400),
+        request_timeout: Duration::from_millis(1500),
     })
     .unwrap();
     let mut shown = Vec::new();
@@ -69,7 +69,7 @@ async fn errors_of_the_agent() -> Vec<String> {
     let config = NodeAgentConfig {
         endpoint: at(&agent.server),
         tls: None,
-        request_timeout: Duration::from_millis(400),
+        request_timeout: Duration::from_millis(1500),
     };
     let client = NodeAgent::new(config).unwrap();
     let mut shown = Vec::new();

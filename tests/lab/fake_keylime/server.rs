@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
@@ -38,10 +39,12 @@ pub struct Response {
 }
 
 /// What a server does instead of answering.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Fault {
     /// Nothing, for ever.
     Hang,
+    /// The right answer, once the test lets it go.
+    Hold(Arc<Notify>),
     /// Closes the connection.
     HangUp,
     /// Sends these bytes and closes the connection.
@@ -308,6 +311,10 @@ async fn misbehave(
 ) -> Result<bool> {
     match fault {
         Fault::Hang => std::future::pending().await,
+        Fault::Hold(release) => {
+            release.notified().await;
+            write(stream, &response.bytes()).await.map(|()| true)
+        }
         Fault::HangUp => Ok(false),
         Fault::Raw(bytes) => write(stream, &bytes).await.map(|()| false),
         Fault::Answer(other) => write(stream, &other.bytes()).await.map(|()| true),

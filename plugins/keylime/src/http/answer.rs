@@ -4,13 +4,13 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use reqwest::Response;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::Failure;
-use super::failure::Situation;
+use super::failure::{Situation, ends_early};
 use crate::error::{Malformed, Refused};
 
 /// The longest body that is read, in bytes. Keylime's longest answer about one agent has about 4 KiB.
@@ -45,8 +45,18 @@ impl Answer {
         if response.content_length().is_some_and(|length| length > MAX_BODY as u64) {
             return Err(too_large());
         }
+        // The Python agent announces no length: it closes the connection, and TLS not properly. Whether such an answer is whole its
+        // JSON tells, which has an end of its own.
+        let announced =
+            response.content_length().is_some() || response.headers().contains_key(TRANSFER_ENCODING);
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| Failure::of_body(&error, situation))? {
+        loop {
+            let chunk = match response.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(error) if !announced && ends_early(&error) => break,
+                Err(error) => return Err(Failure::of_body(&error, situation)),
+            };
             if body.len() + chunk.len() > MAX_BODY {
                 return Err(too_large());
             }
@@ -121,6 +131,7 @@ impl Answer {
                 Malformed::Shape { expected, detail: detail(&error, secret) }.into()
             }
             _ if self.body.is_empty() => not_json("an empty body".to_owned()),
+            serde_json::error::Category::Eof => Malformed::CutShort.into(),
             _ => not_json(format!("something else at line {} column {}", error.line(), error.column())),
         })
     }

@@ -58,8 +58,7 @@ impl Failure {
         if find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {
             return Failure::Malformed(Malformed::NotHttp { plain_http: situation.plain_http });
         }
-        let cut = find::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof);
-        if error.is_connect() && !cut {
+        if error.is_connect() && !ends_early(error) {
             return Failure::Unreachable(Unreachable::Connect(innermost(error)));
         }
         Failure::Unreachable(Unreachable::Closed { plain_http: situation.plain_http })
@@ -151,6 +150,11 @@ fn bare(name: &str) -> &str {
 
 fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     chain(error).find_map(<dyn StdError>::downcast_ref::<T>)
+}
+
+/// Whether the connection ended where more was expected; also when only TLS's own end was missing.
+pub(super) fn ends_early(error: &reqwest::Error) -> bool {
+    find::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof)
 }
 
 /// The text of the first cause, which says most (such as "Connection refused") and knows nothing of the URL.

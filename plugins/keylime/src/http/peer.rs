@@ -70,8 +70,8 @@ impl Peer {
             .await
             .unwrap_or(Err(Failure::Unreachable(Unreachable::AnswerTimeout(timeout))));
         answer.map_err(|failure| {
-            // When the server comes back it may be another version.
-            if matches!(failure, Failure::Unreachable(_)) {
+            // A server that was away may come back as another version; one that is only slow stays what it is.
+            if matches!(&failure, Failure::Unreachable(cause) if !matches!(cause, Unreachable::AnswerTimeout(_))) {
                 self.version.forget();
             }
             failure.at(&self.server)

@@ -21,6 +21,7 @@ async fn meets(fault: Fault, timeout: Duration) -> (&'static str, bool) {
 
 #[tokio::test]
 async fn every_way_to_misbehave_is_told_apart_and_is_no_verdict() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
     let many_headers = format!("HTTP/1.1 200 OK\r\n{}", "X: y\r\n".repeat(1000));
     for (fault, reason) in [
         (Fault::HangUp, "connection_closed"),
@@ -38,11 +39,16 @@ async fn every_way_to_misbehave_is_told_apart_and_is_no_verdict() {
         (Fault::Answer(Response::json(200, "[".repeat(10_000))), "wrong_shape"),
         (Fault::Answer(Response::json(200, "{}")), "wrong_shape"),
         (Fault::Answer(Response::json(200, r#"{"code":"#.repeat(5_000))), "wrong_shape"),
-        (Fault::Answer(Response::json(200, r#"{"a":"#.repeat(5_000))), "not_json"),
+        (Fault::Answer(Response::json(200, r#"{"a":"#.repeat(5_000))), "cut_short"),
         (Fault::Answer(Response::json(204, "")), "unexpected_status"),
         (Fault::Answer(Response::json(429, "{}")), "unexpected_status"),
         (Fault::CutShort, "cut_short"),
-        (Fault::NoLength, "cut_short"),
+        (Fault::Raw(format!("{head}\r\n{{\"code\": 200, \"status\"").into_bytes()), "cut_short"),
+        (Fault::Raw(format!("{head}Content-Length: 9\r\n\r\n{{\"code\":").into_bytes()), "cut_short"),
+        (
+            Fault::Raw(format!("{head}Transfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n").into_bytes()),
+            "cut_short",
+        ),
         (Fault::Huge(10_000_000), "too_large"),
         (Fault::Huge(64 * 1024 + 1), "too_large"),
         (Fault::Endless, "too_large"),
@@ -65,6 +71,14 @@ async fn a_body_of_exactly_the_limit_is_read() {
     let body = r#"{"code": 200, "status": "Success", "results": {"attestation_status": "PASS"}}"#;
     let body = format!("{body}{}", " ".repeat(64 * 1024 - body.len()));
     world.keylime.verifier.fault("/agents/", Fault::Answer(Response::json(200, body)));
+    world.servers().state(&agent()).await.unwrap();
+}
+
+/// As the Python agent answers, and without a proper end of TLS.
+#[tokio::test]
+async fn an_answer_without_a_length_is_whole_when_its_json_is() {
+    let world = World::new().await;
+    world.keylime.verifier.fault("", Fault::NoLength);
     world.servers().state(&agent()).await.unwrap();
 }
 

@@ -29,7 +29,7 @@ const NONCE: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ123456";
 const PATIENT: Duration = Duration::from_secs(20);
 
 /// Long enough for what answers at once on loopback.
-const SHORT: Duration = Duration::from_millis(400);
+const SHORT: Duration = Duration::from_millis(1500);
 
 /// A fake Keylime that knows the recorded agent, and the files of a client that it trusts.
 struct World {

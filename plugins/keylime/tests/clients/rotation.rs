@@ -3,13 +3,14 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
 
 use keylime::{Servers, ServersConfig};
 use lab::fake_keylime::pki::{Ca, Clients, Files, Validity};
 use lab::fake_keylime::{FakeServer, Fault, SERVER_NAMES};
+use tokio::sync::Notify;
 
-use super::{PATIENT, World, agent, confirm, tls_files};
+use super::{PATIENT, World, agent, tls_files};
 
 /// A folder as Kubernetes mounts a secret: the files are links to `..data/…`, and `..data` is a link to the newest version.
 struct Mount {
@@ -74,15 +75,19 @@ async fn files_swapped_as_kubernetes_does_are_used() {
 async fn requests_under_way_end_well_on_the_old_files() {
     let mut world = World::new().await;
     let servers = world.servers();
-    confirm(&servers).await.unwrap();
-    // The registrar stays with the old files; its answer takes about 2 seconds.
-    world.keylime.registrar.fault("/agents/", Fault::Drip(Duration::from_micros(400)));
+    // The registrar stays with the old files, and its answer is held back until the new ones are in use.
+    let release = Arc::new(Notify::new());
+    world.keylime.registrar.fault("/agents/", Fault::Hold(release.clone()));
     let new = Ca::new().unwrap();
     let rotated = async {
+        while world.keylime.registrar.served() < 2 {
+            tokio::task::yield_now().await;
+        }
         trust_only(&new, &world.keylime.verifier);
         world.keylime.verifier.restart().await.unwrap();
         new.write_client(world.dir.path()).unwrap();
         until_trusted(&servers).await;
+        release.notify_one();
     };
     let node = agent();
     let (registration, ()) = tokio::join!(servers.registration(&node), rotated);
