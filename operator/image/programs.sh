@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Usage: programs.sh FOLDER. Builds the programs of the image and puts them into FOLDER: static, so that they run where there is no libc, and
+# the same bytes wherever the checkout, Cargo's home and the target folder are.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+into=$(mkdir -p "$1" && cd "$1" && pwd)
+
+# All that is in the image.
+programs=(keylime-attestor-agent keylime-attestor-server)
+
+cd "$here/../.."
+platform=$(rustc -vV | sed -n 's/^host: //p')
+# Not the folder of other builds: these flags would make each of the two build everything anew.
+target=$PWD/target/static
+
+flags=(
+  '-Ctarget-feature=+crt-static'
+  # A static program cannot look up getrandom() by name at run time; the crate would then want /dev/urandom and panic without it.
+  '--cfg=getrandom_backend="linux_getrandom"'
+  # The id is a hash over debug information too, with the paths in it.
+  '-Clink-arg=-Wl,--build-id=none'
+  "--remap-path-prefix=$PWD=/keylime-attestor"
+  "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+)
+# Only with a target named are the flags not those of build scripts and procedural macros as well.
+build=(cargo build --release --locked --target "$platform" --target-dir "$target")
+PKG_CONFIG_LIBDIR=$("$here/static-tss.sh") \
+  PKG_CONFIG_ALL_STATIC=1 \
+  CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && echo "${flags[*]}") \
+  "${build[@]}" "${programs[@]/#/--package=}"
+
+for program in "${programs[@]}"; do
+  install -m 0755 "$target/$platform/release/$program" "$into/"
+done
