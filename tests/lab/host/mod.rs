@@ -1,5 +1,5 @@
-//! Plays SPIRE for one plugin process: starts it as SPIRE does, takes its handshake, offers host services, configures it, asks for
-//! attestations, and shuts it down.
+//! Plays SPIRE for one plugin process: starts it as SPIRE does, takes its handshake, offers host services,
+//! configures it, asks for attestations, and shuts it down.
 
 mod log;
 mod plugin;
@@ -17,6 +17,7 @@ use keylime_attestor_proto::go_plugin::grpc_broker_client::GrpcBrokerClient;
 use keylime_attestor_proto::go_plugin::{ConnInfo, Empty, grpc_controller_client::GrpcControllerClient};
 use keylime_attestor_proto::init::{DeinitRequest, InitRequest, init_client::InitClient};
 use keylime_attestor_proto::metrics::metrics_server;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
@@ -52,6 +53,8 @@ pub struct Host {
     plugin_services: Vec<String>,
     services: HostServices,
     log: Log,
+    /// What a killed plugin leaves behind goes with it.
+    _scratch: TempDir,
     /// Open for as long as the plugin is to have its host services.
     _broker: Option<Streaming<ConnInfo>>,
 }
@@ -107,11 +110,13 @@ impl Start {
     ///
     /// # Errors
     /// When any of it fails or takes too long. The error shows what the plugin wrote to stderr.
-    pub async fn start(self) -> Result<Host> {
+    pub async fn start(mut self) -> Result<Host> {
+        let scratch = tempfile::tempdir()?;
+        self.env.entry("TMPDIR".to_owned()).or_insert_with(|| Some(scratch.path().into()));
         let mut process = self.command().kill_on_drop(true).spawn().context("failed to start the plugin")?;
         let log = Log::read(process.stderr.take().context("the plugin has no stderr")?);
         let stdout = process.stdout.take().context("the plugin has no stdout")?;
-        match timeout(PATIENCE, self.connect(process, stdout, log.clone())).await {
+        match timeout(PATIENCE, self.connect(process, stdout, log.clone(), scratch)).await {
             Ok(Ok(host)) => Ok(host),
             Ok(Err(error)) => Err(error.context(format!("its stderr: {:#?}", log.lines()))),
             Err(_) => bail!("the plugin did not start within {PATIENCE:?}; its stderr: {:#?}", log.lines()),
@@ -139,7 +144,7 @@ impl Start {
         command
     }
 
-    async fn connect(self, process: Child, stdout: ChildStdout, log: Log) -> Result<Host> {
+    async fn connect(self, process: Child, stdout: ChildStdout, log: Log, scratch: TempDir) -> Result<Host> {
         let mut stdout = BufReader::new(stdout);
         let mut handshake = String::new();
         stdout.read_line(&mut handshake).await.context("failed to read the handshake")?;
@@ -162,13 +167,15 @@ impl Start {
             plugin_services,
             services,
             log,
+            _scratch: scratch,
             _broker: broker,
         })
     }
 }
 
 impl Host {
-    /// A plugin to start, with the environment that SPIRE 1.13 gives it and with all host services.
+    /// A plugin to start, with the environment that SPIRE 1.13 gives it, a `TMPDIR` of its own, and all host
+    /// services.
     pub fn start(program: impl AsRef<Path>) -> Start {
         let env = [
             ("NodeAttestor", "NodeAttestor"),
@@ -275,7 +282,8 @@ impl Host {
     /// # Errors
     /// When it does not end.
     pub async fn ended(self) -> Result<Ended> {
-        let Self { mut process, mut stdout, log, .. } = self;
+        let Self { mut process, mut stdout, log, channel, plugin, _broker: broker, .. } = self;
+        drop((channel, plugin, broker));
         let mut rest = Vec::new();
         let ended = async {
             stdout.read_to_end(&mut rest).await?;
