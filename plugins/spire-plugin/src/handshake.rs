@@ -52,7 +52,8 @@ impl Handshake {
 
     fn line(&self, socket: &Path) -> String {
         let multiplexing = if self.asks_for_multiplexing { "|false" } else { "" };
-        // Version of go-plugin's own protocol, version of the plugin's, network, address, protocol, certificate (none).
+        // Version of go-plugin's own protocol, version of the plugin's, network, address, protocol,
+        // certificate (none).
         format!("1|{PROTOCOL_VERSION}|unix|{}|grpc|{multiplexing}\n", socket.display())
     }
 }

@@ -52,7 +52,8 @@ pub(crate) fn directories(var: impl Fn(&str) -> Option<String>) -> Vec<PathBuf> 
     directories
 }
 
-/// The socket gets its mode only after it is there. Until then a directory that nobody else may enter protects it, and goes on to.
+/// The socket gets its mode only after it is there. Until then a directory that nobody else may enter
+/// protects it, and goes on to.
 fn listen_in(directory: &Path) -> io::Result<(Socket, UnixListener)> {
     let directory = std::path::absolute(directory)?;
     let directory = tempfile::Builder::new()

@@ -35,11 +35,12 @@ struct Found {
 }
 
 impl Host {
-    /// Whether SPIRE's server has an attested agent of this SPIFFE ID. Only during an attestation, and only on the server.
+    /// Whether SPIRE's server has an attested agent of this SPIFFE ID. Only during an attestation, and only
+    /// on the server.
     ///
     /// # Errors
-    /// `Internal` when SPIRE does not offer its AgentStore, `Unavailable` when it does not answer. Neither says that the agent
-    /// is unknown.
+    /// `Internal` when SPIRE does not offer its AgentStore, `Unavailable` when it does not answer. Neither
+    /// says that the agent is unknown.
     pub async fn agent_is_known(&self, spiffe_id: &str) -> Result<bool, Status> {
         let question = self.found.agent_is_known(spiffe_id);
         let too_late = |_| {
@@ -50,13 +51,14 @@ impl Host {
         tokio::time::timeout(TIME_LIMIT, question).await.map_err(too_late)?
     }
 
-    /// Adds 1 to a counter of SPIRE's telemetry. Neither waits nor fails: a measurement that cannot be delivered is lost.
+    /// Adds 1 to a counter of SPIRE's telemetry. Neither waits nor fails: a measurement that cannot be
+    /// delivered is lost.
     pub fn incr_counter(&self, key: &[&str], labels: &[(&str, &str)]) {
         self.measure(Measurement::counter(key, labels));
     }
 
-    /// Adds a value to a distribution of SPIRE's telemetry, where durations are in milliseconds. Neither waits nor fails, like
-    /// [`incr_counter`](Self::incr_counter).
+    /// Adds a value to a distribution of SPIRE's telemetry, where durations are in milliseconds. Neither
+    /// waits nor fails, like [`incr_counter`](Self::incr_counter).
     pub fn add_sample(&self, key: &[&str], value: f32, labels: &[(&str, &str)]) {
         self.measure(Measurement::sample(key, value, labels));
     }
