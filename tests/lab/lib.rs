@@ -5,6 +5,7 @@ pub mod fake_keylime;
 pub mod host;
 pub mod janitor;
 pub mod keylime;
+pub mod plugins;
 pub mod ports;
 pub mod process;
 pub mod programs;

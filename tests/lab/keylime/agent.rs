@@ -15,7 +15,7 @@ use crate::programs;
 use crate::swtpm::Swtpm;
 
 /// It takes about three seconds on an idle machine.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A running Keylime agent.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ const PCR: &str = "23";
 /// Its value after a reset.
 const GOOD: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 /// How long the verifier may take to see a change.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How a node is set up.
 #[derive(Debug, Clone)]

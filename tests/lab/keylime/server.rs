@@ -13,7 +13,7 @@ use crate::process::Process;
 use crate::programs;
 
 /// It takes about a second on an idle machine.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 #[derive(Debug)]
 pub(super) struct Server {

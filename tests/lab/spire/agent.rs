@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::config::{self, Attestor};
@@ -16,7 +16,7 @@ use crate::process::{self, Process};
 use crate::{janitor, programs};
 
 /// How long an attestation may take, or a refused agent to end.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A running SPIRE agent.
 #[derive(Debug)]
@@ -60,10 +60,7 @@ impl SpireAgent {
     /// When it is not; the error shows its log.
     pub fn wait_until_attested(&mut self) -> Result<()> {
         let socket = self.socket();
-        self.process.wait_until("the agent attested", TIMEOUT, || {
-            let mut command = Command::new(programs::installed("spire/spire-agent")?);
-            process::output(command.arg("healthcheck").arg("-socketPath").arg(&socket)).map(drop)
-        })
+        self.process.wait_until("the agent attested", TIMEOUT, || ask(&socket, &["healthcheck"]).map(drop))
     }
 
     /// Waits until the agent has ended because it was refused, and gives its log.
@@ -77,17 +74,13 @@ impl SpireAgent {
         Ok(log)
     }
 
-    /// Fetches an X509-SVID as a workload does, and waits until there is one; as `spire-agent api fetch x509 -output json` gives it.
+    /// Fetches an X509-SVID as a workload does, and waits until there is one; as `spire-agent api fetch x509` prints it.
     ///
     /// # Errors
-    /// When there is none, in time.
-    pub fn fetch_x509_svid(&mut self) -> Result<Value> {
+    /// When there is none, in time; the error shows the agent's log.
+    pub fn fetch_x509_svid(&mut self) -> Result<String> {
         let socket = self.socket();
-        self.process.wait_until("an X509-SVID", TIMEOUT, || {
-            let mut command = Command::new(programs::installed("spire/spire-agent")?);
-            command.args(["api", "fetch", "x509", "-output", "json", "-socketPath"]).arg(&socket);
-            Ok(serde_json::from_str(&process::output(&mut command)?)?)
-        })
+        self.process.wait_until("an X509-SVID", TIMEOUT, || ask(&socket, &["api", "fetch", "x509"]))
     }
 
     /// Its process.
@@ -98,6 +91,12 @@ impl SpireAgent {
     fn socket(&self) -> PathBuf {
         self.dir.path().join("api.sock")
     }
+}
+
+/// Runs one of `spire-agent`'s own commands against the agent at `socket`.
+fn ask(socket: &Path, arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(programs::installed("spire/spire-agent")?);
+    process::output(command.args(arguments).arg("-socketPath").arg(socket))
 }
 
 /// The selector that SPIRE's unix attestor gives to processes of the user who runs the lab.

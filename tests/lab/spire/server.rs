@@ -16,7 +16,7 @@ use crate::process::{self, Process};
 use crate::{janitor, programs};
 
 /// It takes less than a second on an idle machine.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How a server is set up.
 #[derive(Debug, Clone)]
