@@ -1,6 +1,8 @@
-//! The lab: what the tests run against. The real SPIRE, Keylime and software TPMs as processes, and stand-ins that can be made to misbehave.
+//! The lab: what the tests run against. The real SPIRE, Keylime and software TPMs as processes, and stand-ins
+//! that can be made to misbehave.
 
 pub mod apiserver;
+pub mod cluster;
 pub mod fake_keylime;
 pub mod host;
 pub mod janitor;

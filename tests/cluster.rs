@@ -1,0 +1,212 @@
+//! The lab's cluster: it comes up, SPIRE works in it as its users run it, Keylime passes its nodes, and it goes without a trace, also when it
+//! is killed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use lab::cluster::{Cluster, Helm, NODES, Options};
+use lab::process::output;
+use lab::wait;
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+#[test]
+fn attests_nodes_and_workloads_and_leaves_no_trace() -> Result<()> {
+    let _turn = turn();
+    let before = Traces::now()?;
+    let clock = Instant::now();
+    let cluster = Cluster::start(&Options::default())?;
+    say(clock, "cluster");
+    for node in NODES {
+        assert_eq!(cluster.keylime().status(node)?, "PASS", "{}", node.name);
+    }
+
+    cluster.install_spire(Helm::V4, &[])?;
+    say(clock, "SPIRE by Helm 4");
+    expect_psat_agents(&cluster)?;
+    for node in NODES {
+        let (workload, id) =
+            (format!("workload-{}", node.name), format!("spiffe://example.org/{}", node.name));
+        cluster.create_entry(&cluster.psat_id(node)?, &id, &[&format!("k8s:pod-name:{workload}")])?;
+        cluster.start_workload(&workload, node)?;
+        wait::until(&format!("an SVID for {workload}"), TIMEOUT, || {
+            let got = cluster.workload_id(&workload)?;
+            ensure!(got == id, "it is {got}");
+            Ok(())
+        })?;
+    }
+    say(clock, "workloads have SVIDs");
+
+    let [failing, passing] = NODES;
+    cluster.keylime().fail(failing)?;
+    assert_eq!(cluster.keylime().status(passing)?, "PASS");
+    cluster.keylime().repair(failing)?;
+    say(clock, "a node failed and repaired");
+
+    cluster.stop()?;
+    say(clock, "gone");
+    assert_eq!(Traces::now()?, before);
+    Ok(())
+}
+
+/// As SPIFFE's chart recommends it, written by hand, and as a Deployment: one after another on one cluster, by the other Helm.
+#[test]
+fn runs_spire_in_every_shape_after_a_killed_cluster() -> Result<()> {
+    let _turn = turn();
+    let before = Traces::now()?;
+    start_and_kill_a_cluster()?;
+
+    let clock = Instant::now();
+    let cluster = Cluster::start(&Options { keylime: false })?;
+    say(clock, "cluster without Keylime");
+    for values in [
+        &["agent.runAsUser=1000"][..],
+        &["agent.runAsUser=1000", "agent.format=hcl", "server.format=hcl", "server.agentTTL=2m"],
+        &["server.kind=Deployment"],
+    ] {
+        cluster.install_spire(Helm::V3, values)?;
+        expect_psat_agents(&cluster)?;
+        say(clock, &values.join(" "));
+    }
+
+    run_own_image(&cluster)?;
+    say(clock, "an own image ran");
+
+    cluster.hold("kube-apiserver")?;
+    ensure!(cluster.kubectl(&["get", "nodes"]).is_err(), "a held apiserver answers");
+    cluster.release("kube-apiserver")?;
+    wait::until("the apiserver's return", TIMEOUT, || cluster.kubectl(&["get", "nodes"]))?;
+    say(clock, "the apiserver went and came");
+
+    cluster.stop()?;
+    assert_eq!(Traces::now()?, before);
+    Ok(())
+}
+
+/// Gives the nodes an image that they have not had, and runs it on both.
+fn run_own_image(cluster: &Cluster) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let archive = folder.path().join("own.tar");
+    let program = lab::programs::installed("spire/spire-agent")?;
+    output(
+        Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/lab/cluster/image.py"))
+            .arg("localhost/own:1")
+            .arg(&archive)
+            .args(["--entrypoint=/own", "--entrypoint=--version"])
+            .arg(format!("{}:/own", program.display())),
+    )?;
+    cluster.load_image(&archive)?;
+    for node in NODES {
+        let spec = format!(
+            r#"{{"spec": {{"nodeName": "{}", "containers": [{{"name": "own", "image": "localhost/own:1"}}]}}}}"#,
+            node.name
+        );
+        let overrides = format!("--overrides={spec}");
+        cluster.kubectl(&["run", node.name, "--image=localhost/own:1", "--restart=Never", &overrides])?;
+        let pod = format!("pod/{}", node.name);
+        cluster.kubectl(&["wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s", &pod])?;
+        let version = cluster.kubectl(&["logs", &pod])?;
+        ensure!(version.starts_with("1.13.3"), "it wrote {version}");
+    }
+    Ok(())
+}
+
+/// The traces of one test's cluster are not to be seen by the other test.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Kills the process that holds a cluster up, though nobody has closed its standard input.
+fn start_and_kill_a_cluster() -> Result<()> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/lab/cluster/cluster.sh");
+    let mut script =
+        Command::new(script).env("KEYLIME", "no").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut ready = String::new();
+    BufReader::new(script.stdout.take().context("no standard output")?).read_line(&mut ready)?;
+    ensure!(!ready.is_empty(), "the cluster did not start: {}", script.wait()?);
+    script.kill()?;
+    wait::until("the end of all its processes", TIMEOUT, || {
+        let left = cluster_processes()?;
+        ensure!(left.is_empty(), "there are {left:?}");
+        Ok(())
+    })?;
+    script.wait()?;
+    Ok(())
+}
+
+fn expect_psat_agents(cluster: &Cluster) -> Result<()> {
+    let expected = NODES.map(|node| cluster.psat_id(node)).into_iter().collect::<Result<BTreeSet<_>>>()?;
+    wait::until("both nodes attested", TIMEOUT, || {
+        let agents = cluster.agents()?;
+        let ids: BTreeSet<_> = agents.iter().map(|agent| agent.id.clone()).collect();
+        ensure!(ids == expected, "the agents are {agents:?}");
+        Ok(())
+    })
+}
+
+/// What a cluster could leave on the machine.
+#[derive(Debug, PartialEq, Eq)]
+struct Traces {
+    processes: BTreeSet<String>,
+    mounts: String,
+    interfaces: BTreeSet<String>,
+    cgroups: BTreeSet<String>,
+    settings: Vec<String>,
+    folders: BTreeSet<String>,
+}
+
+impl Traces {
+    fn now() -> Result<Self> {
+        let mut cgroups = names("/sys/fs/cgroup")?;
+        for hierarchy in cgroups.clone() {
+            cgroups.extend(names(&format!("/sys/fs/cgroup/{hierarchy}")).unwrap_or_default());
+        }
+        let settings =
+            ["vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "net/ipv4/ip_forward"];
+        let mut folders = names("/var/lib")?;
+        folders.extend(names("/var/log")?);
+        Ok(Self {
+            processes: cluster_processes()?,
+            mounts: fs::read_to_string("/proc/self/mounts")?,
+            interfaces: names("/sys/class/net")?,
+            cgroups: cgroups.into_iter().filter(|name| name.contains("lab")).collect(),
+            settings: settings
+                .map(|setting| fs::read_to_string(format!("/proc/sys/{setting}")).unwrap_or_default())
+                .to_vec(),
+            folders,
+        })
+    }
+}
+
+/// The command lines of everything that only a cluster runs.
+fn cluster_processes() -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for pid in names("/proc")? {
+        // A process may end meanwhile.
+        let line = fs::read(Path::new("/proc").join(&pid).join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        if ["keylime-attestor/cluster", "lab/cluster/", "containerd-shim"]
+            .iter()
+            .any(|part| line.contains(part))
+        {
+            found.insert(format!("{pid} {line}"));
+        }
+    }
+    Ok(found)
+}
+
+fn names(folder: &str) -> Result<BTreeSet<String>> {
+    let entries = fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+    Ok(entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+}
+
+fn say(clock: Instant, what: &str) {
+    eprintln!("{:5.1} s: {what}", clock.elapsed().as_secs_f32());
+}

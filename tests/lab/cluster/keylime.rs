@@ -1,0 +1,158 @@
+//! The cluster's Keylime: who the nodes are for it, what it thinks of them, and how it is made to think otherwise.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+
+use super::{Cluster, Node, TIMEOUT};
+use crate::fake_keylime::pki::Files;
+use crate::process::output;
+use crate::wait;
+
+/// The PCR that every node's policy names: one that software may reset.
+const PCR: &str = "23";
+
+/// Keylime's verifier, registrar and agents in a cluster.
+#[derive(Clone, Copy, Debug)]
+pub struct Keylime<'a> {
+    cluster: &'a Cluster,
+}
+
+impl<'a> Keylime<'a> {
+    pub(super) const fn of(cluster: &'a Cluster) -> Self {
+        Self { cluster }
+    }
+
+    /// The id of a node's agent, a random UUID.
+    ///
+    /// # Errors
+    /// When the cluster was started without Keylime.
+    pub fn agent_id(self, node: Node) -> Result<String> {
+        let file = self.cluster.state.join(node.name).join("agent-id");
+        let id = fs::read_to_string(file)
+            .with_context(|| format!("failed to find the Keylime agent of {}", node.name))?;
+        Ok(id.trim().to_owned())
+    }
+
+    /// The verifier's `attestation_status` of a node: PASS, FAIL or PENDING.
+    ///
+    /// # Errors
+    /// When the verifier does not answer, or does not know the node.
+    pub fn status(self, node: Node) -> Result<String> {
+        let record = self.verifier("GET", &self.agent_id(node)?)?;
+        let status = record.get("attestation_status").and_then(Value::as_str);
+        Ok(status
+            .with_context(|| format!("the verifier's record has no attestation_status: {record}"))?
+            .to_owned())
+    }
+
+    /// Measures something on a node that its policy does not allow, and waits until the verifier says FAIL.
+    ///
+    /// # Errors
+    /// When the verifier does not.
+    pub fn fail(self, node: Node) -> Result<()> {
+        self.tpm_tool(node, &["tpm2_pcrextend", &format!("{PCR}:sha256={}", "11".repeat(32))])?;
+        self.wait_for(node, "FAIL")
+    }
+
+    /// Undoes [`fail`](Self::fail) as a clean boot does, has the verifier look again, and waits until it says PASS.
+    ///
+    /// # Errors
+    /// When the verifier does not.
+    pub fn repair(self, node: Node) -> Result<()> {
+        self.tpm_tool(node, &["tpm2_pcrreset", PCR])?;
+        self.verifier("PUT", &format!("{}/reactivate", self.agent_id(node)?))?;
+        self.wait_for(node, "PASS")
+    }
+
+    /// Runs Keylime's tenant to its end, with the administrator's certificate; its standard output.
+    ///
+    /// # Errors
+    /// When it fails; the error holds what it wrote.
+    pub fn tenant(self, args: &[&str]) -> Result<String> {
+        let mut tenant = self.cluster.in_control_plane()?;
+        output(tenant.arg("bash").arg(self.cluster.state.join("tenant.sh")).args(args))
+    }
+
+    /// A client certificate that administers verifier and registrar, and the authority that made theirs. Their certificates name localhost,
+    /// verifier.keylime.svc, registrar.keylime.svc and 10.90.0.1.
+    pub fn admin_tls(self) -> Files {
+        let folder = self.cluster.state.join("keylime/cv_ca");
+        Files {
+            ca: folder.join("cacert.crt"),
+            cert: folder.join("client-cert.crt"),
+            key: folder.join("client-private.pem"),
+        }
+    }
+
+    /// A client certificate that the agents serve, and verifier and registrar don't; with the authority that made it.
+    pub fn node_tls(self) -> Files {
+        let folder = self.cluster.state.join("pki");
+        Files {
+            ca: folder.join("node-ca.crt"),
+            cert: folder.join("node-client.crt"),
+            key: folder.join("node-client.key"),
+        }
+    }
+
+    /// Puts both client certificates into a namespace, as the Secrets `keylime-admin-client` and `keylime-node-client` with the keys
+    /// `ca.crt`, `tls.crt` and `tls.key`.
+    ///
+    /// # Errors
+    /// When the apiserver refuses them.
+    pub fn create_secrets(self, namespace: &str) -> Result<()> {
+        for (name, tls) in
+            [("keylime-admin-client", self.admin_tls()), ("keylime-node-client", self.node_tls())]
+        {
+            let read = |file: PathBuf| {
+                fs::read_to_string(&file).with_context(|| format!("failed to read {}", file.display()))
+            };
+            let secret = json!({
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": name, "namespace": namespace},
+                "type": "kubernetes.io/tls",
+                "stringData": {"ca.crt": read(tls.ca)?, "tls.crt": read(tls.cert)?, "tls.key": read(tls.key)?},
+            });
+            self.cluster.apply(&secret.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Runs one of tpm2-tools on a node's TPM.
+    fn tpm_tool(self, node: Node, args: &[&str]) -> Result<()> {
+        let mut tool = self.cluster.on_node(node)?;
+        output(tool.args(["env", "TPM2TOOLS_TCTI=swtpm:host=127.0.0.1,port=2321"]).args(args))?;
+        Ok(())
+    }
+
+    fn wait_for(self, node: Node, status: &str) -> Result<()> {
+        wait::until(&format!("{status} at the verifier"), TIMEOUT, || {
+            let now = self.status(node)?;
+            ensure!(now == status, "it is {now}");
+            Ok(())
+        })
+    }
+
+    /// A request to the verifier; the `results` of its answer.
+    fn verifier(self, method: &str, path: &str) -> Result<Value> {
+        let tls = self.admin_tls();
+        let mut curl = self.cluster.in_control_plane()?;
+        curl.args([
+            "curl",
+            "--silent",
+            "--show-error",
+            "--fail-with-body",
+            "--max-time",
+            "20",
+            "--request",
+            method,
+        ]);
+        curl.arg("--cacert").arg(tls.ca).arg("--cert").arg(tls.cert).arg("--key").arg(tls.key);
+        let answer = output(curl.arg(format!("https://127.0.0.1:8881/v2.1/agents/{path}")))?;
+        let mut answer: Value = serde_json::from_str(&answer).context("the verifier's answer is no JSON")?;
+        Ok(answer.get_mut("results").context("the verifier's answer has no results")?.take())
+    }
+}

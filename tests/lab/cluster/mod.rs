@@ -1,0 +1,222 @@
+//! A real Kubernetes of two nodes on this machine, without Docker: `cluster.sh` beside this file starts it in namespaces of its own. Root is
+//! required, and the kernel's br_netfilter; cgroup v1 or v2. A machine has one cluster at a time: a second start waits for the first's end.
+//!
+//! Beside Kubernetes there are Keylime's verifier and registrar in the control plane's namespaces, reached from pods as
+//! `verifier.keylime.svc:8881` and `registrar.keylime.svc:8891`, and on each node a Keylime agent with a software TPM of its own, reached
+//! from the node and its hostNetwork pods at 127.0.0.1:9002.
+
+mod keylime;
+mod script;
+mod spire;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tempfile::NamedTempFile;
+
+pub use self::keylime::Keylime;
+use self::script::Script;
+pub use self::spire::{Helm, SPIRE_NAMESPACE, SpireAgent};
+use crate::process::output;
+
+/// How long something may take that takes seconds.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// What a cluster starts with.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Keylime's servers, and an enrolled agent on each node. Without them a cluster is up some seconds sooner.
+    pub keylime: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { keylime: true }
+    }
+}
+
+/// A node of the cluster.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Node {
+    /// The name of its Node object, and its host name.
+    pub name: &'static str,
+    /// Its InternalIP, which is also what Keylime's verifier knows its agent by.
+    pub address: &'static str,
+}
+
+/// The cluster's nodes.
+pub const NODES: [Node; 2] =
+    [Node { name: "node1", address: "10.90.0.11" }, Node { name: "node2", address: "10.90.0.12" }];
+
+/// A running cluster. When it is dropped, or the process that holds it ends in whatever way, all of it goes: processes, mounts, network
+/// interfaces, cgroups and files. A test that ends well calls [`stop`](Self::stop); where a cluster is dropped instead, a test has failed, and
+/// the ends of the cluster's logs are shown.
+#[derive(Debug)]
+pub struct Cluster {
+    script: Script,
+    /// The cluster's files.
+    state: PathBuf,
+    /// The folder of helm3.
+    programs: PathBuf,
+    /// The folder of kubectl and helm4.
+    tools: PathBuf,
+}
+
+impl Cluster {
+    /// Starts a cluster and waits until its nodes are Ready, names are resolved, and the Keylime agents are enrolled. On a machine's first
+    /// start everything is installed before that, which takes minutes.
+    ///
+    /// # Errors
+    /// When something of it cannot be started; what that was is on standard error.
+    pub fn start(options: &Options) -> Result<Self> {
+        let (script, [state, programs, tools]) = Script::start(options.keylime)?;
+        Ok(Self { script, state, programs, tools })
+    }
+
+    /// Ends the cluster, and returns when nothing of it is left.
+    ///
+    /// # Errors
+    /// When the cluster had not ended in order.
+    pub fn stop(mut self) -> Result<()> {
+        self.script.stop()
+    }
+
+    /// The administrator's kubeconfig, for programs on this machine: the apiserver is at a port of 127.0.0.1.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.state.join("pki/host.kubeconfig")
+    }
+
+    /// Runs kubectl to its end; its standard output.
+    ///
+    /// # Errors
+    /// When it fails; the error holds the command and what it wrote.
+    pub fn kubectl(&self, args: &[&str]) -> Result<String> {
+        output(&mut self.kubectl_command(args))
+    }
+
+    /// Applies manifests, YAML or JSON.
+    ///
+    /// # Errors
+    /// When the apiserver refuses them.
+    pub fn apply(&self, manifests: &str) -> Result<String> {
+        let mut file = NamedTempFile::new().context("failed to make a file for kubectl")?;
+        file.write_all(manifests.as_bytes()).context("failed to write a file for kubectl")?;
+        output(self.kubectl_command(&["apply", "--filename"]).arg(file.path()))
+    }
+
+    /// A kubectl that is not run yet, for those that go on until they are killed, as port-forward does.
+    pub fn kubectl_command(&self, args: &[&str]) -> Command {
+        let mut kubectl = Command::new(self.tools.join("kubectl"));
+        kubectl.arg("--kubeconfig").arg(self.kubeconfig()).args(args);
+        kubectl
+    }
+
+    /// Runs Helm to its end; its standard output.
+    ///
+    /// # Errors
+    /// When it fails; the error holds the command and what it wrote.
+    pub fn helm(&self, helm: Helm, args: &[&str]) -> Result<String> {
+        let program = match helm {
+            Helm::V3 => self.programs.join("helm3"),
+            Helm::V4 => self.tools.join("helm4"),
+        };
+        // Helm's own files go with the cluster.
+        output(
+            Command::new(program)
+                .arg("--kubeconfig")
+                .arg(self.kubeconfig())
+                .args(args)
+                .env("HOME", self.state.join("helm")),
+        )
+    }
+
+    /// Gives an image to every node, as a pull would: an OCI image archive that names its image in the index's annotation
+    /// `io.containerd.image.name`. The archive must not lie below /run, /var/lib or /var/log, which the nodes have for themselves.
+    ///
+    /// # Errors
+    /// When a node does not take it.
+    pub fn load_image(&self, archive: &Path) -> Result<()> {
+        let archive =
+            archive.canonicalize().with_context(|| format!("failed to find {}", archive.display()))?;
+        for node in NODES {
+            let mut import = self.on_node(node)?;
+            output(import.args(["ctr", "--namespace", "k8s.io", "images", "import"]).arg(&archive))?;
+        }
+        Ok(())
+    }
+
+    /// Ends a component of the control plane, and keeps it down until [`release`](Self::release): `etcd`, `kube-apiserver`,
+    /// `kube-controller-manager`, `kube-scheduler`, `keylime-verifier` or `keylime-registrar`.
+    ///
+    /// # Errors
+    /// When there is no such component.
+    pub fn hold(&self, component: &str) -> Result<()> {
+        let pid = self.pid(component)?;
+        fs::write(self.state.join("held").join(component), "")
+            .with_context(|| format!("failed to hold {component}"))?;
+        output(self.in_control_plane()?.args(["kill", "-KILL", &pid]))?;
+        Ok(())
+    }
+
+    /// Lets a held component start again. It is not waited for.
+    ///
+    /// # Errors
+    /// When the component is not held.
+    pub fn release(&self, component: &str) -> Result<()> {
+        fs::remove_file(self.state.join("held").join(component))
+            .with_context(|| format!("failed to release {component}"))
+    }
+
+    /// The apiserver's audit log: a JSON object a line for each request, those of nodes and of the control plane left out.
+    pub fn audit_log(&self) -> PathBuf {
+        self.state.join("log/audit.jsonl")
+    }
+
+    /// The folder of the components' logs.
+    pub fn logs(&self) -> PathBuf {
+        self.state.join("log")
+    }
+
+    /// The cluster's Keylime.
+    pub fn keylime(&self) -> Keylime<'_> {
+        Keylime::of(self)
+    }
+
+    /// A command that will run in the control plane's namespaces.
+    fn in_control_plane(&self) -> Result<Command> {
+        let pid = self.pid("control-plane")?;
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &pid, "--pid", "--mount", "--net", "--"]);
+        Ok(command)
+    }
+
+    /// A command that will run in a node's namespaces, which lie within those of the control plane.
+    fn on_node(&self, node: Node) -> Result<Command> {
+        let pid = self.pid(node.name)?;
+        let mut command = self.in_control_plane()?;
+        command.args(["nsenter", "--target", &pid, "--pid", "--mount", "--net", "--"]);
+        Ok(command)
+    }
+
+    /// A process of the cluster, by the number that it has where it was started.
+    fn pid(&self, name: &str) -> Result<String> {
+        let file = self.state.join("pid").join(name);
+        let pid =
+            fs::read_to_string(&file).with_context(|| format!("failed to find {name} in the cluster"))?;
+        Ok(pid.trim().to_owned())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if self.script.is_running() {
+            script::show_logs(&self.logs());
+            for node in NODES {
+                script::show_logs(&self.state.join(node.name).join("var/log/pods"));
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! SPIRE in the cluster's pods, from the chart beside this file.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+
+use super::{Cluster, Node, TIMEOUT};
+use crate::{programs, wait};
+
+/// The namespace of the release `spire`, which `install_spire` makes.
+pub const SPIRE_NAMESPACE: &str = "spire-system";
+
+const TRUST_DOMAIN: &str = "spiffe://example.org";
+
+/// A major version of Helm: the older merges on the client's side, the newer applies on the server's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Helm {
+    /// Helm 3.
+    V3,
+    /// Helm 4.
+    V4,
+}
+
+/// An agent as the SPIRE server lists it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SpireAgent {
+    /// Its SPIFFE ID.
+    pub id: String,
+    /// The node attestor that it came by, such as `k8s_psat`.
+    pub attestation_type: String,
+    /// When its SVID expires, in Unix seconds.
+    pub expires_at: u64,
+    /// Whether the server would let it attest again.
+    pub can_reattest: bool,
+    /// `type:value` each, as the server's own output has them.
+    pub selectors: Vec<String>,
+}
+
+impl Cluster {
+    /// Installs SPIRE as the release `spire`, or upgrades it, and waits until the server and every agent are ready. `values` are as Helm's
+    /// `--set` takes them, such as `agent.runAsUser=1000`; those of an earlier call are forgotten. The chart's values.yaml has all of them.
+    ///
+    /// # Errors
+    /// When Helm fails, or the pods are not ready in time.
+    pub fn install_spire(&self, helm: Helm, values: &[&str]) -> Result<()> {
+        let chart = programs::source("cluster/charts/spire");
+        let chart = chart.to_str().context("the chart's path is no text")?;
+        let mut args = vec!["upgrade", "--install", "spire", chart, "--reset-values"];
+        args.extend(["--namespace", SPIRE_NAMESPACE, "--create-namespace"]);
+        for value in values {
+            args.extend(["--set", value]);
+        }
+        self.helm(helm, &args)?;
+        self.wait_for_spire()
+    }
+
+    /// Waits until the rollouts of SPIRE's workloads are through.
+    ///
+    /// # Errors
+    /// When they are not in time.
+    pub fn wait_for_spire(&self) -> Result<()> {
+        let timeout = format!("--timeout={}s", TIMEOUT.as_secs());
+        for label in ["app=spire-server", "app=spire-agent"] {
+            let workloads = self.in_spire(&[
+                "get",
+                "statefulset,deployment,daemonset",
+                "--selector",
+                label,
+                "--output",
+                "name",
+            ])?;
+            for workload in workloads.lines() {
+                self.in_spire(&["rollout", "status", workload, &timeout])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a command of `spire-server` in the server's pod, such as `["bundle", "show"]`; its standard output.
+    ///
+    /// # Errors
+    /// When no server runs, or the command fails.
+    pub fn spire_server(&self, command: &[&str]) -> Result<String> {
+        let pods = self.in_spire(&[
+            "get",
+            "pods",
+            "--selector",
+            "app=spire-server",
+            "--field-selector",
+            "status.phase=Running",
+            "--output",
+            "name",
+        ])?;
+        let pod = pods.lines().next().context("failed to find a running SPIRE server")?;
+        let socket = ["-socketPath", "/tmp/spire-server/private/api.sock"];
+        let mut args = vec!["exec", pod, "--container", "spire-server", "--", "/opt/spire/bin/spire-server"];
+        args.extend(command);
+        args.extend(socket);
+        self.in_spire(&args)
+    }
+
+    /// The agents that the SPIRE server knows.
+    ///
+    /// # Errors
+    /// When the server does not answer in the shape that is expected.
+    pub fn agents(&self) -> Result<Vec<SpireAgent>> {
+        let answer = self.spire_server(&["agent", "list", "-output", "json"])?;
+        let answer: Value = serde_json::from_str(&answer).context("the SPIRE server's answer is no JSON")?;
+        let agents = answer
+            .pointer("/agents")
+            .and_then(Value::as_array)
+            .context("the SPIRE server's answer has no agents")?;
+        agents
+            .iter()
+            .map(|agent| parse_agent(agent).with_context(|| format!("unexpected agent: {agent}")))
+            .collect()
+    }
+
+    /// Creates an entry for workloads of one agent, the parent. Selectors are `type:value`, such as `k8s:pod-name:workload`.
+    ///
+    /// # Errors
+    /// When the SPIRE server refuses it.
+    pub fn create_entry(&self, parent: &str, spiffe_id: &str, selectors: &[&str]) -> Result<()> {
+        let mut command = vec!["entry", "create", "-parentID", parent, "-spiffeID", spiffe_id];
+        for selector in selectors {
+            command.extend(["-selector", selector]);
+        }
+        self.spire_server(&command)?;
+        Ok(())
+    }
+
+    /// Starts a pod on a node, in the namespace `default`, that can fetch its SVID. It runs SPIRE's agent as a client of the node's agent.
+    ///
+    /// # Errors
+    /// When the pod is not running in time.
+    pub fn start_workload(&self, name: &str, node: Node) -> Result<()> {
+        self.apply(&format!(
+            "apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: default}}
+spec:
+  nodeName: {}
+  terminationGracePeriodSeconds: 0
+  securityContext: {{runAsUser: 1000, runAsNonRoot: true, seccompProfile: {{type: RuntimeDefault}}}}
+  containers:
+  - name: workload
+    image: localhost/spire-agent:lab
+    command: [/opt/spire/bin/spire-agent, api, watch, -socketPath, /spiffe/spire-agent.sock]
+    securityContext: {{allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {{drop: [ALL]}}}}
+    volumeMounts: [{{name: spiffe, mountPath: /spiffe, readOnly: true}}]
+  volumes: [{{name: spiffe, hostPath: {{path: /run/spire/agent-sockets}}}}]
+",
+            node.name
+        ))?;
+        wait::until(&format!("the pod {name} running"), TIMEOUT, || {
+            let phase = self.kubectl(&[
+                "get",
+                "pod",
+                name,
+                "--namespace",
+                "default",
+                "--output",
+                "jsonpath={.status.phase}",
+            ])?;
+            ensure!(phase == "Running", "it is {phase}");
+            Ok(())
+        })
+    }
+
+    /// The SPIFFE ID of the X.509 SVID that a workload gets just now.
+    ///
+    /// # Errors
+    /// When its agent has none for it.
+    pub fn workload_id(&self, name: &str) -> Result<String> {
+        let fetch =
+            ["/opt/spire/bin/spire-agent", "api", "fetch", "x509", "-socketPath", "/spiffe/spire-agent.sock"];
+        let mut args = vec!["exec", name, "--namespace", "default", "--"];
+        args.extend(fetch);
+        let answer = self.kubectl(&args)?;
+        let ids: Vec<_> =
+            answer.lines().filter_map(|line| line.trim().strip_prefix("SPIFFE ID:")).map(str::trim).collect();
+        match ids.as_slice() {
+            [id] => Ok((*id).to_owned()),
+            _ => bail!("expected one SVID for {name}, got: {answer}"),
+        }
+    }
+
+    /// The name that the agent of `k8s_psat` on a node has.
+    ///
+    /// # Errors
+    /// When the apiserver does not answer.
+    pub fn psat_id(&self, node: Node) -> Result<String> {
+        let uid = self.kubectl(&["get", "node", node.name, "--output", "jsonpath={.metadata.uid}"])?;
+        Ok(format!("{TRUST_DOMAIN}/spire/agent/k8s_psat/lab/{uid}"))
+    }
+
+    fn in_spire(&self, args: &[&str]) -> Result<String> {
+        let mut all = vec!["--namespace", SPIRE_NAMESPACE];
+        all.extend(args);
+        self.kubectl(&all)
+    }
+}
+
+fn parse_agent(agent: &Value) -> Option<SpireAgent> {
+    let text = |value: &Value, path: &str| Some(value.pointer(path)?.as_str()?.to_owned());
+    let selectors = agent.get("selectors")?.as_array()?.iter();
+    Some(SpireAgent {
+        id: format!("spiffe://{}{}", text(agent, "/id/trust_domain")?, text(agent, "/id/path")?),
+        attestation_type: text(agent, "/attestation_type")?,
+        expires_at: text(agent, "/x509svid_expires_at")?.parse().ok()?,
+        can_reattest: agent.get("can_reattest")?.as_bool()?,
+        selectors: selectors
+            .map(|selector| Some(format!("{}:{}", text(selector, "/type")?, text(selector, "/value")?)))
+            .collect::<Option<_>>()?,
+    })
+}
