@@ -145,6 +145,17 @@ async fn messages_out_of_order_are_invalid_arguments() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_attestation_that_spire_gives_up_is_logged_too() -> Result<()> {
+    let site = Site::start().await?;
+    let mut session = site.host.plugin().attest(site.node.payload()).await?;
+    session.challenge().await?;
+    drop(session);
+    let id = site.node.id().as_str();
+    site.host.log().wait_for(|entry| entry["reason"] == "given_up" && entry["agent_id"] == id).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_node_that_never_answers_does_not_hold_its_attestation_open() -> Result<()> {
     let site = Site::start().await?;
     site.configure("challenge_timeout = \"200ms\"").await?;

@@ -124,7 +124,7 @@ impl Site {
         let log = self.host.log();
         let ended = || log.entries().into_iter().filter(is_end);
         log.wait_for(|_| ended().count() == started).await?;
-        let last = ended().last().context("no attestation has ended")?;
+        let last = ended().next_back().context("no attestation has ended")?;
         Ok(last.get("reason").and_then(Value::as_str).context("the log has no reason")?.to_owned())
     }
 }

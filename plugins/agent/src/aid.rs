@@ -37,27 +37,25 @@ impl AgentNodeAttestor for KeylimeNode {
         config: Arc<Config>,
         attestation: &mut AgentAttestation,
     ) -> Result<(), Status> {
-        let outcome = answer(&config, attestation).await;
-        match &outcome {
-            Ok(payload) => {
-                tracing::info!(agent_id = payload.agent_id.as_str(), "the server's challenge was answered")
-            }
-            Err(failure) => tracing::warn!(error = %failure, "this node could not be attested"),
-        }
-        outcome.map(drop).map_err(Status::from)
+        answer(&config, attestation).await.map_err(|failure| {
+            tracing::warn!(error = %failure, "this node could not be attested");
+            failure.into()
+        })
     }
 }
 
 /// Sends the payload, then answers each challenge with a quote, until SPIRE ends the attestation.
-async fn answer(config: &Config, attestation: &mut AgentAttestation) -> Result<Payload, Failure> {
+async fn answer(config: &Config, attestation: &mut AgentAttestation) -> Result<(), Failure> {
     let payload = payload(config).await?;
     attestation.send_payload(payload.to_json()).await?;
     while let Some(challenge) = attestation.next_challenge().await? {
         let nonce = Challenge::from_json(&challenge)?.nonce;
         let quote = config.agent.identity_quote(&nonce).await?.quote;
         attestation.respond(Response { quote }.to_json()).await?;
+        // Here and not after the loop: when all is well, SPIRE drops the attestation while the next challenge is waited for.
+        tracing::info!(agent_id = payload.agent_id.as_str(), "the server's challenge was answered");
     }
-    Ok(payload)
+    Ok(())
 }
 
 /// A configured id is taken as it is. Such a Keylime agent does not tell its PCR bank either; the server then takes the one that the

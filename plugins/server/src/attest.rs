@@ -73,9 +73,9 @@ impl ServerNodeAttestor for KeylimeAttestor {
         config: Arc<Config>,
         attestation: &mut ServerAttestation,
     ) -> Result<AgentAttributes, Status> {
-        let mut record = Record::start();
+        let mut record = Record::start(attestation);
         let outcome = self.run(&config, attestation, &mut record).await;
-        record.report(&outcome, attestation);
+        record.end(&outcome);
         outcome.map_err(Status::from)
     }
 }

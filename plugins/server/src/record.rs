@@ -1,9 +1,11 @@
 //! What is told of an attestation when it has ended: one line of the log, and SPIRE's metrics.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use evidence::AgentId;
-use spire_plugin::{AgentAttributes, ServerAttestation};
+use spire_plugin::{AgentAttributes, Host, ServerAttestation};
+use tracing::field::display;
 
 use crate::failure::Failure;
 
@@ -27,22 +29,28 @@ pub(crate) enum Step {
 pub(crate) struct Record {
     /// The node, once it is known.
     pub(crate) agent_id: Option<AgentId>,
+    host: Host,
+    client_ip: Option<IpAddr>,
     started: Instant,
     look_up: Option<Duration>,
     challenge: Option<Duration>,
     verify: Option<Duration>,
     confirm: Option<Duration>,
+    told: bool,
 }
 
 impl Record {
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(attestation: &ServerAttestation) -> Self {
         Self {
             agent_id: None,
+            host: attestation.host().clone(),
+            client_ip: attestation.client_ip(),
             started: Instant::now(),
             look_up: None,
             challenge: None,
             verify: None,
             confirm: None,
+            told: false,
         }
     }
 
@@ -60,53 +68,61 @@ impl Record {
         done
     }
 
-    /// Writes the log's line and hands the metrics to SPIRE.
-    pub(crate) fn report(&self, outcome: &Result<AgentAttributes, Failure>, attestation: &ServerAttestation) {
-        let (verdict, reason) = match outcome {
-            Ok(_) => ("accepted", "accepted"),
-            Err(failure) if failure.is_verdict() => ("refused", failure.reason()),
-            Err(failure) => ("failed", failure.reason()),
-        };
-        let total = self.started.elapsed();
-        self.log(outcome, verdict, reason, total, attestation);
-
-        let labels = [("verdict", verdict), ("reason", reason)];
-        attestation.host().incr_counter(COUNTER, &labels);
-        attestation.host().add_sample(DURATION, total.as_secs_f32() * 1000.0, &[("verdict", verdict)]);
+    /// Tells how the attestation ended.
+    pub(crate) fn end(mut self, outcome: &Result<AgentAttributes, Failure>) {
+        match outcome {
+            Ok(attributes) => self.tell("accepted", "accepted", Some(&attributes.spiffe_id), None),
+            Err(failure) => {
+                let verdict = if failure.is_verdict() { "refused" } else { "failed" };
+                self.tell(verdict, failure.reason(), None, Some(failure));
+            }
+        }
     }
 
-    fn log(
-        &self,
-        outcome: &Result<AgentAttributes, Failure>,
-        verdict: &str,
-        reason: &str,
-        total: Duration,
-        attestation: &ServerAttestation,
-    ) {
-        let agent_id = self.agent_id.as_ref().map(AgentId::as_str);
-        let client_ip = attestation.client_ip().map(tracing::field::display);
+    /// Writes the log's line and hands the metrics to SPIRE, once.
+    fn tell(&mut self, verdict: &str, reason: &str, spiffe_id: Option<&str>, failure: Option<&Failure>) {
+        self.told = true;
+        let total = self.started.elapsed();
+        let error = failure.map(display);
+        let (agent_id, client_ip) = (self.agent_id.as_ref().map(display), self.client_ip.map(display));
         let (look_up_ms, challenge_ms) = (milliseconds(self.look_up), milliseconds(self.challenge));
         let (verify_ms, confirm_ms) = (milliseconds(self.verify), milliseconds(self.confirm));
         let total_ms = milliseconds(Some(total));
-        match outcome {
-            Ok(attributes) => tracing::info!(
-                agent_id,
-                verdict,
-                reason,
-                spiffe_id = attributes.spiffe_id,
-                client_ip,
-                look_up_ms,
-                challenge_ms,
-                verify_ms,
-                confirm_ms,
-                total_ms,
-                "node attestation ended"
-            ),
-            Err(failure) => tracing::warn!(
-                agent_id, verdict, reason, error = %failure, client_ip,
-                look_up_ms, challenge_ms, verify_ms, confirm_ms, total_ms,
-                "node attestation ended"
-            ),
+        // The level of an event is fixed where it is written; both have the same fields.
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    agent_id,
+                    verdict,
+                    reason,
+                    spiffe_id,
+                    error,
+                    client_ip,
+                    look_up_ms,
+                    challenge_ms,
+                    verify_ms,
+                    confirm_ms,
+                    total_ms,
+                    "node attestation ended"
+                )
+            };
+        }
+        if verdict == "accepted" {
+            line!(info)
+        } else {
+            line!(warn)
+        }
+
+        self.host.incr_counter(COUNTER, &[("verdict", verdict), ("reason", reason)]);
+        self.host.add_sample(DURATION, total.as_secs_f32() * 1000.0, &[("verdict", verdict)]);
+    }
+}
+
+impl Drop for Record {
+    /// SPIRE drops an attestation that it gives up, such as when its agent goes away.
+    fn drop(&mut self) {
+        if !self.told {
+            self.tell("failed", "given_up", None, None);
         }
     }
 }

@@ -1,0 +1,120 @@
+//! A whole attestation through the real server plugin: gRPC over its socket, TLS to a Keylime in this process, a quote by a software key.
+//!
+//! Criterion measures how long attestations take, with both sides on this machine. The table printed after it tells what the plugin itself
+//! needs: CPU time, requests, TLS handshakes, memory, and the time from its start to its first configuration.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use criterion::{Criterion, Throughput};
+use futures_util::future::try_join_all;
+use lab::host::Host;
+use lab::programs;
+use lab::site::{SERVER_PLUGIN, Site, TRUST_DOMAIN};
+use tokio::runtime::Runtime;
+
+const AT_ONCE: [usize; 3] = [1, 16, 64];
+/// Batches of which the median is taken.
+const BATCHES: usize = 21;
+
+fn main() -> Result<()> {
+    let runtime = Runtime::new()?;
+    let site = runtime.block_on(Site::start())?;
+    let idle_kib = site.host.resident_kib()?;
+    site.keylime.verifier.remember_requests(false);
+    site.keylime.registrar.remember_requests(false);
+
+    let mut criterion = Criterion::default().configure_from_args();
+    let mut group = criterion.benchmark_group("attestation");
+    for at_once in AT_ONCE {
+        group.throughput(Throughput::Elements(at_once as u64));
+        group.bench_function(format!("{at_once} at once"), |bencher| {
+            bencher.to_async(&runtime).iter(|| attest(&site, at_once));
+        });
+    }
+    group.finish();
+    criterion.final_summary();
+
+    println!("\n| attestations at once | CPU time of the plugin, each (median) | requests, each | new TLS handshakes, each |");
+    println!("| --- | --- | --- | --- |");
+    for at_once in AT_ONCE {
+        let Cost { cpu, requests, handshakes } = runtime.block_on(cost(&site, at_once))?;
+        println!("| {at_once} | {:.3} ms | {requests:.2} | {handshakes:.2} |", cpu.as_secs_f64() * 1000.0);
+    }
+    println!("\n| | |\n| --- | --- |");
+    println!("| resident memory, idle | {:.1} MiB |", idle_kib as f64 / 1024.0);
+    println!("| resident memory, after 64 at once | {:.1} MiB |", site.host.resident_kib()? as f64 / 1024.0);
+    let started = runtime.block_on(start_to_configured(&site))?;
+    println!("| start to configured (median) | {:.1} ms |", started.as_secs_f64() * 1000.0);
+    Ok(())
+}
+
+async fn attest(site: &Site, at_once: usize) {
+    let attestations = (0..at_once).map(|_| site.node.attest(site.host.plugin()));
+    try_join_all(attestations).await.expect("an attestation failed");
+}
+
+struct Cost {
+    cpu: Duration,
+    requests: f64,
+    handshakes: f64,
+}
+
+/// What one attestation costs, once the connections that so many at once need are open.
+async fn cost(site: &Site, at_once: usize) -> Result<Cost> {
+    attest(site, at_once).await;
+    let (requests, handshakes) = (requests(site), handshakes(site));
+    let rounds = 64_usize.div_ceil(at_once);
+    let mut batches = Vec::with_capacity(BATCHES);
+    for _ in 0..BATCHES {
+        let before = cpu_time(site)?;
+        for _ in 0..rounds {
+            attest(site, at_once).await;
+        }
+        batches.push((cpu_time(site)? - before) / u32::try_from(rounds * at_once)?);
+    }
+    let attestations = (BATCHES * rounds * at_once) as f64;
+    Ok(Cost {
+        cpu: median(batches),
+        requests: (self::requests(site) - requests) as f64 / attestations,
+        handshakes: (self::handshakes(site) - handshakes) as f64 / attestations,
+    })
+}
+
+fn requests(site: &Site) -> usize {
+    site.keylime.verifier.served() + site.keylime.registrar.served()
+}
+
+fn handshakes(site: &Site) -> usize {
+    site.keylime.verifier.handshakes() + site.keylime.registrar.handshakes()
+}
+
+/// The time that the plugin's threads have spent on a core.
+fn cpu_time(site: &Site) -> Result<Duration> {
+    let threads = fs::read_dir(format!("/proc/{}/task", site.host.pid()?))?;
+    threads
+        .map(|thread| {
+            let statistics = fs::read_to_string(thread?.path().join("schedstat"))?;
+            let nanoseconds = statistics.split(' ').next().context("an empty schedstat")?;
+            Ok(Duration::from_nanos(nanoseconds.parse()?))
+        })
+        .sum()
+}
+
+async fn start_to_configured(site: &Site) -> Result<Duration> {
+    let configuration = site.configuration("");
+    let mut times = Vec::with_capacity(BATCHES);
+    for _ in 0..BATCHES {
+        let started = Instant::now();
+        let host = Host::start(programs::built(SERVER_PLUGIN)?).start().await?;
+        host.plugin().configure(TRUST_DOMAIN, &configuration).await?;
+        times.push(started.elapsed());
+    }
+    Ok(median(times))
+}
+
+fn median(mut values: Vec<Duration>) -> Duration {
+    values.sort_unstable();
+    values[values.len() / 2]
+}
