@@ -6,7 +6,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 into=$(mkdir -p "$1" && cd "$1" && pwd)
 
 # All that is in the image.
-programs=(keylime-attestor-agent keylime-attestor-server)
+programs=(keylime-attestor-agent keylime-attestor-server keylime-attestor-operator)
 
 cd "$here/../.."
 platform=$(rustc -vV | sed -n 's/^host: //p')

@@ -1,0 +1,74 @@
+//! The command line. Each flag can also be given as the environment variable that its help names.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// Makes SPIRE attest nodes through Keylime, as KeylimeAttestor resources ask for.
+#[derive(Debug, Clone, Parser)]
+#[command(version)]
+pub(crate) struct Args {
+    /// Namespaces whose KeylimeAttestor resources and workloads are looked after, separated by commas. Left out: all
+    #[arg(long, env = "KEYLIME_ATTESTOR_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACE,…")]
+    pub(crate) namespaces: Vec<String>,
+
+    /// Where /metrics is served, for Prometheus
+    #[arg(
+        long,
+        env = "KEYLIME_ATTESTOR_METRICS_ADDRESS",
+        default_value = "0.0.0.0:8080",
+        value_name = "IP:PORT"
+    )]
+    pub(crate) metrics_address: SocketAddr,
+
+    /// Where /healthz and /readyz are served
+    #[arg(
+        long,
+        env = "KEYLIME_ATTESTOR_HEALTH_ADDRESS",
+        default_value = "0.0.0.0:8081",
+        value_name = "IP:PORT"
+    )]
+    pub(crate) health_address: SocketAddr,
+
+    /// Act only while holding the Lease keylime-attestor-operator. Needed with more than one replica
+    #[arg(long, env = "KEYLIME_ATTESTOR_LEADER_ELECT")]
+    pub(crate) leader_elect: bool,
+
+    /// Namespace of the Lease. Left out: that of the operator's pod
+    #[arg(long, env = "KEYLIME_ATTESTOR_LEASE_NAMESPACE", value_name = "NAMESPACE")]
+    pub(crate) lease_namespace: Option<String>,
+
+    /// How the log is written
+    #[arg(long, env = "KEYLIME_ATTESTOR_LOG_FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+
+    /// Least important events that are logged, such as info, or debug,kube=info
+    #[arg(long, env = "KEYLIME_ATTESTOR_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
+    pub(crate) log_level: String,
+
+    /// Image that SPIRE's pods install the plugins from. Left out: the image of the operator's pod
+    #[arg(long, env = "KEYLIME_ATTESTOR_PLUGIN_IMAGE", value_name = "IMAGE")]
+    pub(crate) plugin_image: Option<String>,
+
+    /// Folder with the plugins of that image, whose checksums SPIRE is given. Left out: the folder of this program
+    #[arg(long, env = "KEYLIME_ATTESTOR_PLUGINS_DIR", value_name = "FOLDER")]
+    pub(crate) plugins_dir: Option<PathBuf>,
+
+    /// Name of the operator's pod
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub(crate) pod_name: Option<String>,
+
+    /// Namespace of the operator's pod
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
+    pub(crate) pod_namespace: Option<String>,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
