@@ -3,7 +3,7 @@ SHELL := /bin/bash
 setup := tests/lab/setup
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/keylime-attestor
 
-# A checkout in CI is always new: cargo's folder is kept with the cache there, so that not everything is built again.
+# A checkout in CI is always new: cargo's folder is kept with the cache, so that not everything is built again.
 ifeq ($(CI),true)
 export CARGO_TARGET_DIR ?= $(cache)/target
 endif

@@ -1,5 +1,5 @@
-//! A SPIRE agent gets its identity, and with it workloads get theirs, because Keylime and the node's TPM say so; and is refused because
-//! they do not. Real SPIRE, real Keylime, software TPMs.
+//! A SPIRE agent gets its identity, and with it workloads get theirs, because Keylime and the node's TPM say
+//! so; and is refused because they do not. Real SPIRE, real Keylime, software TPMs.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,8 @@ use lab::plugins;
 use lab::spire::{Form, ServerOptions, SpireAgent, SpireServer};
 use serde_json::json;
 
-/// The Keylime that the tests share, with one node that stays well. The janitor ends it with the test process.
+/// The Keylime that the tests share, with one node that stays well. The janitor ends it with the test
+/// process.
 static KEYLIME: LazyLock<Keylime> = LazyLock::new(|| Keylime::start(Options::default()).unwrap());
 static NODE: LazyLock<Node> = LazyLock::new(|| KEYLIME.add_node(NodeOptions::default()).unwrap());
 

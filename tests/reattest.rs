@@ -9,7 +9,8 @@ use lab::plugins;
 use lab::spire::{ServerOptions, SpireAgent, SpireServer};
 use serde_json::json;
 
-/// SPIRE's agent renews an SVID of this age after some five seconds: it begins ten seconds ago, and half of its life has then passed.
+/// SPIRE's agent renews an SVID of this age after some five seconds: it begins ten seconds ago, and half of
+/// its life has then passed.
 const AGENT_TTL: &str = "20s";
 const TIMEOUT: Duration = Duration::from_secs(120);
 

@@ -15,7 +15,8 @@ const COUNT: u16 = 10_000;
 #[derive(Debug)]
 pub struct Port {
     number: u16,
-    /// The claim: a name in the kernel's abstract namespace, which only one can hold and which goes away with its holder.
+    /// The claim: a name in the kernel's abstract namespace, which only one can hold and which goes away with
+    /// its holder.
     _claim: UnixListener,
 }
 
@@ -69,5 +70,24 @@ fn numbers() -> impl Iterator<Item = u16> {
 impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.number.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claimed_port_is_given_once() {
+        let (port, next) = Port::neighbours().unwrap();
+        assert_eq!(next.number(), port.number() + 1);
+        assert!(Port::claim(port.number()).is_none());
+        assert!(Port::claim(next.number()).is_none());
+    }
+
+    #[test]
+    fn a_port_in_use_is_not_given() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        assert!(Port::claim(listener.local_addr().unwrap().port()).is_none());
     }
 }

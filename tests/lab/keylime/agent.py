@@ -1,8 +1,8 @@
 """Runs the agent of keylime 6.6.0, the last release that has one, against a registrar of 7.14.
 
-The newer registrar reads a JSON body only under Content-Type: application/json, which the old agent does not send, and wants ek_tpm also
-where an EK certificate is given, which the old agent then leaves out. With LAB_AGENT_INFO=1 the agent also answers /agent/info, as agents
-written in Rust do.
+The newer registrar reads a JSON body only under Content-Type: application/json, which the old agent does not
+send, and wants ek_tpm also where an EK certificate is given, which the old agent then leaves out. With
+LAB_AGENT_INFO=1 the agent also answers /agent/info, as agents written in Rust do.
 """
 
 import os

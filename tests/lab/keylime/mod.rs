@@ -1,6 +1,7 @@
 //! A real Keylime on loopback: verifier, registrar and nodes, each node a software TPM with a Keylime agent.
 //!
-//! All of them are of Keylime's Python packages, which `make setup` installs; their configuration lies beside this file.
+//! All of them are of Keylime's Python packages, which `make setup` installs; their configuration lies beside
+//! this file.
 
 mod admin;
 mod agent;
@@ -24,7 +25,8 @@ use crate::ports::Port;
 /// How a Keylime is set up.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Verifier and agents talk by mutual TLS, as is Keylime's default. A verifier cannot have agents of both kinds.
+    /// Verifier and agents talk by mutual TLS, as is Keylime's default. A verifier cannot have agents of both
+    /// kinds.
     pub mutual_tls: bool,
     /// Seconds between two quotes that the verifier asks of a node.
     pub quote_interval: u32,
@@ -100,8 +102,8 @@ impl Keylime {
         &self.admin.client
     }
 
-    /// A certificate authority of the nodes' own and a client certificate of it: what the agent plugin is given. Agents trust it, verifier
-    /// and registrar do not.
+    /// A certificate authority of the nodes' own and a client certificate of it: what the agent plugin is
+    /// given. Agents trust it, verifier and registrar do not.
     pub fn node_client(&self) -> &Files {
         &self.node_client
     }

@@ -1,5 +1,7 @@
-"""Runs one of Keylime's servers, whose module is the argument, with its runtime folder below KEYLIME_DIR: in /run/keylime it would leave
-a socket behind when it is killed, and servers in several process namespaces would share it."""
+"""Runs one of Keylime's servers, whose module is the argument, with its runtime folder below KEYLIME_DIR.
+
+In /run/keylime it would leave a socket behind when it is killed.
+"""
 
 import os
 import runpy

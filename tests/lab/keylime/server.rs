@@ -65,7 +65,8 @@ impl Server {
     }
 }
 
-/// The Python of an installed Keylime, with the lab's configuration files and nothing else of the environment.
+/// The Python of an installed Keylime, with the lab's configuration files and nothing else of the
+/// environment.
 pub(super) fn python(environment: &str, dir: &Path) -> Result<Command> {
     let mut command = Command::new(programs::installed(&format!("{environment}/bin/python"))?);
     command.env_clear().env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").env("KEYLIME_DIR", dir);

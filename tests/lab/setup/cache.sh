@@ -1,4 +1,4 @@
-# Sourced by the scripts beside it: steps that say what they do, and a cache that a broken-off run cannot spoil.
+# Sourced by the scripts beside it: steps that say what they do, and a cache that no broken-off run can spoil.
 # shellcheck shell=bash
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/keylime-attestor
@@ -9,7 +9,8 @@ say() { printf '[setup] %s\n' "$*" >&2; }
 running=
 trap '[ -z "$running" ] || say "$running: FAILED"' EXIT
 
-# step TEXT COMMAND...: says what is done and how long it took. Not for use in a condition: bash would then go on after an error.
+# step TEXT COMMAND...: says what is done and how long it took. Not for use in a condition: bash would then go
+# on after an error.
 step() {
   local begun=$SECONDS
   running=$1
@@ -22,8 +23,9 @@ step() {
 # key FILE...: names a cache entry by the content of what it is made from.
 key() { cat -- "$@" | sha256sum | cut -c1-12; }
 
-# cached ENTRY TEXT COMMAND...: makes $CACHE/ENTRY, unless it is there, by COMMAND with a new folder as its last argument. The folder
-# gets its name only when it is complete, and a lock for each entry lets a second run wait for the first.
+# cached ENTRY TEXT COMMAND...: makes $CACHE/ENTRY, unless it is there, by COMMAND with a new folder as its
+# last argument. The folder gets its name only when it is complete, and a lock for each entry lets a second
+# run wait for the first.
 cached() {
   local entry=$CACHE/$1 lock
   [ ! -d "$entry" ] || return 0

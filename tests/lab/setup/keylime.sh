@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Keylime from PyPI, in an environment of Debian's own Python (the module gpg is built for that one): "servers" is the verifier, the
-# registrar and the tenant, "agent" the last release that has an agent. Prints the environment's folder. Its programs are started as
-# `python -m`, because the scripts in bin/ hold the path that it had while it was made.
+# Keylime from PyPI, in an environment of Debian's own Python (the module gpg is built for that one):
+# "servers" is the verifier, the registrar and the tenant, "agent" the last release that has an agent. Prints
+# the environment's folder. Its programs are started as `python -m`, because the scripts in bin/ hold the path
+# that it had while it was made.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/cache.sh"
