@@ -12,8 +12,9 @@ const SPIFFE_ID_MAX_LEN: usize = 2048;
 
 /// The `agent_path_template`: the path of a node's SPIFFE ID below `/spire/agent`.
 ///
-/// The part of Go's text/template that such paths need: literal text, `{{ .PluginName }}`, `{{ .TrustDomain }}` and `{{ .AgentID }}`, with
-/// or without the blanks. `.AgentID` must occur: without it all nodes would share one identity.
+/// The part of Go's text/template that such paths need: literal text, `{{ .PluginName }}`, `{{ .TrustDomain }}` and
+/// `{{ .AgentID }}`, with or without the blanks. `.AgentID` must occur: without it all nodes would share one
+/// identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentPathTemplate(Vec<Piece>);
 
@@ -103,7 +104,8 @@ impl AgentPathTemplate {
     /// Two agent ids never give the same SPIFFE ID.
     ///
     /// # Errors
-    /// When the path breaks SPIFFE's rules or is too long. Never, after [`check`](Self::check) passed with the same arguments.
+    /// When the path breaks SPIFFE's rules or is too long. Never, after [`check`](Self::check) passed with the same
+    /// arguments.
     pub fn render(
         &self,
         trust_domain: &str,

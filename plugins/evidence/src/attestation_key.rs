@@ -20,11 +20,12 @@ const PUBLIC_MAX_LEN: usize = 1024;
 /// 65537, big endian: the only exponent that is taken. TPMs make no RSA keys of another by default.
 pub(crate) const RSA_EXPONENT: &[u8] = &[1, 0, 1];
 
-/// A node's attestation key (AK), as its TPM describes it in a `TPM2B_PUBLIC` (TPM 2.0 Library, Part 2, 12.2.5; Keylime's `aik_tpm`).
+/// A node's attestation key (AK), as its TPM describes it in a `TPM2B_PUBLIC` (TPM 2.0 Library, Part 2, 12.2.5;
+/// Keylime's `aik_tpm`).
 ///
-/// The attributes are checked: the TPM made the key itself, it never leaves that TPM, and it signs only what the TPM made. That the description
-/// is true, and that the TPM is a real one, is not proven here: the registrar proved it when the node registered (TPM2_MakeCredential
-/// against the EK, and the EK's certificate).
+/// The attributes are checked: the TPM made the key itself, it never leaves that TPM, and it signs only what the TPM
+/// made. That the description is true, and that the TPM is a real one, is not proven here: the registrar proved it
+/// when the node registered (TPM2_MakeCredential against the EK, and the EK's certificate).
 #[derive(Clone, PartialEq, Eq)]
 pub struct AttestationKey {
     public: Box<[u8]>,
@@ -132,7 +133,8 @@ pub struct InvalidEndorsementKey {
 }
 
 impl AttestationKey {
-    /// Parses a marshalled `TPM2B_PUBLIC` (big endian, with its size in front) and checks attributes, algorithm and scheme.
+    /// Parses a marshalled `TPM2B_PUBLIC` (big endian, with its size in front) and checks attributes, algorithm and
+    /// scheme.
     ///
     /// # Errors
     /// Says which check failed.
@@ -235,8 +237,9 @@ fn public(bytes: &[u8]) -> Option<Public> {
 
 /// Keylime's AKs have 0x50072: these, and userWithAuth, which says only how the key's use is authorized.
 ///
-/// `sensitiveDataOrigin` is not implied by `fixedTPM`: a key derived (TPM2_CreateLoaded) from a parent whose seed its owner chose is fixed to
-/// the TPM and still known to the owner. The TPM never sets `sensitiveDataOrigin` on such a key.
+/// `sensitiveDataOrigin` is not implied by `fixedTPM`: a key derived (TPM2_CreateLoaded) from a parent whose seed its
+/// owner chose is fixed to the TPM and still known to the owner. The TPM never sets `sensitiveDataOrigin` on such a
+/// key.
 fn check_attributes(attributes: ObjectAttributes) -> Result<(), InvalidAttestationKey> {
     let checks = [
         (attributes.restricted(), InvalidAttestationKey::NotRestricted),

@@ -1,8 +1,9 @@
 //! What the two plugins say to each other: JSON as Go's `encoding/json` makes it of structs of byte strings.
 //!
-//! The members and their meaning are those of the Go plugin (keylime/spire-keylime-plugin), so that old and new plugins work together while
-//! they are rolled out: byte strings are base64 of the standard alphabet with padding; absent, `null` and empty mean the same. Members that
-//! are not known are ignored, so that messages can grow; one that is known may stand only once. Sizes are checked before anything is parsed.
+//! The members and their meaning are those of the Go plugin (keylime/spire-keylime-plugin), so that old and new
+//! plugins work together while they are rolled out: byte strings are base64 of the standard alphabet with padding;
+//! absent, `null` and empty mean the same. Members that are not known are ignored, so that messages can grow; one
+//! that is known may stand only once. Sizes are checked before anything is parsed.
 
 use std::fmt;
 
@@ -18,8 +19,8 @@ use crate::{AgentId, Code, HashAlg, InvalidAgentId, InvalidHashAlg, InvalidNonce
 pub struct Payload {
     /// Under which id Keylime knows the node.
     pub agent_id: AgentId,
-    /// The PCR bank of the quote to come. `None` where the Keylime agent does not tell: the server then takes the one that the verifier knows,
-    /// see [`NodeState::bank`](crate::NodeState::bank).
+    /// The PCR bank of the quote to come. `None` where the Keylime agent does not tell: the server then takes the one
+    /// that the verifier knows, see [`NodeState::bank`](crate::NodeState::bank).
     pub hash_alg: Option<HashAlg>,
 }
 

@@ -7,7 +7,8 @@ use crate::{AgentId, AttestationKey, EndorsementKey, HashAlg, Refusal};
 
 /// The registrar's record of a node.
 ///
-/// It says that a TPM with this EK proved to hold this AK when the node registered; it says nothing about the node's state.
+/// It says that a TPM with this EK proved to hold this AK when the node registered; it says nothing about the node's
+/// state.
 #[derive(Clone, Debug)]
 pub struct Registration {
     /// The node that the record is of, from the record itself.
@@ -25,9 +26,11 @@ pub struct NodeState {
     pub agent_id: AgentId,
     /// The verifier's judgement.
     pub attestation: Attestation,
-    /// When the node last passed, in Unix seconds. `None` where the verifier does not tell; Keylime writes 0 for never.
+    /// When the node last passed, in Unix seconds. `None` where the verifier does not tell; Keylime writes 0 for
+    /// never.
     pub last_success: Option<u64>,
-    /// The PCR bank of the node's last quote. `None` where the verifier has none (push mode) or one that is not accepted here.
+    /// The PCR bank of the node's last quote. `None` where the verifier has none (push mode) or one that is not
+    /// accepted here.
     pub hash_alg: Option<HashAlg>,
     /// The verifier's own name, `verifier_id`.
     pub verifier_id: Option<String>,
@@ -80,10 +83,12 @@ impl Attestation {
 }
 
 impl NodeState {
-    /// The PCR bank that the node must quote: the one it claims, else the one of its last quote that the verifier judged.
+    /// The PCR bank that the node must quote: the one it claims, else the one of its last quote that the verifier
+    /// judged.
     ///
     /// # Errors
-    /// [`Refusal::NoHashAlg`] when neither is known. Nothing is guessed: a wrong guess would only fail later, with a worse text.
+    /// [`Refusal::NoHashAlg`] when neither is known. Nothing is guessed: a wrong guess would only fail later, with a
+    /// worse text.
     pub fn bank(&self, claimed: Option<HashAlg>) -> Result<HashAlg, Refusal> {
         claimed.or(self.hash_alg).ok_or(Refusal::NoHashAlg)
     }

@@ -9,7 +9,8 @@ const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 /// A nonce: the TPM signs its bytes, just as they are written here, as `extraData`.
 ///
-/// One that [`generate`](Self::generate) made has 32 characters, hence 190 bits from the operating system. It is never shown by `Debug`.
+/// One that [`generate`](Self::generate) made has 32 characters, hence 190 bits from the operating system. It is
+/// never shown by `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Nonce(Box<str>);
 
@@ -86,8 +87,8 @@ impl fmt::Debug for Nonce {
     }
 }
 
-/// The character that a random byte stands for. The bytes beyond the last whole multiple of 62 stand for none: taking them as well would
-/// make some characters more likely than others.
+/// The character that a random byte stands for. The bytes beyond the last whole multiple of 62 stand for none: taking
+/// them as well would make some characters more likely than others.
 fn character(byte: u8) -> Option<char> {
     const WHOLE: usize = 256 / ALPHABET.len() * ALPHABET.len();
     let index = usize::from(byte);

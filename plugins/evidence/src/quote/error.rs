@@ -174,7 +174,8 @@ impl InvalidQuote {
 }
 
 impl QuotePart {
-    /// Longest part in bytes, once base64 is taken away. Real attests have about 150, signatures up to 520, PCR values up to 2,300.
+    /// Longest part in bytes, once base64 is taken away. Real attests have about 150, signatures up to 520, PCR
+    /// values up to 2,300.
     pub(crate) fn max_len(self) -> usize {
         match self {
             Self::Attest | Self::Signature => 1024,

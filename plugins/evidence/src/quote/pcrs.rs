@@ -1,7 +1,7 @@
 //! The third part of a quote: the values of the PCRs, in the layout that tpm2-tools writes to a file.
 //!
-//! C structures as they lie in memory, little endian, each array with its full length (tpm2-tools 4 and 5, `pcr_fwrite_serialized`; the
-//! Rust agent writes the same):
+//! C structures as they lie in memory, little endian, each array with its full length (tpm2-tools 4 and 5,
+//! `pcr_fwrite_serialized`; the Rust agent writes the same):
 //!
 //! ```text
 //! TPML_PCR_SELECTION   count u32, then 16 times: hash u16, sizeofSelect u8, pcrSelect [u8; 4], one byte of padding
@@ -9,7 +9,8 @@
 //! TPML_DIGEST          count u32, then 8 times: size u16, buffer [u8; 64]
 //! ```
 //!
-//! What lies in unused places is not signed. It must be zero, so that a quote has one form only.
+//! A list holds what one TPM2_PCR_Read gave: 8 digests, or fewer. What lies in unused places is not signed. It must be
+//! zero, so that nothing can hide there.
 
 use tss_esapi::interface_types::algorithm::HashingAlgorithm;
 
@@ -24,8 +25,6 @@ const BANKS: usize = 16;
 /// The room for digests in a list, and for bytes in a digest.
 const DIGESTS: usize = 8;
 const DIGEST_ROOM: usize = 64;
-/// `TPM2_MAX_PCRS`: the room for lists in tpm2-tools.
-const LISTS_MAX: u32 = 32;
 
 /// Which PCRs of which bank. At least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,12 +55,8 @@ impl PcrValues {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, InvalidQuote> {
         let mut reader = Reader { rest: bytes };
         let selection = selection(&mut reader)?;
-        let lists = reader.u32()?;
-        if lists > LISTS_MAX {
-            return Err(MALFORMED);
-        }
         let mut values = Vec::new();
-        for _ in 0..lists {
+        for _ in 0..reader.u32()? {
             list(&mut reader, selection.bank, &mut values)?;
         }
         let selected = usize::try_from(selection.bits.count_ones());

@@ -123,8 +123,8 @@ fn p384(hash: HashAlg) -> Option<&'static dyn VerificationAlgorithm> {
     }
 }
 
-/// `ECDSA-Sig-Value` (RFC 3279, 2.2.3), of a curve whose numbers have `N` bytes. ring takes every pair of curve and hash
-/// in this form only.
+/// `ECDSA-Sig-Value` (RFC 3279, 2.2.3), of a curve whose numbers have `N` bytes. ring takes every pair of curve and
+/// hash in this form only.
 fn der<const N: usize>(r: &[u8], s: &[u8]) -> Result<Vec<u8>, InvalidQuote> {
     if r.len() > N || s.len() > N {
         return Err(InvalidQuote::Signature);

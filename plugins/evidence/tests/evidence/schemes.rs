@@ -1,4 +1,5 @@
-//! Quotes of a software AK: every scheme that is taken, and every single thing that can be wrong with a quote that is well signed.
+//! Quotes of a software AK: every scheme that is taken, and every single thing that can be wrong with a quote that is
+//! well signed.
 
 use evidence::{AttestationKey, HashAlg, InvalidQuote, QuotePart, Verified};
 use lab::soft_ak::{
@@ -87,8 +88,8 @@ fn what_no_tpm_made_is_refused() {
 fn what_a_tpm_attested_other_than_pcrs_is_refused() {
     let (soft, good) = rsa();
     let quote = attest().marshal();
-    // All but the last 14 + 32 bytes is the same in every attest. What follows are a name and a qualified name (TPMS_CERTIFY_INFO), and
-    // a clock, its safety and a firmware version (TPMS_TIME_ATTEST_INFO).
+    // All but the last 14 + 32 bytes is the same in every attest. What follows are a name and a qualified name
+    // (TPMS_CERTIFY_INFO), and a clock, its safety and a firmware version (TPMS_TIME_ATTEST_INFO).
     let same = quote.len() - 4 - 6 - 34;
     for (kind, info) in
         [(0x8017_u16, vec![0; 4]), (0x8019, [&[0; 8 + 8 + 4 + 4][..], &[1], &[0; 8]].concat())]
@@ -148,6 +149,26 @@ fn the_pcr_values_part_has_one_good_bank_with_a_pcr() {
         quote.pcrs[at] = value;
         assert_eq!(verified(&soft, &quote), malformed, "{at}: {value}");
     }
+}
+
+#[test]
+fn lists_of_pcr_values_may_be_short_but_not_empty() {
+    let soft = SoftAk::p256().unwrap();
+    let one_list = soft.quote_pcrs(NONCE.as_bytes(), SHA256, &[1, 2]).unwrap();
+    let (head, list) = one_list.pcrs.split_at(4 + 16 * 8 + 4);
+    let (mut head, list) = (head.to_vec(), list.to_vec());
+    head[4 + 16 * 8] = 2;
+    // Each of the two values in a list of its own.
+    let (mut first, mut second) = (list.clone(), vec![0; list.len()]);
+    first[0] = 1;
+    first[4 + 66..4 + 2 * 66].fill(0);
+    second[0] = 1;
+    second[4..4 + 66].copy_from_slice(&list[4 + 66..4 + 2 * 66]);
+    let quote = SoftQuote { pcrs: [&head[..], &first, &second].concat(), ..one_list.clone() };
+    assert!(verified(&soft, &quote).is_ok());
+
+    let quote = SoftQuote { pcrs: [&head[..], &list, &vec![0; list.len()]].concat(), ..one_list };
+    assert_eq!(verified(&soft, &quote), Err(InvalidQuote::Malformed { part: QuotePart::Pcrs }));
 }
 
 #[test]
