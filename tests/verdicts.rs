@@ -141,6 +141,16 @@ async fn a_quote_of_another_tpm_is_refused_although_the_verifier_says_yes() -> R
 }
 
 #[tokio::test]
+async fn an_ak_that_could_sign_what_no_tpm_made_is_refused_without_a_challenge() -> Result<()> {
+    const RESTRICTED: u32 = 1 << 16;
+    let site = Site::start().await?;
+    let mut ak = SoftAk::p256()?;
+    ak.public.attributes &= !RESTRICTED;
+    site.keylime.add(Node::passing(site.node.id().as_str(), &ak.tpm2b_public()));
+    assert_refused_without_challenge(&site, Code::PermissionDenied, "ak_not_restricted").await
+}
+
+#[tokio::test]
 async fn a_replayed_quote_is_refused() -> Result<()> {
     let site = Site::start().await?;
     let mut earlier = Vec::new();

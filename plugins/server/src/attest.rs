@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use evidence::message::{Challenge, Payload, Response};
-use evidence::{HashAlg, NodeState, Nonce, Quote, Refusal, Registration};
-use evidence::{judge_identity, judge_state, judge_state_again, selector};
+use evidence::{AgentId, HashAlg, NodeState, Nonce, Quote, Refusal, Registration};
+use evidence::{judge_state, judge_state_again, selector};
 use keylime::Confirmation;
 use ring::rand::SystemRandom;
 use spire_plugin::{AgentAttributes, Configure, ServerAttestation, ServerNodeAttestor, Status, TrustDomain};
@@ -38,7 +38,6 @@ impl KeylimeAttestor {
         }
 
         let (registration, state) = record.time(Step::LookUp, look_up(config, &payload)).await?;
-        judge_identity(&payload.agent_id, &registration, &state)?;
         judge_state(&state, unix_time(), config.max_attestation_age)?;
         let bank = state.bank(payload.hash_alg)?;
 
@@ -47,7 +46,7 @@ impl KeylimeAttestor {
         let verify = async { Quote::parse(&response.quote)?.verify(&registration.ak, &nonce, bank) };
         record.time(Step::Verify, verify).await.map_err(Refusal::from)?;
 
-        let confirm = confirm(config, &registration, &response, &nonce, bank);
+        let confirm = confirm(config, &payload.agent_id, &response, &nonce, bank);
         let state = record.time(Step::Confirm, confirm).await?;
         judge_state_again(&state, unix_time(), config.max_attestation_age)?;
 
@@ -119,12 +118,11 @@ async fn challenge(
 /// Asks the verifier, side by side, what it makes of the quote and what has become of the node meanwhile.
 async fn confirm(
     config: &Config,
-    registration: &Registration,
+    agent_id: &AgentId,
     response: &Response,
     nonce: &Nonce,
     bank: HashAlg,
 ) -> Result<NodeState, Failure> {
-    let agent_id = &registration.agent_id;
     let (confirmation, state) = tokio::join!(
         config.servers.confirm_identity(agent_id, &response.quote, nonce, bank),
         config.servers.state(agent_id),
@@ -133,9 +131,7 @@ async fn confirm(
         Confirmation::Valid => {}
         Confirmation::Invalid => return Err(Refusal::VerifierSaysInvalid.into()),
     }
-    let state = state?;
-    judge_identity(agent_id, registration, &state)?;
-    Ok(state)
+    Ok(state?)
 }
 
 /// A clock before 1970 counts as 1970: then no last success can be young enough.
