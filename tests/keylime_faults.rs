@@ -23,7 +23,7 @@ async fn whatever_is_no_answer_of_keylime_is_unavailable_and_never_a_refusal() -
         (Fault::HangUp, "connection_closed"),
         (Fault::Raw(b"\x15\x03\x01 no http at all\r\n\r\n".to_vec()), "not_http"),
         (Fault::Answer(Response::html(200, "<html>hello</html>")), "not_json"),
-        (Fault::Answer(Response::json(200, "{")), "not_json"),
+        (Fault::Answer(Response::json(200, "nonsense")), "not_json"),
         (
             Fault::Answer(Response::json(200, r#"{"code":200,"status":"Success","results":[]}"#)),
             "wrong_shape",
