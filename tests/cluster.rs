@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::cluster::{Cluster, Helm, NODES, Options};
+use lab::cluster::{Cluster, Component, Helm, NODES, Options};
 use lab::process::output;
 use lab::wait;
 
@@ -42,6 +42,12 @@ fn attests_nodes_and_workloads_and_leaves_no_trace() -> Result<()> {
         })?;
     }
     say(clock, "workloads have SVIDs");
+
+    cluster.hold(Component::Verifier)?;
+    ensure!(cluster.keylime().status(NODES[0]).is_err(), "a held verifier answers");
+    cluster.release(Component::Verifier)?;
+    wait::until("the verifier's return", TIMEOUT, || cluster.keylime().status(NODES[0]))?;
+    say(clock, "the verifier went and came");
 
     let [failing, passing] = NODES;
     cluster.keylime().fail(failing)?;
@@ -78,9 +84,9 @@ fn runs_spire_in_every_shape_after_a_killed_cluster() -> Result<()> {
     run_own_image(&cluster)?;
     say(clock, "an own image ran");
 
-    cluster.hold("kube-apiserver")?;
+    cluster.hold(Component::Apiserver)?;
     ensure!(cluster.kubectl(&["get", "nodes"]).is_err(), "a held apiserver answers");
-    cluster.release("kube-apiserver")?;
+    cluster.release(Component::Apiserver)?;
     wait::until("the apiserver's return", TIMEOUT, || cluster.kubectl(&["get", "nodes"]))?;
     say(clock, "the apiserver went and came");
 
@@ -155,11 +161,11 @@ fn expect_psat_agents(cluster: &Cluster) -> Result<()> {
 #[derive(Debug, PartialEq, Eq)]
 struct Traces {
     processes: BTreeSet<String>,
-    mounts: String,
+    mounts: Vec<String>,
     interfaces: BTreeSet<String>,
     cgroups: BTreeSet<String>,
     settings: Vec<String>,
-    folders: BTreeSet<String>,
+    folders: Vec<bool>,
 }
 
 impl Traces {
@@ -170,17 +176,27 @@ impl Traces {
         }
         let settings =
             ["vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "net/ipv4/ip_forward"];
-        let mut folders = names("/var/lib")?;
-        folders.extend(names("/var/log")?);
+        let folders = [
+            "/var/lib/kubelet",
+            "/var/lib/cni",
+            "/var/log/pods",
+            "/var/log/containers",
+            "/run/cni-addresses",
+        ];
+        let mounts = fs::read_to_string("/proc/self/mounts")?;
         Ok(Self {
             processes: cluster_processes()?,
-            mounts: fs::read_to_string("/proc/self/mounts")?,
+            mounts: mounts
+                .lines()
+                .filter(|line| line.contains("cgroup") || line.contains("keylime-attestor"))
+                .map(str::to_owned)
+                .collect(),
             interfaces: names("/sys/class/net")?,
             cgroups: cgroups.into_iter().filter(|name| name.contains("lab")).collect(),
             settings: settings
                 .map(|setting| fs::read_to_string(format!("/proc/sys/{setting}")).unwrap_or_default())
                 .to_vec(),
-            folders,
+            folders: folders.map(|folder| Path::new(folder).exists()).to_vec(),
         })
     }
 }
@@ -207,6 +223,7 @@ fn names(folder: &str) -> Result<BTreeSet<String>> {
     Ok(entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
 }
 
+#[expect(clippy::print_stderr, reason = "the measured times are for who runs the tests")]
 fn say(clock: Instant, what: &str) {
     eprintln!("{:5.1} s: {what}", clock.elapsed().as_secs_f32());
 }

@@ -1,5 +1,5 @@
 # Sourced: the cgroups of the cluster's nodes, in each hierarchy of cgroup v1 or in the one of v2. A node sees its own as the root.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 
 CGROUP=keylime-attestor-lab
 NODES=(node1 node2)
@@ -18,6 +18,7 @@ is_v2() { [ -e "$1/cgroup.controllers" ]; }
 make_cgroups() {
   local root node
   for root in $(hierarchies); do
+    ! is_v2 "$root" || cat "$root/cgroup.subtree_control" >"$state/subtree_control"
     make_cgroup "$root" "$CGROUP"
     for node in "${NODES[@]}"; do make_cgroup "$root/$CGROUP" "$node"; done
   done
@@ -66,5 +67,15 @@ remove_cgroups() {
     while [ -d "$root/$CGROUP" ]; do
       find "$root/$CGROUP" -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.05
     done
+    if is_v2 "$root" && [ -e "$state/subtree_control" ]; then take_back "$root"; fi
+  done
+}
+
+# Takes from the groups below GROUP the controllers that they didn't have before.
+take_back() {
+  local controller now
+  read -ra now <"$1/cgroup.subtree_control" || :
+  for controller in "${now[@]}"; do
+    grep -qw "$controller" "$state/subtree_control" || echo "-$controller" >"$1/cgroup.subtree_control"
   done
 }

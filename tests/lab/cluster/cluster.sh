@@ -52,12 +52,12 @@ remove_rest() {
 
 kubectl() { "$tools/kubectl" --kubeconfig "$state/pki/host.kubeconfig" "$@" >>"$state/log/kubectl.log" 2>&1; }
 
-# until_done TEXT COMMAND...: tries a command until it succeeds, for a minute at most and not longer than the cluster lives.
+# until_done TEXT COMMAND...: tries a command until it succeeds, for two minutes at most and not longer than the cluster lives.
 until_done() {
-  local deadline=$((SECONDS + 60))
+  local deadline=$((SECONDS + 120))
   until "${@:2}"; do
     [ -e "/proc/$namespaces" ] || { say "$1: the control plane ended"; exit 1; }
-    [ $SECONDS -lt $deadline ] || { say "$1: not within a minute"; exit 1; }
+    [ $SECONDS -lt $deadline ] || { say "$1: not within two minutes"; exit 1; }
     sleep 0.1
   done
   say "$(printf '%5d ms: %s' $(($(date +%s%3N) - begun)) "$1")"

