@@ -49,6 +49,12 @@ fn attests_nodes_and_workloads_and_leaves_no_trace() -> Result<()> {
     wait::until("the verifier's return", TIMEOUT, || cluster.keylime().status(NODES[0]))?;
     say(clock, "the verifier went and came");
 
+    cluster.keylime().create_secrets("default")?;
+    let names = cluster.kubectl(&["get", "secrets", "--output", "jsonpath={.items[*].metadata.name}"])?;
+    assert_eq!(names, "keylime-admin-client keylime-node-client");
+    let audited = fs::read_to_string(cluster.audit_log())?;
+    ensure!(audited.contains("keylime-node-client"), "the audit log does not have the Secret's making");
+
     let [failing, passing] = NODES;
     cluster.keylime().fail(failing)?;
     assert_eq!(cluster.keylime().status(passing)?, "PASS");

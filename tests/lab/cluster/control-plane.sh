@@ -91,7 +91,7 @@ start_keylime() {
   keep keylime-registrar "$servers_env/bin/python" "$keylime_files/server.py" keylime.cmd.registrar
 }
 
-# Keylime's tenant with this environment, for the tests as well.
+# Keylime's tenant with this environment, for people as well.
 write_tenant() {
   { export -p; printf 'exec %q -m keylime.cmd.tenant "$@"\n' "$servers_env/bin/python"; } >"$state/tenant.sh"
 }

@@ -67,15 +67,6 @@ impl<'a> Keylime<'a> {
         self.wait_for(node, "PASS")
     }
 
-    /// Runs Keylime's tenant to its end, with the administrator's certificate; its standard output.
-    ///
-    /// # Errors
-    /// When it fails; the error holds what it wrote.
-    pub fn tenant(self, args: &[&str]) -> Result<String> {
-        let mut tenant = self.cluster.in_control_plane()?;
-        output(tenant.arg("bash").arg(self.cluster.state.join("tenant.sh")).args(args))
-    }
-
     /// A client certificate that administers verifier and registrar, and the authority that made theirs. Their certificates name localhost,
     /// verifier.keylime.svc, registrar.keylime.svc and 10.90.0.1.
     pub fn admin_tls(self) -> Files {
