@@ -39,4 +39,4 @@ pub use quote::{InvalidQuote, Quote, QuotePart, Verified};
 pub use refusal::{Code, Refusal};
 pub use tpm::SignatureScheme;
 pub use tpm_policy::tpm_policy_pcrs;
-pub use verdict::{CLOCK_TOLERANCE, judge_identity, judge_state, judge_state_again};
+pub use verdict::{CLOCK_TOLERANCE, judge_state, judge_state_again};

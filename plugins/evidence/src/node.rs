@@ -11,7 +11,7 @@ use crate::{AgentId, AttestationKey, EndorsementKey, HashAlg, Refusal};
 /// state.
 #[derive(Clone, Debug)]
 pub struct Registration {
-    /// The node that the record is of, from the record itself.
+    /// The node that the record is of.
     pub agent_id: AgentId,
     /// The key that signs the node's quotes.
     pub ak: AttestationKey,

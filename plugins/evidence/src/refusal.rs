@@ -25,12 +25,6 @@ pub enum Refusal {
     /// The verifier has no such node.
     #[error("the agent is not known to Keylime's verifier; enrol it (keylime_tenant -c add)")]
     NotEnrolled,
-    /// A server answered for a node that it was not asked for.
-    #[error("Keylime's {server} answered for another agent than the one asked for")]
-    WrongAgent {
-        /// `registrar` or `verifier`.
-        server: &'static str,
-    },
     /// The registered AK does not do.
     #[error(transparent)]
     AttestationKey(#[from] InvalidAttestationKey),
@@ -40,7 +34,7 @@ pub enum Refusal {
     )]
     NodeFails,
     /// The verifier says PENDING.
-    #[error("Keylime's verifier has not attested the agent yet (PENDING); it is tried again")]
+    #[error("Keylime's verifier has not attested the agent yet (PENDING); attest again once it says PASS")]
     NodePending,
     /// The verifier says TIMEOUT.
     #[error(
@@ -114,7 +108,6 @@ impl Refusal {
             Self::NoHashAlg => "no_hash_alg",
             Self::NotRegistered => "not_registered",
             Self::NotEnrolled => "not_enrolled",
-            Self::WrongAgent { .. } => "wrong_agent",
             Self::AttestationKey(error) => error.reason(),
             Self::NodeFails => "node_fails",
             Self::NodePending => "node_pending",
@@ -139,7 +132,7 @@ impl Refusal {
             Self::AttestationKey(error) => error.code(),
             Self::Quote(error) => error.code(),
             Self::StateChanged(refusal) => refusal.code(),
-            Self::WrongAgent { .. } | Self::ChallengeTimedOut { .. } => Code::Unavailable,
+            Self::ChallengeTimedOut { .. } => Code::Unavailable,
             Self::NoNonce(_) => Code::Internal,
             Self::NotRegistered
             | Self::NotEnrolled

@@ -1,8 +1,8 @@
-//! The verdict on what Keylime's servers say, before the node is asked for proof and again after it.
+//! The verdict on what Keylime's verifier says, before the node is asked for proof and again after it.
 
 use std::time::Duration;
 
-use crate::{AgentId, Attestation, NodeState, Refusal, Registration};
+use crate::{Attestation, NodeState, Refusal};
 
 /// How far a node's last success may lie in the future, for clocks of the verifier and of this machine that differ:
 /// 60 seconds.
@@ -10,23 +10,6 @@ use crate::{AgentId, Attestation, NodeState, Refusal, Registration};
 /// A node's age is understated by as much at most. Beyond it the two clocks cannot be compared, so the age is not
 /// known, and the node is refused.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
-
-/// Whether the records that the registrar and the verifier gave are of the node that was asked for.
-///
-/// # Errors
-/// [`Refusal::WrongAgent`]: no verdict on the node, but an answer that cannot be used.
-pub fn judge_identity(
-    asked: &AgentId,
-    registration: &Registration,
-    state: &NodeState,
-) -> Result<(), Refusal> {
-    for (server, answered) in [("registrar", &registration.agent_id), ("verifier", &state.agent_id)] {
-        if answered != asked {
-            return Err(Refusal::WrongAgent { server });
-        }
-    }
-    Ok(())
-}
 
 /// Whether the verifier's record lets a node in: it passes, and has passed not longer than `max_age` ago.
 ///

@@ -1,7 +1,7 @@
 //! The verdict: every state and age, at their edges.
 
 use super::*;
-use crate::Code;
+use crate::{AgentId, Code};
 
 const NOW: u64 = 1_795_499_600;
 const MAX_AGE: Option<Duration> = Some(Duration::from_secs(300));

@@ -25,7 +25,6 @@ fn refusals() -> Vec<(Refusal, Code)> {
         (Refusal::NoHashAlg, bad),
         (Refusal::NotRegistered, denied),
         (Refusal::NotEnrolled, denied),
-        (Refusal::WrongAgent { server: "registrar" }, no_verdict),
         (Refusal::NodeFails, denied),
         (Refusal::NodePending, denied),
         (Refusal::NodeTimedOut, denied),
@@ -120,6 +119,6 @@ fn each_has_the_code_of_its_kind() {
 
 #[test]
 fn a_changed_state_has_the_code_of_what_it_changed_to() {
-    let refusal = Refusal::StateChanged(Box::new(Refusal::WrongAgent { server: "verifier" }));
+    let refusal = Refusal::StateChanged(Box::new(Refusal::ChallengeTimedOut { timeout: SECOND }));
     assert_eq!((refusal.reason(), refusal.code()), ("state_changed", Code::Unavailable));
 }

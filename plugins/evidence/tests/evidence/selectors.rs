@@ -2,8 +2,7 @@
 
 use evidence::selector::selectors;
 use evidence::{
-    AgentId, Attestation, HashAlg, Metadata, MetadataKey, NodeState, Refusal, Registration, judge_identity,
-    tpm_policy_pcrs,
+    AgentId, Attestation, HashAlg, Metadata, MetadataKey, NodeState, Refusal, Registration, tpm_policy_pcrs,
 };
 
 use crate::recorded;
@@ -81,18 +80,4 @@ fn the_bank_is_the_claimed_one_else_the_verifiers() {
     assert_eq!(state().bank(Some(HashAlg::Sha512)), Ok(HashAlg::Sha512));
     assert_eq!(state().bank(None), Ok(HashAlg::Sha256));
     assert_eq!(NodeState { hash_alg: None, ..state() }.bank(None), Err(Refusal::NoHashAlg));
-}
-
-#[test]
-fn records_of_another_node_are_not_used() {
-    let asked = registration().agent_id;
-    let other = AgentId::new("other").unwrap();
-    assert_eq!(judge_identity(&asked, &registration(), &state()), Ok(()));
-    let wrong = Registration { agent_id: other.clone(), ..registration() };
-    assert_eq!(judge_identity(&asked, &wrong, &state()), Err(Refusal::WrongAgent { server: "registrar" }));
-    let wrong = NodeState { agent_id: other, ..state() };
-    assert_eq!(
-        judge_identity(&asked, &registration(), &wrong),
-        Err(Refusal::WrongAgent { server: "verifier" })
-    );
 }
