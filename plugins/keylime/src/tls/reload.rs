@@ -16,8 +16,9 @@ use super::{TlsSettings, client_config, no_tls};
 /// How long files are taken as unchanged.
 const RECHECK: Duration = Duration::from_secs(1);
 
-/// How many idle connections to one server are kept for the next attestations; about 40 KiB each.
-const MAX_IDLE: usize = 64;
+/// How many idle connections to one server are kept for the next attestations; about 40 KiB each. An attestation asks the verifier two
+/// things at once: enough for 64 attestations at a time.
+const MAX_IDLE: usize = 128;
 
 /// What an HTTP client is built with, apart from TLS.
 #[derive(Debug, Clone, Copy)]
