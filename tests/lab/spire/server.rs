@@ -138,6 +138,8 @@ fn configure(dir: &Path, port: &Port, options: &ServerOptions) -> Result<PathBuf
         "socket_path": socket(dir),
         "log_level": "DEBUG",
         "agent_ttl": options.agent_ttl,
+        // How soon it tells its agents of a new entry, or of an eviction.
+        "experimental": { "cache_reload_interval": "1s" },
     });
     let database =
         json!({ "database_type": "sqlite3", "connection_string": dir.join("data/datastore.sqlite3") });
