@@ -1,0 +1,65 @@
+{{/* What the operator does in the namespaces that it looks after. Each rule says why; what is not here it never asks for. */}}
+{{- define "keylime-attestor.rules" -}}
+# The resources that are reconciled.
+- apiGroups: [spire.keylime.dev]
+  resources: [keylimeattestors]
+  verbs: [get, list, watch]
+# Their finalizer: a deleted resource stays until SPIRE has everything back.
+- apiGroups: [spire.keylime.dev]
+  resources: [keylimeattestors]
+  verbs: [patch]
+# Their conditions.
+- apiGroups: [spire.keylime.dev]
+  resources: [keylimeattestors/status]
+  verbs: [patch]
+# SPIRE's configurations are read and followed. The derived ones are applied beside them (create and patch), with mode InPlace SPIRE's own
+# are (patch); the derived ones go with the resource (delete).
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, watch, create, patch, delete]
+# SPIRE's server and agents are found and followed, and given the plugins by server-side apply.
+- apiGroups: [apps]
+  resources: [daemonsets, deployments, statefulsets]
+  verbs: [get, list, watch, patch]
+# How far a rollout is, and what a pod complains about that does not become ready.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+# Events tell of every change; one that comes again is counted on (patch).
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
+
+{{/* What the operator does in its own namespace. */}}
+{{- define "keylime-attestor.ownRules" -}}
+# The one Lease by which one of several operators acts. The right to create cannot be limited to a name.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+# It is taken, renewed and given up.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [keylime-attestor-operator]
+  verbs: [get, patch]
+# The operator's own pod: SPIRE's pods install the plugins from the image that it runs.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get]
+{{- end }}
+
+{{/* Names of the Secrets that may be read, by namespace, as JSON. */}}
+{{- define "keylime-attestor.secrets" -}}
+{{- $secrets := dict -}}
+{{- range .Values.rbac.keylimeSecrets -}}
+{{- $_ := set $secrets .namespace (concat (get $secrets .namespace | default list) .names) -}}
+{{- end -}}
+{{- with .Values.attestor -}}
+{{- $name := dig "keylime" "tls" "secretName" "" .spec -}}
+{{- if and .create $name -}}
+{{- $namespace := dig "spire" "server" "namespace" (include "keylime-attestor.attestorNamespace" $) .spec -}}
+{{- $_ := set $secrets $namespace (append (get $secrets $namespace | default list) $name) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $secrets -}}
+{{- end }}
