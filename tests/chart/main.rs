@@ -1,0 +1,10 @@
+//! The chart, by the real Helm 3 and Helm 4 and on a real apiserver: what it renders, what it lets through, what its operator may do, and how a
+//! release comes, changes and goes.
+
+mod accepted;
+mod generated;
+mod helm;
+mod release;
+mod rendered;
+mod rights;
+mod values;
