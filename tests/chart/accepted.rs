@@ -10,8 +10,25 @@ use tempfile::TempDir;
 use crate::helm::{HELMS, NAMESPACE, at, objects, repository, template, text, value_sets};
 
 #[test]
-fn the_apiserver_takes_every_object() -> Result<()> {
+fn the_apiserver_takes_every_object_and_pod() -> Result<()> {
     let server = prepared()?;
+    takes_every_object(&server)?;
+    lets_every_pod_into_a_restricted_namespace(&server)
+}
+
+/// By the one line of the README.
+#[test]
+fn the_plain_manifests_install_without_helm() -> Result<()> {
+    let server = ApiServer::start()?;
+    let (crds, manifests) = (repository().join("crds"), repository().join("charts/manifests"));
+    let files = ["--filename", text(&crds)?, "--filename", text(&manifests)?];
+    let apply = ["apply", "--server-side", "--validate=strict", "--warnings-as-errors"];
+    server.kubectl(&[&apply, &files[..]].concat())?;
+    server.kubectl(&["get", "deployment", "keylime-attestor", "--namespace", NAMESPACE])?;
+    Ok(())
+}
+
+fn takes_every_object(server: &ApiServer) -> Result<()> {
     let folder = TempDir::new()?;
     for values in value_sets()? {
         for helm in HELMS {
@@ -24,27 +41,13 @@ fn the_apiserver_takes_every_object() -> Result<()> {
     Ok(())
 }
 
-/// By the two lines of the README.
-#[test]
-fn the_plain_manifests_install_without_helm() -> Result<()> {
-    let server = ApiServer::start()?;
-    let (crds, manifests) = (repository().join("crds"), repository().join("charts/manifests"));
-    let files = ["--filename", text(&crds)?, "--filename", text(&manifests)?];
-    let apply = ["apply", "--server-side", "--validate=strict", "--warnings-as-errors"];
-    server.kubectl(&[&apply, &files[..]].concat())?;
-    server.kubectl(&["get", "deployment", "keylime-attestor", "--namespace", NAMESPACE])?;
-    Ok(())
-}
-
-#[test]
-fn every_pod_is_let_into_a_restricted_namespace() -> Result<()> {
-    let server = prepared()?;
+fn lets_every_pod_into_a_restricted_namespace(server: &ApiServer) -> Result<()> {
     for values in value_sets()? {
         let objects = objects(&template(HELMS[0], &["--values", text(&values)?])?)?;
         let pods: Vec<Value> = objects.iter().filter_map(pod).collect();
         assert_eq!(pods.len(), 2, "the operator's, and the test's");
         for pod in pods {
-            create_pod(&server, &pod)?;
+            create_pod(server, &pod)?;
             for (field, value) in [
                 ("/spec/securityContext/runAsNonRoot", json!(false)),
                 ("/spec/securityContext/seccompProfile/type", json!("Unconfined")),
@@ -53,7 +56,7 @@ fn every_pod_is_let_into_a_restricted_namespace() -> Result<()> {
             ] {
                 let mut weaker = pod.clone();
                 *weaker.pointer_mut(field).with_context(|| format!("no {field} in {pod:#}"))? = value;
-                refuse_pod(&server, &weaker)?;
+                refuse_pod(server, &weaker)?;
             }
             let container = pod.pointer("/spec/containers/0/securityContext/readOnlyRootFilesystem");
             assert_eq!(container, Some(&json!(true)));

@@ -38,93 +38,84 @@ fn every_rule_is_narrow_and_has_a_reason() -> Result<()> {
 }
 
 #[test]
-fn the_operator_may_do_what_it_does_everywhere() -> Result<()> {
-    expect(
-        "default",
-        "keylime-attestor",
-        &[
-            ("watch", "keylimeattestors.spire.keylime.dev", "", "", true),
-            ("patch", "keylimeattestors.spire.keylime.dev", "spire", "spire-system", true),
-            ("patch", "keylimeattestors.spire.keylime.dev/status", "spire", "spire-system", true),
-            ("create", "keylimeattestors.spire.keylime.dev", "", "spire-system", false),
-            ("delete", "keylimeattestors.spire.keylime.dev", "spire", "spire-system", false),
-            ("create", "configmaps", "", "spire-system", true),
-            ("delete", "configmaps", "spire-server-keylime", "spire-system", true),
-            ("patch", "statefulsets.apps", "spire-server", "spire-server", true),
-            ("create", "statefulsets.apps", "", "spire-server", false),
-            ("delete", "daemonsets.apps", "spire-agent", "spire-system", false),
-            ("list", "pods", "", "", true),
-            ("create", "pods", "", "spire-system", false),
-            ("create", "pods/exec", "x", "spire-system", false),
-            ("create", "events.events.k8s.io", "", "spire-system", true),
-            ("get", "secrets", "keylime-admin-client", "spire-server", false),
-            ("list", "secrets", "", "", false),
-            ("list", "secrets", "", NAMESPACE, false),
-            ("create", "leases.coordination.k8s.io", "", NAMESPACE, true),
-            ("patch", "leases.coordination.k8s.io", "keylime-attestor-operator", NAMESPACE, true),
-            ("patch", "leases.coordination.k8s.io", "other", NAMESPACE, false),
-            ("patch", "leases.coordination.k8s.io", "keylime-attestor-operator", "kube-system", false),
-            ("patch", "clusterroles.rbac.authorization.k8s.io", "keylime-attestor", "", false),
-            ("patch", "customresourcedefinitions.apiextensions.k8s.io", "x", "", false),
-        ],
-    )
-}
-
-#[test]
-fn listed_namespaces_are_all_there_is() -> Result<()> {
-    expect(
-        "namespaces",
-        "attestor",
-        &[
-            ("watch", "keylimeattestors.spire.keylime.dev", "", "", false),
-            ("watch", "keylimeattestors.spire.keylime.dev", "", "spire-system", true),
-            ("watch", "keylimeattestors.spire.keylime.dev", "", NAMESPACE, false),
-            ("patch", "statefulsets.apps", "spire-server", "spire-server", true),
-            ("patch", "deployments.apps", "coredns", "kube-system", false),
-            ("get", "configmaps", "x", "kube-system", false),
-            ("list", "pods", "", "", false),
-            ("get", "pods", "keylime-attestor-1", NAMESPACE, true),
-            ("list", "pods", "", NAMESPACE, false),
-            ("get", "secrets", "keylime-admin-client", "spire-server", true),
-            ("get", "secrets", "keylime-other", "spire-server", true),
-            ("get", "secrets", "keylime-a", "spire-system", true),
-            ("get", "secrets", "keylime-a", "spire-server", false),
-            ("get", "secrets", "keylime-admin-client", "spire-system", false),
-            ("get", "secrets", "spire-ca", "spire-server", false),
-            ("list", "secrets", "", "spire-server", false),
-            ("watch", "secrets", "", "spire-server", false),
-            ("patch", "secrets", "keylime-admin-client", "spire-server", false),
-        ],
-    )
-}
-
-/// The Secret of the resource that comes from the values is where SPIRE's server is.
-#[test]
-fn the_secret_of_the_values_may_be_read() -> Result<()> {
-    expect(
-        "attestor",
-        "keylime-attestor",
-        &[
-            ("get", "secrets", "keylime-admin-client", "spire-server", true),
-            ("get", "secrets", "keylime-admin-client", "spire-system", false),
-            ("get", "secrets", "keylime-admin-client", NAMESPACE, false),
-        ],
-    )
-}
-
-/// Asks a real apiserver about the ServiceAccount, with the chart's roles and bindings in place.
-fn expect(values: &str, account: &str, questions: &[Question]) -> Result<()> {
+fn the_apiserver_grants_what_is_needed_and_no_more() -> Result<()> {
     let server = ApiServer::start()?;
     for namespace in [NAMESPACE, "spire-server", "spire-system"] {
         server.kubectl(&["create", "namespace", namespace])?;
     }
+    expect(&server, "default", "keylime-attestor", EVERYWHERE)?;
+    expect(&server, "namespaces", "attestor", LISTED)?;
+    expect(&server, "attestor", "keylime-attestor", SECRET_OF_VALUES)
+}
+
+/// With all namespaces.
+const EVERYWHERE: &[Question] = &[
+    ("watch", "keylimeattestors.spire.keylime.dev", "", "", true),
+    ("patch", "keylimeattestors.spire.keylime.dev", "spire", "spire-system", true),
+    ("patch", "keylimeattestors.spire.keylime.dev/status", "spire", "spire-system", true),
+    ("create", "keylimeattestors.spire.keylime.dev", "", "spire-system", false),
+    ("delete", "keylimeattestors.spire.keylime.dev", "spire", "spire-system", false),
+    ("create", "configmaps", "", "spire-system", true),
+    ("delete", "configmaps", "spire-server-keylime", "spire-system", true),
+    ("patch", "statefulsets.apps", "spire-server", "spire-server", true),
+    ("create", "statefulsets.apps", "", "spire-server", false),
+    ("delete", "daemonsets.apps", "spire-agent", "spire-system", false),
+    ("list", "pods", "", "", true),
+    ("delete", "pods", "spire-server-0", "spire-server", true),
+    ("get", "pods/log", "spire-server-0", "spire-server", true),
+    ("create", "pods", "", "spire-system", false),
+    ("patch", "pods", "spire-server-0", "spire-server", false),
+    ("create", "pods/exec", "x", "spire-system", false),
+    ("create", "events.events.k8s.io", "", "spire-system", true),
+    ("get", "secrets", "keylime-admin-client", "spire-server", false),
+    ("list", "secrets", "", "", false),
+    ("list", "secrets", "", NAMESPACE, false),
+    ("create", "leases.coordination.k8s.io", "", NAMESPACE, true),
+    ("patch", "leases.coordination.k8s.io", "keylime-attestor-operator", NAMESPACE, true),
+    ("patch", "leases.coordination.k8s.io", "other", NAMESPACE, false),
+    ("patch", "leases.coordination.k8s.io", "keylime-attestor-operator", "kube-system", false),
+    ("patch", "clusterroles.rbac.authorization.k8s.io", "keylime-attestor", "", false),
+    ("patch", "customresourcedefinitions.apiextensions.k8s.io", "x", "", false),
+];
+
+/// With two namespaces listed, and Secrets in them.
+const LISTED: &[Question] = &[
+    ("watch", "keylimeattestors.spire.keylime.dev", "", "", false),
+    ("watch", "keylimeattestors.spire.keylime.dev", "", "spire-system", true),
+    ("watch", "keylimeattestors.spire.keylime.dev", "", NAMESPACE, false),
+    ("patch", "statefulsets.apps", "spire-server", "spire-server", true),
+    ("patch", "deployments.apps", "coredns", "kube-system", false),
+    ("get", "configmaps", "x", "kube-system", false),
+    ("list", "pods", "", "", false),
+    ("get", "pods", "keylime-attestor-1", NAMESPACE, true),
+    ("list", "pods", "", NAMESPACE, false),
+    ("get", "secrets", "keylime-admin-client", "spire-server", true),
+    ("get", "secrets", "keylime-other", "spire-server", true),
+    ("get", "secrets", "keylime-a", "spire-system", true),
+    ("get", "secrets", "keylime-a", "spire-server", false),
+    ("get", "secrets", "keylime-admin-client", "spire-system", false),
+    ("get", "secrets", "spire-ca", "spire-server", false),
+    ("list", "secrets", "", "spire-server", false),
+    ("watch", "secrets", "", "spire-server", false),
+    ("patch", "secrets", "keylime-admin-client", "spire-server", false),
+];
+
+/// The Secret of the resource that comes from the values is where SPIRE's server is.
+const SECRET_OF_VALUES: &[Question] = &[
+    ("get", "secrets", "keylime-admin-client", "spire-server", true),
+    ("get", "secrets", "keylime-admin-client", "spire-system", false),
+    ("get", "secrets", "keylime-admin-client", NAMESPACE, false),
+];
+
+/// Asks about the ServiceAccount while the chart's roles and bindings are in place.
+fn expect(server: &ApiServer, values: &str, account: &str, questions: &[Question]) -> Result<()> {
     let rendered = objects(&template(HELMS[0], &["--values", text(&value_set(values))?])?)?;
     let rights = rendered.iter().filter(|object| at(object, "/apiVersion") == "rbac.authorization.k8s.io/v1");
     let list = json!({"apiVersion": "v1", "kind": "List", "items": rights.collect::<Vec<_>>()});
     let folder = TempDir::new()?;
-    let file = folder.path().join("rights.json");
-    fs::write(&file, list.to_string())?;
-    server.kubectl(&["create", "--validate=strict", "--filename", text(&file)?])?;
+    let (rights, file) = (folder.path().join("rights.json"), folder.path().join("review.json"));
+    fs::write(&rights, list.to_string())?;
+    server.kubectl(&["create", "--validate=strict", "--filename", text(&rights)?])?;
 
     for question in questions {
         fs::write(&file, review(account, question).to_string())?;
@@ -133,6 +124,7 @@ fn expect(values: &str, account: &str, questions: &[Question]) -> Result<()> {
         let allowed = answer.pointer("/status/allowed").and_then(Value::as_bool).context("no answer")?;
         assert_eq!(allowed, question.4, "{values}: {question:?}");
     }
+    server.kubectl(&["delete", "--filename", text(&rights)?])?;
     Ok(())
 }
 

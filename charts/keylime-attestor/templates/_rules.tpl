@@ -21,10 +21,18 @@
 - apiGroups: [apps]
   resources: [daemonsets, deployments, statefulsets]
   verbs: [get, list, watch, patch]
-# How far a rollout is, and what a pod complains about that does not become ready.
+# Which pods keep a rollout from going on, and what their state says.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [list]
+# The last words of a container that failed: SPIRE says there why it ended.
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]
+# A StatefulSet does not replace a pod that never became ready: one with an outdated overlay of ours is deleted.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [delete]
 # Events tell of every change; one that comes again is counted on (patch).
 - apiGroups: [events.k8s.io]
   resources: [events]
