@@ -27,7 +27,8 @@ fn the_selectors_are_those_that_the_code_makes() -> Result<()> {
         .collect();
     let source = fs::read_to_string(root().join("plugins/evidence/src/selector.rs"))?;
     let code = source.split("#[cfg(test)]").next().unwrap_or_default();
-    let mut made: Vec<&str> = code.split("format!(\"").skip(1).filter_map(|made| made.split(':').next()).collect();
+    let mut made: Vec<&str> =
+        code.split("format!(\"").skip(1).filter_map(|made| made.split(':').next()).collect();
     let mut told = rows.clone();
     made.sort_unstable();
     told.sort_unstable();

@@ -36,7 +36,9 @@ fn main() -> Result<()> {
     group.finish();
     criterion.final_summary();
 
-    println!("\n| attestations at once | CPU time of the plugin, each (median) | requests, each | new TLS handshakes, each |");
+    println!(
+        "\n| attestations at once | CPU time of the plugin, each (median) | requests, each | new TLS handshakes, each |"
+    );
     println!("| --- | --- | --- | --- |");
     for at_once in AT_ONCE {
         let Cost { cpu, requests, handshakes } = runtime.block_on(cost(&site, at_once))?;
