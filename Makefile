@@ -29,7 +29,7 @@ lint: packages ## check formatting, clippy, licences, shell and Go code
 	$$($(setup)/cargo-deny.sh) --log-level error check licenses bans sources
 	git ls-files '*.sh' .ci/run | xargs shellcheck --external-sources --source-path SCRIPTDIR
 	gofmt -l tests | (! grep .)
-	for module in $$(git ls-files '*.go' | xargs -r dirname | sort -u); do (cd $$module && go vet .) || exit; done
+	cd tests/lab/hclref && go vet . # the other Go programs are what is around Kubernetes, which vet would compile
 
 bench: setup build ## measure the plugins
 	cargo bench --workspace

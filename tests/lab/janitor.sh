@@ -1,5 +1,6 @@
 # Outlives the test process and clears up after it, however it ended: the standard input is a pipe that only
 # the test process holds. Reads "start GROUP" and "end GROUP" (process groups), and "folder PATH".
+# shellcheck shell=bash
 trap '' HUP INT TERM
 declare -A groups
 folders=()
