@@ -3,6 +3,7 @@
 
 pub mod apiserver;
 pub mod cluster;
+pub mod dns;
 pub mod fake_keylime;
 pub mod host;
 pub mod janitor;
