@@ -1,13 +1,35 @@
 //! The operator: reconciles `KeylimeAttestor` resources into SPIRE's configuration and workloads.
 
+mod apply;
+mod build;
 mod cli;
+mod cluster;
+mod contest;
+mod events;
+mod fight;
+mod gather;
+mod http;
 mod log;
+mod memory;
+mod metrics;
+mod next;
+mod plugins;
+mod reconcile;
+mod rollout;
+mod run;
+mod status;
+mod target;
+mod validate;
+mod watch;
+mod withdraw;
+mod workload;
 
 use clap::Parser as _;
 
-fn main() -> anyhow::Result<()> {
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
     let args = cli::Args::parse();
     log::start(args.log_format, &args.log_level)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "the operator starts");
-    Ok(())
+    run::run(args).await
 }

@@ -1,0 +1,182 @@
+//! Carries out steps, one after the other, by server-side apply with one field manager.
+
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use keylime_attestor_api::conditions::configuration_applied as reason;
+use keylime_attestor_api::names::FIELD_MANAGER;
+use kube::ResourceExt as _;
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, ValidationDirective};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, Error};
+use crate::next::Step;
+use crate::validate::Problem;
+use crate::workload::is_ours;
+
+/// What became of the steps.
+#[derive(Debug, Default)]
+pub(crate) struct Applied {
+    /// Those that were carried out.
+    pub(crate) done: Vec<Step>,
+    /// Why the next one was not.
+    pub(crate) problem: Option<Problem>,
+}
+
+/// Carries out the steps until one is refused; those behind it may need it.
+///
+/// # Errors
+/// When the apiserver does not answer, or an object changed under us: trying again helps.
+pub(crate) async fn apply(cluster: &Cluster, steps: Vec<Step>) -> Result<Applied, Error> {
+    let mut applied = Applied::default();
+    for step in steps {
+        match carry_out(cluster, &step).await {
+            Ok(()) => applied.done.push(step),
+            Err(Stopped::Problem(problem)) => {
+                applied.problem = Some(problem);
+                break;
+            }
+            Err(Stopped::Error(error)) if error.is_refusal() => {
+                applied.problem = Some(Problem::new(reason::REFUSED, error.to_string()));
+                break;
+            }
+            Err(Stopped::Error(error)) => return Err(error),
+        }
+    }
+    Ok(applied)
+}
+
+enum Stopped {
+    Problem(Problem),
+    Error(Error),
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+async fn carry_out(cluster: &Cluster, step: &Step) -> Result<(), Stopped> {
+    match step {
+        Step::Configure { object, correction } => {
+            let api = cluster.namespaced::<ConfigMap>(namespace(object));
+            write(&api, object, *correction, &format!("the ConfigMap {}", name(object))).await
+        }
+        // SPIRE's own entry is somebody else's, whose value is replaced on purpose.
+        Step::Edit { object, correction: _ } => {
+            let api = cluster.namespaced::<ConfigMap>(namespace(object));
+            Ok(put(&api, object, true, &format!("the ConfigMap {}", name(object))).await.map(drop)?)
+        }
+        Step::Overlay { workload, object, correction } => {
+            let api = cluster.workloads(workload.kind, &workload.namespace);
+            write(&api, object, *correction, &format!("the {workload}")).await
+        }
+        Step::Withdraw { workload, object } => {
+            let api: Api<DynamicObject> = cluster.workloads(workload.kind, &workload.namespace);
+            gone_is_fine(put(&api, object, true, &format!("the {workload}")).await.map(drop))
+        }
+        Step::Restore { object, release } => {
+            let api = cluster.namespaced::<ConfigMap>(namespace(object));
+            gone_is_fine(restore(&api, object, *release).await)
+        }
+        Step::Delete { namespace, name, uid } => {
+            let api = cluster.namespaced::<ConfigMap>(namespace);
+            let deleted = api.delete(name, &only(uid)).await.map(drop);
+            gone_is_fine(deleted.map_err(Error::api("delete", format!("the ConfigMap {namespace}/{name}"))))
+        }
+        Step::DeletePod { namespace, name, uid } => {
+            let api = cluster.namespaced::<Pod>(namespace);
+            let deleted = api.delete(name, &only(uid)).await.map(drop);
+            gone_is_fine(deleted.map_err(Error::api("delete", format!("the pod {namespace}/{name}"))))
+        }
+    }
+}
+
+/// Applies without force, so that it shows who else wants a field. What was ours before is taken back from whoever took it.
+async fn write<K>(api: &Api<K>, object: &Value, correction: bool, what: &str) -> Result<(), Stopped>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug + kube::Resource,
+{
+    match put(api, object, false, what).await {
+        Ok(_) => Ok(()),
+        Err(error) if !error.owned_by_others().is_empty() => {
+            if correction || holds_fields(api, name(object)).await? {
+                return Ok(put(api, object, true, what).await.map(drop)?);
+            }
+            let others = error.owned_by_others().join("; ");
+            Err(Stopped::Problem(Problem::new(
+                reason::FIELD_CONFLICT,
+                format!("{what} has other values in fields that are needed: {others}: remove them there"),
+            )))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the apiserver counts fields of the object as ours.
+async fn holds_fields<K>(api: &Api<K>, name: &str) -> Result<bool, Error>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug + kube::Resource,
+{
+    let metadata = api.get_metadata_opt(name).await.map_err(Error::api("get", name))?;
+    Ok(metadata.is_some_and(|object| object.managed_fields().iter().any(is_ours)))
+}
+
+async fn put<K>(api: &Api<K>, object: &Value, force: bool, what: &str) -> Result<K, Error>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+{
+    api.patch(name(object), &params(force), &Patch::Apply(object)).await.map_err(Error::api("apply", what))
+}
+
+/// The texts from before, and then none of our traces: an entry that is merely no longer applied would be deleted.
+async fn restore(api: &Api<ConfigMap>, object: &Value, release: bool) -> Result<(), Error> {
+    let what = format!("the ConfigMap {}", name(object));
+    let restored = put(api, object, true, &what).await?;
+    if !release {
+        return Ok(());
+    }
+    let fields: Vec<_> = restored.managed_fields().iter().filter(|entry| !is_ours(entry)).collect();
+    // An empty list would make the apiserver begin anew, with what is there counted as written before it kept book.
+    let fields = if fields.is_empty() { json!([{}]) } else { json!(fields) };
+    let patch = json!([
+        {"op": "test", "path": "/metadata/resourceVersion", "value": restored.resource_version()},
+        {"op": "replace", "path": "/metadata/managedFields", "value": fields},
+    ]);
+    let patch = serde_json::from_value(patch).map(Patch::Json::<()>).map_err(kube::Error::SerdeError);
+    let released = match patch {
+        Ok(patch) => api.patch(name(object), &PatchParams::default(), &patch).await.map(drop),
+        Err(error) => Err(error),
+    };
+    released.map_err(Error::api("release", what))
+}
+
+/// With the field manager of the operator; a field that does not exist is an error and not a warning.
+fn params(force: bool) -> PatchParams {
+    PatchParams {
+        force,
+        field_validation: Some(ValidationDirective::Strict),
+        ..PatchParams::apply(FIELD_MANAGER)
+    }
+}
+
+fn only(uid: &str) -> DeleteParams {
+    let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+    DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() }
+}
+
+/// What is not there, or is another object by now, needs nothing taken back.
+fn gone_is_fine(result: Result<(), Error>) -> Result<(), Stopped> {
+    match result {
+        Err(error) if error.is_not_found() => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+fn name(object: &Value) -> &str {
+    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn namespace(object: &Value) -> &str {
+    object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default()
+}

@@ -1,0 +1,61 @@
+//! Whether an object as it is has all that was applied to it, so that nothing has to be written.
+
+use serde_json::Value;
+
+/// Whether an object has everything that an apply of `wanted` would write. The kind, which lists leave out, is not looked at.
+pub(crate) fn applied(live: &Value, wanted: &Value) -> bool {
+    ["metadata", "spec", "data"].iter().all(|part| {
+        let wanted = wanted.get(part);
+        wanted.is_none_or(|wanted| live.get(part).is_some_and(|live| covers(live, wanted)))
+    })
+}
+
+/// Whether `live` holds everything in `wanted`, whatever else it holds. Elements of lists that Kubernetes merges are found by their name or
+/// mount path, other lists have to be equal.
+fn covers(live: &Value, wanted: &Value) -> bool {
+    match (live, wanted) {
+        (Value::Object(live), Value::Object(wanted)) => {
+            wanted.iter().all(|(key, wanted)| live.get(key).is_some_and(|live| covers(live, wanted)))
+        }
+        (Value::Array(live), Value::Array(wanted)) if wanted.iter().all(|element| id(element).is_some()) => {
+            wanted.iter().all(|wanted| live.iter().any(|live| id(live) == id(wanted) && covers(live, wanted)))
+        }
+        (live, wanted) => live == wanted,
+    }
+}
+
+/// What tells an element of a merged list from the others. A mount has both, and is told by its path.
+fn id(element: &Value) -> Option<&str> {
+    element.get("mountPath").or_else(|| element.get("name"))?.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_covered_and_what_differs_is_not() {
+        let live = json!({
+            "a": 1, "command": ["x", "y"],
+            "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}],
+            "volumeMounts": [{"name": "v", "mountPath": "/a"}, {"name": "v", "mountPath": "/b", "readOnly": true}],
+        });
+        for (wanted, covered) in [
+            (json!({}), true),
+            (json!({"a": 1}), true),
+            (json!({"a": 2}), false),
+            (json!({"b": 1}), false),
+            (json!({"command": ["x", "y"]}), true),
+            (json!({"command": ["x"]}), false),
+            (json!({"env": [{"name": "B", "value": "2"}]}), true),
+            (json!({"env": [{"name": "B", "value": "1"}]}), false),
+            (json!({"env": [{"name": "C"}]}), false),
+            (json!({"volumeMounts": [{"name": "v", "mountPath": "/b", "readOnly": true}]}), true),
+            (json!({"volumeMounts": [{"name": "v", "mountPath": "/a", "readOnly": true}]}), false),
+        ] {
+            assert_eq!(covers(&live, &wanted), covered, "{wanted}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! SPIRE's configuration with our node attestor in it, and the ConfigMap that holds it beside SPIRE's own.
+
+use std::collections::BTreeMap;
+
+use hcl::edit::{self, NodeAttestor, Placement};
+use keylime_attestor_api::Format;
+use keylime_attestor_api::names::{SUFFIX, annotation, path};
+use serde_json::{Map, Value, json};
+
+use crate::target::{Owner, Plugin, Role, Source, Target};
+use crate::workload::owner_labels;
+
+/// The configuration of SPIRE with our node attestor in it. Every byte outside of it stays.
+pub(crate) fn derive(
+    role: Role,
+    original: &str,
+    plugin: &Plugin,
+    data: &Map<String, Value>,
+) -> Result<String, edit::Error> {
+    let program = format!("{}/{}", path::PLUGIN, role.plugin());
+    let element = NodeAttestor {
+        name: &plugin.name,
+        plugin_cmd: &program,
+        plugin_checksum: Some(&plugin.checksum),
+        plugin_data: data,
+    };
+    let placement = match role {
+        Role::Server => Placement::Beside,
+        Role::Agent => Placement::Sole,
+    };
+    edit::set_node_attestor(original, &element, placement)
+}
+
+/// How a configuration is written; SPIRE decides it by the first character, too.
+pub(crate) fn format(text: &str) -> Format {
+    if text.trim_start().starts_with('{') { Format::Json } else { Format::Hcl }
+}
+
+/// Name of the ConfigMap beside SPIRE's.
+pub(crate) fn name(config_map: &str) -> String {
+    format!("{config_map}{SUFFIX}")
+}
+
+/// The derived ConfigMap of a target. `others` are the entries of other targets in it.
+pub(crate) fn config_map(owner: &Owner, target: &Target, others: BTreeMap<String, String>) -> Value {
+    let Source { config_map, key, .. } = &target.source;
+    let mut data = others;
+    data.insert(key.clone(), target.derived.clone());
+    let annotations = BTreeMap::from([(annotation::DERIVED_FROM, format!("{config_map}/{key}"))]);
+    object(owner, &target.key.namespace, config_map, annotations, data)
+}
+
+/// A ConfigMap of ours beside the one of SPIRE that is named.
+pub(super) fn object(
+    owner: &Owner,
+    namespace: &str,
+    config_map: &str,
+    annotations: BTreeMap<&str, String>,
+    data: BTreeMap<String, String>,
+) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": name(config_map),
+            "namespace": namespace,
+            "labels": owner_labels(&owner.namespace, &owner.name),
+            "annotations": annotations,
+        },
+        "data": data,
+    })
+}

@@ -1,0 +1,154 @@
+//! What is added to a workload: only fields that nobody owns.
+
+use std::collections::BTreeMap;
+
+use keylime_attestor_api::Mode;
+use keylime_attestor_api::names::{annotation, path};
+use ring::digest::{SHA256, digest};
+use serde_json::{Value, json};
+
+use super::derived;
+use crate::target::{Owner, Role, Target};
+use crate::workload::{Workload, owner_labels};
+
+const INSTALL: &str = "keylime-attestor-install";
+const CONFIGURATION: &str = "keylime-attestor-configuration";
+const PLUGIN: &str = "keylime-attestor-plugin";
+const SOCKET: &str = "keylime-attestor-socket";
+const TLS: &str = "keylime-attestor-tls";
+
+/// An overlay and the hash that its pods carry.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Overlay {
+    /// What is applied, whole.
+    pub(crate) patch: Value,
+    /// Over all that the pods read through us, the overlay itself included; not over the Secrets' contents, which the plugins follow.
+    pub(crate) hash: String,
+}
+
+/// The overlay of a target whose workload exists.
+pub(crate) fn overlay(owner: &Owner, mode: Mode, target: &Target, workload: &Workload) -> Overlay {
+    let pod = pod(mode, target);
+    let hash = hash(&pod, &target.derived);
+    let mut patch = identity(workload);
+    merge(
+        &mut patch,
+        "metadata",
+        json!({
+            "labels": owner_labels(&owner.namespace, &owner.name)
+                .into_iter()
+                .filter(|(key, _)| key.starts_with(keylime_attestor_api::names::GROUP))
+                .collect::<BTreeMap<_, _>>(),
+            "annotations": {annotation::ATTESTOR: format!("{}/{}", owner.namespace, owner.name)},
+        }),
+    );
+    merge(
+        &mut patch,
+        "spec",
+        json!({"template": {"metadata": {"annotations": {annotation::CONTENT_HASH: hash}}, "spec": pod}}),
+    );
+    Overlay { patch, hash }
+}
+
+/// The workload and nothing else: applied, it takes out all that was applied before. With the uid it can never make an object.
+pub(crate) fn identity(workload: &Workload) -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": workload.key.kind.as_str(),
+        "metadata": {
+            "name": workload.key.name,
+            "namespace": workload.key.namespace,
+            "uid": workload.uid,
+        },
+    })
+}
+
+fn merge(object: &mut Value, key: &str, more: Value) {
+    let Some(object) = object.as_object_mut() else { return };
+    match (object.get_mut(key).and_then(Value::as_object_mut), more) {
+        (Some(there), Value::Object(more)) => there.extend(more),
+        (_, more) => {
+            object.insert(key.to_owned(), more);
+        }
+    }
+}
+
+fn pod(mode: Mode, target: &Target) -> Value {
+    let own_file = mode == Mode::Overlay;
+    let fs_group = target.workload.as_ref().is_some_and(has_fs_group);
+    let mut volumes = vec![
+        json!({"name": PLUGIN, "emptyDir": {"sizeLimit": "64Mi"}}),
+        json!({"name": SOCKET, "emptyDir": {"sizeLimit": "1Mi"}}),
+    ];
+    if own_file {
+        let key = &target.source.key;
+        volumes.push(json!({"name": CONFIGURATION, "configMap": {
+            "name": derived::name(&target.source.config_map),
+            "items": [{"key": key, "path": key}],
+        }}));
+    }
+    if let Some(secret) = &target.secret {
+        // Without an fsGroup the files are root's, and SPIRE may run as somebody else.
+        let mode = if fs_group { 0o440 } else { 0o444 };
+        volumes.push(json!({"name": TLS, "secret": {"secretName": secret, "defaultMode": mode}}));
+    }
+    json!({
+        "initContainers": [install(target)],
+        "containers": [container(own_file, target)],
+        "volumes": volumes,
+    })
+}
+
+fn has_fs_group(workload: &Workload) -> bool {
+    let context = workload.pod_spec().and_then(|pod| pod.security_context.as_ref());
+    context.is_some_and(|context| context.fs_group.is_some())
+}
+
+fn install(target: &Target) -> Value {
+    json!({
+        "name": INSTALL,
+        "image": target.plugin.image,
+        "command": [format!("/{}", target.role.plugin()), "install", "--to", path::PLUGIN],
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "volumeMounts": [{"name": PLUGIN, "mountPath": path::PLUGIN}],
+    })
+}
+
+fn container(own_file: bool, target: &Target) -> Value {
+    let mut mounts = vec![
+        json!({"name": PLUGIN, "mountPath": path::PLUGIN, "readOnly": true}),
+        json!({"name": SOCKET, "mountPath": path::SOCKET}),
+    ];
+    let mut container = json!({
+        "name": target.container,
+        "env": [{"name": "PLUGIN_UNIX_SOCKET_DIR", "value": path::SOCKET}],
+    });
+    if own_file {
+        mounts.push(json!({"name": CONFIGURATION, "mountPath": path::CONFIGURATION, "readOnly": true}));
+        merge(&mut container, "command", json!(command(target.role, target)));
+    }
+    if target.secret.is_some() {
+        mounts.push(json!({"name": TLS, "mountPath": path::TLS, "readOnly": true}));
+    }
+    merge(&mut container, "volumeMounts", json!(mounts));
+    container
+}
+
+/// SPIRE with our configuration and its own other flags. Kubernetes appends the container's args, and SPIRE ignores what follows `--`.
+fn command(role: Role, target: &Target) -> Vec<String> {
+    let config = format!("{}/{}", path::CONFIGURATION, target.source.key);
+    let mut command = [role.spire(), "run", "-config", &config].map(str::to_owned).to_vec();
+    command.extend(target.flags.iter().cloned());
+    command.push("--".to_owned());
+    command
+}
+
+fn hash(pod: &Value, derived: &str) -> String {
+    hex::encode(digest(&SHA256, format!("{pod}\n{derived}").as_bytes()))
+}

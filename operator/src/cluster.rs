@@ -1,0 +1,205 @@
+//! What is asked of the apiserver, in our own types.
+
+use futures_util::future::try_join_all;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use keylime_attestor_api::names;
+use kube::api::{Api, DynamicObject, ListParams, LogParams, ObjectList};
+use kube::core::{PartialObjectMeta, Selector};
+use kube::{Client, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+
+use crate::target::Owner;
+use crate::workload::{Kind, UnreadableWorkload, Workload, WorkloadKey};
+
+/// A log's last lines that are read, and their length in bytes: enough for SPIRE's own reason to end.
+const LOG_LINES: i64 = 5;
+const LOG_BYTES: i64 = 4096;
+
+/// The apiserver, and the namespaces that the operator looks after.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    pub(crate) client: Client,
+    /// Empty: all.
+    pub(crate) namespaces: Vec<String>,
+}
+
+/// Why the apiserver gave no answer that is of use.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The apiserver's own word.
+    #[error("failed to {verb} {what}: {}", words(.error))]
+    Api {
+        /// What was tried.
+        verb: &'static str,
+        /// On which object.
+        what: String,
+        /// What came.
+        error: Box<kube::Error>,
+    },
+    /// An object that is not what it should be.
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableWorkload),
+    /// A label selector that cannot be written as a query.
+    #[error("failed to read the selector of the {0}: {1}")]
+    Selector(WorkloadKey, String),
+}
+
+impl Error {
+    pub(crate) fn api(verb: &'static str, what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+        let what = what.into();
+        move |error| Self::Api { verb, what, error: Box::new(error) }
+    }
+
+    /// Whether the apiserver understood and will not: trying again by itself brings nothing.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.code().is_some_and(|code| matches!(code, 400 | 403 | 405 | 413 | 422))
+    }
+
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.code() == Some(404)
+    }
+
+    fn code(&self) -> Option<u16> {
+        match self {
+            Self::Api { error, .. } => match &**error {
+                kube::Error::Api(status) => Some(status.code),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The fields that others own, each with the apiserver's words on who.
+    pub(crate) fn owned_by_others(&self) -> Vec<String> {
+        let Self::Api { error, .. } = self else { return Vec::new() };
+        let kube::Error::Api(status) = &**error else { return Vec::new() };
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        causes
+            .filter(|cause| cause.reason == "FieldManagerConflict")
+            .map(|cause| format!("{} ({})", cause.field, cause.message))
+            .collect()
+    }
+}
+
+/// The apiserver's message without the debug form that the client library adds.
+fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
+impl Cluster {
+    /// One API for each namespace that is looked after, or one for all.
+    pub(crate) fn apis<K>(&self) -> Vec<Api<K>>
+    where
+        K: Resource<Scope = kube::core::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        if self.namespaces.is_empty() {
+            return vec![Api::all(self.client.clone())];
+        }
+        self.namespaces.iter().map(|namespace| Api::namespaced(self.client.clone(), namespace)).collect()
+    }
+
+    pub(crate) fn namespaced<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: Resource<Scope = kube::core::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    pub(crate) fn workloads(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
+    }
+
+    pub(crate) async fn workload(&self, key: &WorkloadKey) -> Result<Option<Workload>, Error> {
+        let object = self.workloads(key.kind, &key.namespace).get_opt(&key.name).await;
+        let object = object.map_err(Error::api("get", format!("the {key}")))?;
+        Ok(object.map(|object| Workload::read(key.kind, object)).transpose()?)
+    }
+
+    /// The workloads that carry the overlay of a resource.
+    pub(crate) async fn workloads_of(&self, owner: &Owner) -> Result<Vec<Workload>, Error> {
+        let mut found = Vec::new();
+        for kind in Kind::ALL {
+            let apis: Vec<Api<DynamicObject>> = if self.namespaces.is_empty() {
+                vec![Api::all_with(self.client.clone(), &kind.resource())]
+            } else {
+                self.namespaces.iter().map(|namespace| self.workloads(kind, namespace)).collect()
+            };
+            let what = format!("{}s", kind.as_str());
+            for object in list(apis, &owned_by(owner), &what).await? {
+                found.push(Workload::read(kind, object)?);
+            }
+        }
+        Ok(found)
+    }
+
+    pub(crate) async fn config_map(&self, namespace: &str, name: &str) -> Result<Option<ConfigMap>, Error> {
+        let map = self.namespaced::<ConfigMap>(namespace).get_opt(name).await;
+        map.map_err(Error::api("get", format!("the ConfigMap {namespace}/{name}")))
+    }
+
+    /// The ConfigMaps that were made for a resource.
+    pub(crate) async fn config_maps_of(&self, owner: &Owner) -> Result<Vec<ConfigMap>, Error> {
+        list(self.apis(), &owned_by(owner), "ConfigMaps").await
+    }
+
+    /// A Secret with its content.
+    pub(crate) async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, Error> {
+        let secret = self.namespaced::<Secret>(namespace).get_opt(name).await;
+        secret.map_err(Error::api("get", format!("the Secret {namespace}/{name}")))
+    }
+
+    /// Whether a Secret is there. The apiserver sends no content.
+    pub(crate) async fn has_secret(&self, namespace: &str, name: &str) -> Result<bool, Error> {
+        let secrets = self.namespaced::<Secret>(namespace);
+        let found: Result<Option<PartialObjectMeta<Secret>>, _> = secrets.get_metadata_opt(name).await;
+        let found = found.map_err(Error::api("get", format!("the Secret {namespace}/{name}")))?;
+        Ok(found.is_some())
+    }
+
+    /// The pods of a workload.
+    pub(crate) async fn pods(&self, workload: &Workload) -> Result<Vec<Pod>, Error> {
+        let key = &workload.key;
+        let selector = selector(&workload.selector).map_err(|error| Error::Selector(key.clone(), error))?;
+        let list =
+            self.namespaced::<Pod>(&key.namespace).list(&ListParams::default().labels(&selector)).await;
+        Ok(list.map_err(Error::api("list", format!("the pods of the {key}")))?.items)
+    }
+
+    /// The last lines that a container wrote, of its previous run when it has one.
+    pub(crate) async fn log(&self, pod: &Pod, container: &str, previous: bool) -> Option<String> {
+        let params = LogParams {
+            container: Some(container.to_owned()),
+            previous,
+            tail_lines: Some(LOG_LINES),
+            limit_bytes: Some(LOG_BYTES),
+            ..LogParams::default()
+        };
+        let pods = self.namespaced::<Pod>(&pod.namespace().unwrap_or_default());
+        pods.logs(&pod.name_any(), &params).await.ok()
+    }
+}
+
+async fn list<K>(apis: Vec<Api<K>>, selector: &str, what: &str) -> Result<Vec<K>, Error>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let params = ListParams::default().labels(selector);
+    let lists = try_join_all(apis.iter().map(|api| api.list(&params))).await;
+    let lists: Vec<ObjectList<K>> = lists.map_err(Error::api("list", what))?;
+    Ok(lists.into_iter().flat_map(|list| list.items).collect())
+}
+
+fn owned_by(owner: &Owner) -> String {
+    let (name, namespace) = (names::label::ATTESTOR_NAME, names::label::ATTESTOR_NAMESPACE);
+    format!("{name}={},{namespace}={}", owner.name, owner.namespace)
+}
+
+fn selector(labels: &LabelSelector) -> Result<String, String> {
+    Selector::try_from(labels.clone()).map(|selector| selector.to_string()).map_err(|error| error.to_string())
+}

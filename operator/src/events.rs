@@ -1,0 +1,133 @@
+//! Kubernetes Events on a resource: what was done, and conditions that changed.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use keylime_attestor_api::conditions::{ConditionType, degraded};
+use keylime_attestor_api::names::{FIELD_MANAGER, event};
+use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Client, Resource as _};
+use serde_json::Value;
+use tracing::debug;
+
+use crate::next::Step;
+
+/// What the API takes as an Event's note, in bytes.
+const MAX_NOTE: usize = 1024;
+
+/// Publishes Events.
+pub(crate) struct Events(Recorder);
+
+impl Events {
+    pub(crate) fn new(client: Client, instance: Option<String>) -> Self {
+        Self(Recorder::new(client, Reporter { controller: FIELD_MANAGER.to_owned(), instance }))
+    }
+
+    /// Never fails a reconcile: in a namespace that is being deleted, no Event can be made.
+    pub(crate) async fn publish(&self, resource: &KeylimeAttestor, events: Vec<Event>) {
+        let reference = resource.object_ref(&());
+        for event in events {
+            if let Err(error) = self.0.publish(&event, &reference).await {
+                debug!(reason = event.reason, %error, "an Event was not published");
+            }
+        }
+    }
+}
+
+/// What was done.
+pub(crate) fn of_steps(steps: &[Step]) -> Vec<Event> {
+    steps.iter().filter_map(of_step).collect()
+}
+
+fn of_step(step: &Step) -> Option<Event> {
+    let (reason, note) = match step {
+        Step::Configure { object, correction: false } | Step::Edit { object, correction: false } => {
+            (event::CONFIGURATION_APPLIED, format!("wrote the ConfigMap {}", named(object)))
+        }
+        Step::Configure { object, correction: true } | Step::Edit { object, correction: true } => {
+            (event::DRIFT_CORRECTED, format!("the ConfigMap {} was changed by somebody else", named(object)))
+        }
+        Step::Overlay { workload, correction: false, .. } => {
+            (event::ROLLOUT_STARTED, format!("applied the overlay to the {workload}"))
+        }
+        Step::Overlay { workload, correction: true, .. } => {
+            (event::DRIFT_CORRECTED, format!("the {workload} was changed by somebody else"))
+        }
+        Step::Withdraw { workload, .. } => {
+            (event::WITHDRAWN, format!("took the overlay of the {workload} back"))
+        }
+        Step::Restore { object, .. } => {
+            (event::WITHDRAWN, format!("put the ConfigMap {} back", named(object)))
+        }
+        Step::Delete { .. } | Step::DeletePod { .. } => return None,
+    };
+    Some(event(EventType::Normal, reason, "Apply", note))
+}
+
+/// The conditions whose reason changed.
+pub(crate) fn of_transitions(before: &KeylimeAttestorStatus, after: &KeylimeAttestorStatus) -> Vec<Event> {
+    let last = |type_: &str| before.conditions.iter().find(|condition| condition.type_ == type_);
+    let changed = after.conditions.iter().filter(|condition| {
+        let last = last(&condition.type_);
+        last.is_none_or(|last| last.reason != condition.reason)
+            // At first nothing is known or wrong, which is no news.
+            && !(last.is_none() && (condition.status == "Unknown" || condition.reason == degraded::AS_EXPECTED.name))
+    });
+    changed.map(of_condition).collect()
+}
+
+fn of_condition(condition: &Condition) -> Event {
+    let Condition { type_, status, reason, message, .. } = condition;
+    let passing = ["Progressing", "RollingOut", "WaitingForServer", "Withdrawing"].contains(&reason.as_str());
+    let good = if type_ == ConditionType::Degraded.as_str() { "False" } else { "True" };
+    let kind =
+        if status == good || passing || status == "Unknown" { EventType::Normal } else { EventType::Warning };
+    event(kind, reason, type_, message.clone())
+}
+
+fn event(type_: EventType, reason: &str, action: &str, note: String) -> Event {
+    let mut note = note;
+    if note.len() > MAX_NOTE {
+        let end = (0..=MAX_NOTE - 3).rev().find(|at| note.is_char_boundary(*at)).unwrap_or(0);
+        note.truncate(end);
+        note.push('…');
+    }
+    Event { type_, reason: reason.to_owned(), note: Some(note), action: action.to_owned(), secondary: None }
+}
+
+fn named(object: &Value) -> String {
+    let part = |path| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    format!("{}/{}", part("/metadata/namespace"), part("/metadata/name"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn status(reason: &str, value: &str) -> KeylimeAttestorStatus {
+        let condition = json!({"type": "Ready", "status": value, "reason": reason, "message": "m".repeat(5000),
+            "lastTransitionTime": "2026-01-01T00:00:00Z"});
+        serde_json::from_value(json!({"conditions": [condition]})).unwrap()
+    }
+
+    #[test]
+    fn a_new_reason_is_an_event_and_the_same_one_is_none() {
+        let (ready, rolling) = (status("Ready", "True"), status("RollingOut", "False"));
+        assert!(of_transitions(&ready, &ready).is_empty());
+        let events = of_transitions(&rolling, &ready);
+        assert_eq!(events.len(), 1);
+        assert!(events.iter().all(|event| event.reason == "Ready" && event.type_ == EventType::Normal));
+        assert!(events.iter().all(|event| event.note.as_ref().unwrap().len() <= MAX_NOTE));
+        let failed = of_transitions(&ready, &status("KeylimeUnreachable", "False"));
+        assert!(failed.iter().all(|event| event.type_ == EventType::Warning));
+    }
+
+    #[test]
+    fn a_correction_says_so() {
+        let object = json!({"metadata": {"namespace": "n", "name": "spire-agent-keylime"}});
+        let [corrected] = &of_steps(&[Step::Configure { object, correction: true }])[..] else { panic!() };
+        assert_eq!(corrected.reason, event::DRIFT_CORRECTED);
+        assert!(corrected.note.as_ref().unwrap().contains("n/spire-agent-keylime"));
+    }
+}

@@ -1,0 +1,142 @@
+//! The Secrets that SPIRE's pods mount. Only the one that the operator itself asks Keylime with is read; of the others it is seen that they are
+//! there.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::{io, io::Write as _};
+
+use k8s_openapi::api::core::v1::Secret;
+use keylime::{Endpoint, Servers, ServersConfig, Setting, TlsFiles};
+use keylime_attestor_api::names::secret_key;
+use keylime_attestor_api::{Keylime, KeylimeAttestor};
+use tempfile::TempDir;
+
+use super::Presence;
+use crate::cluster::{Cluster, Error};
+use crate::target::{Asked, Owner, Role};
+
+/// A client of Keylime's servers, with the files that it follows.
+pub(crate) struct Credentials {
+    pub(crate) servers: Servers,
+    /// Changes when the Secret does.
+    pub(crate) version: String,
+    /// Readable by this process alone, and gone with it.
+    _files: TempDir,
+}
+
+type Secrets = BTreeMap<(String, String), Presence>;
+
+/// Looks for every Secret that the resource names where it is to be mounted.
+pub(super) async fn secrets(
+    cluster: &Cluster,
+    resource: &KeylimeAttestor,
+) -> Result<(Secrets, Option<Credentials>), Error> {
+    let keylime = &resource.spec.keylime;
+    let home = Owner::of(resource).namespace;
+    let mut secrets = Secrets::new();
+    let mut credentials = None;
+    for asked in Asked::all(resource) {
+        let namespace = asked.key.namespace;
+        match asked.role {
+            Role::Server => {
+                let name = &keylime.tls.secret_name;
+                let presence = match cluster.secret(&namespace, name).await? {
+                    Some(secret) => match usable(keylime, secret).await {
+                        Ok(usable) => {
+                            credentials = Some(usable);
+                            Presence::There
+                        }
+                        Err(details) => Presence::Incomplete(details),
+                    },
+                    None => missing(cluster, &home, &namespace, name).await,
+                };
+                secrets.insert((namespace, name.clone()), presence);
+            }
+            Role::Agent => {
+                let Some(tls) = &keylime.agent.tls else { continue };
+                let name = &tls.secret_name;
+                let presence = match cluster.has_secret(&namespace, name).await {
+                    Ok(true) => Presence::There,
+                    Ok(false) => missing(cluster, &home, &namespace, name).await,
+                    // The operator need not be allowed to see a Secret that it does not read itself.
+                    Err(error) if error.is_refusal() => Presence::There,
+                    Err(error) => return Err(error),
+                };
+                secrets.insert((namespace, name.clone()), presence);
+            }
+        }
+    }
+    Ok((secrets, credentials))
+}
+
+/// Only to say it in the message; without the right to look, it is just missing.
+async fn missing(cluster: &Cluster, home: &str, namespace: &str, name: &str) -> Presence {
+    if home != namespace && cluster.has_secret(home, name).await.unwrap_or(false) {
+        Presence::Elsewhere
+    } else {
+        Presence::Missing
+    }
+}
+
+async fn usable(keylime: &Keylime, secret: Secret) -> Result<Credentials, Vec<String>> {
+    let keylime = keylime.clone();
+    let made = tokio::task::spawn_blocking(move || client(&keylime, &secret)).await;
+    made.unwrap_or_else(|_| Err(vec!["reading it was interrupted".to_owned()]))
+}
+
+fn client(keylime: &Keylime, secret: &Secret) -> Result<Credentials, Vec<String>> {
+    let keys = [secret_key::CA, secret_key::CERTIFICATE, secret_key::PRIVATE_KEY];
+    let entry = |key: &str| secret.data.as_ref().and_then(|data| data.get(key));
+    let missing: Vec<&str> = keys.into_iter().filter(|key| entry(key).is_none()).collect();
+    if !missing.is_empty() {
+        return Err(vec![format!("it lacks {}", missing.join(", "))]);
+    }
+    let problem =
+        |error: io::Error| vec![format!("the operator failed to keep it in its own folder: {error}")];
+    let files = TempDir::new().map_err(problem)?;
+    for key in keys {
+        let content = entry(key).map(|bytes| bytes.0.as_slice()).unwrap_or_default();
+        write(&files.path().join(key), content).map_err(problem)?;
+    }
+    let file = |key: &str| files.path().join(key);
+    let tls = TlsFiles {
+        ca: file(secret_key::CA),
+        cert: file(secret_key::CERTIFICATE),
+        key: file(secret_key::PRIVATE_KEY),
+        server_name: keylime.tls.server_name.clone(),
+    };
+    let registrar = keylime.registrar.host.as_ref().unwrap_or(&keylime.verifier.host);
+    let endpoint = |host: &str, port| Endpoint::new(host, port).map_err(|error| vec![error.to_string()]);
+    let config = ServersConfig {
+        verifier: endpoint(&keylime.verifier.host, keylime.verifier.port)?,
+        registrar: endpoint(registrar, keylime.registrar.port)?,
+        tls,
+        request_timeout: keylime.request_timeout.get().min(super::reach::TIMEOUT),
+    };
+    let servers =
+        Servers::new(config).map_err(|problems| problems.iter().map(in_secret).collect::<Vec<_>>())?;
+    let version = secret.metadata.resource_version.clone().unwrap_or_default();
+    Ok(Credentials { servers, version, _files: files })
+}
+
+fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(content)
+}
+
+/// A problem with a file of ours, as one with the key that it was made from.
+fn in_secret(problem: &keylime::Problem) -> String {
+    let key = match problem.setting {
+        Setting::CaFile => secret_key::CA,
+        Setting::CertFile => secret_key::CERTIFICATE,
+        Setting::KeyFile => secret_key::PRIVATE_KEY,
+        _ => return problem.to_string(),
+    };
+    let detail = match &problem.path {
+        // Nobody else can find the folder.
+        Some(path) => problem.detail.replace(&format!("{}/", path.parent().unwrap_or(path).display()), ""),
+        None => problem.detail.clone(),
+    };
+    format!("{key}: {detail}")
+}

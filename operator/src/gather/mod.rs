@@ -1,0 +1,185 @@
+//! Reads all that a decision is made on: SPIRE's workloads and ConfigMaps, what is ours already, the Secrets, and the operator's own image.
+
+pub(crate) mod credentials;
+pub(crate) mod pods;
+pub(crate) mod reach;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use keylime_attestor_api::KeylimeAttestor;
+use kube::ResourceExt as _;
+
+use crate::build::{derived, in_place};
+use crate::cluster::{Cluster, Error};
+use crate::target::{Asked, Owner, Role};
+use crate::validate::Problem;
+use crate::validate::discover::{Discovered, discover};
+use crate::workload::{Workload, WorkloadKey};
+use credentials::Credentials;
+
+/// What was found.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    /// For each workload that the resource names.
+    pub(crate) found: BTreeMap<WorkloadKey, Found>,
+    /// The workloads that carry this resource's overlay, named by it or not.
+    pub(crate) ours: Vec<Workload>,
+    /// The ConfigMaps that were made for this resource.
+    pub(crate) our_maps: Vec<ConfigMap>,
+    /// The ConfigMaps of SPIRE that are edited in place, each with ours beside it.
+    pub(crate) edits: Vec<Edited>,
+    /// By namespace and name: the Secrets that SPIRE's pods mount.
+    pub(crate) secrets: BTreeMap<(String, String), Presence>,
+    /// What the operator itself asks Keylime with.
+    pub(crate) credentials: Option<Credentials>,
+    /// Pods of StatefulSets that are not complete.
+    pub(crate) pods: BTreeMap<WorkloadKey, Vec<Pod>>,
+    /// The operator's own image.
+    pub(crate) image: Option<String>,
+    /// Workloads that an older resource has, each with that resource.
+    pub(crate) claims: BTreeMap<WorkloadKey, Owner>,
+}
+
+/// What was found of a workload that the resource names.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) role: Role,
+    pub(crate) workload: Option<Workload>,
+    /// What was found in the workload, when there is one.
+    pub(crate) discovered: Option<Result<Discovered, Problem>>,
+    /// SPIRE's ConfigMap.
+    pub(crate) source: Option<ConfigMap>,
+    /// Ours beside it.
+    pub(crate) beside: Option<ConfigMap>,
+}
+
+/// A ConfigMap of SPIRE that is edited in place.
+#[derive(Clone, Debug)]
+pub(crate) struct Edited {
+    pub(crate) live: ConfigMap,
+    /// Ours, which keeps the originals.
+    pub(crate) beside: ConfigMap,
+}
+
+/// Whether a Secret can be mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    There,
+    Missing,
+    /// It is in the resource's namespace, where SPIRE's pods are not.
+    Elsewhere,
+    /// What is wrong with its content.
+    Incomplete(Vec<String>),
+}
+
+/// Reads everything for one resource.
+///
+/// # Errors
+/// When the apiserver does not answer or refuses.
+pub(crate) async fn gather(
+    cluster: &Cluster,
+    resource: &KeylimeAttestor,
+    others: &[KeylimeAttestor],
+    image: Option<String>,
+) -> Result<Gathered, Error> {
+    let owner = Owner::of(resource);
+    let mut gathered = Gathered {
+        image,
+        claims: claims(resource, others),
+        ours: cluster.workloads_of(&owner).await?,
+        our_maps: cluster.config_maps_of(&owner).await?,
+        ..Gathered::default()
+    };
+    for asked in Asked::all(resource) {
+        let found = find(cluster, &asked).await?;
+        gathered.found.insert(asked.key, found);
+    }
+    for beside in &gathered.our_maps {
+        let Some(name) = in_place::source_of(beside).filter(|_| !in_place::edited(beside).is_empty()) else {
+            continue;
+        };
+        let namespace = beside.namespace().unwrap_or_default();
+        if let Some(live) = cluster.config_map(&namespace, name).await? {
+            gathered.edits.push(Edited { live, beside: beside.clone() });
+        }
+    }
+    gathered.pods = pods::of_unfinished(cluster, &gathered).await?;
+    if resource.metadata.deletion_timestamp.is_none() {
+        (gathered.secrets, gathered.credentials) = credentials::secrets(cluster, resource).await?;
+    }
+    Ok(gathered)
+}
+
+async fn find(cluster: &Cluster, asked: &Asked) -> Result<Found, Error> {
+    let workload = cluster.workload(&asked.key).await?;
+    let discovered = workload.as_ref().map(|workload| discover(asked, workload));
+    let name = match &discovered {
+        Some(Ok(discovered)) => Some(&discovered.config_map),
+        _ => asked.config_map.as_ref().map(|config_map| &config_map.name),
+    };
+    let namespace = &asked.key.namespace;
+    let (mut source, mut beside) = (None, None);
+    if let Some(name) = name {
+        source = cluster.config_map(namespace, name).await?;
+        beside = cluster.config_map(namespace, &derived::name(name)).await?;
+    }
+    Ok(Found { role: asked.role, workload, discovered, source, beside })
+}
+
+/// The workloads of this resource that others have, who came before it. Age decides, then the name.
+fn claims(resource: &KeylimeAttestor, others: &[KeylimeAttestor]) -> BTreeMap<WorkloadKey, Owner> {
+    let mut claims = BTreeMap::new();
+    let mine: Vec<WorkloadKey> = Asked::all(resource).into_iter().map(|asked| asked.key).collect();
+    for other in others.iter().filter(|other| rank(other) < rank(resource)) {
+        for asked in Asked::all(other) {
+            if mine.contains(&asked.key) {
+                claims.entry(asked.key).or_insert_with(|| Owner::of(other));
+            }
+        }
+    }
+    claims
+}
+
+fn rank(resource: &KeylimeAttestor) -> (Option<k8s_openapi::jiff::Timestamp>, Owner) {
+    (resource.creation_timestamp().map(|time| time.0), Owner::of(resource))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn resource(name: &str, created: &str, agent: &str) -> KeylimeAttestor {
+        serde_json::from_value(json!({
+            "apiVersion": "spire.keylime.dev/v1alpha1", "kind": "KeylimeAttestor",
+            "metadata": {"name": name, "namespace": "n", "creationTimestamp": created},
+            "spec": {
+                "keylime": {"verifier": {"host": "v"}, "tls": {"secretName": "s"}},
+                "spire": {"server": {"name": format!("server-of-{name}")}, "agents": [{"name": agent}]},
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_older_resource_has_the_workload() {
+        let older = resource("b", "2026-01-01T00:00:00Z", "spire-agent");
+        let newer = resource("a", "2026-01-02T00:00:00Z", "spire-agent");
+        let apart = resource("c", "2025-01-01T00:00:00Z", "another");
+        let all = [older.clone(), newer.clone(), apart];
+        let claims = claims(&newer, &all);
+        assert_eq!(claims.values().map(ToString::to_string).collect::<Vec<_>>(), ["n/b"]);
+        assert!(super::claims(&older, &all).is_empty());
+    }
+
+    #[test]
+    fn of_two_made_in_the_same_second_the_name_decides() {
+        let a = resource("a", "2026-01-01T00:00:00Z", "spire-agent");
+        let b = resource("b", "2026-01-01T00:00:00Z", "spire-agent");
+        let all = [a.clone(), b.clone()];
+        assert!(claims(&a, &all).is_empty());
+        assert_eq!(claims(&b, &all).len(), 1);
+    }
+}

@@ -1,0 +1,109 @@
+//! Pods that hold up a rollout: which they are, and what they complain about.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use keylime_attestor_api::names::annotation;
+use kube::ResourceExt as _;
+
+use super::Gathered;
+use crate::cluster::{Cluster, Error};
+use crate::workload::{Kind, Workload, WorkloadKey};
+
+/// Longest message in characters; a condition's may have 32768, a person reads less.
+const MAX_MESSAGE: usize = 700;
+
+/// The pods of every StatefulSet that is not complete: one that orders its pods does not replace a pod that never became ready.
+pub(super) async fn of_unfinished(
+    cluster: &Cluster,
+    gathered: &Gathered,
+) -> Result<BTreeMap<WorkloadKey, Vec<Pod>>, Error> {
+    let named = gathered.found.values().filter_map(|found| found.workload.as_ref());
+    let mut pods = BTreeMap::new();
+    for workload in named.chain(&gathered.ours) {
+        let unfinished = workload.key.kind == Kind::StatefulSet && !workload.pods.complete;
+        if unfinished && !pods.contains_key(&workload.key) {
+            pods.insert(workload.key.clone(), cluster.pods(workload).await?);
+        }
+    }
+    Ok(pods)
+}
+
+/// Whether a pod carries an overlay of ours other than the one that should be, and is not ready.
+pub(crate) fn is_stuck(pod: &Pod, wanted: Option<&str>) -> bool {
+    let hash = pod.annotations().get(annotation::CONTENT_HASH).map(String::as_str);
+    hash.is_some() && hash != wanted && !is_ready(pod) && pod.metadata.deletion_timestamp.is_none()
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// What the first pod of a workload that is not ready complains about; nothing when all are ready.
+pub(crate) async fn complaint(cluster: &Cluster, workload: &Workload) -> Option<String> {
+    let pods = cluster.pods(workload).await.ok()?;
+    let pod = pods.iter().find(|pod| !is_ready(pod))?;
+    let mut message = format!("pod {}: {}", pod.name_any(), state(pod));
+    if let Some((container, previous)) = failed(pod)
+        && let Some(log) = cluster.log(pod, &container, previous).await
+        && let Some(line) = last_line(&log)
+    {
+        message += &format!(": {line}");
+    }
+    Some(message.chars().take(MAX_MESSAGE).collect())
+}
+
+/// What the pod's status says, the first of: a container that waits or ended, and why it is not scheduled.
+fn state(pod: &Pod) -> String {
+    let Some(status) = &pod.status else { return "it has no status yet".to_owned() };
+    if let Some(text) = containers(pod).find_map(complaint_of) {
+        return text;
+    }
+    let conditions = status.conditions.iter().flatten();
+    let unscheduled = conditions.filter(|condition| condition.status == "False").find_map(|condition| {
+        let message = condition.message.as_deref()?;
+        Some(format!("{}: {message}", condition.reason.as_deref().unwrap_or(&condition.type_)))
+    });
+    unscheduled.unwrap_or_else(|| "it is not ready".to_owned())
+}
+
+fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let status = pod.status.as_ref();
+    let init = status.and_then(|status| status.init_container_statuses.as_ref());
+    let main = status.and_then(|status| status.container_statuses.as_ref());
+    init.into_iter().flatten().chain(main.into_iter().flatten())
+}
+
+fn complaint_of(status: &ContainerStatus) -> Option<String> {
+    let name = &status.name;
+    let state = status.state.as_ref()?;
+    if let Some(waiting) = &state.waiting
+        && waiting.reason.as_deref() != Some("PodInitializing")
+    {
+        let reason = waiting.reason.as_deref().unwrap_or("waiting");
+        let message = waiting.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
+        return Some(format!("container {name}: {reason}{message}"));
+    }
+    let ended = state.terminated.as_ref().filter(|ended| ended.exit_code != 0)?;
+    let message = ended.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
+    Some(format!("container {name} ended with {}{message}", ended.exit_code))
+}
+
+/// The container whose log tells more, and whether in its previous run.
+fn failed(pod: &Pod) -> Option<(String, bool)> {
+    containers(pod).find_map(|status| {
+        let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref());
+        let ended_now = ended.is_some_and(|ended| ended.exit_code != 0);
+        let unready = !status.ready && status.restart_count > 0;
+        (ended_now || unready).then(|| (status.name.clone(), !ended_now))
+    })
+}
+
+fn last_line(log: &str) -> Option<&str> {
+    log.lines().map(str::trim).rfind(|line| !line.is_empty())
+}
+
+#[cfg(test)]
+#[path = "pods_tests.rs"]
+mod tests;

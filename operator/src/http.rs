@@ -1,0 +1,141 @@
+//! Health and metrics over HTTP/1.1, each on a port of its own. Only GETs of fixed paths.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tracing::debug;
+
+/// Connections at a time on one port; more wait. Nobody needs more than a kubelet and a few Prometheuses.
+const MAX_CONNECTIONS: usize = 32;
+/// How long a client may take to send its request, and how long a connection is served at all.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// What is answered on a path.
+pub(crate) enum Answer {
+    /// 200 with the text.
+    Metrics(String),
+    /// 200, all is well.
+    Fine,
+    /// 503 with the reason.
+    NotYet(&'static str),
+    /// 404.
+    NoSuchPath,
+}
+
+/// Why a port is not served.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to listen on {address}: {error}")]
+pub(crate) struct NotListening {
+    address: SocketAddr,
+    error: io::Error,
+}
+
+/// Opens a port.
+pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, NotListening> {
+    TcpListener::bind(address).await.map_err(|error| NotListening { address, error })
+}
+
+/// Answers until it is dropped.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    answer: impl Fn(&str) -> Answer + Send + Sync + 'static,
+) -> Infallible {
+    let answer = Arc::new(answer);
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { std::future::pending().await };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Such as too many open files: it passes.
+                debug!(%error, "a connection was not accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let answer = Arc::clone(&answer);
+        tokio::spawn(async move {
+            let service = service_fn(move |request: Request<Incoming>| {
+                let response = respond(request.method(), request.uri().path(), &*answer);
+                async move { Ok::<_, Infallible>(response) }
+            });
+            let mut server = http1::Builder::new();
+            server.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(16 * 1024);
+            let connection = server.serve_connection(TokioIo::new(stream), service);
+            // A client that goes away, or sends something else, is no matter of ours.
+            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, connection).await;
+            drop(permit);
+        });
+    }
+}
+
+fn respond(method: &Method, path: &str, answer: &impl Fn(&str) -> Answer) -> Response<Full<Bytes>> {
+    if method != Method::GET && method != Method::HEAD {
+        return response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "expected GET\n");
+    }
+    match answer(path) {
+        Answer::Metrics(text) => response(StatusCode::OK, OPEN_METRICS, text),
+        Answer::Fine => response(StatusCode::OK, TEXT, "ok\n"),
+        Answer::NotYet(reason) => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, reason),
+        Answer::NoSuchPath => response(StatusCode::NOT_FOUND, TEXT, "not found\n"),
+    }
+}
+
+fn response(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn paths_are_answered_and_nothing_else() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(serve(listener, |path| match path {
+            "/healthz" => Answer::Fine,
+            "/readyz" => Answer::NotYet("not yet\n"),
+            "/metrics" => Answer::Metrics("m 1\n".to_owned()),
+            _ => Answer::NoSuchPath,
+        }));
+        for (request, expected) in [
+            ("GET /healthz HTTP/1.1", "HTTP/1.1 200 OK"),
+            ("GET /readyz HTTP/1.1", "HTTP/1.1 503"),
+            ("GET /metrics HTTP/1.1", "openmetrics-text"),
+            ("GET /secret HTTP/1.1", "HTTP/1.1 404"),
+            ("POST /healthz HTTP/1.1", "HTTP/1.1 405"),
+            ("nonsense", "HTTP/1.1 400"),
+        ] {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            let text = format!("{request}\r\nhost: x\r\nconnection: close\r\n\r\n");
+            client.write_all(text.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.contains(expected), "{request}: {answer}");
+        }
+        server.abort();
+    }
+}

@@ -1,0 +1,204 @@
+//! The operator's life: starts what runs side by side, leads when it may, and ends in order.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use futures_util::StreamExt as _;
+use futures_util::stream::SelectAll;
+use k8s_openapi::api::core::v1::Pod;
+use kube::runtime::controller::{Config as ControllerConfig, Error as ControllerError};
+use kube::runtime::{Controller, watcher};
+use kube::{Api, Client};
+use kube_lease_manager::LeaseManagerBuilder;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::{debug, info};
+
+use crate::cli::Args;
+use crate::cluster::Cluster;
+use crate::events::Events;
+use crate::http::{self, Answer};
+use crate::memory::Memory;
+use crate::metrics::Metrics;
+use crate::plugins::{self, Checksums};
+use crate::reconcile::{Context, Guarded, error_policy, reconcile};
+use crate::watch::with_watches;
+
+/// Name of the Lease.
+const LEASE: &str = "keylime-attestor-operator";
+/// How long a Lease is good for when its holder is silent, and how long before that it is renewed. In seconds.
+const LEASE_DURATION: u64 = 15;
+const LEASE_GRACE: u64 = 5;
+
+/// Changes that come in a burst are looked at once.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+/// Resources that are looked at side by side.
+const CONCURRENCY: u16 = 4;
+
+/// Runs until SIGTERM or SIGINT, or until something breaks that the operator cannot do without.
+///
+/// # Errors
+/// When it cannot start, a port is taken, or the Lease is lost.
+pub(crate) async fn run(args: Args) -> Result<()> {
+    let stop = stop_signal()?;
+    let metrics = Arc::new(Metrics::new());
+    let ready = Arc::new(AtomicBool::new(false));
+    let health = http::listen(args.health_address).await?;
+    let for_metrics = http::listen(args.metrics_address).await?;
+    let health = http::serve(health, health_answers(Arc::clone(&ready)));
+    let for_metrics = http::serve(for_metrics, metrics_answers(Arc::clone(&metrics)));
+    tokio::select! {
+        ended = operate(args, metrics, ready, stop) => ended,
+        never = health => match never {},
+        never = for_metrics => match never {},
+    }
+}
+
+/// Leads, if it has to be elected, and reconciles while it does.
+async fn operate(
+    args: Args,
+    metrics: Arc<Metrics>,
+    ready: Arc<AtomicBool>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<()> {
+    let client =
+        Client::try_default().await.context("failed to find the cluster: expected a pod or KUBECONFIG")?;
+    let checksums = Checksums::read(&plugins_dir(&args)?)?;
+    let image = plugin_image(&args, &client).await;
+    let events = Events::new(client.clone(), args.pod_name.clone());
+    let cluster = Cluster { client: client.clone(), namespaces: args.namespaces.clone() };
+    // One that waits to lead is ready, too: a rollout of the operator goes on only then.
+    ready.store(true, Ordering::Relaxed);
+    let lead = |stop| control(cluster, checksums, image, events, metrics, stop);
+    if !args.leader_elect {
+        return lead(stop).await;
+    }
+    let lease = lease(&args, client).await?;
+    let (mut leads, lease) = lease.watch().await;
+    info!(lease = LEASE, "waits to lead");
+    tokio::select! {
+        elected = leads.wait_for(|leads| *leads) => drop(elected.context("failed to hold the Lease")?),
+        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+    }
+    info!(lease = LEASE, "leads");
+    tokio::select! {
+        ended = lead(stop) => ended?,
+        _ = async { leads.clone().wait_for(|leads| !*leads).await.map(drop) } => {
+            bail!("lost the Lease {LEASE}: another replica leads now, and this one starts anew")
+        }
+    }
+    // Gives the Lease back, so that another replica need not wait for its end.
+    drop(leads);
+    lease.await.context("failed to give the Lease back")?.context("failed to give the Lease back")?;
+    Ok(())
+}
+
+/// Reconciles until the signal, and until what is under way has come to its end.
+async fn control(
+    cluster: Cluster,
+    checksums: Checksums,
+    image: Option<String>,
+    events: Events,
+    metrics: Arc<Metrics>,
+    stop: watch::Receiver<bool>,
+) -> Result<()> {
+    let mut controllers = Vec::new();
+    for api in cluster.apis::<Guarded>() {
+        let config = ControllerConfig::default().debounce(DEBOUNCE).concurrency(CONCURRENCY);
+        let controller = Controller::new(api, watcher::Config::default()).with_config(config);
+        controllers.push(with_watches(&cluster, controller));
+    }
+    let resources = controllers.iter().map(Controller::store).collect();
+    let memory = Memory::default();
+    let context = Arc::new(Context { cluster, events, metrics, checksums, image, resources, memory });
+    let mut reconciled = SelectAll::new();
+    for controller in controllers {
+        let mut stop = stop.clone();
+        let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
+        let controller = controller.graceful_shutdown_on(stopped);
+        reconciled.push(controller.run(reconcile, error_policy, Arc::clone(&context)).boxed());
+    }
+    while let Some(result) = reconciled.next().await {
+        match result {
+            // Reported where it happened.
+            Ok(_) | Err(ControllerError::ReconcilerFailed(..)) => {}
+            Err(error) => debug!(%error, "a watch began anew"),
+        }
+    }
+    info!("the operator ends");
+    Ok(())
+}
+
+/// True from SIGTERM or SIGINT on.
+fn stop_signal() -> Result<watch::Receiver<bool>> {
+    let (send, receive) = watch::channel(false);
+    let mut terminate = signal(SignalKind::terminate()).context("failed to listen to SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen to SIGINT")?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        info!("asked to end");
+        let _ = send.send(true);
+        // Receivers are to see the value, not a sender that is gone.
+        send.closed().await;
+    });
+    Ok(receive)
+}
+
+fn health_answers(ready: Arc<AtomicBool>) -> impl Fn(&str) -> Answer {
+    move |path| match path {
+        "/healthz" => Answer::Fine,
+        "/readyz" if ready.load(Ordering::Relaxed) => Answer::Fine,
+        "/readyz" => Answer::NotYet("the apiserver has not been reached\n"),
+        _ => Answer::NoSuchPath,
+    }
+}
+
+fn metrics_answers(metrics: Arc<Metrics>) -> impl Fn(&str) -> Answer {
+    move |path| match path {
+        "/metrics" => {
+            metrics.text().map_or(Answer::NotYet("the metrics cannot be written\n"), Answer::Metrics)
+        }
+        _ => Answer::NoSuchPath,
+    }
+}
+
+async fn lease(args: &Args, client: Client) -> Result<kube_lease_manager::LeaseManager> {
+    let namespace = args.lease_namespace.as_ref().or(args.pod_namespace.as_ref());
+    let namespace = namespace.ok_or_else(|| {
+        anyhow!("expected a namespace for the Lease: give --lease-namespace, or POD_NAMESPACE")
+    })?;
+    let pod = args.pod_name.as_ref();
+    let pod = pod.ok_or_else(|| anyhow!("expected POD_NAME: the Lease is held in the name of the pod"))?;
+    let lease = LeaseManagerBuilder::new(client, LEASE).with_namespace(namespace).with_identity(pod);
+    let lease = lease.with_duration(LEASE_DURATION).with_grace(LEASE_GRACE).build().await;
+    lease.with_context(|| format!("failed to get or make the Lease {namespace}/{LEASE}"))
+}
+
+fn plugins_dir(args: &Args) -> Result<PathBuf> {
+    if let Some(folder) = &args.plugins_dir {
+        return Ok(folder.clone());
+    }
+    let program = std::env::current_exe().context("failed to find this program's own file")?;
+    program.parent().map(PathBuf::from).context("failed to find this program's folder")
+}
+
+/// What is given, or else the image of the operator's own pod. Without either, resources have to name it.
+async fn plugin_image(args: &Args, client: &Client) -> Option<String> {
+    if args.plugin_image.is_some() {
+        return args.plugin_image.clone();
+    }
+    let (name, namespace) = (args.pod_name.as_ref()?, args.pod_namespace.as_ref()?);
+    let pod = Api::<Pod>::namespaced(client.clone(), namespace).get(name).await;
+    let image = pod.as_ref().ok().and_then(plugins::image);
+    match &image {
+        Some(image) => info!(image, "plugins are installed from the operator's own image"),
+        None => tracing::warn!(pod = name, "the image of the operator's own pod was not found"),
+    }
+    image
+}

@@ -1,0 +1,144 @@
+//! Every condition, each with one of its reasons and a message that says what to do.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use keylime_attestor_api::conditions::{
+    ConditionType, Reason, Status, configuration_applied, degraded, keylime_reachable, ready,
+};
+use keylime_attestor_api::{KeylimeAttestorStatus, RolloutState};
+
+use super::Facts;
+use super::rolled_out::rolled_out;
+use crate::gather::reach::Reach;
+use crate::target::Role;
+
+/// Longest message in characters: the API takes 32768, and all conditions are shown side by side.
+const MAX_MESSAGE: usize = 4096;
+
+type Finding = (Reason, String);
+
+/// All conditions, in the order in which they are shown.
+pub(super) fn conditions(facts: &Facts<'_>) -> Vec<Condition> {
+    let configuration = configuration(facts);
+    let server = rolled_out(facts, Role::Server);
+    let agents = rolled_out(facts, Role::Agent);
+    let keylime = keylime(facts);
+    let degraded = degraded(facts);
+    let ready = ready(facts, [&configuration, &server, &agents, &keylime, &degraded]);
+    [ready, configuration, server, agents, keylime, degraded]
+        .into_iter()
+        .map(|finding| condition(facts, finding))
+        .collect()
+}
+
+fn configuration(facts: &Facts<'_>) -> Finding {
+    if facts.is_deleted() {
+        let reason = configuration_applied::WITHDRAWING;
+        return (reason, reason.meaning.to_owned());
+    }
+    match facts.problems.first() {
+        Some(first) => {
+            let messages: Vec<&str> = facts.problems.iter().map(|problem| problem.message.as_str()).collect();
+            (first.reason, messages.join("; "))
+        }
+        None if facts.waits_for_server => {
+            let follow =
+                "the configuration is applied to the server; the agents follow when it is rolled out";
+            (configuration_applied::APPLIED, follow.to_owned())
+        }
+        None => (configuration_applied::APPLIED, configuration_applied::APPLIED.meaning.to_owned()),
+    }
+}
+
+fn keylime(facts: &Facts<'_>) -> Finding {
+    if let Some(Reach { reason, message, .. }) = facts.reach {
+        return (*reason, message.clone());
+    }
+    // While the resource is being deleted nobody is asked any longer.
+    let last = previous(facts.previous, ConditionType::KeylimeReachable);
+    let reasons = [
+        keylime_reachable::REACHABLE,
+        keylime_reachable::UNREACHABLE,
+        keylime_reachable::TLS_FAILED,
+        keylime_reachable::UNEXPECTED_ANSWER,
+    ];
+    last.and_then(|last| {
+        let reason = reasons.into_iter().find(|reason| reason.name == last.reason)?;
+        Some((reason, last.message.clone()))
+    })
+    .unwrap_or_else(|| (keylime_reachable::NOT_CHECKED, keylime_reachable::NOT_CHECKED.meaning.to_owned()))
+}
+
+fn degraded(facts: &Facts<'_>) -> Finding {
+    let has = |state| facts.rollouts.values().any(|rollout| rollout.state == state);
+    let fight = facts.problems.iter().find(|problem| problem.reason == configuration_applied::FIGHTING);
+    let reason = if facts.is_deleted() && facts.stuck {
+        degraded::WITHDRAWAL_STUCK
+    } else if let Some(fight) = fight {
+        return (degraded::FIGHTING, fight.message.clone());
+    } else if has(RolloutState::RolledBack) {
+        degraded::ROLLED_BACK
+    } else if has(RolloutState::Failed) {
+        degraded::ROLLOUT_FAILED
+    } else {
+        return (degraded::AS_EXPECTED, degraded::AS_EXPECTED.meaning.to_owned());
+    };
+    (reason, said(facts, reason))
+}
+
+/// What the pods complained about: now, or when the rollout failed. It is kept, so that a line in a log does not make the status change again and
+/// again, and is not lost when the pods are.
+fn said(facts: &Facts<'_>, reason: Reason) -> String {
+    let about = [degraded::ROLLOUT_FAILED.name, degraded::ROLLED_BACK.name, degraded::WITHDRAWAL_STUCK.name];
+    let before = previous(facts.previous, ConditionType::Degraded)
+        .filter(|last| about.contains(&last.reason.as_str()));
+    let before = before.and_then(|last| Some(last.message.split_once(COMPLAINT)?.1));
+    match facts.complaint.or(before) {
+        Some(complaint) => format!("{} {}{COMPLAINT}{complaint}", reason.meaning, reason.remedy),
+        None => format!("{} {}", reason.meaning, reason.remedy),
+    }
+}
+
+/// Stands between what we say and what a pod says.
+const COMPLAINT: &str = " Last: ";
+
+fn ready(facts: &Facts<'_>, others: [&Finding; 5]) -> Finding {
+    let [configuration, server, agents, keylime, degraded] = others;
+    if facts.is_deleted() {
+        return (ready::WITHDRAWING, ready::WITHDRAWING.meaning.to_owned());
+    }
+    let is_true = |finding: &Finding| finding.0.status == Status::True;
+    if !is_true(configuration) {
+        return (ready::NOT_APPLIED, configuration.1.clone());
+    }
+    if is_true(degraded) {
+        return (ready::ROLLOUT_FAILED, degraded.1.clone());
+    }
+    for rollout in [server, agents] {
+        if !is_true(rollout) {
+            return (ready::ROLLING_OUT, rollout.1.clone());
+        }
+    }
+    if !is_true(keylime) {
+        return (ready::KEYLIME_UNREACHABLE, keylime.1.clone());
+    }
+    (ready::READY, ready::READY.meaning.to_owned())
+}
+
+fn condition(facts: &Facts<'_>, (reason, message): Finding) -> Condition {
+    let status = reason.status.as_str();
+    let since = previous(facts.previous, reason.condition)
+        .filter(|last| last.status == status)
+        .map_or(Time(facts.now), |last| last.last_transition_time.clone());
+    Condition {
+        type_: reason.condition.as_str().to_owned(),
+        status: status.to_owned(),
+        reason: reason.name.to_owned(),
+        message: message.chars().take(MAX_MESSAGE).collect(),
+        observed_generation: facts.resource.metadata.generation,
+        last_transition_time: since,
+    }
+}
+
+pub(super) fn previous(status: &KeylimeAttestorStatus, type_: ConditionType) -> Option<&Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == type_.as_str())
+}

@@ -1,0 +1,106 @@
+//! ServerRolledOut and AgentsRolledOut.
+
+use keylime_attestor_api::conditions::{Reason, agents_rolled_out, server_rolled_out};
+use keylime_attestor_api::{Mode, RolloutState, RolloutStatus};
+
+use super::Facts;
+use crate::target::{Plan, Role, Target};
+
+/// The reasons that both conditions have.
+struct Reasons {
+    rolled_out: Reason,
+    not_managed: Reason,
+    waiting_for_configuration: Reason,
+    progressing: Reason,
+    paused: Reason,
+    deadline_exceeded: Reason,
+    rolled_back: Reason,
+    withdrawing: Reason,
+}
+
+const SERVER: Reasons = Reasons {
+    rolled_out: server_rolled_out::ROLLED_OUT,
+    not_managed: server_rolled_out::NOT_MANAGED,
+    waiting_for_configuration: server_rolled_out::WAITING_FOR_CONFIGURATION,
+    progressing: server_rolled_out::PROGRESSING,
+    paused: server_rolled_out::PAUSED,
+    deadline_exceeded: server_rolled_out::PROGRESS_DEADLINE_EXCEEDED,
+    rolled_back: server_rolled_out::ROLLED_BACK,
+    withdrawing: server_rolled_out::WITHDRAWING,
+};
+
+const AGENTS: Reasons = Reasons {
+    rolled_out: agents_rolled_out::ROLLED_OUT,
+    not_managed: agents_rolled_out::NOT_MANAGED,
+    waiting_for_configuration: agents_rolled_out::WAITING_FOR_CONFIGURATION,
+    progressing: agents_rolled_out::PROGRESSING,
+    paused: agents_rolled_out::PAUSED,
+    deadline_exceeded: agents_rolled_out::PROGRESS_DEADLINE_EXCEEDED,
+    rolled_back: agents_rolled_out::ROLLED_BACK,
+    withdrawing: agents_rolled_out::WITHDRAWING,
+};
+
+/// The condition of the server or of the agents: of several workloads, that of the one which is worst off.
+pub(super) fn rolled_out(facts: &Facts<'_>, role: Role) -> (Reason, String) {
+    let reasons = match role {
+        Role::Server => &SERVER,
+        Role::Agent => &AGENTS,
+    };
+    if facts.is_deleted() {
+        return (reasons.withdrawing, reasons.withdrawing.meaning.to_owned());
+    }
+    let Some(plan) = facts.plan else {
+        return (reasons.waiting_for_configuration, reasons.waiting_for_configuration.meaning.to_owned());
+    };
+    if plan.mode == Mode::ConfigOnly {
+        let reason = reasons.not_managed;
+        return (reason, format!("{} {}", reason.meaning, reason.remedy));
+    }
+    let mut states: Vec<_> = targets(plan, role).map(|target| state(facts, reasons, target)).collect();
+    states.sort_by_key(|(severity, _, _)| std::cmp::Reverse(*severity));
+    match states.into_iter().next() {
+        Some((0, reason, _)) => (reason, reason.meaning.to_owned()),
+        Some((_, reason, message)) => (reason, message),
+        None => (reasons.waiting_for_configuration, reasons.waiting_for_configuration.meaning.to_owned()),
+    }
+}
+
+fn targets(plan: &Plan, role: Role) -> impl Iterator<Item = &Target> {
+    plan.targets().filter(move |target| target.role == role)
+}
+
+/// How bad, which reason, and a message.
+fn state(facts: &Facts<'_>, reasons: &Reasons, target: &Target) -> (u8, Reason, String) {
+    let Some(rollout) = facts.rollouts.get(&target.key) else {
+        let reason = reasons.waiting_for_configuration;
+        return (2, reason, reason.meaning.to_owned());
+    };
+    let RolloutStatus { state, desired, updated, ready, .. } = rollout;
+    let of = format!("{}: {updated} of {desired} pods updated, {ready} of them ready", target.key);
+    let held = target.workload.as_ref().and_then(|workload| workload.held);
+    let all = updated == desired && ready == desired;
+    match state {
+        RolloutState::RolledBack => (
+            5,
+            reasons.rolled_back,
+            format!("the {} got back what it had. {}", target.key, reasons.rolled_back.remedy),
+        ),
+        RolloutState::Failed => {
+            let deadline = reasons.deadline_exceeded;
+            (4, deadline, format!("{of}. {} {}", deadline.meaning, deadline.remedy))
+        }
+        _ if target.role == Role::Agent && facts.waits_for_server && *state != RolloutState::Complete => {
+            let reason = agents_rolled_out::WAITING_FOR_SERVER;
+            (2, reason, format!("{} {}", reason.meaning, reason.remedy))
+        }
+        RolloutState::Complete if all => (0, reasons.rolled_out, String::new()),
+        RolloutState::Waiting => {
+            (2, reasons.waiting_for_configuration, reasons.waiting_for_configuration.meaning.to_owned())
+        }
+        RolloutState::Progressing | RolloutState::Complete => match held {
+            Some(held) => (3, reasons.paused, format!("{of}, and {held}. {}", reasons.paused.remedy)),
+            None => (1, reasons.progressing, of),
+        },
+        RolloutState::Withdrawing => (1, reasons.withdrawing, of),
+    }
+}

@@ -1,0 +1,70 @@
+//! What the status says about each workload, and about the nodes.
+
+use keylime_attestor_api::{ConfigMapEntry, Mode, NodeCounts, WorkloadStatus};
+
+use super::Facts;
+use crate::build::derived;
+use crate::next::rollout_of;
+use crate::target::{Role, Target};
+use crate::workload::WorkloadKey;
+
+/// The server, and the agents.
+pub(super) fn workloads(facts: &Facts<'_>) -> (Option<WorkloadStatus>, Vec<WorkloadStatus>) {
+    match facts.plan {
+        Some(plan) => {
+            let agents = plan.agents.iter().map(|agent| planned(facts, plan.mode, agent)).collect();
+            (Some(planned(facts, plan.mode, &plan.server)), agents)
+        }
+        None => {
+            let agents = facts.previous.agents.iter().filter_map(|agent| kept(facts, agent)).collect();
+            (facts.previous.server.as_ref().and_then(|server| kept(facts, server)), agents)
+        }
+    }
+}
+
+/// The nodes that the agents' DaemonSets select; nothing while none of them is there.
+pub(super) fn nodes(facts: &Facts<'_>) -> Option<NodeCounts> {
+    let Some(gathered) = facts.gathered else { return facts.previous.nodes };
+    let agents = gathered.found.values().filter(|found| found.role == Role::Agent);
+    let pods: Vec<_> = agents.filter_map(|found| Some(found.workload.as_ref()?.pods)).collect();
+    (!pods.is_empty()).then(|| NodeCounts {
+        total: pods.iter().map(|pods| pods.desired).sum(),
+        failing: pods.iter().map(|pods| (pods.desired - pods.available).max(0)).sum(),
+    })
+}
+
+fn planned(facts: &Facts<'_>, mode: Mode, target: &Target) -> WorkloadStatus {
+    let Target { key, container, config_path, source, format, plugin, .. } = target;
+    let entry = |name: String| ConfigMapEntry { name, key: source.key.clone() };
+    let applied = match mode {
+        Mode::InPlace => source.config_map.clone(),
+        Mode::Overlay | Mode::ConfigOnly => derived::name(&source.config_map),
+    };
+    let managed = mode != Mode::ConfigOnly;
+    let rollout = facts.rollouts.get(key).or_else(|| rollout_of(facts.previous, key)).filter(|_| managed);
+    WorkloadStatus {
+        kind: key.kind.as_str().to_owned(),
+        name: key.name.clone(),
+        namespace: key.namespace.clone(),
+        container: container.clone(),
+        config_path: config_path.clone(),
+        config_map: Some(entry(source.config_map.clone())),
+        format: Some(*format),
+        applied_config_map: Some(entry(applied)),
+        plugin_checksum: Some(plugin.checksum.clone()),
+        plugin_image: managed.then(|| plugin.image.clone()),
+        rollout: rollout.cloned(),
+    }
+}
+
+/// What was reported before, as long as the workload is there.
+fn kept(facts: &Facts<'_>, before: &WorkloadStatus) -> Option<WorkloadStatus> {
+    let Some(gathered) = facts.gathered else { return Some(before.clone()) };
+    let is_it = |key: &WorkloadKey| {
+        key.kind.as_str() == before.kind && key.namespace == before.namespace && key.name == before.name
+    };
+    let (key, found) = gathered.found.iter().find(|(key, _)| is_it(key))?;
+    found.workload.as_ref()?;
+    let rollout = facts.rollouts.get(key).or(before.rollout.as_ref()).cloned();
+    Some(WorkloadStatus { rollout, ..before.clone() })
+}

@@ -1,0 +1,313 @@
+//! Turns what the resource asks for and what was found into a [`Plan`] that cannot be wrong, or says everything that stands in the way. Pure.
+
+pub(crate) mod discover;
+mod spec;
+
+use std::collections::BTreeMap;
+
+use hcl::edit;
+use k8s_openapi::api::core::v1::ConfigMap;
+use keylime_attestor_api::conditions::{Reason, configuration_applied as reason};
+use keylime_attestor_api::{KeylimeAttestor, Mode};
+use serde_json::{Map, Value};
+
+use crate::build::{derived, in_place, plugin_data};
+use crate::gather::{Found, Gathered, Presence};
+use crate::plugins::Checksums;
+use crate::target::{Asked, Owner, Plan, Plugin, Role, Source, Target, text};
+use discover::Discovered;
+
+/// What a ConfigMap can hold, in bytes, as the apiserver counts.
+const MAX_CONFIG_MAP: usize = 1 << 20;
+
+/// One thing that stands in the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) reason: Reason,
+    /// What was expected, what was found, and what to do.
+    pub(crate) message: String,
+}
+
+impl Problem {
+    pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}
+
+/// Checks everything.
+///
+/// # Errors
+/// Every problem there is, those that hide others first.
+pub(crate) fn validate(
+    resource: &KeylimeAttestor,
+    gathered: &Gathered,
+    checksums: &Checksums,
+) -> Result<Plan, Vec<Problem>> {
+    let mut problems = spec::problems(&resource.spec);
+    let context = Context { resource, gathered, image: image(resource, gathered), checksums };
+    let mut targets = Vec::new();
+    for asked in Asked::all(resource) {
+        match context.target(&asked) {
+            Ok(target) => targets.push(target),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    problems.extend(context.secrets());
+    if context.image.is_none() && resource.spec.spire.mode != Mode::ConfigOnly {
+        problems.push(Problem::new(
+            reason::PLUGIN_IMAGE_UNKNOWN,
+            "expected the name of the operator's own image in its pod, found none: set spec.plugin.image to it",
+        ));
+    }
+    problems.extend(same_configuration(&targets));
+    let mut targets = targets.into_iter();
+    match targets.next() {
+        Some(server) if problems.is_empty() => Ok(Plan {
+            owner: Owner::of(resource),
+            mode: resource.spec.spire.mode,
+            server,
+            agents: targets.collect(),
+        }),
+        _ => Err(problems),
+    }
+}
+
+/// The image that is asked for, or else the operator's own.
+fn image(resource: &KeylimeAttestor, gathered: &Gathered) -> Option<String> {
+    let asked = resource.spec.plugin.as_ref().map(|plugin| plugin.image.clone());
+    asked.or_else(|| gathered.image.clone())
+}
+
+struct Context<'a> {
+    resource: &'a KeylimeAttestor,
+    gathered: &'a Gathered,
+    image: Option<String>,
+    checksums: &'a Checksums,
+}
+
+impl Context<'_> {
+    fn target(&self, asked: &Asked) -> Result<Target, Problem> {
+        if let Some(other) = self.gathered.claims.get(&asked.key) {
+            return Err(Problem::new(
+                reason::WORKLOAD_CLAIMED,
+                format!(
+                    "the {} belongs to the KeylimeAttestor {other}, which is older: delete one of the two",
+                    asked.key
+                ),
+            ));
+        }
+        let spec = &self.resource.spec;
+        let found = self.gathered.found.get(&asked.key);
+        let (found, discovered) = discovered(spec.spire.mode, asked, found)?;
+        let plugin = self.plugin(asked.role);
+        let data = plugin_data::plugin_data(asked.role, spec);
+        let (source, derived) = configuration(asked, &discovered, found, &plugin, &data)?;
+        let secret = match asked.role {
+            Role::Server => Some(spec.keylime.tls.secret_name.clone()),
+            Role::Agent => spec.keylime.agent.tls.as_ref().map(|tls| tls.secret_name.clone()),
+        };
+        Ok(Target {
+            role: asked.role,
+            key: asked.key.clone(),
+            workload: found.workload.clone(),
+            container: discovered.container,
+            config_path: discovered.config_path,
+            flags: discovered.flags,
+            format: derived::format(&derived),
+            source,
+            derived,
+            secret,
+            plugin,
+        })
+    }
+
+    fn plugin(&self, role: Role) -> Plugin {
+        Plugin {
+            name: self.resource.spec.spire.plugin_name.clone(),
+            checksum: self.checksums.of(role).to_owned(),
+            image: self.image.clone().unwrap_or_default(),
+        }
+    }
+
+    /// The Secrets are where they are to be mounted.
+    fn secrets(&self) -> Vec<Problem> {
+        let keylime = &self.resource.spec.keylime;
+        let home = &Owner::of(self.resource).namespace;
+        let mut problems = Vec::new();
+        for ((namespace, name), presence) in &self.gathered.secrets {
+            let problem = match presence {
+                Presence::Missing => Problem::new(
+                    reason::SECRET_NOT_FOUND,
+                    format!(
+                        "expected the Secret {name} in the namespace {namespace}, where SPIRE's pods mount it: create it there"
+                    ),
+                ),
+                Presence::Elsewhere => Problem::new(
+                    reason::SECRET_IN_OTHER_NAMESPACE,
+                    format!(
+                        "expected the Secret {name} in the namespace {namespace}, where SPIRE's pods mount it, found it in {home}: copy it \
+                         to {namespace}, or have it issued there"
+                    ),
+                ),
+                Presence::Incomplete(details) => Problem::new(
+                    reason::SECRET_INCOMPLETE,
+                    format!("the Secret {namespace}/{name} cannot be used: {}", details.join("; ")),
+                ),
+                Presence::There => continue,
+            };
+            // An agents' Secret that only the pods read is of no matter where the operator touches no pods.
+            if self.resource.spec.spire.mode != Mode::ConfigOnly || *name == keylime.tls.secret_name {
+                problems.push(problem);
+            }
+        }
+        problems
+    }
+}
+
+/// What was found of a workload, with what the mode needs of it.
+fn discovered<'f>(
+    mode: Mode,
+    asked: &Asked,
+    found: Option<&'f Found>,
+) -> Result<(&'f Found, Located), Problem> {
+    let absent = || {
+        Problem::new(
+            reason::WORKLOAD_NOT_FOUND,
+            format!(
+                "expected the {}, it is not there: install SPIRE, or correct its name or namespace in spec.spire",
+                asked.key
+            ),
+        )
+    };
+    let found = found.ok_or_else(absent)?;
+    let workload = found.workload.as_ref().filter(|workload| !workload.deleting);
+    match (&found.discovered, workload) {
+        (Some(Ok(discovered)), Some(workload)) => {
+            if let Some(command) = &discovered.command
+                && mode == Mode::Overlay
+                && !workload.managed
+            {
+                return Err(Problem::new(
+                    reason::COMMAND_SET,
+                    format!(
+                        "expected no command in container {} of the {}, it has {}: give SPIRE's flags as args, or choose mode InPlace",
+                        discovered.container,
+                        asked.key,
+                        command.join(" ")
+                    ),
+                ));
+            }
+            Ok((found, Located::from(discovered)))
+        }
+        (Some(Err(problem)), Some(_)) => Err(problem.clone()),
+        _ => match &asked.config_map {
+            // Enough to write a configuration, which is all that this mode does.
+            Some(config_map) if mode == Mode::ConfigOnly => Ok((
+                found,
+                Located {
+                    container: asked.container.clone(),
+                    config_path: asked.config_path.clone(),
+                    flags: Vec::new(),
+                    config_map: config_map.name.clone(),
+                    key: config_map.key.clone(),
+                },
+            )),
+            _ => Err(absent()),
+        },
+    }
+}
+
+/// What is known of a workload whose mode may not need all of it.
+struct Located {
+    container: Option<String>,
+    config_path: Option<String>,
+    flags: Vec<String>,
+    config_map: String,
+    key: Option<String>,
+}
+
+impl From<&Discovered> for Located {
+    fn from(discovered: &Discovered) -> Self {
+        let Discovered { container, flags, config_path, config_map, key, command: _ } = discovered.clone();
+        Self { container: Some(container), config_path: Some(config_path), flags, config_map, key }
+    }
+}
+
+/// SPIRE's configuration, and the same with our node attestor in it.
+fn configuration(
+    asked: &Asked,
+    located: &Located,
+    found: &Found,
+    plugin: &Plugin,
+    data: &Map<String, Value>,
+) -> Result<(Source, String), Problem> {
+    let (namespace, name) = (&asked.key.namespace, &located.config_map);
+    let missing = |what: String| {
+        let advice = "create it, or set configMap or configPath of the workload in spec.spire";
+        Problem::new(reason::CONFIGURATION_NOT_FOUND, format!("expected {what}, it is not there: {advice}"))
+    };
+    let live = found.source.as_ref().ok_or_else(|| missing(format!("the ConfigMap {namespace}/{name}")))?;
+    let key = match &located.key {
+        Some(key) => key.clone(),
+        None => {
+            only_key(live).ok_or_else(|| missing(format!("one key in the ConfigMap {namespace}/{name}")))?
+        }
+    };
+    let current = text(live, &key)
+        .ok_or_else(|| missing(format!("the key {key} in the ConfigMap {namespace}/{name}")))?;
+    let invalid = |error: String| {
+        let at = format!("{key} in the ConfigMap {namespace}/{name}");
+        Problem::new(reason::CONFIGURATION_INVALID, format!("{at}: {error}. The pods keep the last good one"))
+    };
+    let kept = in_place::kept(found.beside.as_ref(), asked.role, &key);
+    let original = in_place::original(asked.role, kept, current).ok_or_else(|| {
+        let advice =
+            format!("take the NodeAttestor {} out, and put back what SPIRE's agents had before", plugin.name);
+        invalid(format!("our node attestor was edited by hand and cannot be told from the rest: {advice}"))
+    })?;
+    let derived = derived::derive(asked.role, &original, plugin, data)
+        .map_err(|error: edit::Error| invalid(error.to_string()))?;
+    fits(name, live, current, &derived)?;
+    let source =
+        Source { config_map: name.clone(), key, original, live: live.clone(), beside: found.beside.clone() };
+    Ok((source, derived))
+}
+
+fn only_key(map: &ConfigMap) -> Option<String> {
+    let mut keys = map.data.iter().flatten().map(|(key, _)| key);
+    keys.next().filter(|_| keys.next().is_none()).cloned()
+}
+
+/// A ConfigMap holds the derived text in place of the present one, with all else that SPIRE's has.
+fn fits(name: &str, live: &ConfigMap, current: &str, derived: &str) -> Result<(), Problem> {
+    let now: usize = live.data.iter().flatten().map(|(key, text)| key.len() + text.len()).sum();
+    let then = now.saturating_sub(current.len()) + derived.len();
+    if then <= MAX_CONFIG_MAP {
+        return Ok(());
+    }
+    let expected =
+        format!("expected at most {MAX_CONFIG_MAP} bytes with our node attestor in it, they would be {then}");
+    let message = format!("the ConfigMap {name}: {expected}: make SPIRE's configuration smaller");
+    Err(Problem::new(reason::CONFIGURATION_TOO_LARGE, message))
+}
+
+/// Server and agent cannot read the same entry: their NodeAttestors differ.
+fn same_configuration(targets: &[Target]) -> Option<Problem> {
+    let mut roles: BTreeMap<(&str, &str, &str), Role> = BTreeMap::new();
+    for target in targets {
+        let Source { config_map, key, .. } = &target.source;
+        let entry = (target.key.namespace.as_str(), config_map.as_str(), key.as_str());
+        if *roles.entry(entry).or_insert(target.role) != target.role {
+            let message = format!(
+                "the server and the {} have the same configuration, {key} in the ConfigMap {config_map}: set configMap of both in spec.spire",
+                target.key
+            );
+            return Some(Problem::new(reason::CONFIGURATION_INVALID, message));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+#[path = "validate_tests.rs"]
+mod tests;

@@ -1,0 +1,35 @@
+//! What the schema lets through and the plugins would refuse: read here with the plugins' own types.
+
+use evidence::{AgentPathTemplate, MetadataKey};
+use keylime::Endpoint;
+use keylime_attestor_api::KeylimeAttestorSpec;
+use keylime_attestor_api::conditions::configuration_applied::SPEC_INVALID;
+
+use super::Problem;
+
+/// Everything that is wrong with the resource by itself.
+pub(crate) fn problems(spec: &KeylimeAttestorSpec) -> Vec<Problem> {
+    let keylime = &spec.keylime;
+    let mut problems = Vec::new();
+    let mut check = |field: &str, result: Result<(), String>| {
+        if let Err(error) = result {
+            problems.push(Problem::new(SPEC_INVALID, format!("spec.{field}: {error}")));
+        }
+    };
+    let endpoint = |host: &str, port| Endpoint::new(host, port).map(drop).map_err(|error| error.to_string());
+    check("keylime.verifier", endpoint(&keylime.verifier.host, keylime.verifier.port));
+    if let Some(host) = &keylime.registrar.host {
+        check("keylime.registrar", endpoint(host, keylime.registrar.port));
+    }
+    if let Some(name) = &keylime.tls.server_name {
+        check("keylime.tls.serverName", endpoint(name, 1));
+    }
+    check("keylime.agent", endpoint(&keylime.agent.host, keylime.agent.port));
+    let template = AgentPathTemplate::parse(&spec.attestation.agent_path_template);
+    check("attestation.agentPathTemplate", template.map(drop).map_err(|error| error.to_string()));
+    for key in &spec.attestation.allowed_metadata_keys {
+        let result = key.parse::<MetadataKey>().map(drop).map_err(|error| error.to_string());
+        check("attestation.allowedMetadataKeys", result);
+    }
+    problems
+}
