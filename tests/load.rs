@@ -1,5 +1,7 @@
 //! Many attestations through one server plugin, and what happens around it meanwhile.
 
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "what the tests share is test code too")]
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Which nodes the server plugin accepts and which it refuses, judged by what Keylime says of them and by their quotes.
 
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "what the tests share is test code too")]
+
 use anyhow::Result;
 use evidence::message::Response;
 use lab::fake_keylime::{LastSuccess, Node, State};

@@ -3,6 +3,13 @@
 //! Criterion measures how long attestations take, with both sides on this machine. The table printed after it tells what the plugin itself
 //! needs: CPU time, requests, TLS handshakes, memory, and the time from its start to its first configuration.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a bench is a test that prints"
+)]
+
 use std::fs;
 use std::time::{Duration, Instant};
 
