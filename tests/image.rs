@@ -98,6 +98,8 @@ fn the_image_holds_the_programs_and_says_how_to_run_them() -> Result<()> {
     let names =
         image.programs()?.into_iter().filter_map(|path| path.file_name()?.to_str().map(str::to_owned));
     assert_eq!(programs, names.collect());
+    let started = config["config"]["Entrypoint"][0].as_str().unwrap_or_default();
+    assert!(programs.contains(started.trim_start_matches('/')), "{started} is not in the image");
     Ok(())
 }
 

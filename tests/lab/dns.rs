@@ -23,7 +23,8 @@ impl FakeDns {
     /// # Errors
     /// When port 53 is somebody else's.
     pub async fn start(names: &[&str]) -> Result<Self> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 53)).await.context("failed to listen on port 53")?;
+        let socket =
+            UdpSocket::bind((Ipv4Addr::LOCALHOST, 53)).await.context("failed to listen on port 53")?;
         let names: Vec<Vec<u8>> = names.iter().map(|name| on_the_wire(name)).collect();
         Ok(Self(tokio::spawn(async move {
             let mut query = [0; 512];
