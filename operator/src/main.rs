@@ -7,6 +7,8 @@ mod cluster;
 mod contest;
 mod events;
 mod fight;
+#[cfg(test)]
+mod fixture;
 mod gather;
 mod http;
 mod log;

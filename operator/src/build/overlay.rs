@@ -127,7 +127,7 @@ fn container(own_file: bool, target: &Target) -> Value {
     ];
     let mut container = json!({
         "name": target.container,
-        "env": [{"name": "PLUGIN_UNIX_SOCKET_DIR", "value": path::SOCKET}],
+        "env": environment(target),
     });
     if own_file {
         mounts.push(json!({"name": CONFIGURATION, "mountPath": path::CONFIGURATION, "readOnly": true}));
@@ -138,6 +138,28 @@ fn container(own_file: bool, target: &Target) -> Value {
     }
     merge(&mut container, "volumeMounts", json!(mounts));
     container
+}
+
+/// Where the plugin makes its socket, and SPIRE the one on which the plugin finds SPIRE's services: that is in `TMPDIR`. Who has a folder of his
+/// own for it keeps it.
+fn environment(target: &Target) -> Value {
+    let variable = |name: &str| json!({"name": name, "value": path::SOCKET});
+    let mut variables = vec![variable("PLUGIN_UNIX_SOCKET_DIR")];
+    if !has_temporary_folder(target) {
+        variables.push(variable("TMPDIR"));
+    }
+    json!(variables)
+}
+
+fn has_temporary_folder(target: &Target) -> bool {
+    let mut containers = target.workload.iter().flat_map(Workload::containers);
+    let container = containers.find(|container| Some(&container.name) == target.container.as_ref());
+    container.is_some_and(|container| {
+        let mut variables = container.env.iter().flatten();
+        let mut mounts = container.volume_mounts.iter().flatten();
+        variables.any(|variable| variable.name == "TMPDIR" && variable.value.as_deref() != Some(path::SOCKET))
+            || mounts.any(|mount| mount.mount_path.trim_end_matches('/') == "/tmp")
+    })
 }
 
 /// SPIRE with our configuration and its own other flags. Kubernetes appends the container's args, and SPIRE ignores what follows `--`.

@@ -1,1 +1,283 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use keylime_attestor_api::conditions::{
+    ConditionType, REASONS, Reason, configuration_applied, keylime_reachable,
+};
+use keylime_attestor_api::{KeylimeAttestor, RolloutState};
+use serde_json::{Value, json};
+
 use super::*;
+use crate::fixture::{gathered, merge, now, object, plan, read, reported, resource};
+use crate::workload::Kind;
+
+/// A look at a resource, and what it came to.
+struct Look {
+    resource: KeylimeAttestor,
+    previous: KeylimeAttestorStatus,
+    server: RolloutState,
+    agent: RolloutState,
+    problems: Vec<Problem>,
+    complaint: Option<&'static str>,
+    stuck: bool,
+    reach: Option<Reason>,
+    agents_updated: i32,
+    server_held: bool,
+    agents_held: bool,
+}
+
+impl Look {
+    fn new() -> Self {
+        Self {
+            resource: resource(json!({})),
+            previous: KeylimeAttestorStatus::default(),
+            server: Complete,
+            agent: Complete,
+            problems: Vec::new(),
+            complaint: None,
+            stuck: false,
+            reach: Some(keylime_reachable::REACHABLE),
+            agents_updated: 3,
+            server_held: false,
+            agents_held: false,
+        }
+    }
+
+    fn rolling(server: RolloutState, agent: RolloutState) -> Self {
+        Self { server, agent, ..Self::new() }
+    }
+
+    fn problem(reason: Reason) -> Self {
+        Self { problems: vec![Problem::new(reason, format!("because of {}", reason.name))], ..Self::new() }
+    }
+
+    fn deleted(mut self) -> Self {
+        self.resource.metadata.deletion_timestamp =
+            Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap());
+        self.reach = None;
+        self
+    }
+
+    fn status(&self) -> KeylimeAttestorStatus {
+        let mut gathered = gathered(&self.resource);
+        for (key, found) in &mut gathered.found {
+            let held = if key.kind == Kind::DaemonSet { self.agents_held } else { self.server_held };
+            if held {
+                let mut object = object(key.kind, 1, 3);
+                merge(&mut object, &json!({"spec": {"updateStrategy": {"type": "OnDelete"}}}));
+                found.workload = Some(read(key.kind, object));
+            }
+        }
+        let plan = (self.problems.is_empty() && self.resource.metadata.deletion_timestamp.is_none())
+            .then(|| plan(&self.resource, &gathered));
+        let mut rollouts = BTreeMap::new();
+        for key in gathered.found.keys() {
+            let state = if key.kind == Kind::DaemonSet { self.agent } else { self.server };
+            let ready = match state {
+                Complete if key.kind == Kind::DaemonSet => self.agents_updated,
+                Complete => 3,
+                _ => 1,
+            };
+            let rollout = reported(key.kind, state, "h", ready, 5).rollout.unwrap();
+            rollouts.insert(key.clone(), rollout);
+        }
+        let reach = self.reach.map(|reason| Reach {
+            reason,
+            message: reason.meaning.to_owned(),
+            answers: Vec::new(),
+        });
+        status(&Facts {
+            resource: &self.resource,
+            previous: &self.previous,
+            gathered: Some(&gathered),
+            plan: plan.as_ref(),
+            problems: &self.problems,
+            rollouts: &rollouts,
+            waits_for_server: self.server != Complete,
+            complaint: self.complaint,
+            stuck: self.stuck,
+            reach: reach.as_ref(),
+            now: now(),
+        })
+    }
+
+    fn reasons(&self) -> Vec<(String, String)> {
+        let conditions = self.status().conditions.into_iter();
+        conditions.map(|condition| (condition.type_, condition.reason)).collect()
+    }
+
+    fn message(&self, type_: ConditionType) -> String {
+        conditions::previous(&self.status(), type_).unwrap().message.clone()
+    }
+}
+
+use RolloutState::{Complete, Failed, Progressing, RolledBack, Waiting, Withdrawing};
+
+/// Each look with the reasons of Ready, ConfigurationApplied, ServerRolledOut, AgentsRolledOut, KeylimeReachable and Degraded.
+fn looks() -> Vec<(Look, [&'static str; 6])> {
+    let config_only = Look { resource: resource(json!({"spire": {"mode": "ConfigOnly"}})), ..Look::new() };
+    let reach = |reason| Look { reach: Some(reason), ..Look::new() };
+    let held = |server| Look {
+        server: if server { Progressing } else { Complete },
+        agent: if server { Waiting } else { Progressing },
+        server_held: server,
+        agents_held: !server,
+        ..Look::new()
+    };
+    let mut looks = vec![
+        (Look::new(), ["Ready", "Applied", "RolledOut", "RolledOut", "Reachable", "AsExpected"]),
+        (config_only, ["Ready", "Applied", "NotManaged", "NotManaged", "Reachable", "AsExpected"]),
+        (
+            Look::rolling(Progressing, Waiting),
+            ["RollingOut", "Applied", "Progressing", "WaitingForServer", "Reachable", "AsExpected"],
+        ),
+        (
+            Look::rolling(Complete, Progressing),
+            ["RollingOut", "Applied", "RolledOut", "Progressing", "Reachable", "AsExpected"],
+        ),
+        (
+            Look { agents_updated: 2, ..Look::new() },
+            ["RollingOut", "Applied", "RolledOut", "Progressing", "Reachable", "AsExpected"],
+        ),
+        (held(true), ["RollingOut", "Applied", "Paused", "WaitingForServer", "Reachable", "AsExpected"]),
+        (held(false), ["RollingOut", "Applied", "RolledOut", "Paused", "Reachable", "AsExpected"]),
+        (
+            Look::rolling(Failed, Waiting),
+            [
+                "RolloutFailed",
+                "Applied",
+                "ProgressDeadlineExceeded",
+                "WaitingForServer",
+                "Reachable",
+                "RolloutFailed",
+            ],
+        ),
+        (
+            Look::rolling(Complete, Failed),
+            [
+                "RolloutFailed",
+                "Applied",
+                "RolledOut",
+                "ProgressDeadlineExceeded",
+                "Reachable",
+                "RolloutFailed",
+            ],
+        ),
+        (
+            Look::rolling(RolledBack, Waiting),
+            ["RolloutFailed", "Applied", "RolledBack", "WaitingForServer", "Reachable", "RolledBack"],
+        ),
+        (
+            Look::rolling(Complete, RolledBack),
+            ["RolloutFailed", "Applied", "RolledOut", "RolledBack", "Reachable", "RolledBack"],
+        ),
+        (
+            reach(keylime_reachable::UNREACHABLE),
+            ["KeylimeUnreachable", "Applied", "RolledOut", "RolledOut", "Unreachable", "AsExpected"],
+        ),
+        (
+            reach(keylime_reachable::TLS_FAILED),
+            ["KeylimeUnreachable", "Applied", "RolledOut", "RolledOut", "TlsFailed", "AsExpected"],
+        ),
+        (
+            reach(keylime_reachable::UNEXPECTED_ANSWER),
+            ["KeylimeUnreachable", "Applied", "RolledOut", "RolledOut", "UnexpectedAnswer", "AsExpected"],
+        ),
+        (
+            Look::rolling(Complete, Withdrawing).deleted(),
+            ["Withdrawing", "Withdrawing", "Withdrawing", "Withdrawing", "NotChecked", "AsExpected"],
+        ),
+        (
+            Look { stuck: true, ..Look::rolling(Complete, Withdrawing) }.deleted(),
+            ["Withdrawing", "Withdrawing", "Withdrawing", "Withdrawing", "NotChecked", "WithdrawalStuck"],
+        ),
+    ];
+    let wait = "WaitingForConfiguration";
+    for reason in REASONS.iter().filter(|reason| reason.condition == ConditionType::ConfigurationApplied) {
+        let own = [
+            configuration_applied::APPLIED,
+            configuration_applied::WITHDRAWING,
+            configuration_applied::FIGHTING,
+        ];
+        if !own.contains(reason) {
+            let look = Look { server: Waiting, agent: Waiting, ..Look::problem(*reason) };
+            looks.push((look, ["NotApplied", reason.name, wait, wait, "Reachable", "AsExpected"]));
+        }
+    }
+    looks.push((
+        Look::problem(configuration_applied::FIGHTING),
+        ["NotApplied", "Fighting", wait, wait, "Reachable", "Fighting"],
+    ));
+    looks
+}
+
+#[test]
+fn each_look_comes_to_its_conditions() {
+    for (look, expected) in looks() {
+        let expected: Vec<_> =
+            ConditionType::ALL.iter().map(ToString::to_string).zip(expected.map(str::to_owned)).collect();
+        assert_eq!(look.reasons(), expected);
+    }
+}
+
+#[test]
+fn every_reason_is_produced() {
+    let produced: BTreeSet<(String, String)> = looks().iter().flat_map(|(look, _)| look.reasons()).collect();
+    let all: BTreeSet<(String, String)> =
+        REASONS.iter().map(|reason| (reason.condition.to_string(), reason.name.to_owned())).collect();
+    assert_eq!(produced, all);
+}
+
+#[test]
+fn a_condition_keeps_its_time_until_its_status_changes() {
+    let mut look = Look::rolling(Progressing, Waiting);
+    look.previous = look.status();
+    for condition in &mut look.previous.conditions {
+        condition.last_transition_time = serde_json::from_value::<Value>(json!("2025-01-01T00:00:00Z"))
+            .and_then(serde_json::from_value)
+            .unwrap();
+    }
+    let same = look.status();
+    assert_eq!(same.conditions, look.previous.conditions);
+    (look.server, look.agent) = (Complete, Complete);
+    let later = look.status();
+    for (before, after) in look.previous.conditions.iter().zip(&later.conditions) {
+        let kept = before.last_transition_time == after.last_transition_time;
+        assert_eq!(kept, before.status == after.status, "{}", before.type_);
+        assert_eq!(after.observed_generation, Some(7));
+    }
+}
+
+#[test]
+fn what_a_pod_said_stays_when_the_pod_is_gone() {
+    let mut look = Look { complaint: Some("pod p: it broke"), ..Look::rolling(Failed, Waiting) };
+    assert!(look.message(ConditionType::Degraded).ends_with("Last: pod p: it broke"));
+    look.previous = look.status();
+    (look.server, look.complaint) = (RolledBack, None);
+    assert!(look.message(ConditionType::Degraded).ends_with("Last: pod p: it broke"));
+    assert!(look.message(ConditionType::Ready).ends_with("Last: pod p: it broke"));
+}
+
+#[test]
+fn all_problems_are_in_the_message() {
+    let mut look = Look::problem(configuration_applied::SECRET_NOT_FOUND);
+    look.problems.push(Problem::new(configuration_applied::COMMAND_SET, "and another"));
+    assert_eq!(look.message(ConditionType::Ready), "because of SecretNotFound; and another");
+}
+
+#[test]
+fn what_was_found_is_shown() {
+    let status = Look::new().status();
+    let server = serde_json::to_value(status.server).unwrap();
+    let expected = json!({
+        "kind": "StatefulSet", "name": "spire-server", "namespace": "spire-server", "container": "spire-server",
+        "configPath": "/run/spire/config/server.conf", "format": "JSON",
+        "configMap": {"name": "spire-server", "key": "server.conf"},
+        "appliedConfigMap": {"name": "spire-server-keylime", "key": "server.conf"},
+        "pluginImage": "registry.example/k@sha256:0",
+    });
+    for (key, value) in expected.as_object().unwrap() {
+        assert_eq!(server.get(key), Some(value), "{key}");
+    }
+    assert_eq!(status.nodes.map(|nodes| (nodes.total, nodes.failing)), Some((3, 0)));
+    assert_eq!(status.agents.len(), 1);
+}

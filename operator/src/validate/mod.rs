@@ -19,6 +19,8 @@ use discover::Discovered;
 
 /// What a ConfigMap can hold, in bytes, as the apiserver counts.
 const MAX_CONFIG_MAP: usize = 1 << 20;
+/// More than our node attestor can have in any spelling: the schema bounds every text in it.
+const OUR_PART: usize = 16 << 10;
 
 /// One thing that stands in the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -255,6 +257,7 @@ fn configuration(
     };
     let current = text(live, &key)
         .ok_or_else(|| missing(format!("the key {key} in the ConfigMap {namespace}/{name}")))?;
+    fits(name, live)?;
     let invalid = |error: String| {
         let at = format!("{key} in the ConfigMap {namespace}/{name}");
         Problem::new(reason::CONFIGURATION_INVALID, format!("{at}: {error}. The pods keep the last good one"))
@@ -267,7 +270,6 @@ fn configuration(
     })?;
     let derived = derived::derive(asked.role, &original, plugin, data)
         .map_err(|error: edit::Error| invalid(error.to_string()))?;
-    fits(name, live, current, &derived)?;
     let source =
         Source { config_map: name.clone(), key, original, live: live.clone(), beside: found.beside.clone() };
     Ok((source, derived))
@@ -278,15 +280,16 @@ fn only_key(map: &ConfigMap) -> Option<String> {
     keys.next().filter(|_| keys.next().is_none()).cloned()
 }
 
-/// A ConfigMap holds the derived text in place of the present one, with all else that SPIRE's has.
-fn fits(name: &str, live: &ConfigMap, current: &str, derived: &str) -> Result<(), Problem> {
+/// Both ConfigMaps, SPIRE's edited in place and ours beside it, hold at most what SPIRE's has now and our part.
+fn fits(name: &str, live: &ConfigMap) -> Result<(), Problem> {
     let now: usize = live.data.iter().flatten().map(|(key, text)| key.len() + text.len()).sum();
-    let then = now.saturating_sub(current.len()) + derived.len();
-    if then <= MAX_CONFIG_MAP {
+    if now + OUR_PART <= MAX_CONFIG_MAP {
         return Ok(());
     }
-    let expected =
-        format!("expected at most {MAX_CONFIG_MAP} bytes with our node attestor in it, they would be {then}");
+    let expected = format!(
+        "expected at most {} bytes, so that our node attestor has room, got {now}",
+        MAX_CONFIG_MAP - OUR_PART
+    );
     let message = format!("the ConfigMap {name}: {expected}: make SPIRE's configuration smaller");
     Err(Problem::new(reason::CONFIGURATION_TOO_LARGE, message))
 }

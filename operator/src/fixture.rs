@@ -1,0 +1,237 @@
+//! SPIRE as its charts set it up, for the tests of what is pure.
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::jiff::Timestamp;
+use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus, RolloutState, WorkloadStatus};
+use serde_json::{Value, json};
+
+use crate::build::derived;
+use crate::gather::{Found, Gathered, Presence};
+use crate::plugins::Checksums;
+use crate::target::{Asked, Plan, Role};
+use crate::validate::discover::discover;
+use crate::validate::validate;
+use crate::workload::{Kind, Workload};
+
+pub(crate) const SERVER_JSON: &str = include_str!("../../plugins/hcl/testdata/chart-server.conf");
+pub(crate) const AGENT_JSON: &str = include_str!("../../plugins/hcl/testdata/chart-agent.conf");
+pub(crate) const SERVER_HCL: &str = include_str!("../../plugins/hcl/testdata/manual-server.conf");
+pub(crate) const AGENT_HCL: &str = include_str!("../../plugins/hcl/testdata/manual-agent.conf");
+
+pub(crate) fn now() -> Timestamp {
+    "2026-01-01T12:00:00Z".parse().unwrap()
+}
+
+/// The resource, with its spec changed as asked for.
+pub(crate) fn resource(changes: Value) -> KeylimeAttestor {
+    let mut resource = json!({
+        "apiVersion": "spire.keylime.dev/v1alpha1",
+        "kind": "KeylimeAttestor",
+        "metadata": {"name": "spire", "namespace": "spire-system", "generation": 7},
+        "spec": {
+            "keylime": {
+                "verifier": {"host": "keylime.example"},
+                "tls": {"secretName": "keylime-client"},
+                "agent": {"tls": {"secretName": "keylime-node"}},
+            },
+            "spire": {
+                "server": {"name": "spire-server", "namespace": "spire-server"},
+                "agents": [{"name": "spire-agent"}],
+            },
+        },
+    });
+    merge(&mut resource, &json!({"spec": changes}));
+    serde_json::from_value(resource).unwrap()
+}
+
+pub(crate) fn merge(into: &mut Value, changes: &Value) {
+    match (into, changes) {
+        (Value::Object(into), Value::Object(changes)) => {
+            for (key, value) in changes {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, value) => *into = value.clone(),
+    }
+}
+
+/// A workload with the counts of three pods: how many run with the present template, and how many are available.
+pub(crate) fn workload(kind: Kind, updated: i32, available: i32) -> Workload {
+    read(kind, object(kind, updated, available))
+}
+
+pub(crate) fn read(kind: Kind, object: Value) -> Workload {
+    Workload::read(kind, serde_json::from_value(object).unwrap()).unwrap()
+}
+
+pub(crate) fn object(kind: Kind, updated: i32, available: i32) -> Value {
+    let (name, namespace, args, mount) = match kind {
+        Kind::DaemonSet => (
+            "spire-agent",
+            "spire-system",
+            json!(["-config", "/opt/spire/conf/agent/agent.conf"]),
+            "/opt/spire/conf/agent",
+        ),
+        Kind::StatefulSet | Kind::Deployment => (
+            "spire-server",
+            "spire-server",
+            json!(["-expandEnv", "-config", "/run/spire/config/server.conf"]),
+            "/run/spire/config",
+        ),
+    };
+    let status = match kind {
+        Kind::DaemonSet => {
+            json!({"desiredNumberScheduled": 3, "currentNumberScheduled": 3, "numberMisscheduled": 0,
+            "numberReady": available, "numberAvailable": available, "updatedNumberScheduled": updated})
+        }
+        Kind::Deployment => {
+            json!({"replicas": 3, "updatedReplicas": updated, "availableReplicas": available})
+        }
+        Kind::StatefulSet => {
+            json!({"replicas": 3, "updatedReplicas": updated, "availableReplicas": available,
+            "currentRevision": if updated == 3 { "new" } else { "old" }, "updateRevision": "new"})
+        }
+    };
+    let mut object = json!({
+        "apiVersion": "apps/v1", "kind": kind.as_str(),
+        "metadata": {"name": name, "namespace": namespace, "uid": format!("uid-of-{name}"), "generation": 4},
+        "spec": {
+            "replicas": 3,
+            "serviceName": name,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {
+                    "containers": [{"name": name, "image": "spire", "args": args,
+                        "volumeMounts": [{"name": "spire-config", "mountPath": mount}]}],
+                    "volumes": [{"name": "spire-config", "configMap": {"name": name}}],
+                },
+            },
+        },
+        "status": {"observedGeneration": 4},
+    });
+    merge(&mut object, &json!({"status": status}));
+    object
+}
+
+pub(crate) fn config_map(namespace: &str, name: &str, key: &str, text: &str) -> ConfigMap {
+    serde_json::from_value(json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace, "uid": format!("uid-of-{name}"), "resourceVersion": "1"},
+        "data": {key: text},
+    }))
+    .unwrap()
+}
+
+pub(crate) fn checksums() -> Checksums {
+    let folder = tempfile::tempdir().unwrap();
+    for role in [Role::Server, Role::Agent] {
+        std::fs::write(folder.path().join(role.plugin()), role.plugin()).unwrap();
+    }
+    Checksums::read(folder.path()).unwrap()
+}
+
+/// SPIRE's server and agents, nothing of ours.
+pub(crate) fn gathered(resource: &KeylimeAttestor) -> Gathered {
+    let mut gathered =
+        Gathered { image: Some("registry.example/k@sha256:0".to_owned()), ..Gathered::default() };
+    for asked in Asked::all(resource) {
+        let workload = workload(asked.key.kind, 3, 3);
+        let namespace = &asked.key.namespace;
+        let source = match asked.role {
+            Role::Server => config_map(namespace, "spire-server", "server.conf", SERVER_JSON),
+            Role::Agent => config_map(namespace, "spire-agent", "agent.conf", AGENT_JSON),
+        };
+        let secret = match asked.role {
+            Role::Server => "keylime-client",
+            Role::Agent => "keylime-node",
+        };
+        gathered.secrets.insert((namespace.clone(), secret.to_owned()), Presence::There);
+        let discovered = Some(discover(&asked, &workload));
+        let found = Found {
+            role: asked.role,
+            workload: Some(workload),
+            discovered,
+            source: Some(source),
+            beside: None,
+        };
+        gathered.found.insert(asked.key, found);
+    }
+    gathered
+}
+
+pub(crate) fn plan(resource: &KeylimeAttestor, gathered: &Gathered) -> Plan {
+    validate(resource, gathered, &checksums()).unwrap()
+}
+
+/// Puts a workload with other counts, and what was applied to it, in its place.
+pub(crate) fn replace(
+    gathered: &mut Gathered,
+    kind: Kind,
+    updated: i32,
+    available: i32,
+    applied: Option<&Value>,
+) {
+    let found = gathered.found.iter_mut().find(|(key, _)| key.kind == kind).unwrap().1;
+    let mut object = object(kind, updated, available);
+    if let Some(applied) = applied {
+        apply(&mut object, applied);
+    }
+    found.workload = Some(read(kind, object));
+}
+
+/// What an apply does to an object, as far as the tests need it.
+pub(crate) fn apply(object: &mut Value, applied: &Value) {
+    match (object, applied) {
+        (Value::Object(object), Value::Object(applied)) => {
+            for (key, value) in applied {
+                apply(object.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (Value::Array(list), Value::Array(applied)) => {
+            for element in applied {
+                let same = |other: &&mut Value| {
+                    ["name", "mountPath"].iter().all(|key| other.get(key) == element.get(key))
+                };
+                match list.iter_mut().find(same) {
+                    Some(there) => apply(there, element),
+                    None => list.push(element.clone()),
+                }
+            }
+        }
+        (object, applied) => *object = applied.clone(),
+    }
+}
+
+/// Our ConfigMap beside SPIRE's.
+pub(crate) fn beside(gathered: &mut Gathered, role: Role, map: &Value) {
+    let found = gathered.found.values_mut().find(|found| found.role == role).unwrap();
+    found.beside = Some(serde_json::from_value(map.clone()).unwrap());
+    assert_eq!(
+        found.beside.as_ref().unwrap().metadata.name,
+        found.source.as_ref().map(|source| derived::name(source.metadata.name.as_ref().unwrap()))
+    );
+}
+
+/// A status with the rollout of a workload.
+pub(crate) fn reported(
+    kind: Kind,
+    state: RolloutState,
+    hash: &str,
+    ready: i32,
+    seconds_ago: i64,
+) -> WorkloadStatus {
+    let object = object(kind, 0, 0);
+    let text = |path| object.pointer(path).and_then(Value::as_str).unwrap().to_owned();
+    let since = Timestamp::from_second(now().as_second() - seconds_ago).unwrap();
+    serde_json::from_value(json!({
+        "kind": kind.as_str(), "name": text("/metadata/name"), "namespace": text("/metadata/namespace"),
+        "rollout": {"state": state, "contentHash": (state != RolloutState::Waiting).then_some(hash), "lastProgressTime": since.to_string(), "desired": 3,
+            "updated": ready, "ready": ready},
+    }))
+    .unwrap()
+}
+
+pub(crate) fn status(server: WorkloadStatus, agents: Vec<WorkloadStatus>) -> KeylimeAttestorStatus {
+    KeylimeAttestorStatus { server: Some(server), agents, ..KeylimeAttestorStatus::default() }
+}
