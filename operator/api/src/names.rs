@@ -40,7 +40,8 @@ pub mod path {
     pub const PLUGIN: &str = "/run/keylime-attestor/plugin";
     /// The Secret for Keylime: `spec.keylime.tls` in the server, `spec.keylime.agent.tls` in the agents.
     pub const TLS: &str = "/run/keylime-attestor/tls";
-    /// An empty folder for the plugin's socket, named to SPIRE by `PLUGIN_UNIX_SOCKET_DIR`.
+    /// An empty folder for the sockets of the plugin and of SPIRE, named to them by `PLUGIN_UNIX_SOCKET_DIR`, and by `TMPDIR` where SPIRE has
+    /// no other folder for temporary files.
     pub const SOCKET: &str = "/run/keylime-attestor/socket";
 }
 
