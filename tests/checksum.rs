@@ -1,6 +1,5 @@
 //! SPIRE starts a plugin whose SHA-256 is the one in its configuration, and no other.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::time::Duration;
 
@@ -35,10 +34,8 @@ fn spire_starts_the_plugins_by_their_checksums_only() -> Result<()> {
 
 fn with_checksum(program: &str, data: Value) -> Result<Attestor> {
     let program = programs::built(program)?;
-    let mut checksum = String::new();
-    for byte in digest(&SHA256, &fs::read(&program)?).as_ref() {
-        write!(checksum, "{byte:02x}")?;
-    }
+    let digest = digest(&SHA256, &fs::read(&program)?);
+    let checksum = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Attestor { checksum: Some(checksum), ..Attestor::new(program, data) })
 }
 

@@ -1,28 +1,29 @@
 //! An agent keeps its identity only as long as Keylime goes on to say yes: it renews by attesting again.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use lab::keylime::{Keylime, NodeOptions, Options};
 use lab::plugins;
+use lab::shared::Shared;
 use lab::spire::{ServerOptions, SpireAgent, SpireServer};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// SPIRE's agent renews an SVID of this age after some five seconds: it begins ten seconds ago, and half of
 /// its life has then passed.
 const AGENT_TTL: &str = "20s";
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The Keylime that the tests share. The janitor ends it with the test process.
-static KEYLIME: LazyLock<Keylime> = LazyLock::new(|| Keylime::start(Options::default()).unwrap());
+/// The Keylime that the tests share.
+static KEYLIME: Shared<Keylime> = Shared::new(|| Keylime::start(Options::default()));
 
 #[test]
 fn renews_until_keylime_fails_the_node() -> Result<()> {
-    let node = KEYLIME.add_node(NodeOptions::default())?;
-    let options = ServerOptions { attestor: plugins::server(&KEYLIME)?, agent_ttl: AGENT_TTL };
+    let keylime = KEYLIME.get()?;
+    let node = keylime.add_node(NodeOptions::default())?;
+    let options = ServerOptions { attestor: plugins::server(keylime)?, agent_ttl: AGENT_TTL };
     let server = SpireServer::start(&options)?;
-    let attestor = plugins::agent(&KEYLIME, node.agent())?;
+    let attestor = plugins::agent(keylime, node.agent())?;
     let id = plugins::spiffe_id(node.agent());
 
     let mut agent = SpireAgent::start(&server, &attestor)?;
@@ -43,10 +44,11 @@ fn renews_until_keylime_fails_the_node() -> Result<()> {
 
 #[test]
 fn an_evicted_agent_is_judged_again_at_once() -> Result<()> {
-    let node = KEYLIME.add_node(NodeOptions::default())?;
-    let options = ServerOptions { attestor: plugins::server(&KEYLIME)?, agent_ttl: "1h" };
+    let keylime = KEYLIME.get()?;
+    let node = keylime.add_node(NodeOptions::default())?;
+    let options = ServerOptions { attestor: plugins::server(keylime)?, agent_ttl: "1h" };
     let server = SpireServer::start(&options)?;
-    let attestor = plugins::agent(&KEYLIME, node.agent())?;
+    let attestor = plugins::agent(keylime, node.agent())?;
     let id = plugins::spiffe_id(node.agent());
     let mut agent = SpireAgent::start(&server, &attestor)?;
     agent.wait_until_attested()?;
@@ -64,11 +66,12 @@ fn an_evicted_agent_is_judged_again_at_once() -> Result<()> {
 
 #[test]
 fn a_node_attests_once_without_can_reattest() -> Result<()> {
-    let node = KEYLIME.add_node(NodeOptions::default())?;
-    let mut attestor = plugins::server(&KEYLIME)?;
+    let keylime = KEYLIME.get()?;
+    let node = keylime.add_node(NodeOptions::default())?;
+    let mut attestor = plugins::server(keylime)?;
     attestor.data.insert("can_reattest".to_owned(), json!(false));
     let server = SpireServer::start(&ServerOptions { attestor, agent_ttl: "1h" })?;
-    let attestor = plugins::agent(&KEYLIME, node.agent())?;
+    let attestor = plugins::agent(keylime, node.agent())?;
     SpireAgent::start(&server, &attestor)?.wait_until_attested()?;
 
     let log = SpireAgent::start(&server, &attestor)?.wait_until_refused()?;
@@ -80,7 +83,9 @@ fn a_node_attests_once_without_can_reattest() -> Result<()> {
 
 fn serial_number(server: &SpireServer, id: &str) -> Result<String> {
     let agent = server.agent(id)?;
-    let serial =
-        agent["x509svid_serial_number"].as_str().with_context(|| format!("no serial number: {agent}"))?;
+    let serial = agent
+        .get("x509svid_serial_number")
+        .and_then(Value::as_str)
+        .with_context(|| format!("no serial number: {agent}"))?;
     Ok(serial.to_owned())
 }

@@ -12,6 +12,7 @@ pub mod plugins;
 pub mod ports;
 pub mod process;
 pub mod programs;
+pub mod shared;
 pub mod site;
 pub mod soft_ak;
 pub mod spire;

@@ -15,7 +15,8 @@ pub fn server(keylime: &Keylime) -> Result<Attestor> {
     let client = keylime.server_client();
     let data = json!({
         "keylime_verifier_host": "127.0.0.1",
-        "keylime_verifier_port": keylime.verifier_port(),
+        // Ports are strings in some configurations, numbers in others.
+        "keylime_verifier_port": keylime.verifier_port().to_string(),
         "keylime_registrar_port": keylime.registrar_port(),
         "keylime_tls_ca_cert_file": client.ca,
         "keylime_tls_cert_file": client.cert,
