@@ -27,15 +27,17 @@ key() { cat -- "$@" | sha256sum | cut -c1-12; }
 # last argument. The folder gets its name only when it is complete, and a lock for each entry lets a second
 # run wait for the first.
 cached() {
-  local entry=$CACHE/$1 lock
+  local entry=$CACHE/$1 lock part
   [ ! -d "$entry" ] || return 0
   exec {lock}>"$entry.lock"
   flock -n "$lock" || step "$2: waiting for another run" flock "$lock"
   if [ ! -d "$entry" ]; then
-    rm -rf "$entry.part"
-    mkdir "$entry.part"
-    step "$2" "${@:3}" "$entry.part"
-    mv "$entry.part" "$entry"
+    # Under a new name each time: what is left of a run that was killed may still write.
+    rm -rf "$entry".part.* || say "$2: some of a broken-off run is left for the next one to remove"
+    part=$(mktemp -d "$entry.part.XXXXXX")
+    chmod 755 "$part"
+    step "$2" "${@:3}" "$part"
+    mv "$part" "$entry"
   fi
   exec {lock}>&-
 }
