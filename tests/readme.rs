@@ -1,11 +1,12 @@
 //! The README says what the programs are.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
 use anyhow::{Context as _, Result};
 use lab::programs;
+use serde_json::Value;
 
 #[test]
 fn the_configuration_tables_are_those_of_the_programs() -> Result<()> {
@@ -37,6 +38,28 @@ fn the_selectors_are_those_that_the_code_makes() -> Result<()> {
 }
 
 #[test]
+fn the_tables_of_the_resource_are_those_of_the_operator() -> Result<()> {
+    let mut readme = readme()?;
+    for (name, table) in
+        [("spec", spec_table()?), ("conditions", keylime_attestor_api::conditions::markdown())]
+    {
+        let (start, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+        let (before, rest) = readme.split_once(&start).with_context(|| format!("no {start}"))?;
+        let (told, after) = rest.split_once(&end).with_context(|| format!("no {end}"))?;
+        if env::var_os("UPDATE_GENERATED").is_some() {
+            readme = format!("{before}{start}{table}{end}{after}");
+            fs::write(root().join("README.md"), &readme)?;
+        } else {
+            assert_eq!(
+                told, table,
+                "the README's table `{name}` is old: UPDATE_GENERATED=1 cargo test -p lab --test readme"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn every_text_of_the_troubleshooting_table_can_appear() -> Result<()> {
     let readme = readme()?;
     let mut sources = String::new();
@@ -52,6 +75,36 @@ fn every_text_of_the_troubleshooting_table_can_appear() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Every field of the resource's spec: its path, its default, the first sentence about it.
+fn spec_table() -> Result<String> {
+    let crd = fs::read_to_string(root().join("crds/spire.keylime.dev_keylimeattestors.yaml"))?;
+    let crd: Value = serde_yaml::from_str(&crd)?;
+    let spec = crd
+        .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec")
+        .context("the CRD has no spec")?;
+    let mut table = "| field of `spec` | default | |\n| --- | --- | --- |\n".to_owned();
+    fields(spec, "", &mut table);
+    Ok(table)
+}
+
+fn fields(schema: &Value, path: &str, table: &mut String) {
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
+    for (name, field) in properties {
+        let path = format!("{path}{}{name}", if path.is_empty() { "" } else { "." });
+        let items = field.get("items").filter(|items| items.get("properties").is_some());
+        if field.get("properties").is_some() {
+            fields(field, &path, table);
+        } else if let Some(items) = items {
+            fields(items, &format!("{path}[]"), table);
+        } else {
+            let about = field.get("description").and_then(Value::as_str).unwrap_or_default();
+            let about = about.split_inclusive(". ").next().unwrap_or_default().trim();
+            let default = field.get("default").map(|default| format!("`{default}`")).unwrap_or_default();
+            *table += &format!("| `{path}` | {default} | {about} |\n");
+        }
+    }
 }
 
 fn root() -> PathBuf {
