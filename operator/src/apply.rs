@@ -8,6 +8,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditi
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::build::in_place::{FieldOwners, released};
 use crate::cluster::{Cluster, Error};
 use crate::next::Step;
 use crate::validate::Problem;
@@ -77,7 +78,7 @@ async fn carry_out(cluster: &Cluster, step: &Step) -> Result<(), Stopped> {
         }
         Step::Restore { object, release } => {
             let api = cluster.namespaced::<ConfigMap>(namespace(object));
-            gone_is_fine(restore(&api, object, *release).await)
+            gone_is_fine(restore(&api, object, release.as_ref()).await)
         }
         Step::Delete { namespace, name, uid } => {
             let api = cluster.namespaced::<ConfigMap>(namespace);
@@ -129,15 +130,13 @@ where
     api.patch(name(object), &params(force), &Patch::Apply(object)).await.map_err(Error::api("apply", what))
 }
 
-/// The texts from before, and then none of our traces: an entry that is merely no longer applied would be deleted.
-async fn restore(api: &Api<ConfigMap>, object: &Value, release: bool) -> Result<(), Error> {
+/// The texts from before, and then the apiserver's book of who owns them: an entry that is merely no longer applied would be deleted.
+async fn restore(api: &Api<ConfigMap>, object: &Value, release: Option<&FieldOwners>) -> Result<(), Error> {
     let what = format!("the ConfigMap {}", name(object));
     let restored = put(api, object, true, &what).await?;
-    if !release {
-        return Ok(());
-    }
-    let fields: Vec<_> = restored.managed_fields().iter().filter(|entry| !is_ours(entry)).collect();
-    // An empty list would make the apiserver begin anew, with what is there counted as written before it kept book.
+    let Some(owners) = release else { return Ok(()) };
+    let fields = released(restored.managed_fields(), owners);
+    // An empty list would be taken as no change.
     let fields = if fields.is_empty() { json!([{}]) } else { json!(fields) };
     let patch = json!([
         {"op": "test", "path": "/metadata/resourceVersion", "value": restored.resource_version()},

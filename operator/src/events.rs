@@ -1,5 +1,6 @@
 //! Kubernetes Events on a resource: what was done, and conditions that changed.
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use keylime_attestor_api::conditions::{ConditionType, degraded};
 use keylime_attestor_api::names::{FIELD_MANAGER, event};
@@ -39,28 +40,30 @@ pub(crate) fn of_steps(steps: &[Step]) -> Vec<Event> {
 }
 
 fn of_step(step: &Step) -> Option<Event> {
-    let (reason, note) = match step {
+    let (reason, note, object) = match step {
         Step::Configure { object, correction: false } | Step::Edit { object, correction: false } => {
-            (event::CONFIGURATION_APPLIED, format!("wrote the ConfigMap {}", named(object)))
+            (event::CONFIGURATION_APPLIED, format!("wrote the ConfigMap {}", named(object)), object)
         }
         Step::Configure { object, correction: true } | Step::Edit { object, correction: true } => {
-            (event::DRIFT_CORRECTED, format!("the ConfigMap {} was changed by somebody else", named(object)))
+            let note = format!("the ConfigMap {} was changed by somebody else", named(object));
+            (event::DRIFT_CORRECTED, note, object)
         }
-        Step::Overlay { workload, correction: false, .. } => {
-            (event::ROLLOUT_STARTED, format!("applied the overlay to the {workload}"))
+        Step::Overlay { workload, correction: false, object } => {
+            (event::ROLLOUT_STARTED, format!("applied the overlay to the {workload}"), object)
         }
-        Step::Overlay { workload, correction: true, .. } => {
-            (event::DRIFT_CORRECTED, format!("the {workload} was changed by somebody else"))
+        Step::Overlay { workload, correction: true, object } => {
+            (event::DRIFT_CORRECTED, format!("the {workload} was changed by somebody else"), object)
         }
-        Step::Withdraw { workload, .. } => {
-            (event::WITHDRAWN, format!("took the overlay of the {workload} back"))
+        Step::Withdraw { workload, object } => {
+            (event::WITHDRAWN, format!("took the overlay of the {workload} back"), object)
         }
         Step::Restore { object, .. } => {
-            (event::WITHDRAWN, format!("put the ConfigMap {} back", named(object)))
+            (event::WITHDRAWN, format!("put the ConfigMap {} back", named(object)), object)
         }
         Step::Delete { .. } | Step::DeletePod { .. } => return None,
     };
-    Some(event(EventType::Normal, reason, "Apply", note))
+    // Events that differ in nothing but their notes would be counted as one.
+    Some(Event { secondary: Some(reference(object)), ..event(EventType::Normal, reason, "Apply", note) })
 }
 
 /// The conditions whose reason changed.
@@ -95,8 +98,19 @@ fn event(type_: EventType, reason: &str, action: &str, note: String) -> Event {
 }
 
 fn named(object: &Value) -> String {
-    let part = |path| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
-    format!("{}/{}", part("/metadata/namespace"), part("/metadata/name"))
+    let ObjectReference { namespace, name, .. } = reference(object);
+    format!("{}/{}", namespace.unwrap_or_default(), name.unwrap_or_default())
+}
+
+fn reference(object: &Value) -> ObjectReference {
+    let part = |path| object.pointer(path).and_then(Value::as_str).map(str::to_owned);
+    ObjectReference {
+        api_version: part("/apiVersion"),
+        kind: part("/kind"),
+        namespace: part("/metadata/namespace"),
+        name: part("/metadata/name"),
+        ..ObjectReference::default()
+    }
 }
 
 #[cfg(test)]
@@ -129,5 +143,7 @@ mod tests {
         let [corrected] = &of_steps(&[Step::Configure { object, correction: true }])[..] else { panic!() };
         assert_eq!(corrected.reason, event::DRIFT_CORRECTED);
         assert!(corrected.note.as_ref().unwrap().contains("n/spire-agent-keylime"));
+        let related = corrected.secondary.as_ref().unwrap();
+        assert_eq!(related.name.as_deref(), Some("spire-agent-keylime"));
     }
 }

@@ -11,6 +11,7 @@ use kube::ResourceExt as _;
 use serde_json::Value;
 
 use crate::build::covers::applied;
+use crate::build::in_place::FieldOwners;
 use crate::build::overlay::{Overlay, identity, overlay};
 use crate::build::{derived, in_place};
 use crate::gather::pods::is_stuck;
@@ -39,8 +40,8 @@ pub(crate) enum Step {
     Restore {
         /// Entry by entry.
         object: Value,
-        /// Nothing in it is ours any longer.
-        release: bool,
+        /// Set when nothing in it is ours any longer: who gets his entries back.
+        release: Option<FieldOwners>,
     },
     /// A ConfigMap of ours goes.
     Delete { namespace: String, name: String, uid: String },
@@ -301,6 +302,7 @@ pub(crate) fn restore(edit: &Edited, picked: impl Fn(Role, &str) -> bool) -> Opt
     let release = in_place::edited(beside).iter().all(|(role, key)| picked(*role, key));
     let still_ours = live.managed_fields().iter().any(is_ours);
     let due = !is_applied(Some(live), &object) || release && still_ours;
+    let release = release.then(|| in_place::owners(beside));
     due.then_some(Step::Restore { object, release })
 }
 

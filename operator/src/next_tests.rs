@@ -74,7 +74,7 @@ fn short(next: &Next) -> Vec<String> {
             Step::Edit { object, correction } => format!("edit {} {correction}", name(object)),
             Step::Overlay { workload, correction, .. } => format!("overlay {} {correction}", workload.name),
             Step::Withdraw { workload, .. } => format!("withdraw {}", workload.name),
-            Step::Restore { object, release } => format!("restore {} {release}", name(object)),
+            Step::Restore { object, release } => format!("restore {} {}", name(object), release.is_some()),
             Step::Delete { name, .. } => format!("delete {name}"),
             Step::DeletePod { name, .. } => format!("delete pod {name}"),
         })

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::ports::Port;
 use crate::process::{Process, output};
-use crate::programs::installed;
+use crate::programs::{installed, source};
 
 /// How long etcd and the apiserver may take to start, on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -21,10 +21,10 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct ApiServer {
     kubectl: PathBuf,
-    // In the order in which they end.
-    _apiserver: Process,
+    // In the order in which they end; none while it is down.
+    apiserver: Option<Process>,
     _etcd: Process,
-    _ports: [Port; 3],
+    ports: [Port; 3],
     dir: TempDir,
 }
 
@@ -38,12 +38,48 @@ impl ApiServer {
         let ports = [Port::free()?, Port::free()?, Port::free()?];
         let [client, peer, api] = &ports;
         let etcd = start_etcd(dir.path(), client, peer)?;
-        let mut apiserver = start_apiserver(dir.path(), client, api)?;
+        write_credentials(dir.path(), api)?;
+        let apiserver = start_apiserver(dir.path(), client, api)?;
         let kubectl = installed("cluster-tools/kubectl")?;
-        apiserver.wait_until("the apiserver", TIMEOUT, || {
-            output(kubectl_command(&kubectl, dir.path()).args(["get", "--raw", "/readyz"]))
-        })?;
-        Ok(Self { kubectl, _apiserver: apiserver, _etcd: etcd, _ports: ports, dir })
+        let mut server = Self { kubectl, apiserver: Some(apiserver), _etcd: etcd, ports, dir };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    /// Ends the apiserver; etcd keeps what was written.
+    ///
+    /// # Errors
+    /// When that cannot be done.
+    pub fn go_down(&mut self) -> Result<()> {
+        self.apiserver.take().map_or(Ok(()), Process::stop)
+    }
+
+    /// Starts it again and waits until it is ready.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn come_up(&mut self) -> Result<()> {
+        let [client, _, api] = &self.ports;
+        self.apiserver = Some(start_apiserver(self.dir.path(), client, api)?);
+        self.wait_until_ready()
+    }
+
+    /// Every request that was answered so far, without its body, as the audit log has it.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn audit(&self) -> Result<Vec<serde_json::Value>> {
+        let log = fs::read_to_string(audit_log(self.dir.path())).context("failed to read the audit log")?;
+        // The last line may be half written.
+        let (whole, _) = log.rsplit_once('\n').unwrap_or_default();
+        whole.lines().map(|line| serde_json::from_str(line).context("failed to read the audit log")).collect()
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let apiserver = self.apiserver.as_mut().context("the apiserver is down")?;
+        let ready =
+            || output(kubectl_command(&self.kubectl, self.dir.path()).args(["get", "--raw", "/readyz"]));
+        apiserver.wait_until("the apiserver", TIMEOUT, ready).map(drop)
     }
 
     /// The kubeconfig of an administrator.
@@ -70,17 +106,21 @@ fn start_etcd(dir: &Path, client: &Port, peer: &Port) -> Result<Process> {
     Process::start("etcd", dir, &mut etcd)
 }
 
-/// With an administrator who has a token. The apiserver makes its own certificate.
-fn start_apiserver(dir: &Path, etcd: &Port, port: &Port) -> Result<Process> {
+/// An administrator who has a token, and the key of service accounts.
+fn write_credentials(dir: &Path, port: &Port) -> Result<()> {
     let pair = KeyPair::generate().context("failed to make a key")?;
     let token = hex(KeyPair::generate().context("failed to make a token")?.public_key_raw());
-    let [key, public_key, tokens] =
-        ["service-accounts.key", "service-accounts.pub", "tokens.csv"].map(|name| dir.join(name));
+    let [key, public_key, tokens] = credentials(dir);
     fs::write(&key, pair.serialize_pem())?;
     fs::write(&public_key, pair.public_key_pem())?;
     fs::write(&tokens, format!("{token},admin,admin,system:masters\n"))?;
     fs::write(kubeconfig(dir), admin(dir, port, &token))?;
+    Ok(())
+}
 
+/// The apiserver makes its own certificate.
+fn start_apiserver(dir: &Path, etcd: &Port, port: &Port) -> Result<Process> {
+    let [key, public_key, tokens] = credentials(dir);
     let mut apiserver = Command::new(installed("cluster-programs/kube-apiserver")?);
     apiserver.arg("--etcd-servers").arg(format!("http://127.0.0.1:{etcd}"));
     apiserver.args(["--bind-address", "127.0.0.1", "--secure-port", &port.to_string()]);
@@ -90,7 +130,13 @@ fn start_apiserver(dir: &Path, etcd: &Port, port: &Port) -> Result<Process> {
     apiserver.args(["--service-account-issuer", "https://kubernetes.default.svc"]);
     apiserver.arg("--service-account-key-file").arg(&public_key);
     apiserver.arg("--service-account-signing-key-file").arg(&key);
+    apiserver.arg("--audit-policy-file").arg(source("cluster/manifests/audit.yaml"));
+    apiserver.arg("--audit-log-path").arg(audit_log(dir));
     Process::start("kube-apiserver", dir, &mut apiserver)
+}
+
+fn credentials(dir: &Path) -> [PathBuf; 3] {
+    ["service-accounts.key", "service-accounts.pub", "tokens.csv"].map(|name| dir.join(name))
 }
 
 /// JSON, which is YAML.
@@ -116,6 +162,10 @@ fn kubectl_command(kubectl: &Path, dir: &Path) -> Command {
 
 fn kubeconfig(dir: &Path) -> PathBuf {
     dir.join("kubeconfig")
+}
+
+fn audit_log(dir: &Path) -> PathBuf {
+    dir.join("audit.log")
 }
 
 fn certificates(dir: &Path) -> PathBuf {

@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 
 use hcl::edit;
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
 use keylime_attestor_api::names::annotation;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::derived::{self, derive};
 use crate::target::{Owner, Plugin, Role, Target, annotation, text};
+use crate::workload::is_ours;
 
+/// Who owned each edited entry before, as the apiserver keeps book of it.
+const OWNERS: &str = "spire.keylime.dev/owners";
 /// Which name the edited configurations give the plugin.
 const PLUGIN_NAME: &str = "spire.keylime.dev/plugin-name";
 
@@ -101,11 +106,93 @@ pub(crate) fn keep(owner: &Owner, target: &Target) -> Value {
             data.entry(format!("{}{key}", prefix(role))).or_insert_with(|| kept.original.to_owned());
         }
     }
+    let mut owners = source.beside.as_ref().map(owners).unwrap_or_default();
+    let now = owners_of(&source.live, &source.key);
+    if !now.is_empty() {
+        owners.insert(source.key.clone(), now);
+    }
     let annotations = BTreeMap::from([
         (annotation::DERIVED_FROM, format!("{}/{}", source.config_map, source.key)),
         (PLUGIN_NAME, target.plugin.name.clone()),
+        (OWNERS, json!(owners).to_string()),
     ]);
     derived::object(owner, &target.key.namespace, &source.config_map, annotations, data)
+}
+
+/// Somebody who owns a field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FieldOwner {
+    manager: String,
+    operation: String,
+    /// He owns the map around it, too.
+    with_map: bool,
+}
+
+/// By key of SPIRE's ConfigMap.
+pub(crate) type FieldOwners = BTreeMap<String, Vec<FieldOwner>>;
+
+/// Who owned the edited entries, by what is kept.
+pub(crate) fn owners(beside: &ConfigMap) -> FieldOwners {
+    let kept = annotation(beside.metadata.annotations.as_ref(), OWNERS);
+    kept.and_then(|kept| serde_json::from_str(kept).ok()).unwrap_or_default()
+}
+
+/// Who owns an entry, other than us.
+fn owners_of(map: &ConfigMap, key: &str) -> Vec<FieldOwner> {
+    let of = |entry: &ManagedFieldsEntry| {
+        let fields = &entry.fields_v1.as_ref()?.0;
+        fields.pointer(&pointer(key))?;
+        Some(FieldOwner {
+            manager: entry.manager.clone()?,
+            operation: entry.operation.clone()?,
+            with_map: fields.pointer("/f:data/.").is_some(),
+        })
+    };
+    let entries = map.metadata.managed_fields.iter().flatten();
+    entries.filter(|entry| !is_ours(entry)).filter_map(of).collect()
+}
+
+/// The book that the apiserver keeps of a restored ConfigMap, without us: each entry is again its former owner's. One that nobody has would seem
+/// to have been written before there was a book, and its owner's next server-side apply would be a conflict.
+pub(crate) fn released(fields: &[ManagedFieldsEntry], owners: &FieldOwners) -> Vec<ManagedFieldsEntry> {
+    let ours = fields.iter().find(|entry| is_ours(entry));
+    let mut released: Vec<ManagedFieldsEntry> =
+        fields.iter().filter(|entry| !is_ours(entry)).cloned().collect();
+    for (key, owners) in owners {
+        for owner in owners {
+            let is_it = |entry: &&mut ManagedFieldsEntry| {
+                entry.manager.as_ref() == Some(&owner.manager)
+                    && entry.operation.as_ref() == Some(&owner.operation)
+                    && entry.subresource.is_none()
+            };
+            let mut field = json!({"f:data": {format!("f:{key}"): {}}});
+            if owner.with_map {
+                add(&mut field, &json!({"f:data": {".": {}}}));
+            }
+            match released.iter_mut().find(is_it) {
+                Some(entry) => add(&mut entry.fields_v1.get_or_insert_with(|| FieldsV1(json!({}))).0, &field),
+                None => released.extend(ours.map(|ours| ManagedFieldsEntry {
+                    manager: Some(owner.manager.clone()),
+                    operation: Some(owner.operation.clone()),
+                    fields_v1: Some(FieldsV1(field)),
+                    ..ours.clone()
+                })),
+            }
+        }
+    }
+    released
+}
+
+fn add(fields: &mut Value, more: &Value) {
+    let (Value::Object(fields), Value::Object(more)) = (fields, more) else { return };
+    for (key, more) in more {
+        add(fields.entry(key.clone()).or_insert_with(|| json!({})), more);
+    }
+}
+
+/// Where an entry is in the apiserver's book.
+fn pointer(key: &str) -> String {
+    format!("/f:data/f:{}", key.replace('~', "~0").replace('/', "~1"))
 }
 
 /// SPIRE's own ConfigMap with our part in this target's entry. Other entries that are edited are ours, too, and have to be said again.

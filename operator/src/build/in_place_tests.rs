@@ -67,3 +67,32 @@ fn what_cannot_be_told_apart_is_not_guessed() {
     assert!(found.is_none_or(|text| text == AGENT_HCL.replace("NodeAttestor", "# a note\n  NodeAttestor")));
     assert_eq!(original(Role::Agent, kept("agent {}\nplugins {}"), "not { hcl"), None);
 }
+
+#[test]
+fn each_entry_is_its_former_owners_again() {
+    let entry = |manager: &str, operation: &str, fields: Value| -> ManagedFieldsEntry {
+        serde_json::from_value(json!({"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields}))
+            .unwrap()
+    };
+    let mut live = crate::fixture::config_map("n", "spire", "server.conf", SERVER_HCL);
+    let before = vec![
+        entry("helm", "Apply", json!({"f:data": {"f:server.conf": {}}})),
+        entry(
+            "kubectl",
+            "Update",
+            json!({"f:data": {".": {}, "f:server.conf": {}}, "f:metadata": {"f:labels": {}}}),
+        ),
+        entry("other", "Update", json!({"f:metadata": {"f:annotations": {}}})),
+    ];
+    live.metadata.managed_fields = Some(before.clone());
+    let owners = FieldOwners::from([("server.conf".to_owned(), owners_of(&live, "server.conf"))]);
+    // What a forced apply makes of it: who has nothing left goes.
+    let after = [
+        entry("kubectl", "Update", json!({"f:data": {".": {}}, "f:metadata": {"f:labels": {}}})),
+        entry("other", "Update", json!({"f:metadata": {"f:annotations": {}}})),
+        entry(keylime_attestor_api::names::FIELD_MANAGER, "Apply", json!({"f:data": {"f:server.conf": {}}})),
+    ];
+    let mut released = released(&after, &owners);
+    released.sort_by(|a, b| a.manager.cmp(&b.manager));
+    assert_eq!(released, before);
+}

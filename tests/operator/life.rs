@@ -1,0 +1,102 @@
+//! The operator as a process: killed, started again, elected, cut off.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use lab::wait;
+use serde_json::json;
+
+use crate::site::{Site, TIMEOUT};
+use crate::spire;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_moment_it_comes_to_the_same_end() -> Result<()> {
+    let mut site = Site::start("killed").await?;
+    site.apply(&spire::json(&site.namespace))?;
+    let before = site.spire()?;
+    site.attest(json!({}))?;
+    for round in 0..20u32 {
+        let operator = site.operator()?;
+        // The moments are spread over what the operator writes, not over time.
+        let writes = site.writes()?.len() + (round % 4) as usize;
+        let seen = wait::until("some writes", Duration::from_secs(2), || {
+            ensure!(site.writes()?.len() >= writes);
+            Ok(())
+        });
+        drop(seen);
+        operator.process.kill()?;
+        if round % 5 == 4 {
+            site.roll_out("statefulset/spire-server")?;
+            site.roll_out("daemonset/spire-agent")?;
+        }
+    }
+    let operator = site.operator()?;
+    site.roll_out_until("Ready", "Ready")?;
+    ensure!(site.hash("daemonset/spire-agent")?.is_some());
+    operator.process.kill()?;
+
+    site.delete()?;
+    for _ in 0..5 {
+        let operator = site.operator()?;
+        let writes = site.writes()?.len() + 1;
+        drop(wait::until("a write", Duration::from_secs(2), || {
+            ensure!(site.writes()?.len() >= writes);
+            Ok(())
+        }));
+        operator.process.kill()?;
+    }
+    let operator = site.operator()?;
+    site.let_go()?;
+    site.is_as(&before)?;
+    operator.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_goes_on_when_the_apiserver_comes_back() -> Result<()> {
+    let mut site = Site::start_alone("away").await?;
+    site.apply(&spire::json(&site.namespace))?;
+    site.attest(json!({}))?;
+    let mut operator = site.operator()?;
+    site.make_ready()?;
+    let server = std::sync::Arc::get_mut(&mut site.server).context("the apiserver is shared")?;
+    server.go_down()?;
+    ensure!(operator.process.is_running()?);
+    server.come_up()?;
+    let derived = site.text("spire-agent-keylime", "agent.conf")?;
+    site.patch("configmap/spire-agent-keylime", &json!({"data": {"agent.conf": "broken"}}))?;
+    site.wait("the configuration to be right", |site| {
+        Ok(site.text("spire-agent-keylime", "agent.conf")? == derived)
+    })?;
+    operator.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_replicas_one_acts_and_the_other_follows() -> Result<()> {
+    let mut site = Site::start("elected").await?;
+    let elect = |name| {
+        ["--leader-elect", "--lease-namespace", "elected", "--pod-namespace", "elected", "--pod-name", name]
+    };
+    let first = site.operator_with(&elect("first"))?;
+    let holder = |site: &Site| {
+        site.kubectl(&[
+            "get",
+            "lease",
+            "keylime-attestor-operator",
+            "--output",
+            "jsonpath={.spec.holderIdentity}",
+        ])
+    };
+    site.wait("the first to lead", |site| Ok(holder(site)? == "first"))?;
+    let mut second = site.operator_with(&elect("second"))?;
+    second.process.wait_for_log("waits to lead", TIMEOUT)?;
+    ensure!(second.get(&second.health, "/readyz")?.contains("ok"));
+    site.apply(&spire::json(&site.namespace))?;
+    site.attest(json!({}))?;
+    site.wait_for("ServerRolledOut", "Progressing")?;
+    ensure!(second.reconciles()? == 0, "the second acted, too");
+    first.stop()?;
+    site.wait("the second to lead", |site| Ok(holder(site)? == "second"))?;
+    site.make_ready()?;
+    ensure!(second.reconciles()? > 0);
+    second.stop()
+}

@@ -1,0 +1,10 @@
+//! The operator against a real apiserver and nothing else: what it writes, in which order, what it leaves alone, and what it puts back. No pod runs;
+//! the tests say for the workloads' controllers how far the pods are.
+
+mod drift;
+mod failures;
+mod in_place;
+mod life;
+mod overlay;
+mod site;
+mod spire;

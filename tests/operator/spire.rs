@@ -1,0 +1,65 @@
+//! SPIRE's objects as their owners write them.
+
+use serde_json::{Value, json};
+
+const SERVER_JSON: &str = include_str!("../../plugins/hcl/testdata/chart-server.conf");
+const AGENT_JSON: &str = include_str!("../../plugins/hcl/testdata/chart-agent.conf");
+const SERVER_HCL: &str = include_str!("../../plugins/hcl/testdata/manual-server.conf");
+const AGENT_HCL: &str = include_str!("../../plugins/hcl/testdata/manual-agent.conf");
+
+/// As SPIFFE's charts render them.
+pub(crate) fn json(namespace: &str) -> Value {
+    objects(namespace, SERVER_JSON, AGENT_JSON)
+}
+
+/// With configurations as people write them.
+pub(crate) fn hcl(namespace: &str) -> Value {
+    objects(namespace, SERVER_HCL, AGENT_HCL)
+}
+
+fn objects(namespace: &str, server: &str, agent: &str) -> Value {
+    let server_args = json!(["-expandEnv", "-config", "/run/spire/config/server.conf"]);
+    let agent_args = json!(["-config", "/opt/spire/conf/agent/agent.conf"]);
+    json!({"apiVersion": "v1", "kind": "List", "items": [
+        config_map(namespace, "spire-server", "server.conf", server),
+        config_map(namespace, "spire-agent", "agent.conf", agent),
+        workload(namespace, "StatefulSet", "spire-server", &server_args, "/run/spire/config"),
+        workload(namespace, "DaemonSet", "spire-agent", &agent_args, "/opt/spire/conf/agent"),
+    ]})
+}
+
+pub(crate) fn config_map(namespace: &str, name: &str, key: &str, text: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}, "data": {key: text}})
+}
+
+pub(crate) fn workload(namespace: &str, kind: &str, name: &str, args: &Value, config: &str) -> Value {
+    let mut spec = json!({
+        "selector": {"matchLabels": {"app": name}},
+        "template": {
+            "metadata": {"labels": {"app": name}, "annotations": {"checksum/config": "x"}},
+            "spec": {
+                "containers": [{
+                    "name": name,
+                    "image": "ghcr.io/spiffe/spire:1.13.3",
+                    "args": args,
+                    "volumeMounts": [{"name": "spire-config", "mountPath": config, "readOnly": true}],
+                }],
+                "volumes": [{"name": "spire-config", "configMap": {"name": name}}],
+            },
+        },
+    });
+    if kind == "StatefulSet" {
+        spec["serviceName"] = json!(name);
+        spec["replicas"] = json!(3);
+    }
+    json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec})
+}
+
+/// A pod of a workload with our overlay, as its controller would have made it.
+pub(crate) fn pod(namespace: &str, name: &str, app: &str, hash: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": app},
+            "annotations": {"spire.keylime.dev/content-hash": hash}},
+        "spec": {"terminationGracePeriodSeconds": 0, "automountServiceAccountToken": false,
+            "containers": [{"name": app, "image": "ghcr.io/spiffe/spire:1.13.3"}]}})
+}
