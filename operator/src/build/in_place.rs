@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use hcl::edit;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
-use keylime_attestor_api::names::annotation;
+use keylime_attestor_api::names::{annotation, path};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::derived::{self, derive};
+use crate::gather::Found;
 use crate::target::{Owner, Plugin, Role, Target, annotation, text};
 use crate::workload::is_ours;
 
@@ -54,6 +55,18 @@ pub(crate) fn edited(beside: &ConfigMap) -> Vec<(Role, &str)> {
 pub(crate) fn source_of(beside: &ConfigMap) -> Option<&str> {
     let from = annotation(beside.metadata.annotations.as_ref(), annotation::DERIVED_FROM)?;
     Some(from.split_once('/')?.0)
+}
+
+/// As [`original`], of what was found. Where our own ConfigMap is gone, what was kept is lost: an edited text is then no original.
+pub(crate) fn original_of(role: Role, found: &Found, key: &str, current: &str) -> Option<String> {
+    let kept = kept(found.beside.as_ref(), role, key);
+    let annotations = found.source.as_ref().and_then(|map| map.metadata.annotations.as_ref());
+    let is_edited = annotation(annotations, annotation::ATTESTOR).is_some();
+    if kept.is_some() || !is_edited {
+        return original(role, kept, current);
+    }
+    let program = format!("{}/{}", path::PLUGIN, role.plugin());
+    (!current.contains(&program)).then(|| current.to_owned())
 }
 
 /// SPIRE's configuration without our node attestor, from the text as it is and what was kept.

@@ -5,3 +5,6 @@ pub(crate) mod derived;
 pub(crate) mod in_place;
 pub(crate) mod overlay;
 pub(crate) mod plugin_data;
+
+#[cfg(test)]
+mod golden_tests;

@@ -262,11 +262,11 @@ fn configuration(
         let at = format!("{key} in the ConfigMap {namespace}/{name}");
         Problem::new(reason::CONFIGURATION_INVALID, format!("{at}: {error}. The pods keep the last good one"))
     };
-    let kept = in_place::kept(found.beside.as_ref(), asked.role, &key);
-    let original = in_place::original(asked.role, kept, current).ok_or_else(|| {
-        let advice =
-            format!("take the NodeAttestor {} out, and put back what SPIRE's agents had before", plugin.name);
-        invalid(format!("our node attestor was edited by hand and cannot be told from the rest: {advice}"))
+    let original = in_place::original_of(asked.role, found, &key, current).ok_or_else(|| {
+        let advice = "put back what SPIRE had before";
+        invalid(format!(
+            "our node attestor in it cannot be told from the rest, or what was kept is lost: {advice}"
+        ))
     })?;
     let derived = derived::derive(asked.role, &original, plugin, data)
         .map_err(|error: edit::Error| invalid(error.to_string()))?;

@@ -200,3 +200,21 @@ fn server_and_agents_cannot_share_an_entry() {
     });
     assert_eq!(found.first().map(|(name, _)| *name), Some("ConfigurationInvalid"), "{found:?}");
 }
+
+#[test]
+fn an_edited_configuration_whose_original_is_lost_is_no_original() {
+    let in_place = json!({"spire": {"mode": "InPlace"}});
+    let found = problems(in_place, |all| {
+        let edited = crate::fixture::AGENT_HCL.replace(
+            "k8s_psat\" {",
+            "keylime\" {\n plugin_cmd = \"/run/keylime-attestor/plugin/keylime-attestor-agent\"",
+        );
+        text(all, &edited);
+        let source = agent(all).source.as_mut().unwrap();
+        source.metadata.annotations =
+            Some([("spire.keylime.dev/attestor".to_owned(), "spire-system/spire".to_owned())].into());
+    });
+    let [(name, message)] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(*name, "ConfigurationInvalid");
+    assert!(message.contains("put back what SPIRE had before"), "{message}");
+}

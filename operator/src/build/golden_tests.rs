@@ -1,0 +1,99 @@
+//! What is applied, whole, for each kind of workload, language and mode, compared with `testdata`. `UPDATE_GENERATED=1 cargo test -p
+//! keylime-attestor-operator` writes it anew.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use keylime_attestor_api::Mode;
+use serde_json::{Value, json};
+
+use super::{derived, in_place, overlay::overlay};
+use crate::fixture::{AGENT_HCL, SERVER_HCL, config_map, gathered, plan, resource};
+use crate::target::{Plan, Role};
+
+/// SPIRE from manifests of one's own: a Deployment, HCL, no TLS to Keylime's agents.
+fn manual(mode: &str) -> Plan {
+    let mut resource = resource(json!({
+        "spire": {"mode": mode, "server": {"kind": "Deployment", "name": "spire-server", "namespace": "spire-server"}},
+        "attestation": {"canReattest": false, "allowedMetadataKeys": ["rack"], "maxAttestationAge": "0"},
+    }));
+    resource.spec.keylime.agent.tls = None;
+    let mut gathered = gathered(&resource);
+    for (key, found) in &mut gathered.found {
+        let (name, file, text) = match found.role {
+            Role::Server => ("spire-server", "server.conf", SERVER_HCL),
+            Role::Agent => ("spire-agent", "agent.conf", AGENT_HCL),
+        };
+        found.source = Some(config_map(&key.namespace, name, file, text));
+    }
+    plan(&resource, &gathered)
+}
+
+/// SPIFFE's charts, pinned agents on another address.
+fn charts() -> Plan {
+    let resource = resource(json!({"keylime": {
+        "registrar": {"host": "registrar.example", "port": 8892},
+        "tls": {"serverName": "localhost"},
+        "agent": {"host": "10.0.0.1", "tls": {"pinServerCertificate": true}},
+    }}));
+    plan(&resource, &gathered(&resource))
+}
+
+fn objects(plan: &Plan) -> Vec<Value> {
+    let mut objects = Vec::new();
+    for target in plan.targets() {
+        match plan.mode {
+            Mode::InPlace => {
+                objects.push(in_place::keep(&plan.owner, target));
+                objects.push(in_place::edit(&plan.owner, target));
+            }
+            _ => objects.push(derived::config_map(&plan.owner, target, BTreeMap::new())),
+        }
+        objects.push(overlay(&plan.owner, plan.mode, target, target.workload.as_ref().unwrap()).patch);
+    }
+    objects
+}
+
+#[test]
+fn what_is_applied_is_as_it_was_reviewed() {
+    for (name, plan) in [
+        ("charts-overlay", charts()),
+        ("manual-overlay", manual("Overlay")),
+        ("manual-in-place", manual("InPlace")),
+    ] {
+        let text: String = objects(&plan)
+            .iter()
+            .map(|object| format!("---\n{}", serde_yaml::to_string(object).unwrap()))
+            .collect();
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(format!("{name}.yaml"));
+        if std::env::var_os("UPDATE_GENERATED").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let expected = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(text, expected, "{} is not what is applied", path.display());
+    }
+}
+
+#[test]
+fn the_hash_changes_with_what_the_pods_read_and_with_nothing_else() {
+    let of = |changes: Value| {
+        let resource = resource(changes);
+        let plan = plan(&resource, &gathered(&resource));
+        overlay(&plan.owner, plan.mode, &plan.server, plan.server.workload.as_ref().unwrap()).hash
+    };
+    let hash = of(json!({}));
+    for changes in [
+        json!({"attestation": {"maxAttestationAge": "1m"}}),
+        json!({"keylime": {"tls": {"secretName": "another"}}}),
+        json!({"plugin": {"image": "another"}}),
+        json!({"spire": {"pluginName": "another"}}),
+        json!({"spire": {"mode": "InPlace"}}),
+    ] {
+        assert_ne!(of(changes.clone()), hash, "{changes}");
+    }
+    for changes in
+        [json!({"rollout": {"progressDeadline": "1m"}}), json!({"keylime": {"agent": {"port": 9003}}})]
+    {
+        assert_eq!(of(changes.clone()), hash, "{changes}");
+    }
+}
