@@ -11,7 +11,7 @@ programs=(keylime-attestor-agent keylime-attestor-server keylime-attestor-operat
 cd "$here/../.."
 platform=$(rustc -vV | sed -n 's/^host: //p')
 # Not the folder of other builds: these flags would make each of the two build everything anew.
-target=$PWD/target/static
+target=${CARGO_TARGET_DIR:-$PWD/target}/static
 
 flags=(
   '-Ctarget-feature=+crt-static'
@@ -22,6 +22,8 @@ flags=(
   "--remap-path-prefix=$PWD=/keylime-attestor"
   "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 )
+# What build scripts make lies in the target folder.
+[ -z "${CARGO_TARGET_DIR:-}" ] || flags+=("--remap-path-prefix=$CARGO_TARGET_DIR=/keylime-attestor/target")
 # Only with a target named are the flags not those of build scripts and procedural macros as well.
 build=(cargo build --release --locked --target "$platform" --target-dir "$target")
 PKG_CONFIG_LIBDIR=$("$here/static-tss.sh") \

@@ -3,12 +3,15 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// Makes SPIRE attest nodes through Keylime, as KeylimeAttestor resources ask for.
 #[derive(Debug, Clone, Parser)]
 #[command(version)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
     /// Namespaces whose KeylimeAttestor resources and workloads are looked after, separated by commas. Left out: all
     #[arg(long, env = "KEYLIME_ATTESTOR_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACE,…")]
     pub(crate) namespaces: Vec<String>,
@@ -62,6 +65,17 @@ pub(crate) struct Args {
     /// Namespace of the operator's pod
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
     pub(crate) pod_namespace: Option<String>,
+}
+
+/// What else the program does.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Command {
+    /// Ask a running operator whether it is ready, for up to a minute
+    Probe {
+        /// Where, such as http://NAME.NAMESPACE.svc:8081/readyz
+        #[arg(long)]
+        url: String,
+    },
 }
 
 /// How the log is written.

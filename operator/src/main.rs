@@ -16,6 +16,7 @@ mod memory;
 mod metrics;
 mod next;
 mod plugins;
+mod probe;
 mod reconcile;
 mod rollout;
 mod run;
@@ -31,6 +32,9 @@ use clap::Parser as _;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = cli::Args::parse();
+    if let Some(cli::Command::Probe { url }) = &args.command {
+        return probe::probe(url).await;
+    }
     log::start(args.log_format, &args.log_level)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "the operator starts");
     run::run(args).await
