@@ -6,6 +6,8 @@ set -euo pipefail
 packages=(
   # To build: the C compiler for SPIRE's sqlite, the TPM stack for tss-esapi.
   gcc libc6-dev pkg-config libtss2-dev
+  # To build the TPM stack for static programs, and to look at those.
+  autoconf autoconf-archive automake libtool make file iproute2
   # Software TPMs, and what Keylime's programs call.
   swtpm swtpm-tools tpm2-tools libtss2-tcti-swtpm0 python3-venv python3-gpg
   # The lab itself, and make lint.
