@@ -9,18 +9,24 @@ export CARGO_TARGET_DIR ?= $(cache)/target
 endif
 target := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup demo test lint bench clean build packages
+.PHONY: help setup image demo demo-local test lint bench reproduce clean build packages
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
-setup: ## install what the lab needs: Debian packages, SPIRE, Keylime (cached)
+setup: ## install what the lab needs: Debian packages, SPIRE, Keylime, Kubernetes (cached)
 	@$(setup)/all.sh $(target)/lab
 
-demo: setup build ## see nodes attested by a real SPIRE and a real Keylime
+image: packages ## make the image, target/image/keylime-attestor.oci.tar
+	operator/image/image.sh
+
+demo: setup build image ## see it on a real Kubernetes: one chart, one resource, and all nodes are attested
 	@$(target)/debug/demo
 
-test: setup build ## run all tests
+demo-local: setup build ## see one node attested by a SPIRE and a Keylime that are processes
+	@$(target)/debug/demo-local
+
+test: setup build image ## run all tests
 	cargo test --workspace --no-fail-fast
 
 lint: packages ## check formatting, clippy, licences, shell and Go code
@@ -33,6 +39,9 @@ lint: packages ## check formatting, clippy, licences, shell and Go code
 
 bench: setup build ## measure the plugins
 	cargo bench --workspace
+
+reproduce: image ## make the image once more elsewhere, and compare
+	cargo test --package lab --test image -- --ignored
 
 clean: ## remove all that was built or fetched, the cache too
 	rm -rf $(target) $(cache)

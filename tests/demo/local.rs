@@ -1,8 +1,8 @@
-//! `make demo`: a SPIRE agent gets its identity because Keylime and the node's TPM say so, loses it when they
+//! `make demo-local`: a SPIRE agent gets its identity because Keylime and the node's TPM say so, loses it when they
 //! no longer do, and gets it back. Everything is real but the TPM, which is software; all of it runs on
 //! 127.0.0.1 and in /tmp, and is gone at the end.
 
-#![expect(clippy::print_stdout, reason = "the demo talks to a person")]
+mod narrator;
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,11 @@ use lab::keylime::{Keylime, Node, NodeOptions, Options};
 use lab::plugins;
 use lab::spire::{Attestor, ServerOptions, SpireAgent, SpireServer, TRUST_DOMAIN};
 
+use crate::narrator::{heading, quote, say, timed};
+
 fn main() -> Result<()> {
     let begun = Instant::now();
-    println!(
-        "Keylime Attestor: SPIRE node attestation by Keylime. A real SPIRE, a real Keylime, a software TPM."
-    );
+    say("Keylime Attestor: SPIRE node attestation by Keylime. A real SPIRE, a real Keylime, a software TPM.");
 
     let (id, refusal) = tell()?;
     print_summary(&id, &refusal, begun.elapsed());
@@ -40,7 +40,7 @@ fn start_keylime() -> Result<(Keylime, Node)> {
     let node = timed("a node (TPM, Keylime agent) was enrolled with keylime_tenant, and passes", || {
         keylime.add_node(enrolled)
     })?;
-    println!("   The node's id in Keylime is {}.", node.agent().id());
+    say(&format!("   The node's id in Keylime is {}.", node.agent().id()));
     Ok((keylime, node))
 }
 
@@ -102,7 +102,7 @@ fn show(server: &SpireServer, node: &Node) -> Result<()> {
 }
 
 fn print_summary(id: &str, refusal: &str, took: Duration) {
-    println!(
+    say(&format!(
         "\nWhat you saw, in {:.0} s:
   - SPIRE gave the node the identity {id}
     because its TPM signed a fresh challenge, and Keylime says that it runs what it should.
@@ -112,26 +112,5 @@ fn print_summary(id: &str, refusal: &str, took: Duration) {
   - Once it was repaired, it got its identity back.
 All that was started is ended now, and its files are removed.",
         took.as_secs_f64(),
-    );
-}
-
-fn heading(number: u8, text: &str) {
-    println!("\n{number}. {text}");
-}
-
-/// Says what was done and how long it took.
-fn timed<T>(done: &str, action: impl FnOnce() -> Result<T>) -> Result<T> {
-    let begun = Instant::now();
-    let result = action()?;
-    println!("   {:5.1} s  {done}", begun.elapsed().as_secs_f64());
-    Ok(result)
-}
-
-/// Prints what a program wrote.
-fn quote(title: &str, text: &str) {
-    println!("\n   $ {title}");
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        println!("   | {line}");
-    }
-    println!();
+    ));
 }

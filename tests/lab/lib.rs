@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod dns;
 pub mod fake_keylime;
 pub mod host;
+pub mod image;
 pub mod janitor;
 pub mod keylime;
 pub mod plugins;

@@ -5,6 +5,7 @@
 //! `verifier.keylime.svc:8881` and `registrar.keylime.svc:8891`, and on each node a Keylime agent with a software TPM of its own, reached
 //! from the node and its hostNetwork pods at 127.0.0.1:9002.
 
+mod attestor;
 mod keylime;
 mod script;
 mod spire;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tempfile::NamedTempFile;
 
+pub use self::attestor::{OPERATOR, attestor};
 pub use self::keylime::Keylime;
 use self::script::Script;
 pub use self::spire::{Helm, SPIRE_NAMESPACE, SpireAgent};

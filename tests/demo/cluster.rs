@@ -1,0 +1,246 @@
+//! `make demo`: on a real Kubernetes with a real SPIRE and a real Keylime, one chart and one resource have every node attested by its TPM. A
+//! node that fails is refused, and deleting the resource gives SPIRE back what it had. Only the TPMs are software. All of it runs in
+//! namespaces of this machine, and is gone at the end.
+
+mod narrator;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use lab::cluster::{Cluster, Helm, NODES, Node, OPERATOR, Options, SPIRE_NAMESPACE, attestor};
+use lab::wait;
+
+use crate::narrator::{heading, quote, say, timed};
+
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What the summary tells.
+struct Told {
+    /// From `kubectl apply` until both nodes were attested.
+    attested_after: Duration,
+    /// The identity of a node.
+    id: String,
+    /// Why the failing node was refused.
+    refusal: String,
+    /// From `kubectl delete` until SPIRE was as before.
+    back_after: Duration,
+}
+
+fn main() -> Result<()> {
+    let begun = Instant::now();
+    say("Keylime Attestor on Kubernetes: SPIRE's nodes are attested by Keylime and their TPMs.
+Kubernetes (two nodes), SPIRE, Keylime and Helm are real; the TPMs are software.");
+
+    let cluster = start()?;
+    let told = tell(&cluster)?;
+    timed("everything is ended, and its files are removed", || cluster.stop())?;
+    print_summary(&told, begun.elapsed());
+    Ok(())
+}
+
+fn start() -> Result<Cluster> {
+    heading(1, "A cluster whose nodes Keylime watches, and SPIRE as its chart installs it");
+    let cluster = timed("Kubernetes is up; on each node Keylime's agent is enrolled, and passes", || {
+        Cluster::start(&Options::default())
+    })?;
+    timed("SPIRE is installed by Helm: a server, and an agent on each node", || {
+        cluster.install_spire(Helm::V4, &[])
+    })?;
+    timed("its agents have attested by k8s_psat, which says nothing about what the nodes run", || {
+        cluster.wait_for_agents(&ids(|node| cluster.psat_id(node))?)
+    })?;
+    show_agents(&cluster)?;
+    Ok(cluster)
+}
+
+fn tell(cluster: &Cluster) -> Result<Told> {
+    heading(2, "One chart");
+    timed("helm install keylime-attestor charts/keylime-attestor", || cluster.install_operator(Helm::V4))?;
+
+    heading(3, "One resource");
+    let attested_after = apply(cluster)?;
+
+    heading(4, "A workload gets its identity");
+    fetch_identity_of_a_workload(cluster)?;
+
+    heading(5, "Somebody tampers with a node");
+    let refusal = tamper(cluster, NODES)?;
+
+    heading(6, "The node is repaired");
+    repair(cluster, NODES)?;
+
+    heading(7, "The resource is deleted");
+    let back_after = delete(cluster)?;
+    let [node, _] = NODES;
+    Ok(Told { attested_after, id: cluster.keylime_id(node)?, refusal, back_after })
+}
+
+fn apply(cluster: &Cluster) -> Result<Duration> {
+    let resource = attestor("Overlay", "StatefulSet");
+    quote("kubectl apply -f -", &resource);
+    let begun = Instant::now();
+    cluster.apply(&resource)?;
+    timed(
+        "the operator has changed SPIRE's server, then its agents: kubectl wait --for=condition=Ready",
+        || in_spire(cluster, &["wait", "--for=condition=Ready", "kla/spire", "--timeout=120s"]),
+    )?;
+    let keylime = ids(|node| cluster.keylime_id(node))?;
+    timed("both nodes are attested by Keylime", || wait_for(cluster, &keylime))?;
+    let took = begun.elapsed();
+    evict_others(cluster, &keylime)?;
+    say("           (what k8s_psat had attested was evicted: spire-server agent evict)");
+    show_agents(cluster)?;
+    quote("kubectl get kla", &in_spire(cluster, &["get", "kla"])?);
+    quote("kubectl describe kla spire", &conditions(&in_spire(cluster, &["describe", "kla", "spire"])?)?);
+    Ok(took)
+}
+
+fn fetch_identity_of_a_workload(cluster: &Cluster) -> Result<()> {
+    let [node, _] = NODES;
+    let parent = cluster.keylime_id(node)?;
+    cluster.create_entry(&parent, "spiffe://example.org/workload", &["k8s:pod-name:workload"])?;
+    cluster.start_workload("workload", node)?;
+    let id = timed("a pod on the node has its X509-SVID", || {
+        wait::until("an SVID", TIMEOUT, || cluster.workload_id("workload"))
+    })?;
+    say(&format!("   It is {id}, by an entry whose parent is\n   {parent}."));
+    Ok(())
+}
+
+/// Gives the reason that SPIRE's agent was told.
+fn tamper(cluster: &Cluster, [failing, passing]: [Node; 2]) -> Result<String> {
+    timed("something unknown was measured into PCR 23 of node1; Keylime fails the node", || {
+        cluster.keylime().fail(failing)
+    })?;
+    let pod = agent_pod(cluster, failing)?;
+    let lost = cluster.keylime_id(failing)?;
+    cluster.spire_server(&["agent", "evict", "-spiffeID", &lost])?;
+    let refusal = timed(
+        "its SPIRE agent has to attest again (spire-server agent evict), is refused, and ends",
+        || {
+            wait::until("a refused agent", TIMEOUT, || {
+                let log = in_spire(cluster, &["logs", &pod, "--previous"])?;
+                let line = log
+                    .lines()
+                    .rev()
+                    .find(|line| line.contains("code = PermissionDenied desc = nodeattestor"));
+                let (_, text) =
+                    line.and_then(|line| line.split_once("nodeattestor(keylime): ")).context("no refusal")?;
+                Ok(text.split('"').next().unwrap_or_default().to_owned())
+            })
+        },
+    )?;
+    quote("kubectl logs --previous (SPIRE's agent on node1)", &refusal);
+    timed("SPIRE's server knows the other node only, and the operator has seen it", || {
+        cluster.wait_for_agents(&[cluster.keylime_id(passing)?])?;
+        wait::until("a failing node", TIMEOUT, || {
+            let failing =
+                in_spire(cluster, &["get", "kla", "spire", "--output", "jsonpath={.status.nodes.failing}"])?;
+            ensure!(failing == "1", "there are {failing}");
+            Ok(())
+        })
+    })?;
+    show_agents(cluster)?;
+    quote("kubectl get kla", &in_spire(cluster, &["get", "kla"])?);
+    Ok(refusal)
+}
+
+fn repair(cluster: &Cluster, [failing, _]: [Node; 2]) -> Result<()> {
+    timed("PCR 23 is as it should be; Keylime looked again, and passes the node", || {
+        cluster.keylime().repair(failing)
+    })?;
+    timed(
+        "the pod of its SPIRE agent was deleted, Kubernetes made another, and that one has attested",
+        || {
+            in_spire(cluster, &["delete", &agent_pod(cluster, failing)?, "--wait=false"])?;
+            cluster.wait_for_agents(&ids(|node| cluster.keylime_id(node))?)
+        },
+    )
+}
+
+fn delete(cluster: &Cluster) -> Result<Duration> {
+    let begun = Instant::now();
+    timed("kubectl delete kla spire: SPIRE's agents, then its server have back what they had", || {
+        in_spire(cluster, &["delete", "kla/spire", "--timeout=120s"])
+    })?;
+    let psat = ids(|node| cluster.psat_id(node))?;
+    timed("its agents have attested by k8s_psat", || wait_for(cluster, &psat))?;
+    let took = begun.elapsed();
+    evict_others(cluster, &psat)?;
+    show_agents(cluster)?;
+    let left = ["get", "configmaps", "--selector", "app.kubernetes.io/managed-by=keylime-attestor-operator"];
+    let left = in_spire(cluster, &[&left[..], &["--output", "name"]].concat())?;
+    ensure!(left.is_empty(), "the operator left {left}");
+    timed("helm uninstall keylime-attestor", || {
+        cluster.helm(Helm::V4, &["uninstall", OPERATOR, "--namespace", OPERATOR])
+    })?;
+    Ok(took)
+}
+
+fn print_summary(told: &Told, took: Duration) {
+    let Told { attested_after, id, refusal, back_after } = told;
+    say(&format!(
+        "\nWhat you saw, in {:.0} s:
+  - Nothing of SPIRE was edited by hand. {:.0} s after one `kubectl apply`, both nodes had identities like
+    {id},
+    because their TPMs signed a fresh challenge, and Keylime says that they run what they should.
+  - A workload on such a node got its own identity from it.
+  - Once Keylime failed a node, SPIRE took its identity away:
+    {refusal}
+  - Once it was repaired, it got its identity back.
+  - {:.0} s after the resource was deleted, SPIRE was as before.
+All that was started is ended now, and its files are removed.",
+        took.as_secs_f64(),
+        attested_after.as_secs_f64(),
+        back_after.as_secs_f64(),
+    ));
+}
+
+/// Waits until these agents are among those that SPIRE's server knows.
+fn wait_for(cluster: &Cluster, ids: &[String]) -> Result<()> {
+    wait::until("the agents", TIMEOUT, || {
+        let agents = cluster.agents()?;
+        ensure!(ids.iter().all(|id| agents.iter().any(|agent| agent.id == *id)), "there are {agents:?}");
+        Ok(())
+    })
+}
+
+/// Agents whose nodes attest otherwise now are listed until their SVIDs end, or an administrator evicts them.
+fn evict_others(cluster: &Cluster, ids: &[String]) -> Result<()> {
+    for agent in cluster.agents()?.iter().filter(|agent| !ids.contains(&agent.id)) {
+        cluster.spire_server(&["agent", "evict", "-spiffeID", &agent.id])?;
+    }
+    cluster.wait_for_agents(ids)
+}
+
+fn show_agents(cluster: &Cluster) -> Result<()> {
+    quote("spire-server agent list", &cluster.spire_server(&["agent", "list"])?);
+    Ok(())
+}
+
+/// The part of a description that says how it is.
+fn conditions(description: &str) -> Result<String> {
+    let lines = description.lines().skip_while(|line| line.trim() != "Conditions:");
+    let lines = lines.filter(|line| {
+        ["Conditions:", "Message:", "Reason:", "Status:", "Type:"]
+            .iter()
+            .any(|part| line.trim().starts_with(part))
+    });
+    let text: Vec<_> = lines.collect();
+    ensure!(!text.is_empty(), "it has no conditions: {description}");
+    Ok(text.join("\n"))
+}
+
+fn agent_pod(cluster: &Cluster, node: Node) -> Result<String> {
+    let field = format!("spec.nodeName={}", node.name);
+    let of = ["get", "pods", "--selector", "app=spire-agent", "--field-selector", &field, "--output", "name"];
+    Ok(in_spire(cluster, &of)?.lines().next().context("no agent on the node")?.to_owned())
+}
+
+fn in_spire(cluster: &Cluster, args: &[&str]) -> Result<String> {
+    cluster.kubectl(&[&["--namespace", SPIRE_NAMESPACE], args].concat())
+}
+
+fn ids(id: impl Fn(Node) -> Result<String>) -> Result<Vec<String>> {
+    NODES.into_iter().map(id).collect()
+}
