@@ -1,0 +1,158 @@
+//! The usual way: SPIRE by SPIFFE's chart, configured in JSON; Helm 4, which applies on the server's side; mode Overlay.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, ensure};
+use lab::cluster::{Cluster, Helm, NODES, Node, Options, SPIRE_NAMESPACE};
+use lab::wait;
+
+use crate::audit;
+use crate::resource::{self, TIMEOUT, derived, expect_keylime, expect_psat, expect_ready_with, member, say};
+use crate::snapshot::{Snapshot, expect_nothing_of_ours};
+use crate::templates::Watch;
+
+const HELM: Helm = Helm::V4;
+const VALUES: [&str; 2] = ["logLevel=info", "server.agentTTL=30m"];
+/// What an agent's SVID lives then, in seconds.
+const AGENT_TTL: u64 = 30 * 60;
+
+/// For servers of another kind, and for rollouts that fail.
+const RIGHTS_FOR_OTHERS: [&str; 4] = ["get deployments", "patch deployments", "delete pods", "get pods/log"];
+
+#[test]
+fn one_resource_has_the_nodes_attested_by_keylime_until_it_is_deleted() -> Result<()> {
+    let clock = Instant::now();
+    let cluster = Cluster::start(&Options::default())?;
+    cluster.install_spire(HELM, &[])?;
+    expect_psat(&cluster)?;
+    say(clock, "SPIRE attests by k8s_psat");
+
+    cluster.install_operator(HELM)?;
+    let before = Snapshot::without_us(&cluster)?;
+    say(clock, "the operator is ready");
+    resource::apply(&cluster, "Overlay", "StatefulSet")?;
+    say(clock, "the resource is Ready");
+    expect_keylime(&cluster)?;
+    say(clock, "both nodes are attested by Keylime");
+    gives_workloads_their_identity(&cluster)?;
+    audit::wait_for_an_idle_minute(&cluster)?;
+    say(clock, "an idle minute has passed");
+
+    refuses_a_node_that_fails(&cluster, NODES)?;
+    say(clock, "a node failed, was refused, and came back");
+
+    an_upgrade_that_changes_nothing(&cluster)?;
+    an_upgrade_that_changes_values(&cluster)?;
+    say(clock, "SPIRE was upgraded");
+    cluster.install_spire(HELM, &[])?;
+    expect_ready_with(&cluster, "\"debug\"")?;
+    say(clock, "and upgraded back");
+
+    resource::delete(&cluster)?;
+    say(clock, "the resource is gone");
+    before.expect(&cluster)?;
+    expect_nothing_of_ours(&cluster)?;
+    expect_psat(&cluster)?;
+    say(clock, "SPIRE attests by k8s_psat again");
+
+    audit::expect_within_rights(&cluster)?;
+    let mut unused = audit::unused_rights(&cluster)?;
+    unused.retain(|right| !RIGHTS_FOR_OTHERS.contains(&right.as_str()));
+    ensure!(unused.is_empty(), "the chart gives rights that nothing needs: {unused:?}");
+    cluster.stop()
+}
+
+/// An entry whose parent is the agent that attested by Keylime.
+fn gives_workloads_their_identity(cluster: &Cluster) -> Result<()> {
+    let [node, _] = NODES;
+    let id = "spiffe://example.org/workload";
+    cluster.create_entry(&cluster.keylime_id(node)?, id, &["k8s:pod-name:workload"])?;
+    cluster.start_workload("workload", node)?;
+    wait::until("an SVID for the workload", TIMEOUT, || {
+        let got = cluster.workload_id("workload")?;
+        ensure!(got == id, "it is {got}");
+        Ok(())
+    })
+}
+
+/// Its agent has to attest again and is refused, the other one stays; repaired, it is back.
+fn refuses_a_node_that_fails(cluster: &Cluster, [failing, passing]: [Node; 2]) -> Result<()> {
+    let (lost, kept) = (cluster.keylime_id(failing)?, cluster.keylime_id(passing)?);
+    cluster.keylime().fail(failing)?;
+    cluster.spire_server(&["agent", "evict", "-spiffeID", &lost])?;
+    let pod = agent_pod(cluster, failing)?;
+    wait::until("a refused agent", TIMEOUT, || {
+        let log = cluster.kubectl(&["logs", &pod, "--namespace", SPIRE_NAMESPACE, "--previous"])?;
+        ensure!(log.contains("FAILs attestation"), "the agent's log is {log}");
+        Ok(())
+    })?;
+    cluster.wait_for_agents(&[kept])?;
+    wait::until("a failing node in the status", TIMEOUT, || {
+        let failing = member(cluster, ".status.nodes.failing")?;
+        ensure!(failing == "1", "they are {failing}");
+        Ok(())
+    })?;
+    // A node that fails is no rollout that failed: nothing is taken back.
+    assert_eq!(member(cluster, ".status.agents[0].rollout.state")?, "Complete");
+
+    cluster.keylime().repair(failing)?;
+    // Kubernetes would start it again by itself, later and later.
+    cluster.kubectl(&["delete", &pod, "--namespace", SPIRE_NAMESPACE, "--wait=false"])?;
+    expect_keylime(cluster)
+}
+
+/// What SPIRE's objects ask for stays, and so every pod does. The state that Helm writes again is right: there is nothing to correct.
+fn an_upgrade_that_changes_nothing(cluster: &Cluster) -> Result<()> {
+    cluster.wait_for_spire()?;
+    let state = || {
+        cluster.kubectl(&[
+            "get",
+            "statefulsets,daemonsets,configmaps,pods",
+            "--namespace",
+            SPIRE_NAMESPACE,
+            "--output",
+            "jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.uid} {.metadata.generation}{\"\\n\"}{end}",
+        ])
+    };
+    let before = state()?;
+    cluster.install_spire(HELM, &[])?;
+    assert_eq!(state()?, before);
+    Ok(())
+}
+
+/// What is new gets into the derived configuration and into force; all the while no pod starts without the plugin.
+fn an_upgrade_that_changes_values(cluster: &Cluster) -> Result<()> {
+    let watch = Watch::start(cluster)?;
+    cluster.install_spire(HELM, &VALUES)?;
+    expect_ready_with(cluster, "\"info\"")?;
+    ensure!(
+        derived(cluster, "spire-server", "server.conf")?.contains("\"agent_ttl\": \"30m\""),
+        "it has not the new TTL"
+    );
+    wait::until("agents with the new lifetime", TIMEOUT, || {
+        let limit = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() + AGENT_TTL;
+        let agents = cluster.agents()?;
+        ensure!(agents.iter().all(|agent| agent.expires_at <= limit), "they are {agents:?}");
+        Ok(())
+    })?;
+    let states = watch.end()?;
+    ensure!(states > 10, "{states} states only: nothing was replaced");
+    expect_keylime(cluster)
+}
+
+fn agent_pod(cluster: &Cluster, node: Node) -> Result<String> {
+    let field = format!("spec.nodeName={}", node.name);
+    let pods = cluster.kubectl(&[
+        "get",
+        "pods",
+        "--namespace",
+        SPIRE_NAMESPACE,
+        "--selector",
+        "app=spire-agent",
+        "--field-selector",
+        &field,
+        "--output",
+        "name",
+    ])?;
+    Ok(pods.lines().next().context("no agent on the node")?.to_owned())
+}

@@ -1,0 +1,103 @@
+//! The resource, and what it brings about at SPIRE.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use lab::cluster::{Cluster, NODES, Node, SPIRE_NAMESPACE, attestor};
+use lab::wait;
+use serde_json::Value;
+
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Applies the resource and waits until it is Ready.
+pub(crate) fn apply(cluster: &Cluster, mode: &str, server: &str) -> Result<()> {
+    cluster.apply(&attestor(mode, server))?;
+    cluster.kubectl(&[
+        "wait",
+        "--for=condition=Ready",
+        "kla/spire",
+        "--namespace",
+        SPIRE_NAMESPACE,
+        "--timeout=120s",
+    ])?;
+    Ok(())
+}
+
+/// Deletes the resource, and returns when everything is taken back.
+pub(crate) fn delete(cluster: &Cluster) -> Result<()> {
+    cluster.kubectl(&["delete", "kla/spire", "--namespace", SPIRE_NAMESPACE, "--timeout=120s"])?;
+    Ok(())
+}
+
+/// A member of the resource.
+pub(crate) fn member(cluster: &Cluster, path: &str) -> Result<String> {
+    let output = format!("jsonpath={{{path}}}");
+    cluster.kubectl(&["get", "kla/spire", "--namespace", SPIRE_NAMESPACE, "--output", &output])
+}
+
+/// Waits until the agents of all nodes have attested by Keylime, and takes the entries of other attestors out, as an administrator would: whoever
+/// comes back later has attested anew.
+pub(crate) fn expect_keylime(cluster: &Cluster) -> Result<()> {
+    expect(cluster, "keylime", &ids(|node| cluster.keylime_id(node))?)
+}
+
+/// The same by `k8s_psat`.
+pub(crate) fn expect_psat(cluster: &Cluster) -> Result<()> {
+    expect(cluster, "k8s_psat", &ids(|node| cluster.psat_id(node))?)
+}
+
+/// An entry of the derived configuration, which SPIRE reads.
+pub(crate) fn derived(cluster: &Cluster, of: &str, key: &str) -> Result<String> {
+    config_map(cluster, &format!("{of}-keylime"), key)
+}
+
+/// An entry of a ConfigMap beside SPIRE.
+pub(crate) fn config_map(cluster: &Cluster, name: &str, key: &str) -> Result<String> {
+    let map =
+        cluster.kubectl(&["get", "configmap", name, "--namespace", SPIRE_NAMESPACE, "--output", "json"])?;
+    let map: Value = serde_json::from_str(&map)?;
+    Ok(map["data"][key].as_str().unwrap_or_default().to_owned())
+}
+
+/// Waits until both derived configurations have this, and SPIRE runs with them.
+pub(crate) fn expect_ready_with(cluster: &Cluster, text: &str) -> Result<()> {
+    wait::until(&format!("{text} in force"), TIMEOUT, || {
+        for (of, key) in [("spire-server", "server.conf"), ("spire-agent", "agent.conf")] {
+            let derived = derived(cluster, of, key)?;
+            ensure!(derived.contains(text), "{of} has {derived}");
+        }
+        let ready = member(cluster, ".status.conditions[?(@.type==\"Ready\")].status")?;
+        ensure!(ready == "True", "Ready is {ready}");
+        Ok(())
+    })?;
+    cluster.wait_for_spire()
+}
+
+/// Says how far a test is, and how long it took.
+#[expect(clippy::print_stderr, reason = "the measured times are for who runs the tests")]
+pub(crate) fn say(clock: Instant, what: &str) {
+    eprintln!("{:5.1} s: {what}", clock.elapsed().as_secs_f32());
+}
+
+fn expect(cluster: &Cluster, attestor: &str, ids: &[String]) -> Result<()> {
+    wait::until(&format!("agents of {attestor}"), TIMEOUT, || {
+        let agents = cluster.agents()?;
+        ensure!(ids.iter().all(|id| agents.iter().any(|agent| agent.id == *id)), "there are {agents:?}");
+        Ok(())
+    })?;
+    for agent in cluster.agents()?.iter().filter(|agent| !ids.contains(&agent.id)) {
+        cluster.spire_server(&["agent", "evict", "-spiffeID", &agent.id])?;
+    }
+    // Nobody of the others comes back.
+    cluster.wait_for_agents(ids)?;
+    ensure!(
+        cluster.agents()?.iter().all(|agent| agent.attestation_type == attestor),
+        "{:?}",
+        cluster.agents()?
+    );
+    Ok(())
+}
+
+fn ids(id: impl Fn(Node) -> Result<String>) -> Result<Vec<String>> {
+    NODES.into_iter().map(id).collect()
+}
