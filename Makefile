@@ -38,7 +38,8 @@ lint: packages ## check formatting, clippy, licences, shell and Go code
 	cd tests/lab/hclref && go vet . # the other Go programs are what is around Kubernetes, which vet would compile
 
 bench: setup build ## measure the plugins
-	cargo bench --workspace
+	cargo build --release --package keylime-attestor-server
+	cargo bench --package hcl --package evidence --package lab --bench parse --bench quote --bench attestation
 
 reproduce: image ## make the image once more elsewhere, and compare
 	cargo test --package lab --test image -- --ignored
