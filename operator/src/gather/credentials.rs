@@ -110,7 +110,7 @@ fn client(keylime: &Keylime, secret: &Secret) -> Result<Credentials, Vec<String>
     let registrar = keylime.registrar.host.as_ref().unwrap_or(&keylime.verifier.host);
     let endpoint = |host: &str, port| Endpoint::new(host, port).map_err(|error| vec![error.to_string()]);
     let config = ServersConfig {
-        verifier: endpoint(&keylime.verifier.host, keylime.verifier.port)?,
+        verifiers: vec![endpoint(&keylime.verifier.host, keylime.verifier.port)?],
         registrar: endpoint(registrar, keylime.registrar.port)?,
         tls,
         request_timeout: keylime.request_timeout.get().min(super::reach::TIMEOUT),

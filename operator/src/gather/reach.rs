@@ -88,6 +88,7 @@ fn reason_of(error: &Error) -> Reason {
         Error::Refused { cause: Refused::Alert(_) | Refused::Status(_), .. } => reason::TLS_FAILED,
         Error::Malformed { .. }
         | Error::UnknownAgent { .. }
+        | Error::KnownTwice { .. }
         | Error::UnusableAk { .. }
         | Error::NoAgentInfo { .. } => reason::UNEXPECTED_ANSWER,
     }

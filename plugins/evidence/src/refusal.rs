@@ -25,6 +25,11 @@ pub enum Refusal {
     /// The verifier has no such node.
     #[error("the agent is not known to Keylime's verifier; enrol it (keylime_tenant -c add)")]
     NotEnrolled,
+    /// Two verifiers have the node.
+    #[error(
+        "the agent is known to two of Keylime's verifiers, so that none of them counts; remove it from one"
+    )]
+    EnrolledTwice,
     /// The registered AK does not do.
     #[error(transparent)]
     AttestationKey(#[from] InvalidAttestationKey),
@@ -108,6 +113,7 @@ impl Refusal {
             Self::NoHashAlg => "no_hash_alg",
             Self::NotRegistered => "not_registered",
             Self::NotEnrolled => "not_enrolled",
+            Self::EnrolledTwice => "enrolled_twice",
             Self::AttestationKey(error) => error.reason(),
             Self::NodeFails => "node_fails",
             Self::NodePending => "node_pending",
@@ -136,6 +142,7 @@ impl Refusal {
             Self::NoNonce(_) => Code::Internal,
             Self::NotRegistered
             | Self::NotEnrolled
+            | Self::EnrolledTwice
             | Self::NodeFails
             | Self::NodePending
             | Self::NodeTimedOut

@@ -7,7 +7,7 @@ use evidence::{AgentId, HashAlg, Nonce};
 use serde::Deserialize;
 
 use crate::error::{Error, Malformed, Role};
-use crate::http::{Answer, Ask, Failure, Peer, connect_timeout};
+use crate::http::{Answer, Ask, Failure, Peer, Scope, connect_timeout};
 use crate::tls::{Clients, Pool, Problem, Setting, TlsSettings, Trust};
 use crate::{Endpoint, check_timeout};
 
@@ -94,7 +94,8 @@ impl NodeAgent {
     ///
     /// [`Error::NoAgentInfo`] when it is an agent that does not tell.
     pub async fn info(&self) -> Result<AgentInfo, Error> {
-        let answer = self.peer.get(&self.clients, Ask { path: &["agent", "info"], query: &[] }).await?;
+        let ask = Ask { path: &["agent", "info"], query: &[], scope: Scope::One };
+        let answer = self.peer.get(&self.clients, ask).await?;
         if answer.is_bad_request() {
             return Err(Error::NoAgentInfo { server: self.peer.server().clone() });
         }
@@ -103,7 +104,8 @@ impl NodeAgent {
 
     /// Has the agent quote `nonce` (`/quotes/identity`). The answer is at most 64 KiB.
     pub async fn identity_quote(&self, nonce: &Nonce) -> Result<QuoteAnswer, Error> {
-        let ask = Ask { path: &["quotes", "identity"], query: &[("nonce", nonce.as_str())] };
+        let ask =
+            Ask { path: &["quotes", "identity"], query: &[("nonce", nonce.as_str())], scope: Scope::One };
         let answer = self.peer.get(&self.clients, ask).await?;
         read_quote(&answer).map_err(|failure| failure.at(self.peer.server()))
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU16;
+use std::str::FromStr;
 
 use reqwest::Url;
 use rustls::pki_types::ServerName;
@@ -32,6 +33,9 @@ pub enum InvalidEndpoint {
     /// Port 0.
     #[error("failed to read the port: expected 1 to 65535, got 0")]
     Port,
+    /// Not a host and a port.
+    #[error("failed to read {0:?}: expected host:port, an IPv6 address in brackets, a port from 1 to 65535")]
+    HostPort(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -80,6 +84,21 @@ impl Host {
             ServerName::IpAddress(_) => Some(Host::Address(text.parse().ok()?)),
             _ => None,
         }
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = InvalidEndpoint;
+
+    /// Reads `host:port`, an IPv6 address in brackets.
+    fn from_str(text: &str) -> Result<Endpoint, InvalidEndpoint> {
+        let invalid = || InvalidEndpoint::HostPort(text.chars().take(MAX_HOST).collect());
+        let (host, port) = text.rsplit_once(':').ok_or_else(invalid)?;
+        // Else a part of an IPv6 address would be taken for its port.
+        if host.contains(':') && !host.starts_with('[') || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(invalid());
+        }
+        Endpoint::new(host, port.parse().map_err(|_| invalid())?)
     }
 }
 
@@ -149,6 +168,22 @@ mod tests {
             assert!(Endpoint::new(host, 1).is_err(), "{host:?}");
         }
         assert_eq!(Endpoint::new("a", 0), Err(InvalidEndpoint::Port));
+    }
+
+    #[test]
+    fn host_and_port_in_one_text_are_told_apart() {
+        for (text, shown) in [
+            ("a.example:8881", "a.example:8881"),
+            ("127.0.0.1:1", "127.0.0.1:1"),
+            ("[::1]:65535", "[::1]:65535"),
+        ] {
+            assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), shown);
+        }
+        for text in
+            ["", "a", "a:", ":1", "::1", "::1:8881", "a:0", "a:65536", "a:+1", "a:1:2", "https://a:1", "a:b"]
+        {
+            assert!(text.parse::<Endpoint>().is_err(), "{text:?}");
+        }
     }
 
     #[test]

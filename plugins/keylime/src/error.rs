@@ -10,8 +10,8 @@ use crate::Endpoint;
 
 /// Why a server gave no usable answer.
 ///
-/// Only [`Error::UnknownAgent`] and [`Error::UnusableAk`] are statements about the node; everything else says nothing about it and may pass. No text
-/// holds a nonce or a quote.
+/// Only [`Error::UnknownAgent`], [`Error::KnownTwice`] and [`Error::UnusableAk`] are statements about the node; everything else says nothing about it and
+/// may pass. No text holds a nonce or a quote.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No answer came.
@@ -45,6 +45,18 @@ pub enum Error {
     UnknownAgent {
         /// Who was asked.
         server: Server,
+        /// The agent asked for.
+        agent: AgentId,
+    },
+    /// Two verifiers have the agent: which of them counts is not known.
+    #[error(
+        "failed to find agent {agent} at one verifier: both {server} and {other} have it; remove it from one of them"
+    )]
+    KnownTwice {
+        /// The first that has it.
+        server: Server,
+        /// Another that has it.
+        other: Server,
         /// The agent asked for.
         agent: AgentId,
     },
@@ -191,6 +203,12 @@ pub enum Malformed {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// More agents than any verifier has.
+    #[error("expected at most {limit} agents, got more; check that Keylime answers there")]
+    TooManyAgents {
+        /// The limit.
+        limit: usize,
+    },
     /// A redirect, which is never followed.
     #[error("expected no redirect, got status {0}; configure the final host and port")]
     Redirect(u16),
@@ -226,6 +244,7 @@ impl Error {
             Error::Refused { .. } => "client_certificate_refused",
             Error::Malformed { cause, .. } => cause.reason(),
             Error::UnknownAgent { .. } => "unknown_agent",
+            Error::KnownTwice { .. } => "known_twice",
             Error::UnusableAk { cause, .. } => cause.reason(),
             Error::NoAgentInfo { .. } => "no_agent_info",
         }
@@ -233,7 +252,7 @@ impl Error {
 
     /// Whether this is a statement of the server about the node, and not a failure to get one.
     pub fn is_verdict(&self) -> bool {
-        matches!(self, Error::UnknownAgent { .. } | Error::UnusableAk { .. })
+        matches!(self, Error::UnknownAgent { .. } | Error::KnownTwice { .. } | Error::UnusableAk { .. })
     }
 
     /// Who was asked.
@@ -243,6 +262,7 @@ impl Error {
             | Error::Refused { server, .. }
             | Error::Malformed { server, .. }
             | Error::UnknownAgent { server, .. }
+            | Error::KnownTwice { server, .. }
             | Error::UnusableAk { server, .. }
             | Error::NoAgentInfo { server } => server,
         }
@@ -275,7 +295,7 @@ impl Malformed {
             Malformed::NotJson { .. } => "not_json",
             Malformed::Shape { .. } => "wrong_shape",
             Malformed::CutShort => "cut_short",
-            Malformed::TooLarge { .. } => "too_large",
+            Malformed::TooLarge { .. } | Malformed::TooManyAgents { .. } => "too_large",
             Malformed::Redirect(_) => "redirect",
             Malformed::ServerError(_) => "server_error",
             Malformed::Status { .. } => "unexpected_status",

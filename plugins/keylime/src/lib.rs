@@ -1,4 +1,4 @@
-//! Clients of Keylime's verifier and registrar ([`Servers`]) and of the agent on the same node ([`NodeAgent`]).
+//! Clients of Keylime's verifiers and registrar ([`Servers`]) and of the agent on the same node ([`NodeAgent`]).
 //!
 //! The only place that knows Keylime's JSON, URLs, API versions (2.1 to 2.6) and certificates. Every answer is read into the
 //! types of the crate `evidence` or becomes an [`Error`] that tells apart what is a statement about the node (it is unknown)
@@ -6,7 +6,8 @@
 //!
 //! Every request is a GET that changes nothing at the other side. It goes over TLS 1.2 or 1.3 with a client certificate,
 //! trusts only the configured CA file or pinned certificate, follows no redirect, uses no proxy, and is bounded in time
-//! (`request_timeout`, the negotiation of the API version included) and size (64 KiB).
+//! (`request_timeout`, the negotiation of the API version included) and size (64 KiB); an answer about all agents may be
+//! larger and take longer.
 
 mod agent;
 mod endpoint;
@@ -14,6 +15,7 @@ mod error;
 mod http;
 mod registrar;
 mod servers;
+mod states;
 mod tls;
 mod verifier;
 
@@ -22,7 +24,8 @@ use std::time::Duration;
 pub use agent::{AgentInfo, AgentTls, NodeAgent, NodeAgentConfig, QuoteAnswer};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use error::{Error, Malformed, Refused, Role, Server, Unreachable};
-pub use servers::{Confirmation, Servers, ServersConfig, TlsFiles};
+pub use servers::{AgentState, Confirmation, Servers, ServersConfig, TlsFiles};
+pub use states::{Doubt, Known, States};
 pub use tls::{Problem, Setting};
 
 fn check_timeout(timeout: Duration) -> Option<Problem> {

@@ -1,13 +1,16 @@
 //! Keylime's servers: what they know of a node.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use evidence::{AgentId, HashAlg, NodeState, Nonce, Registration};
+use futures_util::future::join_all;
 use rustls::pki_types::ServerName;
 
-use crate::error::{Error, Role};
-use crate::http::{Answer, Ask, Failure, Peer, connect_timeout};
+use crate::error::{Error, Malformed, Role, Server};
+use crate::http::{Answer, Ask, Failure, Peer, Scope, connect_timeout};
+use crate::states::{Bulk, States};
 use crate::tls::{Clients, Pool, Problem, Setting, TlsSettings, Trust};
 use crate::{Endpoint, check_timeout, registrar, verifier};
 
@@ -17,11 +20,11 @@ const IDLE: Duration = Duration::from_secs(60);
 /// Where Keylime's servers are and how to talk to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServersConfig {
-    /// The verifier's https port.
-    pub verifier: Endpoint,
+    /// The https ports of the verifiers. Each agent belongs to the one that knows it; the first is named when none does.
+    pub verifiers: Vec<Endpoint>,
     /// The registrar's https port.
     pub registrar: Endpoint,
-    /// How to speak TLS with both.
+    /// How to speak TLS with all of them.
     pub tls: TlsFiles,
     /// The longest time for one operation.
     pub request_timeout: Duration,
@@ -40,12 +43,24 @@ pub struct TlsFiles {
     pub server_name: Option<String>,
 }
 
-/// A client of verifier and registrar.
+/// A client of verifiers and registrar.
 #[derive(Debug)]
 pub struct Servers {
     clients: Clients,
-    verifier: Peer,
+    main: Peer,
+    further: Vec<Peer>,
     registrar: Peer,
+}
+
+/// A verifier's record of an agent.
+#[derive(Debug, Clone)]
+pub struct AgentState {
+    /// What it says of the node.
+    pub node: NodeState,
+    /// Where the verifier reaches the node's Keylime agent. [`None`] in push mode, and where it is given by name.
+    pub ip: Option<IpAddr>,
+    /// The verifier that has the record.
+    pub verifier: Endpoint,
 }
 
 /// What the verifier says about an identity quote.
@@ -74,15 +89,15 @@ impl Servers {
         let trust = Trust::Ca { file: config.tls.ca, server_name };
         let clients =
             Clients::new(Some(TlsSettings { trust, cert: config.tls.cert, key: config.tls.key }), pool);
-        let verifier = Peer::new(Role::Verifier, config.verifier, true, timeout);
+        let verifiers = verifiers(config.verifiers, timeout);
         let registrar = Peer::new(Role::Registrar, config.registrar, true, timeout);
-        match (clients, verifier, registrar) {
-            (Ok(clients), Ok(verifier), Ok(registrar)) if problems.is_empty() => {
-                Ok(Servers { clients, verifier, registrar })
+        match (clients, verifiers, registrar) {
+            (Ok(clients), Ok((main, further)), Ok(registrar)) if problems.is_empty() => {
+                Ok(Servers { clients, main, further, registrar })
             }
-            (clients, verifier, registrar) => {
+            (clients, verifiers, registrar) => {
                 problems.extend(clients.err().into_iter().flatten());
-                problems.extend(verifier.err().into_iter().chain(registrar.err()));
+                problems.extend(verifiers.err().into_iter().chain(registrar.err()));
                 Err(problems)
             }
         }
@@ -90,19 +105,35 @@ impl Servers {
 
     /// What the registrar holds of an agent: its AK and EK. The answer must name the same agent.
     pub async fn registration(&self, agent: &AgentId) -> Result<Registration, Error> {
-        let ask = Ask { path: &["agents", agent.as_str()], query: &[] };
+        let ask = Ask { path: &["agents", agent.as_str()], query: &[], scope: Scope::One };
         self.about(&self.registrar, agent, ask, |answer| registrar::read(answer, agent)).await
     }
 
-    /// What the verifier holds of an agent: its state and when it last attested. (The verifier's answer does not name the agent.)
-    pub async fn state(&self, agent: &AgentId) -> Result<NodeState, Error> {
-        let ask = Ask { path: &["agents", agent.as_str()], query: &[] };
-        self.about(&self.verifier, agent, ask, |answer| verifier::read_state(answer, agent)).await
+    /// What the verifiers hold of an agent: its state and when it last attested. (A verifier's answer does not name the agent.)
+    ///
+    /// Several verifiers are asked side by side, and the one that knows the agent decides. [`Error::UnknownAgent`] needs the
+    /// word of all of them.
+    pub async fn state(&self, agent: &AgentId) -> Result<AgentState, Error> {
+        if self.further.is_empty() {
+            return self.state_at(&self.main, agent).await;
+        }
+        let further = join_all(self.further.iter().map(|peer| self.state_at(peer, agent)));
+        let (main, further) = tokio::join!(self.state_at(&self.main, agent), further);
+        the_one_that_knows(main, further)
     }
 
-    /// Asks the verifier whether `quote` is of the agent and for `nonce` (`/verify/identity`). `hash_alg` is the PCR bank's.
+    /// What the verifiers hold of all their agents (`?bulk=true`), asked side by side. An answer has at most 64 MiB and 20,000
+    /// agents, and may take six times `request_timeout`.
+    pub async fn states(&self) -> States {
+        let verifiers = [&self.main].into_iter().chain(&self.further);
+        States::of(join_all(verifiers.map(|peer| self.bulk(peer))).await)
+    }
+
+    /// Asks the verifier that has the agent whether `quote` is of the agent and for `nonce` (`/verify/identity`). `hash_alg` is
+    /// the PCR bank's. A `verifier` that is none of the configured ones is the first.
     pub async fn confirm_identity(
         &self,
+        verifier: &Endpoint,
         agent: &AgentId,
         quote: &str,
         nonce: &Nonce,
@@ -114,8 +145,24 @@ impl Servers {
             ("nonce", nonce.as_str()),
             ("quote", quote),
         ];
-        let ask = Ask { path: &["verify", "identity"], query: &query };
-        self.about(&self.verifier, agent, ask, verifier::read_confirmation).await
+        let ask = Ask { path: &["verify", "identity"], query: &query, scope: Scope::One };
+        let peer = self.further.iter().find(|peer| peer.server().endpoint == *verifier);
+        self.about(peer.unwrap_or(&self.main), agent, ask, verifier::read_confirmation).await
+    }
+
+    async fn state_at(&self, peer: &Peer, agent: &AgentId) -> Result<AgentState, Error> {
+        let ask = Ask { path: &["agents", agent.as_str()], query: &[], scope: Scope::One };
+        self.about(peer, agent, ask, |answer| verifier::read_state(answer, agent, peer.server())).await
+    }
+
+    async fn bulk(&self, peer: &Peer) -> Result<Bulk, Error> {
+        let ask = Ask { path: &["agents", ""], query: &[("bulk", "true")], scope: Scope::All };
+        let answer = peer.get(&self.clients, ask).await?;
+        let server = peer.server().clone();
+        // Megabytes of JSON would hold up whatever else this thread has to do.
+        let read = tokio::task::spawn_blocking(move || Bulk::read(&answer, &server)).await;
+        let broken = |_| Err(Malformed::CutShort.into());
+        read.unwrap_or_else(broken).map_err(|failure| failure.at(peer.server()))
     }
 
     async fn about<T>(
@@ -131,6 +178,43 @@ impl Servers {
         }
         read(&answer).map_err(|failure| failure.at(peer.server()))
     }
+}
+
+/// The peers, the main one apart. Each verifier is there once: else it would seem that two of them have an agent.
+fn verifiers(endpoints: Vec<Endpoint>, timeout: Duration) -> Result<(Peer, Vec<Peer>), Problem> {
+    let mut peers: Vec<Peer> = Vec::new();
+    for endpoint in endpoints {
+        if peers.iter().any(|peer| peer.server().endpoint == endpoint) {
+            let text = format_args!("expected each verifier once, got {endpoint} twice");
+            return Err(Problem::new(Setting::Endpoint, text));
+        }
+        peers.push(Peer::new(Role::Verifier, endpoint, true, timeout)?);
+    }
+    let mut peers = peers.into_iter();
+    let main =
+        peers.next().ok_or_else(|| Problem::new(Setting::Endpoint, "expected a verifier, got none"))?;
+    Ok((main, peers.collect()))
+}
+
+/// The record of the only verifier that has the agent. A verifier without an answer may have it: then it is not known whether
+/// the agent is unknown.
+fn the_one_that_knows(
+    main: Result<AgentState, Error>,
+    further: Vec<Result<AgentState, Error>>,
+) -> Result<AgentState, Error> {
+    let server = |endpoint| Server { role: Role::Verifier, endpoint };
+    further.into_iter().fold(main, |so_far, next| match (so_far, next) {
+        (Ok(first), Ok(other)) => Err(Error::KnownTwice {
+            server: server(first.verifier),
+            other: server(other.verifier),
+            agent: first.node.agent_id,
+        }),
+        (Err(twice @ Error::KnownTwice { .. }), _) => Err(twice),
+        (Ok(known), Err(_)) | (Err(_), Ok(known)) => Ok(known),
+        (Err(first), Err(other)) => {
+            Err(if first.is_verdict() && !other.is_verdict() { other } else { first })
+        }
+    })
 }
 
 fn server_name(text: &str) -> Result<ServerName<'static>, Problem> {

@@ -1,18 +1,21 @@
 //! The verifier's record of an agent and its word on a quote, read from JSON.
 
+use std::net::IpAddr;
+
 use evidence::{AgentId, Attestation, Metadata, NodeState, tpm_policy_pcrs};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
-use crate::error::Malformed;
+use crate::error::{Malformed, Server};
 use crate::http::{Answer, Failure};
-use crate::servers::Confirmation;
+use crate::servers::{AgentState, Confirmation};
 
 const STATE: &str = "the verifier's record of an agent";
 
 /// The members that are used. A `null` counts as absent, but not in `attestation_status`: there it would hand the decision to
 /// `operational_state`, which in push mode says nothing.
 #[derive(Deserialize)]
-struct Record {
+pub(crate) struct Record {
     #[serde(default, deserialize_with = "present")]
     attestation_status: Option<String>,
     operational_state: Option<i64>,
@@ -23,22 +26,16 @@ struct Record {
     has_mb_refstate: Option<u8>,
     tpm_policy: Option<String>,
     meta_data: Option<String>,
+    #[serde(default, deserialize_with = "address")]
+    pub(crate) ip: Option<IpAddr>,
 }
 
 /// The record of `agent`. The answer does not say whose it is; the agent is the one in the path.
-pub(crate) fn read_state(answer: &Answer, agent: &AgentId) -> Result<NodeState, Failure> {
+pub(crate) fn read_state(answer: &Answer, agent: &AgentId, server: &Server) -> Result<AgentState, Failure> {
     let record: Record = answer.results(STATE, false)?;
-    Ok(NodeState {
-        agent_id: agent.clone(),
-        attestation: record.attestation()?,
-        last_success: record.last_successful_attestation,
-        hash_alg: record.hash_alg.and_then(|name| name.parse().ok()),
-        verifier_id: record.verifier_id,
-        runtime_policy: flag("has_runtime_policy", record.has_runtime_policy)?,
-        measured_boot: flag("has_mb_refstate", record.has_mb_refstate)?,
-        tpm_policy_pcrs: tpm_policy_pcrs(record.tpm_policy.as_deref().unwrap_or_default()),
-        metadata: Metadata::from_json(record.meta_data.as_deref().unwrap_or_default()),
-    })
+    let ip = record.ip;
+    let node = record.node_state(agent).map_err(shape)?;
+    Ok(AgentState { node, ip, verifier: server.endpoint.clone() })
 }
 
 /// The verifier's word: `valid` is 1 or 0 and nothing else. Its reason is not passed on, it may hold parts of the quote.
@@ -56,23 +53,38 @@ pub(crate) fn read_confirmation(answer: &Answer) -> Result<Confirmation, Failure
 }
 
 impl Record {
-    fn attestation(&self) -> Result<Attestation, Failure> {
+    /// What the record says, or which member is not what Keylime writes there.
+    pub(crate) fn node_state(self, agent: &AgentId) -> Result<NodeState, String> {
+        Ok(NodeState {
+            agent_id: agent.clone(),
+            attestation: self.attestation()?,
+            last_success: self.last_successful_attestation,
+            hash_alg: self.hash_alg.and_then(|name| name.parse().ok()),
+            verifier_id: self.verifier_id,
+            runtime_policy: flag("has_runtime_policy", self.has_runtime_policy)?,
+            measured_boot: flag("has_mb_refstate", self.has_mb_refstate)?,
+            tpm_policy_pcrs: tpm_policy_pcrs(self.tpm_policy.as_deref().unwrap_or_default()),
+            metadata: Metadata::from_json(self.meta_data.as_deref().unwrap_or_default()),
+        })
+    }
+
+    fn attestation(&self) -> Result<Attestation, String> {
         match (&self.attestation_status, self.operational_state) {
             (Some(status), _) => Attestation::from_status(status).ok_or_else(|| {
-                shape(format!("attestation_status is {:?}", status.chars().take(40).collect::<String>()))
+                format!("attestation_status is {:?}", status.chars().take(40).collect::<String>())
             }),
             (None, Some(state)) => Attestation::from_operational_state(state)
-                .ok_or_else(|| shape(format!("operational_state is {state}, expected 0 to 10"))),
-            (None, None) => Err(shape("neither attestation_status nor operational_state".to_owned())),
+                .ok_or_else(|| format!("operational_state is {state}, expected 0 to 10")),
+            (None, None) => Err("neither attestation_status nor operational_state".to_owned()),
         }
     }
 }
 
-fn flag(member: &str, value: Option<u8>) -> Result<bool, Failure> {
+fn flag(member: &str, value: Option<u8>) -> Result<bool, String> {
     match value {
         None | Some(0) => Ok(false),
         Some(1) => Ok(true),
-        Some(other) => Err(shape(format!("{member} is {other}, expected 0 or 1"))),
+        Some(other) => Err(format!("{member} is {other}, expected 0 or 1")),
     }
 }
 
@@ -82,4 +94,10 @@ fn shape(detail: String) -> Failure {
 
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     String::deserialize(deserializer).map(Some)
+}
+
+/// No verdict hangs on the address: whatever is none counts as absent (push mode has null, pull mode may have a name).
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IpAddr>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(value.as_str().and_then(|text| text.parse().ok()))
 }

@@ -45,21 +45,24 @@ async fn errors_of_the_verifier() -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     let files = keylime.ca.write_client(dir.path()).unwrap();
     let servers = Servers::new(ServersConfig {
-        verifier: at(&keylime.verifier),
+        verifiers: vec![at(&keylime.verifier)],
         registrar: at(&keylime.registrar),
         tls: TlsFiles { ca: files.ca, cert: files.cert, key: files.key, server_name: None },
         request_timeout: Duration::from_millis(1500),
     })
     .unwrap();
+    let verifier = at(&keylime.verifier);
     let mut shown = Vec::new();
     for fault in faults() {
         keylime.verifier.heal();
         keylime.verifier.fault("/verify/", fault);
-        let error = servers.confirm_identity(&agent, QUOTE, &nonce(), HashAlg::Sha256).await.unwrap_err();
+        let error =
+            servers.confirm_identity(&verifier, &agent, QUOTE, &nonce(), HashAlg::Sha256).await.unwrap_err();
         shown.push(format!("{error} {error:?}"));
     }
     keylime.verifier.heal();
-    let confirmation = servers.confirm_identity(&agent, QUOTE, &nonce(), HashAlg::Sha256).await.unwrap();
+    let confirmation =
+        servers.confirm_identity(&verifier, &agent, QUOTE, &nonce(), HashAlg::Sha256).await.unwrap();
     shown.push(format!("{confirmation:?} {servers:?}"));
     shown
 }

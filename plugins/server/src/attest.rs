@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use evidence::message::{Challenge, Payload, Response};
-use evidence::{AgentId, HashAlg, NodeState, Nonce, Quote, Refusal, Registration};
+use evidence::{HashAlg, Nonce, Quote, Refusal, Registration};
 use evidence::{judge_state, judge_state_again, selector};
-use keylime::Confirmation;
+use keylime::{AgentState, Confirmation};
 use ring::rand::SystemRandom;
 use spire_plugin::{AgentAttributes, Configure, ServerAttestation, ServerNodeAttestor, Status, TrustDomain};
 
@@ -38,16 +38,16 @@ impl KeylimeAttestor {
         }
 
         let (registration, state) = record.time(Step::LookUp, look_up(config, &payload)).await?;
-        judge_state(&state, unix_time(), config.max_attestation_age)?;
-        let bank = state.bank(payload.hash_alg)?;
+        judge_state(&state.node, unix_time(), config.max_attestation_age)?;
+        let bank = state.node.bank(payload.hash_alg)?;
 
         let nonce = Nonce::generate(&self.random).map_err(Refusal::from)?;
         let response = record.time(Step::Challenge, challenge(config, attestation, &nonce)).await?;
         let verify = async { Quote::parse(&response.quote)?.verify(&registration.ak, &nonce, bank) };
         record.time(Step::Verify, verify).await.map_err(Refusal::from)?;
 
-        let confirm = confirm(config, &payload.agent_id, &response, &nonce, bank);
-        let state = record.time(Step::Confirm, confirm).await?;
+        let confirm = confirm(config, &state, &response, &nonce, bank);
+        let state = record.time(Step::Confirm, confirm).await?.node;
         judge_state_again(&state, unix_time(), config.max_attestation_age)?;
 
         Ok(AgentAttributes {
@@ -92,8 +92,8 @@ async fn refuse_known(attestation: &ServerAttestation, spiffe_id: &str) -> Resul
     }
 }
 
-/// Asks registrar and verifier side by side. Both answers are waited for, so that both connections can be used again.
-async fn look_up(config: &Config, payload: &Payload) -> Result<(Registration, NodeState), Failure> {
+/// Asks registrar and verifier side by side. All answers are waited for, so that their connections can be used again.
+async fn look_up(config: &Config, payload: &Payload) -> Result<(Registration, AgentState), Failure> {
     let (registration, state) = tokio::join!(
         config.servers.registration(&payload.agent_id),
         config.servers.state(&payload.agent_id),
@@ -115,16 +115,17 @@ async fn challenge(
     Ok(Response::from_json(&response).map_err(Refusal::from)?)
 }
 
-/// Asks the verifier, side by side, what it makes of the quote and what has become of the node meanwhile.
+/// Asks, side by side, what the node's verifier makes of the quote and what has become of the node meanwhile.
 async fn confirm(
     config: &Config,
-    agent_id: &AgentId,
+    known: &AgentState,
     response: &Response,
     nonce: &Nonce,
     bank: HashAlg,
-) -> Result<NodeState, Failure> {
+) -> Result<AgentState, Failure> {
+    let agent_id = &known.node.agent_id;
     let (confirmation, state) = tokio::join!(
-        config.servers.confirm_identity(agent_id, &response.quote, nonce, bank),
+        config.servers.confirm_identity(&known.verifier, agent_id, &response.quote, nonce, bank),
         config.servers.state(agent_id),
     );
     match confirmation? {

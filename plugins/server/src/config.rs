@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use evidence::{AgentId, AgentPathTemplate, InvalidAgentPath, InvalidMetadataKey, MetadataKey};
 use hcl::{Fields, Port};
-use keylime::{Endpoint, Servers, ServersConfig, Setting, TlsFiles};
+use keylime::{Endpoint, InvalidEndpoint, Servers, ServersConfig, Setting, TlsFiles};
 use spire_plugin::{ConfigKey, TrustDomain};
 
 const CA_FILE: &str = "keylime_tls_ca_cert_file";
@@ -12,11 +12,20 @@ const CERT_FILE: &str = "keylime_tls_cert_file";
 const KEY_FILE: &str = "keylime_tls_key_file";
 const SERVER_NAME: &str = "keylime_tls_server_name";
 const REQUEST_TIMEOUT: &str = "request_timeout";
+const VERIFIERS: &str = "keylime_verifiers";
+
+/// The most verifiers beside the main one. Each attestation asks all of them.
+const MAX_FURTHER_VERIFIERS: usize = 8;
 
 /// Every key, for `--help` and the README. The Go plugin's keys and defaults are among them, unchanged.
 pub(crate) const KEYS: &[ConfigKey] = &[
     ConfigKey { name: "keylime_verifier_host", default: "127.0.0.1", about: "host of Keylime's verifier" },
     ConfigKey { name: "keylime_verifier_port", default: "8881", about: "its https port" },
+    ConfigKey {
+        name: "keylime_verifiers",
+        default: "none",
+        about: "list of further verifiers, each host:port; an agent belongs to the one that knows it",
+    },
     ConfigKey {
         name: "keylime_registrar_host",
         default: "the verifier's host",
@@ -134,6 +143,8 @@ fn servers(fields: &mut Fields) -> Option<Servers> {
     let verifier_host = text_or(fields, "keylime_verifier_host", "127.0.0.1");
     let verifier =
         endpoint(fields, ("keylime_verifier_host", &verifier_host), ("keylime_verifier_port", 8881));
+    let mut verifiers = Vec::from_iter(verifier);
+    verifiers.extend(further_verifiers(fields));
     let registrar_host = text_or(fields, "keylime_registrar_host", &verifier_host);
     let registrar =
         endpoint(fields, ("keylime_registrar_host", &registrar_host), ("keylime_registrar_port", 8891));
@@ -144,7 +155,7 @@ fn servers(fields: &mut Fields) -> Option<Servers> {
         server_name: Some(text_or(fields, SERVER_NAME, "")).filter(|name| !name.is_empty()),
     };
     let request_timeout = duration(fields, REQUEST_TIMEOUT, 10);
-    let config = ServersConfig { verifier: verifier?, registrar: registrar?, tls, request_timeout };
+    let config = ServersConfig { verifiers, registrar: registrar?, tls, request_timeout };
     let problems = match Servers::new(config) {
         Ok(servers) => return Some(servers),
         Err(problems) => problems,
@@ -162,7 +173,7 @@ fn key_of(setting: Setting) -> &'static str {
         Setting::KeyFile | Setting::PinnedFile => KEY_FILE,
         Setting::ServerName => SERVER_NAME,
         Setting::RequestTimeout => REQUEST_TIMEOUT,
-        Setting::Endpoint => "keylime_verifier_host",
+        Setting::Endpoint => VERIFIERS,
     }
 }
 
@@ -174,6 +185,19 @@ fn endpoint(fields: &mut Fields, host: (&'static str, &str), port: (&'static str
         Endpoint::new("localhost", port)
     });
     endpoint.ok()
+}
+
+fn further_verifiers(fields: &mut Fields) -> Vec<Endpoint> {
+    let texts: Vec<String> = fields.take(VERIFIERS).unwrap_or_default();
+    if texts.len() > MAX_FURTHER_VERIFIERS {
+        let text = format!("expected at most {MAX_FURTHER_VERIFIERS} verifiers, got {}", texts.len());
+        fields.problem(VERIFIERS, text);
+        return Vec::new();
+    }
+    let endpoints = texts
+        .iter()
+        .map(|text| text.parse().map_err(|error: InvalidEndpoint| fields.problem(VERIFIERS, error)));
+    endpoints.filter_map(Result::ok).collect()
 }
 
 fn agent_path(

@@ -40,7 +40,7 @@ pub struct FakeKeylime {
     /// The registrar.
     pub registrar: FakeServer,
     /// The CA of their certificates and of the client certificates that they trust.
-    pub ca: Ca,
+    pub ca: Arc<Ca>,
     nodes: Arc<Nodes>,
     versions: Arc<Mutex<Versions>>,
 }
@@ -62,7 +62,15 @@ struct Nodes(Mutex<BTreeMap<String, Node>>);
 impl FakeKeylime {
     /// Starts both on loopback ports that the system chooses, with certificates of a new CA for [`SERVER_NAMES`].
     pub async fn start() -> Result<FakeKeylime> {
-        let ca = Ca::new()?;
+        FakeKeylime::start_with(Arc::new(Ca::new()?)).await
+    }
+
+    /// Starts another verifier and registrar with nodes of their own, and certificates of the same CA.
+    pub async fn start_another(&self) -> Result<FakeKeylime> {
+        FakeKeylime::start_with(Arc::clone(&self.ca)).await
+    }
+
+    async fn start_with(ca: Arc<Ca>) -> Result<FakeKeylime> {
         let nodes = Arc::new(Nodes::default());
         let versions = Arc::new(Mutex::new(Versions::Recorded));
         let certificate = ca.server(&SERVER_NAMES, Validity::Now)?;
@@ -139,6 +147,16 @@ impl Nodes {
         let mut nodes = lock(&self.0);
         nodes.get_mut(id).filter(|node| known(node)).map(answer)
     }
+
+    /// All enrolled nodes, each with its next state.
+    fn bulk(&self) -> String {
+        let mut results = serde_json::Map::new();
+        for node in lock(&self.0).values_mut().filter(|node| node.enrolled) {
+            let answer: serde_json::Value = serde_json::from_str(&node.next_state()).unwrap_or_default();
+            results.insert(node.id.clone(), answer.get("results").cloned().unwrap_or_default());
+        }
+        serde_json::json!({"code": 200, "status": "Success", "results": results}).to_string()
+    }
 }
 
 /// `/version`, else the path below a known version, else what Keylime says to paths that it does not have.
@@ -164,6 +182,9 @@ fn verifier(nodes: &Nodes, request: &Request, path: &str) -> Option<Response> {
     let id = path.strip_prefix("agents/")?;
     if !request.with_certificate {
         return Some(Response::json(403, recorded::VERIFIER_FORBIDDEN));
+    }
+    if id.is_empty() {
+        return parameter(&request.target, "bulk").map(|_| Response::json(200, nodes.bulk()));
     }
     let state = nodes.with(id, |node| node.enrolled, Node::next_state);
     Some(state.map_or_else(unknown, |state| Response::json(200, state)))

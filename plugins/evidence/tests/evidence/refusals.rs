@@ -25,6 +25,7 @@ fn refusals() -> Vec<(Refusal, Code)> {
         (Refusal::NoHashAlg, bad),
         (Refusal::NotRegistered, denied),
         (Refusal::NotEnrolled, denied),
+        (Refusal::EnrolledTwice, denied),
         (Refusal::NodeFails, denied),
         (Refusal::NodePending, denied),
         (Refusal::NodeTimedOut, denied),

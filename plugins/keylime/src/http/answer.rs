@@ -13,8 +13,11 @@ use super::Failure;
 use super::failure::{Situation, ends_early};
 use crate::error::{Malformed, Refused};
 
-/// The longest body that is read, in bytes. Keylime's longest answer about one agent has about 4 KiB.
-pub(crate) const MAX_BODY: usize = 64 * 1024;
+/// The longest answer about one agent that is read, in bytes. Keylime's longest has about 4 KiB.
+pub(super) const MAX_BODY: usize = 64 * 1024;
+
+/// The longest answer about all agents that is read, in bytes. 5,000 agents without metadata take 4 MiB.
+pub(super) const MAX_BULK_BODY: usize = 64 * 1024 * 1024;
 
 /// How much of a server's own words an error repeats, in characters.
 const MAX_TEXT: usize = 200;
@@ -39,17 +42,22 @@ struct Envelope<R> {
 struct Object<T>(T);
 
 impl Answer {
-    /// Reads the body, as far as it is not longer than allowed.
-    pub(super) async fn read(mut response: Response, situation: Situation) -> Result<Answer, Failure> {
-        let too_large = || Failure::from(Malformed::TooLarge { limit: MAX_BODY });
-        if response.content_length().is_some_and(|length| length > MAX_BODY as u64) {
+    /// Reads the body, as far as it is not longer than `limit` bytes.
+    pub(super) async fn read(
+        mut response: Response,
+        limit: usize,
+        situation: Situation,
+    ) -> Result<Answer, Failure> {
+        let too_large = || Failure::from(Malformed::TooLarge { limit });
+        let length = response.content_length().map_or(Ok(0), usize::try_from);
+        let Some(length) = length.ok().filter(|length| *length <= limit) else {
             return Err(too_large());
-        }
+        };
         // The Python agent announces no length: it closes the connection, and TLS not properly. Whether such an answer is whole its
         // JSON tells, which has an end of its own.
         let announced =
             response.content_length().is_some() || response.headers().contains_key(TRANSFER_ENCODING);
-        let mut body = Vec::new();
+        let mut body = Vec::with_capacity(length);
         loop {
             let chunk = match response.chunk().await {
                 Ok(Some(chunk)) => chunk,
@@ -57,7 +65,7 @@ impl Answer {
                 Err(error) if !announced && ends_early(&error) => break,
                 Err(error) => return Err(Failure::of_body(&error, situation)),
             };
-            if body.len() + chunk.len() > MAX_BODY {
+            if body.len() + chunk.len() > limit {
                 return Err(too_large());
             }
             body.extend_from_slice(&chunk);

@@ -7,4 +7,4 @@ mod version;
 
 pub(crate) use answer::Answer;
 pub(crate) use failure::Failure;
-pub(crate) use peer::{Ask, Peer, connect_timeout};
+pub(crate) use peer::{Ask, Peer, Scope, connect_timeout};

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use reqwest::Url;
-use tracing::debug;
+use tracing::{debug, trace};
 
+use super::answer::{MAX_BODY, MAX_BULK_BODY};
 use super::failure::Situation;
 use super::version::{ApiVersion, Negotiated};
 use super::{Answer, Failure};
@@ -28,7 +29,20 @@ pub(crate) struct Peer {
 pub(crate) struct Ask<'a> {
     pub(crate) path: &'a [&'a str],
     pub(crate) query: &'a [(&'a str, &'a str)],
+    pub(crate) scope: Scope,
 }
+
+/// How much may come, and how long it may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// An answer about one agent.
+    One,
+    /// An answer about all agents. A verifier reads each record from its database, one after the other.
+    All,
+}
+
+/// How many times as long as an answer about one agent an answer about all may take.
+const BULK_PATIENCE: u32 = 6;
 
 impl Peer {
     pub(crate) fn new(
@@ -63,9 +77,9 @@ impl Peer {
     }
 
     /// Asks in the API version negotiated with the server, and negotiates it first where needed. All of it is done within the
-    /// request timeout.
+    /// time that the scope allows.
     pub(crate) async fn get(&self, clients: &Clients, ask: Ask<'_>) -> Result<Answer, Error> {
-        let timeout = self.situation.request_timeout;
+        let timeout = ask.scope.timeout(self.situation.request_timeout);
         let answer = tokio::time::timeout(timeout, self.ask(clients, ask))
             .await
             .unwrap_or(Err(Failure::Unreachable(Unreachable::AnswerTimeout(timeout))));
@@ -85,14 +99,15 @@ impl Peer {
             Some(version) => version,
             None => self.negotiate(&client).await?,
         };
-        let answer = self.fetch(&client, &self.url(version, ask)).await?;
+        let limit = ask.scope.limit();
+        let answer = self.fetch(&client, &self.url(version, ask), limit).await?;
         if known.is_none() || !answer.may_mean_unknown_version() {
             return Ok(answer);
         }
         self.version.forget();
         match self.negotiate(&client).await? {
             same if same == version => Ok(answer),
-            other => self.fetch(&client, &self.url(other, ask)).await,
+            other => self.fetch(&client, &self.url(other, ask), limit).await,
         }
     }
 
@@ -103,31 +118,31 @@ impl Peer {
         }
         let mut url = self.root.clone();
         url.set_path("/version");
-        let version = ApiVersion::choose(&self.fetch(client, &url).await?)?;
+        let version = ApiVersion::choose(&self.fetch(client, &url, MAX_BODY).await?)?;
         debug!(server = %self.server, version = %version, "Keylime API version negotiated");
         self.version.set(version);
         Ok(version)
     }
 
     /// Everything asked is a GET that changes nothing, so a connection that the server had closed meanwhile is worth a second try.
-    async fn fetch(&self, client: &reqwest::Client, url: &Url) -> Result<Answer, Failure> {
-        match self.fetch_once(client, url).await {
-            Err(failure) if failure.is_closed() => self.fetch_once(client, url).await,
+    async fn fetch(&self, client: &reqwest::Client, url: &Url, limit: usize) -> Result<Answer, Failure> {
+        match self.fetch_once(client, url, limit).await {
+            Err(failure) if failure.is_closed() => self.fetch_once(client, url, limit).await,
             other => other,
         }
     }
 
-    async fn fetch_once(&self, client: &reqwest::Client, url: &Url) -> Result<Answer, Failure> {
+    async fn fetch_once(&self, client: &reqwest::Client, url: &Url, limit: usize) -> Result<Answer, Failure> {
         let begun = Instant::now();
         let answer = match client.get(url.clone()).send().await {
-            Ok(response) => Answer::read(response, self.situation).await,
+            Ok(response) => Answer::read(response, limit, self.situation).await,
             Err(error) => Err(Failure::of_request(&error, self.situation)),
         };
-        debug!(
+        trace!(
             server = %self.server,
             path = url.path(),
             status = answer.as_ref().ok().map(|answer| answer.status),
-            milliseconds = begun.elapsed().as_secs_f64() * 1000.0,
+            milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             "Keylime asked"
         );
         answer
@@ -142,6 +157,22 @@ impl Peer {
             url.query_pairs_mut().extend_pairs(ask.query);
         }
         url
+    }
+}
+
+impl Scope {
+    fn limit(self) -> usize {
+        match self {
+            Scope::One => MAX_BODY,
+            Scope::All => MAX_BULK_BODY,
+        }
+    }
+
+    fn timeout(self, request_timeout: Duration) -> Duration {
+        match self {
+            Scope::One => request_timeout,
+            Scope::All => request_timeout.saturating_mul(BULK_PATIENCE),
+        }
     }
 }
 

@@ -86,8 +86,8 @@ async fn an_answer_without_a_length_is_whole_when_its_json_is() {
 async fn a_server_that_never_begins_tls_is_given_up() {
     let world = World::new().await;
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let verifier = Endpoint::new("127.0.0.1", silent.local_addr().unwrap().port()).unwrap();
-    let config = ServersConfig { verifier, request_timeout: SHORT, ..world.config() };
+    let verifiers = vec![Endpoint::new("127.0.0.1", silent.local_addr().unwrap().port()).unwrap()];
+    let config = ServersConfig { verifiers, request_timeout: SHORT, ..world.config() };
     let error = Servers::new(config).unwrap().state(&agent()).await.unwrap_err();
     assert_eq!(error.reason(), "connect_timeout");
 }
@@ -97,8 +97,8 @@ async fn a_closed_port_and_an_unknown_name_are_told_apart() {
     let mut world = World::new().await;
     world.keylime.verifier.take_down().await;
     assert_eq!(world.servers().state(&agent()).await.unwrap_err().reason(), "no_connection");
-    let verifier = Endpoint::new("keylime.invalid", 8881).unwrap();
-    let error = Servers::new(ServersConfig { verifier, ..world.config() }).unwrap().state(&agent()).await;
+    let verifiers = vec![Endpoint::new("keylime.invalid", 8881).unwrap()];
+    let error = Servers::new(ServersConfig { verifiers, ..world.config() }).unwrap().state(&agent()).await;
     assert_eq!(error.unwrap_err().reason(), "name_not_resolved");
 }
 

@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in what its functions call")]
 
+mod bulk;
 mod limits;
 mod node_agent;
 mod recorded;
 mod rotation;
 mod servers;
+mod several;
 mod tls;
 mod versions;
 
@@ -49,7 +51,7 @@ impl World {
 
     fn config(&self) -> ServersConfig {
         ServersConfig {
-            verifier: at(&self.keylime.verifier),
+            verifiers: vec![at(&self.keylime.verifier)],
             registrar: at(&self.keylime.registrar),
             tls: tls_files(&self.files),
             request_timeout: PATIENT,
@@ -85,8 +87,10 @@ fn nonce() -> Nonce {
     Nonce::parse(NONCE.as_bytes()).unwrap()
 }
 
+/// Asks the first verifier, which stands in for one that is none of those configured.
 async fn confirm(servers: &Servers) -> Result<keylime::Confirmation, keylime::Error> {
-    servers.confirm_identity(&agent(), "rAA+/==:BB:CC", &nonce(), HashAlg::Sha256).await
+    let first = Endpoint::new("any", 1).unwrap();
+    servers.confirm_identity(&first, &agent(), "rAA+/==:BB:CC", &nonce(), HashAlg::Sha256).await
 }
 
 fn settings(problems: &[Problem]) -> Vec<keylime::Setting> {

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use evidence::{AgentId, HashAlg};
-use keylime::{Error, NodeAgent, NodeAgentConfig};
+use keylime::{AgentState, Error, NodeAgent, NodeAgentConfig, States};
 use lab::fake_keylime::{FakeAgent, FakeAgentConfig, FakeServer, Fault, Response};
 
 use super::{PATIENT, World, agent, at, nonce};
@@ -19,6 +19,7 @@ enum Call {
     RegistrarVersion,
     AgentVersion,
     State,
+    Bulk,
     Confirm,
     Registration,
     Info,
@@ -68,19 +69,16 @@ const ANSWERS: &[(Call, &str, u16, Kind, &str, &str)] = &[
     (State, "verifier-agent-id-case", 404, Json, "00001", "unknown_agent"),
     (State, "verifier-agent-id-query", 200, Json, "00001", "Pass"),
     (State, "verifier-agents-index-quote-params", 200, Json, "00001", "wrong_shape"),
-    (State, "verifier-agents-bulk-no-slash", 200, Json, "00001", "wrong_shape"),
     (State, "verifier-agent-fail-policy", 200, Json, "00005", "Fail"),
     (State, "verifier-agent-fail-unreachable", 200, Json, "00006", "Fail"),
     (State, "verifier-agent-deleted", 404, Json, "00006", "unknown_agent"),
     (State, "verifier-agent-pending", 200, Json, "00006", "Pending"),
     (State, "verifier-agent-stopped", 200, Json, "00006", "Fail"),
-    (State, "verifier-agents-bulk", 200, Json, "00001", "wrong_shape"),
     (State, "verifier-agent-pass-mtls-off", 200, Json, "00002", "Pass"),
     (State, "verifier-agent-fail-quote", 200, Json, "00001", "Fail"),
     (State, "verifier-push-agent-pass", 200, Json, "00003", "Pass"),
     (State, "verifier-push-agent-v3.0", 500, Html, "00003", "server_error"),
     (State, "verifier-push-agents-v3.0", 500, Html, "00001", "server_error"),
-    (State, "verifier-push-agents-bulk", 200, Json, "00001", "wrong_shape"),
     (State, "verifier-push-attestations-latest", 201, Json, "00003", "unexpected_status"),
     (State, "verifier-push-attestations", 500, Html, "00003", "server_error"),
     (State, "verifier-push-root", 307, Html, "00001", "redirect"),
@@ -88,6 +86,11 @@ const ANSWERS: &[(Call, &str, u16, Kind, &str, &str)] = &[
     (State, "verifier-push-agent-pending", 200, Json, "00003", "Pending"),
     (State, "verifier-push-agent-fail", 200, Json, "00003", "Fail"),
     (State, "pyagent-verifier-agent", 200, Json, "00004", "Pass"),
+    // Bulk
+    (Bulk, "verifier-agents-bulk", 200, Json, "00001", "00001 Pass 127.0.0.1, 00005 Fail 127.0.0.1, 00006 Fail 127.0.0.1"),
+    (Bulk, "verifier-agents-bulk-no-slash", 200, Json, "00001", "00001 Pass 127.0.0.1, 00005 Pass 127.0.0.1, 00006 Pass 127.0.0.1"),
+    (Bulk, "verifier-agents-bulk-empty", 200, Json, "00001", "nobody"),
+    (Bulk, "verifier-push-agents-bulk", 200, Json, "00003", "00003 Pass nowhere"),
     // Confirm
     (Confirm, "verifier-wrong-method", 405, Html, "00001", "unexpected_status"),
     (Confirm, "verifier-identity-valid", 200, Json, "00001", "Valid"),
@@ -192,9 +195,11 @@ async fn every_recorded_answer_is_taken_for_what_it_is() {
             VerifierVersion => asked(verifier, servers.state(&agent()).await),
             RegistrarVersion => asked(registrar, servers.registration(&agent()).await),
             AgentVersion => asked(&rust_agent.server, node_agent.identity_quote(&nonce()).await),
-            State => shown(servers.state(&id).await.map(|state| format!("{:?}", state.attestation))),
+            State => shown(servers.state(&id).await.map(|state| format!("{:?}", state.node.attestation))),
+            Bulk => all(&servers.states().await),
             Confirm => {
-                let answer = servers.confirm_identity(&id, "r:", &nonce(), HashAlg::Sha256).await;
+                let answer =
+                    servers.confirm_identity(&at(verifier), &id, "r:", &nonce(), HashAlg::Sha256).await;
                 shown(answer.map(|answer| format!("{answer:?}")))
             }
             Registration => shown(servers.registration(&id).await.map(|registration| {
@@ -226,11 +231,22 @@ fn no_recorded_answer_is_left_out() {
     assert_eq!(named, files);
 }
 
+/// The end of each id with its state and address.
+fn all(states: &States) -> String {
+    assert!(states.doubts.is_empty() && states.failures.is_empty(), "{states:?}");
+    let one = |state: &AgentState| {
+        let ip = state.ip.map_or_else(|| "nowhere".to_owned(), |ip| ip.to_string());
+        format!("{} {:?} {ip}", &state.node.agent_id.as_str()[31..], state.node.attestation)
+    };
+    let all: Vec<String> = states.agents.values().map(one).collect();
+    if all.is_empty() { "nobody".to_owned() } else { all.join(", ") }
+}
+
 impl Call {
     fn path(self) -> &'static str {
         match self {
             VerifierVersion | RegistrarVersion | AgentVersion => "/version",
-            State | Registration => "/agents/",
+            State | Registration | Bulk => "/agents/",
             Confirm => "/verify/identity",
             Info => "/agent/info",
             Quote => "/quotes/identity",

@@ -7,7 +7,7 @@ use keylime::{Confirmation, Error, Malformed};
 use lab::fake_keylime::{Fault, LastSuccess, Node, Response, State};
 use serde_json::json;
 
-use super::{AGENT, NONCE, World, agent, confirm, nonce};
+use super::{AGENT, NONCE, World, agent, at, confirm, nonce};
 
 #[tokio::test]
 async fn the_servers_answer() {
@@ -15,7 +15,7 @@ async fn the_servers_answer() {
     let servers = world.servers();
     let registration = servers.registration(&agent()).await.unwrap();
     assert_eq!(registration.agent_id, agent());
-    let state = servers.state(&agent()).await.unwrap();
+    let state = servers.state(&agent()).await.unwrap().node;
     assert_eq!((state.agent_id, state.attestation), (agent(), Attestation::Pass));
     assert_eq!(confirm(&servers).await.unwrap(), Confirmation::Valid);
 }
@@ -44,7 +44,7 @@ async fn everything_in_the_verifiers_record_is_read() {
         .with("tpm_policy", json!(r#"{"15": ["00"], "7": ["00"], "mask": "0x8080"}"#))
         .with("meta_data", json!(r#"{"rack": "r7"}"#));
     world.keylime.add(Node::recorded().with_states([state]));
-    let state = world.servers().state(&agent()).await.unwrap();
+    let state = world.servers().state(&agent()).await.unwrap().node;
     assert_eq!((state.attestation, state.last_success), (Attestation::Fail, Some(1795500143)));
     assert_eq!((state.hash_alg, state.verifier_id.as_deref()), (Some(HashAlg::Sha384), Some("east")));
     assert!(state.runtime_policy && state.measured_boot);
@@ -63,7 +63,7 @@ async fn a_record_without_optional_members_is_read() {
     }
     state.attestation_status = None;
     world.keylime.add(Node::recorded().with_states([state]));
-    let state = world.servers().state(&agent()).await.unwrap();
+    let state = world.servers().state(&agent()).await.unwrap().node;
     assert_eq!((state.attestation, state.last_success, state.hash_alg), (Attestation::Pass, None, None));
     assert!(!state.runtime_policy && !state.measured_boot && state.verifier_id.is_none());
     assert!(state.tpm_policy_pcrs.is_empty());
@@ -75,7 +75,7 @@ async fn the_state_is_the_one_of_now() {
     world.keylime.add(Node::recorded().with_states([State::pass(), State::fail(), State::pending()]));
     let servers = world.servers();
     for expected in [Attestation::Pass, Attestation::Fail, Attestation::Pending, Attestation::Pending] {
-        assert_eq!(servers.state(&agent()).await.unwrap().attestation, expected);
+        assert_eq!(servers.state(&agent()).await.unwrap().node.attestation, expected);
     }
 }
 
@@ -209,7 +209,10 @@ async fn what_is_asked_arrives_unchanged() {
     let odd = AgentId::new("a.b-c_D...").unwrap();
     let quote = "r+/=:&agent_uuid=x#? %2b:é";
     servers.state(&odd).await.unwrap_err();
-    servers.confirm_identity(&odd, quote, &nonce(), HashAlg::Sha512).await.unwrap_err();
+    servers
+        .confirm_identity(&at(&world.keylime.verifier), &odd, quote, &nonce(), HashAlg::Sha512)
+        .await
+        .unwrap_err();
     let targets = world.keylime.verifier.targets();
     assert_eq!(targets[1], "/v2.6/agents/a.b-c_D...");
     let quote = "r%2B%2F%3D%3A%26agent_uuid%3Dx%23%3F+%252b%3A%C3%A9";

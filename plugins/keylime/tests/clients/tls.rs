@@ -68,8 +68,8 @@ async fn a_wrong_name_is_shown_with_the_names_that_would_do() {
 #[tokio::test]
 async fn a_host_by_name_is_resolved_and_checked() {
     let world = World::new().await;
-    let verifier = Endpoint::new("localhost", world.keylime.verifier.port()).unwrap();
-    Servers::new(ServersConfig { verifier, ..world.config() }).unwrap().state(&agent()).await.unwrap();
+    let verifiers = vec![Endpoint::new("localhost", world.keylime.verifier.port()).unwrap()];
+    Servers::new(ServersConfig { verifiers, ..world.config() }).unwrap().state(&agent()).await.unwrap();
 }
 
 #[tokio::test]
@@ -102,17 +102,17 @@ async fn a_client_certificate_that_the_server_does_not_trust_is_named() {
 async fn a_server_of_plain_http_is_recognized() {
     let world = World::new().await;
     let plain = FakeAgent::start(FakeAgentConfig::recorded("a")).await.unwrap();
-    let config = ServersConfig { verifier: at(&plain.server), ..world.config() };
+    let config = ServersConfig { verifiers: vec![at(&plain.server)], ..world.config() };
     // The fake waits for the end of a request that never comes.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let verifier = Endpoint::new("127.0.0.1", listener.local_addr().unwrap().port()).unwrap();
+    let verifiers = vec![Endpoint::new("127.0.0.1", listener.local_addr().unwrap().port()).unwrap()];
     let answer = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         stream
     });
     let error =
-        Servers::new(ServersConfig { verifier, ..config }).unwrap().state(&agent()).await.unwrap_err();
+        Servers::new(ServersConfig { verifiers, ..config }).unwrap().state(&agent()).await.unwrap_err();
     assert_eq!(error.reason(), "not_tls");
     answer.await.unwrap();
 }
