@@ -1,0 +1,30 @@
+//! What the SPIRE server plugin tells the operator: which agents SPIRE's server holds, and what enforcement sees and did.
+//!
+//! The plugin answers `GET` [`REPORT_PATH`] with a [`Report`] and `POST` [`REATTEST_PATH`] with nothing, as JSON over mutual TLS
+//! in which both ends show the very same certificate. What is refused is answered with a [`Rejection`].
+
+mod agent_id;
+mod wire;
+
+pub use wire::{Act, Action, Agent, Loop, Mode, Reattest, Rejection, Report};
+
+/// The version of the form that is described here.
+pub const VERSION: u32 = 1;
+
+/// Where the report is.
+pub const REPORT_PATH: &str = "/v1/report";
+
+/// Where it is asked for that an agent attests anew.
+pub const REATTEST_PATH: &str = "/v1/reattest";
+
+/// The longest report, in bytes. 20,000 agents take 6 MiB.
+pub const MAX_REPORT: usize = 16 * 1024 * 1024;
+
+/// The most agents in a report.
+pub const MAX_AGENTS: usize = 20_000;
+
+/// The most actions in a report: those that were done last.
+pub const MAX_ACTIONS: usize = 256;
+
+/// The longest body of a request, in bytes: a SPIFFE ID has at most 2,048.
+pub const MAX_REQUEST: usize = 4 * 1024;
