@@ -6,11 +6,6 @@ set -euo pipefail
 cluster=$(cd "$(dirname "$0")" && pwd)
 . "$cluster/../setup/cache.sh"
 
-install_packages() {
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
-}
-
 provide_packages() {
   local missing=()
   command -v containerd >/dev/null || missing+=(containerd)
@@ -21,7 +16,7 @@ provide_packages() {
   command -v openssl >/dev/null || missing+=(openssl)
   command -v npm >/dev/null || missing+=(npm)
   [ -x /usr/lib/cni/bridge ] || missing+=(containernetworking-plugins)
-  [ ${#missing[@]} = 0 ] || step "installing ${missing[*]} from Debian" install_packages "${missing[@]}"
+  [ ${#missing[@]} = 0 ] || "$cluster/../setup/packages.sh" "${missing[@]}"
 }
 
 download_tools() { # with the pip of a Python environment

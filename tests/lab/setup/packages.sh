@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Debian's packages, those that are missing only.
+# Debian's packages: those given, or those that all of the lab needs. Only what is missing is installed.
 set -euo pipefail
 . "$(dirname "$0")/cache.sh"
 
-packages=(
+packages=("$@")
+[ $# -gt 0 ] || packages=(
   # To build: the C compiler for SPIRE's sqlite, the TPM stack for tss-esapi.
   gcc libc6-dev pkg-config libtss2-dev
   # To build the TPM stack for static programs, and to look at those.
