@@ -20,9 +20,6 @@ pub(crate) const NAMESPACE: &str = "keylime-attestor";
 /// The name of the release.
 pub(crate) const RELEASE: &str = "keylime-attestor";
 
-/// Where Helm has no cluster to ask. It stands for any version that the chart is for.
-const KUBERNETES: &str = "--kube-version=1.34.4";
-
 /// Runs Helm to its end, with no files of its own that stay; its standard output.
 pub(crate) fn helm(helm: Helm, args: &[impl AsRef<OsStr>]) -> Result<String> {
     let program = match helm {
@@ -36,14 +33,14 @@ pub(crate) fn helm(helm: Helm, args: &[impl AsRef<OsStr>]) -> Result<String> {
 /// All objects of the chart as text, with what comes after the release's name.
 pub(crate) fn template(version: Helm, args: &[&str]) -> Result<String> {
     let chart = chart();
-    let command = ["template", RELEASE, text(&chart)?, "--namespace", NAMESPACE, KUBERNETES];
+    let command = ["template", RELEASE, text(&chart)?, "--namespace", NAMESPACE];
     helm(version, &[&command, args].concat())
 }
 
 /// `helm lint`, where a warning is an error.
 pub(crate) fn lint(version: Helm, args: &[&str]) -> Result<String> {
     let chart = chart();
-    helm(version, &[&["lint", "--strict", text(&chart)?, KUBERNETES], args].concat())
+    helm(version, &[&["lint", "--strict", text(&chart)?], args].concat())
 }
 
 /// The objects in a text of several YAML documents.
