@@ -27,21 +27,20 @@ fn attests_nodes_and_workloads_and_leaves_no_trace() -> Result<()> {
         assert_eq!(cluster.keylime().status(node)?, "PASS", "{}", node.name);
     }
 
-    cluster.install_spire(Helm::V4, &[])?;
+    cluster.install_spire_kinds()?;
+    cluster.install_spire(Helm::V4, &["controllerManager.enabled=true"])?;
     say(clock, "SPIRE by Helm 4");
     expect_psat_agents(&cluster)?;
     for node in NODES {
-        let (workload, id) =
-            (format!("workload-{}", node.name), format!("spiffe://example.org/{}", node.name));
-        cluster.create_entry(&cluster.psat_id(node)?, &id, &[&format!("k8s:pod-name:{workload}")])?;
+        let workload = format!("workload-{}", node.name);
         cluster.start_workload(&workload, node)?;
         wait::until(&format!("an SVID for {workload}"), TIMEOUT, || {
             let got = cluster.workload_id(&workload)?;
-            ensure!(got == id, "it is {got}");
+            ensure!(got == format!("spiffe://example.org/{workload}"), "it is {got}");
             Ok(())
         })?;
     }
-    say(clock, "workloads have SVIDs");
+    say(clock, "workloads have SVIDs by spire-controller-manager");
 
     cluster.hold(Component::Verifier)?;
     ensure!(cluster.keylime().status(NODES[0]).is_err(), "a held verifier answers");

@@ -37,22 +37,25 @@ download_tools() { # with the pip of a Python environment
 }
 
 make_images() {
-  local image=$cluster/image.py programs=$1 spire=$2 to=$3
+  local image=$cluster/image.py programs=$1 spire=$2 manager=$3 to=$4
   "$image" localhost/pause:lab "$to/pause.tar" --entrypoint /pause "$programs/pause:/pause"
   "$image" localhost/coredns:lab "$to/coredns.tar" --entrypoint /coredns "$programs/coredns:/coredns"
   local x
   for x in server agent; do
     "$image" "localhost/spire-$x:lab" "$to/spire-$x.tar" --entrypoint "/opt/spire/bin/spire-$x" --entrypoint run "$spire/spire-$x:/opt/spire/bin/spire-$x"
   done
+  "$image" localhost/spire-controller-manager:lab "$to/spire-controller-manager.tar" --entrypoint /spire-controller-manager \
+    "$manager/spire-controller-manager:/spire-controller-manager"
 }
 
 provide_packages
 programs=cluster-programs-$(key "$cluster"/programs/{go.mod,go.sum,build.sh,*/main.go})
 tools=cluster-tools-$(key "$cluster/etcd.txt" "$cluster/kubectl.sha256" "$cluster/install.sh")
 spire=$("$cluster/../setup/spire.sh")
+manager=$("$cluster/../setup/tool.sh" spire-controller-manager)
 python=$("$cluster/../setup/keylime.sh" agent)
-images=cluster-images-$(key "$cluster/image.py" "$cluster/install.sh" - <<<"$programs ${spire##*/}")
+images=cluster-images-$(key "$cluster/image.py" "$cluster/install.sh" - <<<"$programs ${spire##*/} ${manager##*/}")
 cached "$tools" 'downloading etcd, kubectl and Helm 4' download_tools "$python"
 cached "$programs" 'building Kubernetes, CoreDNS and Helm 3 (about 5 minutes on 2 cores)' "$cluster/programs/build.sh"
-cached "$images" 'making images of pause, CoreDNS and SPIRE' make_images "$CACHE/$programs" "$spire"
+cached "$images" 'making images of pause, CoreDNS, SPIRE and its controller manager' make_images "$CACHE/$programs" "$spire" "$manager"
 printf '%s\n' "$CACHE/$programs" "$CACHE/$tools" "$CACHE/$images"

@@ -53,6 +53,19 @@ impl Cluster {
         self.wait_for_spire()
     }
 
+    /// Makes the kinds that spire-controller-manager reads, as SPIFFE's chart `spire-crds` does: `controllerManager.enabled=true` needs them.
+    ///
+    /// # Errors
+    /// When they are not installed, or the apiserver does not serve them in time.
+    pub fn install_spire_kinds(&self) -> Result<()> {
+        let kinds = programs::installed("spire-controller-manager/config/crd/bases")?;
+        let kinds = kinds.to_str().context("the path of the kinds is no text")?;
+        self.kubectl(&["apply", "--server-side", "--filename", kinds])?;
+        let established = ["wait", "--for=condition=Established", "--filename", kinds, "--timeout=60s"];
+        self.kubectl(&established)?;
+        Ok(())
+    }
+
     /// Waits until the rollouts of SPIRE's workloads are through.
     ///
     /// # Errors
@@ -129,6 +142,7 @@ impl Cluster {
     }
 
     /// Starts a pod on a node, in the namespace `default`, that can fetch its SVID. It runs SPIRE's agent as a client of the node's agent.
+    /// Where spire-controller-manager runs, it makes the entry `spiffe://example.org/NAME` for it.
     ///
     /// # Errors
     /// When the pod is not running in time.
@@ -136,7 +150,7 @@ impl Cluster {
         self.apply(&format!(
             "apiVersion: v1
 kind: Pod
-metadata: {{name: {name}, namespace: default}}
+metadata: {{name: {name}, namespace: default, labels: {{spiffe: enabled}}}}
 spec:
   nodeName: {}
   terminationGracePeriodSeconds: 0

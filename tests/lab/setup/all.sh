@@ -13,6 +13,8 @@ require go 'Go from https://go.dev/dl (1.21 or later)'
 spire=$("$here/spire.sh")
 servers=$("$here/keylime.sh" servers)
 agent=$("$here/keylime.sh" agent)
+manager=$("$here/tool.sh" spire-controller-manager)
+promtool=$("$here/tool.sh" promtool)
 folders=$("$here/../cluster/install.sh")
 { read -r programs; read -r tools; read -r _; } <<<"$folders"
 
@@ -20,6 +22,8 @@ mkdir -p "$links"
 ln -sfn "$spire" "$links/spire"
 ln -sfn "$servers" "$links/keylime"
 ln -sfn "$agent" "$links/keylime-agent"
+ln -sfn "$manager" "$links/spire-controller-manager"
+ln -sfn "$promtool" "$links/promtool"
 ln -sfn "$programs" "$links/cluster-programs"
 ln -sfn "$tools" "$links/cluster-tools"
 say "ready after $SECONDS s, cached in $CACHE"
