@@ -17,6 +17,7 @@ mod registrar;
 mod servers;
 mod states;
 mod tls;
+mod twin;
 mod verifier;
 
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use error::{Error, Malformed, Refused, Role, Server, Unreachable};
 pub use servers::{AgentState, Confirmation, Servers, ServersConfig, TlsFiles};
 pub use states::{Doubt, Known, States};
 pub use tls::{Problem, Setting};
+pub use twin::{TwinAnswer, TwinClient, TwinError, TwinFiles, TwinRequest, TwinServer};
 
 fn check_timeout(timeout: Duration) -> Option<Problem> {
     timeout.is_zero().then(|| Problem::new(Setting::RequestTimeout, "expected more than 0"))

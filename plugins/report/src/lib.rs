@@ -4,8 +4,10 @@
 //! in which both ends show the very same certificate. What is refused is answered with a [`Rejection`].
 
 mod agent_id;
+mod client;
 mod wire;
 
+pub use client::{Client, Error};
 pub use wire::{Act, Action, Agent, Loop, Mode, Reattest, Rejection, Report};
 
 /// The version of the form that is described here.

@@ -44,37 +44,12 @@ struct Object<T>(T);
 impl Answer {
     /// Reads the body, as far as it is not longer than `limit` bytes.
     pub(super) async fn read(
-        mut response: Response,
+        response: Response,
         limit: usize,
         situation: Situation,
     ) -> Result<Answer, Failure> {
-        let too_large = || Failure::from(Malformed::TooLarge { limit });
-        let length = response.content_length().map_or(Ok(0), usize::try_from);
-        let Some(length) = length.ok().filter(|length| *length <= limit) else {
-            return Err(too_large());
-        };
-        // The Python agent announces no length: it closes the connection, and TLS not properly. Whether such an answer is whole its
-        // JSON tells, which has an end of its own.
-        let announced =
-            response.content_length().is_some() || response.headers().contains_key(TRANSFER_ENCODING);
-        let mut body = Vec::with_capacity(length);
-        loop {
-            let chunk = match response.chunk().await {
-                Ok(Some(chunk)) => chunk,
-                Ok(None) => break,
-                Err(error) if !announced && ends_early(&error) => break,
-                Err(error) => return Err(Failure::of_body(&error, situation)),
-            };
-            if body.len() + chunk.len() > limit {
-                return Err(too_large());
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Answer {
-            status: response.status().as_u16(),
-            content_type: content_type(response.headers()),
-            body,
-        })
+        let (status, content_type) = (response.status().as_u16(), content_type(response.headers()));
+        Ok(Answer { status, content_type, body: read_body(response, limit, situation).await? })
     }
 
     /// The `results` of a good answer. `expected` names them in errors; `secret` keeps the answer's own words out of errors.
@@ -159,6 +134,36 @@ impl Answer {
         let envelope: Object<Envelope<IgnoredAny>> = serde_json::from_slice(&self.body).ok()?;
         Some(excerpt(&envelope.0.status))
     }
+}
+
+/// The whole body, as far as it is not longer than `limit` bytes.
+pub(crate) async fn read_body(
+    mut response: Response,
+    limit: usize,
+    situation: Situation,
+) -> Result<Vec<u8>, Failure> {
+    let too_large = || Failure::from(Malformed::TooLarge { limit });
+    let length = response.content_length().map_or(Ok(0), usize::try_from);
+    let Some(length) = length.ok().filter(|length| *length <= limit) else {
+        return Err(too_large());
+    };
+    // The Python agent announces no length: it closes the connection, and TLS not properly. Whether such an answer is whole its
+    // JSON tells, which has an end of its own.
+    let announced = response.content_length().is_some() || response.headers().contains_key(TRANSFER_ENCODING);
+    let mut body = Vec::with_capacity(length);
+    loop {
+        let chunk = match response.chunk().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => break,
+            Err(error) if !announced && ends_early(&error) => break,
+            Err(error) => return Err(Failure::of_body(&error, situation)),
+        };
+        if body.len() + chunk.len() > limit {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {

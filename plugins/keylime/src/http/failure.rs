@@ -24,10 +24,10 @@ pub(crate) enum Failure {
 
 /// What a failure is told apart by, besides itself.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Situation {
-    pub(super) plain_http: bool,
-    pub(super) connect_timeout: Duration,
-    pub(super) request_timeout: Duration,
+pub(crate) struct Situation {
+    pub(crate) plain_http: bool,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) request_timeout: Duration,
 }
 
 impl Failure {
@@ -42,7 +42,7 @@ impl Failure {
     }
 
     /// A failure before the head of an answer was there.
-    pub(super) fn of_request(error: &reqwest::Error, situation: Situation) -> Failure {
+    pub(crate) fn of_request(error: &reqwest::Error, situation: Situation) -> Failure {
         if error.is_timeout() && error.is_connect() {
             return Failure::Unreachable(Unreachable::ConnectTimeout(situation.connect_timeout));
         }

@@ -5,6 +5,6 @@ mod failure;
 mod peer;
 mod version;
 
-pub(crate) use answer::Answer;
-pub(crate) use failure::Failure;
+pub(crate) use answer::{Answer, read_body};
+pub(crate) use failure::{Failure, Situation};
 pub(crate) use peer::{Ask, Peer, Scope, connect_timeout};

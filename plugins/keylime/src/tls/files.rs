@@ -73,7 +73,7 @@ impl Contents {
         let trust = match &settings.trust {
             Trust::Ca { file, .. } => read(Setting::CaFile, file),
             Trust::Pin { file } => read(Setting::PinnedFile, file),
-            Trust::Loopback => Ok(Vec::new()),
+            Trust::Twin | Trust::Loopback => Ok(Vec::new()),
         };
         match (trust, read(Setting::CertFile, &settings.cert), read(Setting::KeyFile, &settings.key)) {
             (Ok(trust), Ok(cert), Ok(key)) => Ok(Contents { trust, cert, key }),
@@ -115,6 +115,12 @@ impl Contents {
         parsed(&certificate)
             .map_err(|error| problem(format!("expected a certificate, PEM or DER, got {error}")))?;
         Ok(certificate)
+    }
+
+    /// Our certificate, without its chain.
+    pub(super) fn own(&self, path: &Path) -> Result<CertificateDer<'static>, Problem> {
+        let missing = || Problem::in_file(Setting::CertFile, path, "expected a certificate, got none");
+        self.chain(path)?.into_iter().next().ok_or_else(missing)
     }
 
     /// Our certificate chain with its key: each is sound and they belong together.

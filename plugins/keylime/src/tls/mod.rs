@@ -2,10 +2,12 @@
 
 mod files;
 mod reload;
+mod twin;
 mod verify;
 
 pub use files::{Problem, Setting};
-pub(crate) use reload::{Clients, Pool};
+pub(crate) use reload::{Clients, Followed, Pool};
+pub(crate) use twin::servers as twin_servers;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,6 +37,8 @@ pub(crate) enum Trust {
     Ca { file: PathBuf, server_name: Option<ServerName<'static>> },
     /// Only the one in the file, byte for byte.
     Pin { file: PathBuf },
+    /// Only our own, byte for byte, whatever name it is for: who shows it holds the same files.
+    Twin,
     /// Any that the other side proves to have the key of. Only for a server on this machine: it proves nothing about who
     /// answers, it only keeps the traffic private from others.
     Loopback,
@@ -81,6 +85,7 @@ fn verifier(
             Ok(Arc::new(verifier))
         }
         Trust::Pin { file } => Ok(Arc::new(PinVerifier::pinned(contents.pin(file)?, provider))),
+        Trust::Twin => Ok(Arc::new(PinVerifier::twin(contents.own(&settings.cert)?, provider))),
         Trust::Loopback => Ok(Arc::new(PinVerifier::any(provider))),
     }
 }

@@ -1,9 +1,10 @@
-//! The HTTP client, rebuilt when the TLS files change on disk.
+//! HTTP clients and servers, made again when the TLS files change on disk.
 //!
 //! There is no background task: the request that begins first after [`RECHECK`] reads the files and compares them with
 //! those in use, by content, so that a file that was swapped by a symbolic link (as Kubernetes does) or written again under
 //! the same time stamp is noticed too.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,18 +30,26 @@ pub(crate) struct Pool {
     pub(crate) idle: Duration,
 }
 
-/// Gives each request an HTTP client with the newest good TLS files. Requests under way finish on the client that they began with.
-#[derive(Debug)]
-pub(crate) struct Clients {
-    settings: Option<Arc<TlsSettings>>,
-    pool: Pool,
+/// Something made of TLS files, always of the newest good ones. What is under way finishes with what it began with.
+pub(crate) struct Followed<T> {
+    source: Option<Source<T>>,
     recheck: Duration,
-    state: Mutex<State>,
+    state: Mutex<State<T>>,
 }
 
-#[derive(Debug)]
-struct State {
-    client: reqwest::Client,
+/// Gives each request an HTTP client.
+pub(crate) type Clients = Followed<reqwest::Client>;
+
+/// Which files are followed, and what is made of them.
+struct Source<T> {
+    settings: Arc<TlsSettings>,
+    build: Build<T>,
+}
+
+type Build<T> = Arc<dyn Fn(&TlsSettings, &Contents) -> Result<T, Vec<Problem>> + Send + Sync>;
+
+struct State<T> {
+    current: T,
     digest: Option<Vec<u8>>,
     checked: Instant,
     /// The newest contents that could not be used, and whether that was logged.
@@ -50,51 +59,68 @@ struct State {
 impl Clients {
     /// Clients with the TLS files of `settings`, which are read now; without settings, clients for plain http.
     pub(crate) fn new(settings: Option<TlsSettings>, pool: Pool) -> Result<Clients, Vec<Problem>> {
-        let (client, digest) = match &settings {
-            Some(settings) => {
-                let contents = Contents::read(settings)?;
-                (pool.build(client_config(settings, &contents)?)?, Some(named(contents.digest())))
-            }
+        match settings {
+            Some(settings) => Followed::of_files(settings, move |settings, contents| {
+                pool.build(client_config(settings, contents)?)
+            }),
             None => {
-                (pool.build(no_tls().map_err(|error| vec![Problem::new(Setting::CertFile, error)])?)?, None)
+                let tls = no_tls().map_err(|error| vec![Problem::new(Setting::CertFile, error)])?;
+                Ok(Followed::with(None, pool.build(tls)?, None))
             }
-        };
-        let state = State { client, digest, checked: Instant::now(), bad: None };
-        Ok(Clients { settings: settings.map(Arc::new), pool, recheck: RECHECK, state: Mutex::new(state) })
+        }
+    }
+}
+
+impl<T: Clone + Send + 'static> Followed<T> {
+    /// Reads the files now, and says what is wrong with them.
+    pub(super) fn of_files(
+        settings: TlsSettings,
+        build: impl Fn(&TlsSettings, &Contents) -> Result<T, Vec<Problem>> + Send + Sync + 'static,
+    ) -> Result<Followed<T>, Vec<Problem>> {
+        let contents = Contents::read(&settings)?;
+        let current = build(&settings, &contents)?;
+        let source = Source { settings: Arc::new(settings), build: Arc::new(build) };
+        Ok(Followed::with(Some(source), current, Some(named(contents.digest()))))
     }
 
-    /// The client for a request that begins now.
-    pub(crate) async fn current(&self) -> reqwest::Client {
-        if let Some(settings) = self.due() {
-            let pool = self.pool;
+    fn with(source: Option<Source<T>>, current: T, digest: Option<Vec<u8>>) -> Followed<T> {
+        let state = State { current, digest, checked: Instant::now(), bad: None };
+        Followed { source, recheck: RECHECK, state: Mutex::new(state) }
+    }
+
+    /// What is to be used by what begins now.
+    pub(crate) async fn current(&self) -> T {
+        if let Some(Source { settings, build }) = self.due() {
+            let (settings, build) = (Arc::clone(settings), Arc::clone(build));
             let in_use = self.state().digest.clone();
-            let fresh = tokio::task::spawn_blocking(move || reload(&settings, pool, in_use.as_deref())).await;
+            let fresh =
+                tokio::task::spawn_blocking(move || reload(&settings, &build, in_use.as_deref())).await;
             if let Ok(fresh) = fresh {
                 self.take(fresh);
             }
         }
-        self.state().client.clone()
+        self.state().current.clone()
     }
 
-    /// The settings, for the one request whose turn it is to look at the files.
-    fn due(&self) -> Option<Arc<TlsSettings>> {
-        let settings = self.settings.clone()?;
+    /// The source, for the one request whose turn it is to look at the files.
+    fn due(&self) -> Option<&Source<T>> {
+        let source = self.source.as_ref()?;
         let mut state = self.state();
         let due = state.checked.elapsed() >= self.recheck;
         if due {
             state.checked = Instant::now();
         }
-        due.then_some(settings)
+        due.then_some(source)
     }
 
-    fn take(&self, fresh: Fresh) {
+    fn take(&self, fresh: Fresh<T>) {
         let mut state = self.state();
         match fresh {
             Fresh::Same => state.bad = None,
-            Fresh::New { client, digest } => {
-                let cert = self.settings.as_ref().map(|settings| settings.cert.display());
+            Fresh::New { made, digest } => {
+                let cert = self.source.as_ref().map(|source| source.settings.cert.display());
                 info!(cert = cert.map(tracing::field::display), "TLS files changed: the new ones are in use");
-                (state.client, state.digest, state.bad) = (client, Some(digest), None);
+                (state.current, state.digest, state.bad) = (made, Some(digest), None);
             }
             Fresh::Bad { problems, digest } => {
                 // Files are often written one after the other: only what is still bad at the next look is reported, once.
@@ -116,7 +142,7 @@ impl Clients {
     }
 
     /// A panic while the lock is held cannot leave a half-written state: each field is good by itself.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -140,14 +166,21 @@ impl Pool {
     }
 }
 
+impl<T> fmt::Debug for Followed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings = self.source.as_ref().map(|source| &source.settings);
+        f.debug_struct("Followed").field("settings", &settings).finish_non_exhaustive()
+    }
+}
+
 /// What a look at the files gave.
-enum Fresh {
+enum Fresh<T> {
     Same,
-    New { client: reqwest::Client, digest: Vec<u8> },
+    New { made: T, digest: Vec<u8> },
     Bad { problems: Vec<Problem>, digest: Vec<u8> },
 }
 
-fn reload(settings: &TlsSettings, pool: Pool, in_use: Option<&[u8]>) -> Fresh {
+fn reload<T>(settings: &TlsSettings, build: &Build<T>, in_use: Option<&[u8]>) -> Fresh<T> {
     let contents = match Contents::read(settings) {
         Ok(contents) => contents,
         Err(problems) => {
@@ -159,8 +192,8 @@ fn reload(settings: &TlsSettings, pool: Pool, in_use: Option<&[u8]>) -> Fresh {
     if in_use == Some(&digest) {
         return Fresh::Same;
     }
-    match client_config(settings, &contents).and_then(|config| pool.build(config)) {
-        Ok(client) => Fresh::New { client, digest },
+    match build(settings, &contents) {
+        Ok(made) => Fresh::New { made, digest },
         Err(problems) => Fresh::Bad { problems, digest },
     }
 }

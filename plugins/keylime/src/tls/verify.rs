@@ -87,16 +87,24 @@ impl ServerCertVerifier for CaVerifier {
 #[derive(Debug)]
 pub(super) struct PinVerifier {
     pin: Option<CertificateDer<'static>>,
+    by_name: bool,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl PinVerifier {
     pub(super) fn pinned(pin: CertificateDer<'static>, provider: &CryptoProvider) -> PinVerifier {
-        PinVerifier { pin: Some(pin), algorithms: provider.signature_verification_algorithms }
+        let algorithms = provider.signature_verification_algorithms;
+        PinVerifier { pin: Some(pin), by_name: true, algorithms }
+    }
+
+    /// The name is not looked at: a client's certificate has none.
+    pub(super) fn twin(pin: CertificateDer<'static>, provider: &CryptoProvider) -> PinVerifier {
+        PinVerifier { by_name: false, ..PinVerifier::pinned(pin, provider) }
     }
 
     pub(super) fn any(provider: &CryptoProvider) -> PinVerifier {
-        PinVerifier { pin: None, algorithms: provider.signature_verification_algorithms }
+        let algorithms = provider.signature_verification_algorithms;
+        PinVerifier { pin: None, by_name: false, algorithms }
     }
 }
 
@@ -109,10 +117,10 @@ impl ServerCertVerifier for PinVerifier {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if let Some(pin) = &self.pin {
-            if pin != end_entity {
-                return Err(CertificateError::ApplicationVerificationFailure.into());
-            }
+        if self.pin.as_ref().is_some_and(|pin| pin != end_entity) {
+            return Err(CertificateError::ApplicationVerificationFailure.into());
+        }
+        if self.by_name {
             verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
         }
         Ok(ServerCertVerified::assertion())

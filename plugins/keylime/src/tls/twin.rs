@@ -1,0 +1,86 @@
+//! The server's side of a connection in which both ends show the same certificate.
+
+use std::sync::Arc;
+
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::NoServerSessionStorage;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
+};
+
+use super::files::{Contents, Problem, Setting};
+use super::{Followed, TlsSettings, provider};
+
+/// The TLS configurations of a server that accepts only who shows its own certificate and has the key of it. The files are read
+/// now.
+pub(crate) fn servers(settings: TlsSettings) -> Result<Followed<Arc<ServerConfig>>, Vec<Problem>> {
+    Followed::of_files(settings, server_config)
+}
+
+fn server_config(settings: &TlsSettings, contents: &Contents) -> Result<Arc<ServerConfig>, Vec<Problem>> {
+    let provider = provider();
+    let identity = contents.identity(settings, &provider)?;
+    let pin = contents.own(&settings.cert).map_err(|problem| vec![problem])?;
+    let algorithms = provider.signature_verification_algorithms;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(|error| vec![Problem::new(Setting::CertFile, error)])?
+        .with_client_cert_verifier(Arc::new(TwinVerifier { pin, algorithms }))
+        .with_cert_resolver(identity);
+    // A resumed session would skip the certificate check.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(Arc::new(config))
+}
+
+/// Accepts one client certificate, byte for byte, whose key the other side proves to hold.
+#[derive(Debug)]
+struct TwinVerifier {
+    pin: CertificateDer<'static>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ClientCertVerifier for TwinVerifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        if self.pin == *end_entity {
+            Ok(ClientCertVerified::assertion())
+        } else {
+            Err(CertificateError::ApplicationVerificationFailure.into())
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,108 @@
+//! The operator's end.
+
+use std::time::Duration;
+
+use keylime::{Endpoint, Problem, TwinAnswer, TwinClient, TwinError, TwinFiles, TwinRequest};
+use serde_json::json;
+
+use crate::{MAX_REPORT, REATTEST_PATH, REPORT_PATH, Reattest, Rejection, Report, VERSION};
+
+/// The longest answer to a request that changes something, in bytes.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// How much of the plugin's own words an error repeats, in characters.
+const MAX_TEXT: usize = 500;
+
+/// Asks server plugins that hold the same certificate as we do.
+#[derive(Debug)]
+pub struct Client(TwinClient);
+
+/// Why a server plugin gave no usable answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No answer came.
+    #[error(
+        "failed to ask the SPIRE server plugin at {endpoint}: {cause}; both ends must hold the same certificate, that of the Secret for Keylime"
+    )]
+    NoAnswer {
+        /// Where.
+        endpoint: Endpoint,
+        /// What happened.
+        cause: TwinError,
+    },
+    /// The plugin refuses the request, or could not do it.
+    #[error("failed to ask the SPIRE server plugin at {endpoint}: it answered {status}: {text}")]
+    Rejected {
+        /// Where.
+        endpoint: Endpoint,
+        /// The HTTP status.
+        status: u16,
+        /// The plugin's own words.
+        text: String,
+    },
+    /// The answer is no report of this version.
+    #[error(
+        "failed to read the report of the SPIRE server plugin at {endpoint}: {detail}; use plugin and operator of one version"
+    )]
+    NoReport {
+        /// Where.
+        endpoint: Endpoint,
+        /// What is wrong.
+        detail: String,
+    },
+}
+
+impl Client {
+    /// Reads the files and makes no connection. All that is wrong with them is reported at once.
+    ///
+    /// # Errors
+    /// Every problem of the files.
+    pub fn new(files: TwinFiles, request_timeout: Duration) -> Result<Client, Vec<Problem>> {
+        TwinClient::new(files, request_timeout).map(Client)
+    }
+
+    /// Asks for the report.
+    ///
+    /// # Errors
+    /// When there is none that can be used.
+    pub async fn report(&self, endpoint: &Endpoint) -> Result<Report, Error> {
+        let answer = self.ask(endpoint, REPORT_PATH, TwinRequest::Get, MAX_REPORT).await?;
+        let no_report = |detail: String| Error::NoReport { endpoint: endpoint.clone(), detail };
+        let report: Report =
+            serde_json::from_slice(&answer.body).map_err(|error| no_report(excerpt(&error.to_string())))?;
+        match report.version {
+            VERSION => Ok(report),
+            other => Err(no_report(format!("expected version {VERSION}, got {other}"))),
+        }
+    }
+
+    /// Has SPIRE's server evict an agent of another attestation type, so that it attests anew.
+    ///
+    /// # Errors
+    /// When the plugin refuses it or could not do it. An agent that is not there any more is none.
+    pub async fn reattest(&self, endpoint: &Endpoint, spiffe_id: &str) -> Result<(), Error> {
+        let body = json!(Reattest { spiffe_id: spiffe_id.to_owned() }).to_string().into_bytes();
+        self.ask(endpoint, REATTEST_PATH, TwinRequest::Post(body), MAX_ANSWER).await.map(drop)
+    }
+
+    async fn ask(
+        &self,
+        endpoint: &Endpoint,
+        path: &str,
+        request: TwinRequest,
+        limit: usize,
+    ) -> Result<TwinAnswer, Error> {
+        let answer = self.0.ask(endpoint, path, request, limit).await;
+        let answer = answer.map_err(|cause| Error::NoAnswer { endpoint: endpoint.clone(), cause })?;
+        if answer.status == 200 {
+            return Ok(answer);
+        }
+        let text = serde_json::from_slice(&answer.body)
+            .map_or_else(|_| "no reason given".to_owned(), |rejection: Rejection| excerpt(&rejection.error));
+        Err(Error::Rejected { endpoint: endpoint.clone(), status: answer.status, text })
+    }
+}
+
+fn excerpt(text: &str) -> String {
+    text.chars().take(MAX_TEXT).collect()
+}
