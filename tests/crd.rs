@@ -40,6 +40,9 @@ fn explains(server: &ApiServer) -> Result<()> {
         ("kla.spec.spire.mode", "How the operator changes SPIRE. Overlay leaves alone"),
         ("kla.spec.spire.agents.configMap.key", "Key of the configuration in the ConfigMap."),
         ("kla.status.conditions", "Each has a reason that stays"),
+        ("kla.spec.enforcement.action", "What is done to the SPIRE agent of a node"),
+        ("an", "An AttestedNode tells what Keylime, Kubernetes and SPIRE say"),
+        ("an.status.agentId", "Id of the node's agent at Keylime."),
     ] {
         // The apiserver serves a kind some moments before it tells of it.
         let explanation = wait::until(field, TIMEOUT, || server.kubectl(&["explain", field]))?;
@@ -88,8 +91,17 @@ fn fills_in_defaults(server: &ApiServer) -> Result<()> {
             "allowedMetadataKeys": [],
             "challengeTimeout": "30s",
         },
+        "nodes": {"interval": "30s", "grace": "2m", "taint": false, "metricsByNode": false},
     });
     assert_eq!(resource.get("spec"), Some(&expected));
+
+    let observed: Value =
+        serde_json::from_str(&server.kubectl(&["get", "kla", "observed", "--output", "json"])?)?;
+    let expected = json!({
+        "action": "Observe", "interval": "10s", "grace": "0", "maxPerInterval": 10, "maxUnhealthy": "50%",
+        "spireSocketPath": "/tmp/spire-server/private/api.sock", "reportPort": 9797,
+    });
+    assert_eq!(observed.pointer("/spec/enforcement"), Some(&expected));
     Ok(())
 }
 
@@ -115,7 +127,7 @@ fn refuses_examples(server: &ApiServer) -> Result<()> {
 fn shows_the_state(server: &ApiServer) -> Result<()> {
     let status = json!({"status": {
         "observedGeneration": 1,
-        "nodes": {"total": 5, "failing": 2},
+        "nodes": {"total": 5, "attested": 3, "failing": 2},
         "conditions": [{
             "type": "Ready", "status": "True", "reason": "Ready", "message": "", "observedGeneration": 1,
             "lastTransitionTime": "2026-01-01T00:00:00Z",
@@ -135,13 +147,50 @@ fn shows_the_state(server: &ApiServer) -> Result<()> {
     server.kubectl(&patch)?;
     server.kubectl(&["wait", "--for=condition=Ready", "kla/minimal"])?;
 
-    // By its short name and by both categories.
-    for kind in ["kla", "spire", "keylime"] {
-        let table = server.kubectl(&["get", kind])?;
-        let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-        assert_eq!(lines.next().context("no table")?, ["NAME", "READY", "MODE", "NODES", "FAILING", "AGE"]);
-        let row = lines.find(|row| row.first() == Some(&"minimal")).context("no row for minimal")?;
-        assert_eq!(row.get(1..5), Some(["True", "Overlay", "5", "2"].as_slice()));
+    let table = server.kubectl(&["get", "kla"])?;
+    let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(
+        lines.next().context("no table")?,
+        ["NAME", "READY", "MODE", "NODES", "ATTESTED", "FAILING", "AGE"]
+    );
+    let row = lines.find(|row| row.first() == Some(&"minimal")).context("no row for minimal")?;
+    assert_eq!(row.get(1..6), Some(["True", "Overlay", "5", "3", "2"].as_slice()));
+    shows_a_node(server)
+}
+
+fn shows_a_node(server: &ApiServer) -> Result<()> {
+    let time = "2026-01-01T00:00:00Z";
+    let node = json!({
+        "apiVersion": "spire.keylime.dev/v1alpha1", "kind": "AttestedNode", "metadata": {"name": "worker-1"},
+        "status": {
+            "agentId": "a-1", "state": "Failing", "reason": "Stale", "message": "", "since": time, "lastSuccess": time,
+            "conditions": [{"type": "Attested", "status": "False", "reason": "Stale", "message": "", "lastTransitionTime": time}],
+        },
+    });
+    let folder = tempfile::TempDir::new()?;
+    let file = folder.path().join("node.json");
+    fs::write(&file, node.to_string())?;
+    for subresource in [&[][..], &["--subresource=status"]] {
+        server.kubectl(&[&["apply", "--server-side", "--filename", text(&file)?], subresource].concat())?;
+    }
+    let table = server.kubectl(&["get", "attestednodes"])?;
+    let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(
+        lines.next().context("no table")?,
+        ["NAME", "ATTESTED", "REASON", "AGENT", "LAST-SUCCESS", "AGE"]
+    );
+    assert_eq!(
+        lines.next().context("no row")?.get(..4),
+        Some(["worker-1", "False", "Stale", "a-1"].as_slice())
+    );
+    server.kubectl(&["get", "an", "worker-1"])?;
+
+    // Both categories have both kinds.
+    for category in ["spire", "keylime"] {
+        let names = server.kubectl(&["get", category, "--output", "name"])?;
+        for name in ["keylimeattestor.spire.keylime.dev/minimal", "attestednode.spire.keylime.dev/worker-1"] {
+            ensure!(names.contains(name), "{category}: {names}");
+        }
     }
     Ok(())
 }

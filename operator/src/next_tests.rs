@@ -20,7 +20,7 @@ impl Scene {
     fn new() -> Self {
         let resource = resource(json!({}));
         let gathered = gathered(&resource);
-        let rollout = Rollout { progress_deadline: Written::from_secs(60), rollback: true };
+        let rollout = Rollout { progress_deadline: Written::from_secs(60), rollback: true, canary: None };
         Self { resource, gathered, previous: KeylimeAttestorStatus::default(), rollout }
     }
 

@@ -3,36 +3,45 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::helm::{HELMS, NAMESPACE, at, chart, objects, read, repository, template};
 use crate::values;
 
-const CRD: &str = "spire.keylime.dev_keylimeattestors.yaml";
 const TABLE: &str =
     "<!-- Generated from values.yaml by: UPDATE_GENERATED=1 cargo test -p lab --test chart -->\n\n";
 const MANIFESTS: &str =
     "# Generated from charts/keylime-attestor by: UPDATE_GENERATED=1 cargo test -p lab --test chart\n";
 
 #[test]
-fn the_chart_has_the_crd_of_the_project() -> Result<()> {
-    let crd = read(&repository().join("crds").join(CRD))?;
-    compare(&chart().join("files").join(CRD), &crd)?;
+fn the_chart_has_the_crds_of_the_project() -> Result<()> {
+    let mut ours = Vec::new();
+    for file in crds(&repository().join("crds"))? {
+        let crd = read(&repository().join("crds").join(&file))?;
+        compare(&chart().join("files").join(&file), &crd)?;
+        ours.extend(objects(&crd)?);
+    }
+    assert_eq!(
+        crds(&chart().join("files"))?.len(),
+        ours.len(),
+        "a kind that is no more leaves no file behind"
+    );
 
-    // Whatever the template does with it, the schema stays the same.
-    let [ours] = objects(&crd)?.try_into().ok().context("one CRD")?;
+    // Whatever the template does with them, the schemas stay the same.
     for helm in HELMS {
-        let rendered = objects(&template(helm, &["--show-only", "templates/crd.yaml"])?)?;
-        let rendered = rendered.first().context("no CRD")?;
-        assert_eq!(rendered.pointer("/spec").map(alike), ours.pointer("/spec").map(alike));
-        assert_eq!(at(rendered, "/metadata/name"), at(&ours, "/metadata/name"));
-        assert_eq!(at(rendered, "/metadata/annotations/helm.sh~1resource-policy"), "keep");
+        let rendered = objects(&template(helm, &["--show-only", "templates/crds.yaml"])?)?;
+        assert_eq!(rendered.len(), ours.len());
+        for (rendered, ours) in rendered.iter().zip(&ours) {
+            assert_eq!(rendered.pointer("/spec").map(alike), ours.pointer("/spec").map(alike));
+            assert_eq!(at(rendered, "/metadata/name"), at(ours, "/metadata/name"));
+            assert_eq!(at(rendered, "/metadata/annotations/helm.sh~1resource-policy"), "keep");
+        }
     }
     Ok(())
 }
 
-/// The chart with its defaults, but the CRD, which is in crds/, and the test, which is Helm's.
+/// The chart with its defaults, but the CRDs, which are in crds/, and the test, which is Helm's.
 #[test]
 fn the_plain_manifests_are_those_of_the_chart() -> Result<()> {
     let labels =
@@ -58,6 +67,16 @@ fn the_chart_has_the_version_of_the_programs() -> Result<()> {
         assert_eq!(at(&about, version), env!("CARGO_PKG_VERSION"));
     }
     Ok(())
+}
+
+/// The names of the files in a folder that hold CRDs, in order.
+fn crds(folder: &Path) -> Result<Vec<String>> {
+    let names = folder.read_dir()?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let mut names = names.collect::<Result<Vec<_>>>()?;
+    names.retain(|name| name.starts_with("spire.keylime.dev_"));
+    names.sort();
+    ensure!(!names.is_empty(), "{} has no CRD", folder.display());
+    Ok(names)
 }
 
 /// With 1 and 1.0 written alike: Helm writes the shorter one.

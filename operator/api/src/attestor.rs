@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::schema::Rule as SpecRule;
-use crate::{Attestation, Keylime, KeylimeAttestorStatus, Plugin, Rollout, Spire};
+use crate::{Attestation, Enforcement, Keylime, KeylimeAttestorStatus, Nodes, Plugin, Rollout, Spire};
 
 /// What should be: where Keylime is, which SPIRE attests by it, and how. The operator makes it so and keeps it so; deleting the resource
 /// takes everything back.
@@ -41,13 +41,19 @@ use crate::{Attestation, Keylime, KeylimeAttestorStatus, Plugin, Rollout, Spire}
         name = "Nodes",
         type_ = "integer",
         json_path = ".status.nodes.total",
-        description = "Nodes that should run a SPIRE agent"
+        description = "Nodes that the resource selects"
+    ),
+    printcolumn(
+        name = "Attested",
+        type_ = "integer",
+        json_path = ".status.nodes.attested",
+        description = "Nodes among them that Keylime passes"
     ),
     printcolumn(
         name = "Failing",
         type_ = "integer",
         json_path = ".status.nodes.failing",
-        description = "Nodes among them whose SPIRE agent is not ready"
+        description = "Nodes among them that Keylime fails"
     ),
     printcolumn(
         name = "Reason",
@@ -79,6 +85,15 @@ pub struct KeylimeAttestorSpec {
     /// What a node must show to be attested, and the identity it then gets.
     #[serde(default)]
     pub attestation: Attestation,
+
+    /// How the operator follows what Keylime says about the nodes.
+    #[serde(default)]
+    pub nodes: Nodes,
+
+    /// What SPIRE's server does about agents whose node Keylime no longer passes. Left out, nothing is done, no port is opened for it, and the operator
+    /// does not know which agents SPIRE holds; {} turns on the latter alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enforcement: Option<Enforcement>,
 
     /// The plugins that run inside of SPIRE's pods. Left out, they are those of the operator's own image. Not with mode ConfigOnly.
     #[serde(default, skip_serializing_if = "Option::is_none")]

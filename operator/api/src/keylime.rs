@@ -9,10 +9,17 @@ use crate::schema::{self, Rule};
 /// Where Keylime's servers and agents listen, and how they are spoken to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [ADDRESSES_DIFFER, NO_ADMIN_ON_NODES]))]
+#[schemars(extend("x-kubernetes-validations" = [ADDRESSES_DIFFER, VERIFIERS_DIFFER, NO_ADMIN_ON_NODES]))]
 pub struct Keylime {
     /// The verifier, which decides about every node.
     pub verifier: Verifier,
+
+    /// Further verifiers beside that one, where the nodes are shared out among several. Each agent belongs to the verifier that knows it; an agent that
+    /// two of them know is reported, and refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["host", "port"]))]
+    pub verifiers: Vec<Verifier>,
 
     /// The registrar, which knows every node's attestation key. Left out, it is on the verifier's host.
     #[serde(default)]
@@ -124,6 +131,13 @@ const ADDRESSES_DIFFER: Rule = Rule {
         self.registrar.port != self.verifier.port",
     message: "verifier and registrar cannot be the same host and port: Keylime's defaults are 8881 for the \
         verifier and 8891 for the registrar",
+};
+
+const VERIFIERS_DIFFER: Rule = Rule {
+    rule: "!has(self.verifiers) || self.verifiers.all(v, (v.host != self.verifier.host || v.port != self.verifier.port) && \
+        (v.host != (has(self.registrar.host) ? self.registrar.host : self.verifier.host) || v.port != self.registrar.port))",
+    message: "verifiers are those beside verifier: none of them can have the host and port of verifier, or of the \
+        registrar",
 };
 
 const NO_ADMIN_ON_NODES: Rule = Rule {

@@ -1,5 +1,5 @@
-//! The `KeylimeAttestor` resource (`spire.keylime.dev/v1alpha1`): its fields, its conditions with their reasons, and every name that the
-//! operator writes into a cluster.
+//! The resources `KeylimeAttestor` and `AttestedNode` (`spire.keylime.dev/v1alpha1`): their fields, their conditions with their reasons, and
+//! every name that the operator writes into a cluster.
 //!
 //! Types and words only: no client, no IO. The text of the fields is what `kubectl explain` shows, and the schema, its defaults and its
 //! rules are what the apiserver enforces; `crds/` is generated from here and compared in the tests. What the apiserver lets through is
@@ -7,22 +7,33 @@
 //! with it, the operator finds out and reports in the conditions.
 
 mod attestation;
+mod attested_node;
 mod attestor;
 pub mod conditions;
 mod duration;
+mod enforcement;
 mod keylime;
 pub mod names;
+pub mod node_reason;
+mod nodes;
 mod rollout;
 mod schema;
+mod share;
 mod spire;
 mod status;
 
 pub use attestation::Attestation;
+pub use attested_node::{AttestedNode, AttestedNodeFields, AttestedNodeStatus, MatchedBy, NodeState};
 pub use attestor::{KeylimeAttestor, KeylimeAttestorSpec};
 pub use duration::{Duration, InvalidDuration};
+pub use enforcement::{Action, Enforcement};
 pub use keylime::{Keylime, KeylimeAgent, KeylimeAgentTls, KeylimeTls, Registrar, Verifier};
+pub use node_reason::NodeReason;
+pub use nodes::{NodeSelector, Nodes};
 pub use rollout::{Plugin, Rollout};
-pub use spire::{AgentKind, ConfigMapSource, Mode, ServerKind, Spire, Workload};
+pub use share::{InvalidShare, Percent, Share};
+pub use spire::{AgentKind, ConfigMapSource, ControllerManager, Mode, ServerKind, Spire, Workload};
 pub use status::{
-    ConfigMapEntry, Format, KeylimeAttestorStatus, NodeCounts, RolloutState, RolloutStatus, WorkloadStatus,
+    ConfigMapEntry, EnforcementStatus, Format, KeylimeAttestorStatus, NodeNotAttested, NodesStatus,
+    RolloutState, RolloutStatus, WorkloadStatus,
 };

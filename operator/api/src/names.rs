@@ -20,6 +20,8 @@ pub mod label {
     pub const ATTESTOR_NAME: &str = "spire.keylime.dev/attestor-name";
     /// Namespace of the `KeylimeAttestor` that an object belongs to.
     pub const ATTESTOR_NAMESPACE: &str = "spire.keylime.dev/attestor-namespace";
+    /// On a Node: the id of its agent at Keylime, where it is a valid label value. Below this prefix a kubelet cannot write its own Node.
+    pub const NODE_AGENT_ID: &str = "node-restriction.kubernetes.io/keylime-agent-id";
 }
 
 /// Annotations.
@@ -30,7 +32,14 @@ pub mod annotation {
     pub const ATTESTOR: &str = "spire.keylime.dev/attestor";
     /// On a derived ConfigMap: `name/key` of the ConfigMap of SPIRE that it was derived from.
     pub const DERIVED_FROM: &str = "spire.keylime.dev/derived-from";
+    /// On a Node: the id of its agent at Keylime. Set by somebody else it is a claim that goes before all other ways to find the agent.
+    pub const AGENT_ID: &str = "spire.keylime.dev/agent-id";
+    /// On a Node: the SPIFFE ID of its agent in SPIRE, as attested by Keylime, while SPIRE has it.
+    pub const SPIFFE_ID: &str = "spire.keylime.dev/spiffe-id";
 }
+
+/// Key of the taint on nodes that are not attested, with `spec.nodes.taint`; its effect is `NoSchedule`.
+pub const TAINT: &str = "spire.keylime.dev/not-attested";
 
 /// Where things lie inside of SPIRE's containers, in every mode. With `ConfigOnly` the user mounts them there.
 pub mod path {
@@ -57,7 +66,8 @@ pub mod secret_key {
     pub const PINNED_CERTIFICATE: &str = "server.crt";
 }
 
-/// Reasons of the Kubernetes Events on a `KeylimeAttestor`, besides the reason of each condition that changes, which is an Event, too.
+/// Reasons of the Kubernetes Events, besides the reason of each condition of a `KeylimeAttestor` and of each state of a node that changes, which is
+/// an Event, too.
 pub mod event {
     /// A configuration was written: SPIRE's changed, or the resource did.
     pub const CONFIGURATION_APPLIED: &str = "ConfigurationApplied";
@@ -67,4 +77,14 @@ pub mod event {
     pub const ROLLOUT_STARTED: &str = "RolloutStarted";
     /// A workload is out of the operator's hands again.
     pub const WITHDRAWN: &str = "Withdrawn";
+    /// On a Node and its `AttestedNode`: Keylime passes it again.
+    pub const RECOVERED: &str = "KeylimeAttestationRecovered";
+    /// On a Node and its `AttestedNode`: SPIRE's server evicted its agent.
+    pub const EVICTED: &str = "Evicted";
+    /// On a Node and its `AttestedNode`: SPIRE's server banned its agent.
+    pub const BANNED: &str = "Banned";
+    /// On a Node and its `AttestedNode`: its agent was evicted once, so that it attests by Keylime.
+    pub const REATTESTED: &str = "Reattested";
+    /// On a Node and its `AttestedNode`: its agent was to be evicted or banned, and SPIRE did not do it.
+    pub const ENFORCEMENT_FAILED: &str = "EnforcementFailed";
 }

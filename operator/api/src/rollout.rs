@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Duration;
 use crate::schema::Rule;
+use crate::{Duration, Share};
 
 /// The plugins that run inside of SPIRE's pods.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +27,11 @@ pub struct Rollout {
 
     /// Whether a workload whose rollout failed gets its former configuration back by itself. With false it stays as it is, for a look.
     pub rollback: bool,
+
+    /// How many nodes get the new configuration first: a number, or a percentage like 10%. Agents then move in steps; each step waits for its nodes to
+    /// attest, and one that fails is taken back and stops the rollout. Left out, the DaemonSet's own update strategy decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Share>,
 }
 
 const PROGRESS_DEADLINE: Rule =
@@ -34,6 +39,6 @@ const PROGRESS_DEADLINE: Rule =
 
 impl Default for Rollout {
     fn default() -> Self {
-        Self { progress_deadline: Duration::from_secs(5 * 60), rollback: true }
+        Self { progress_deadline: Duration::from_secs(5 * 60), rollback: true, canary: None }
     }
 }

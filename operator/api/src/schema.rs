@@ -47,6 +47,15 @@ pub(crate) fn absolute_path(_: &mut SchemaGenerator) -> Schema {
     text(1024, "^/[^:]*[^:/]$")
 }
 
+/// Labels with their values, as the apiserver allows them on objects.
+pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 32,
+        "additionalProperties": {"type": "string", "maxLength": 63, "pattern": "^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$"},
+    })
+}
+
 const SUBDOMAIN: &str = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$";
 
 fn text(max_length: usize, pattern: &str) -> Schema {

@@ -34,6 +34,30 @@ pub struct Spire {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
     pub agents: Vec<Workload<AgentKind>>,
+
+    /// The spire-controller-manager in SPIRE's server pod. Given, it is set up to parent the entries of workloads to the agents that Keylime attested;
+    /// left out, it is left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controller_manager: Option<ControllerManager>,
+}
+
+/// The spire-controller-manager. What is left out here is found in SPIRE's server pod.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ControllerManager {
+    /// Name of the container that runs it, in the pod of SPIRE's server. Left out, it is the only other container whose arguments name a
+    /// configuration with --config.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::label_name")]
+    pub container: Option<String>,
+
+    /// The ConfigMap that holds its configuration. Left out, it is the one mounted where the configuration file lies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_map: Option<ConfigMapSource>,
+
+    /// Path of the program inside of its container.
+    #[schemars(schema_with = "schema::absolute_path")]
+    pub program: String,
 }
 
 /// How the operator changes SPIRE.
@@ -128,6 +152,12 @@ const NOT_BUILT_IN: Rule = Rule {
     message: "pluginName cannot be the name of an attestor that is built into SPIRE: nodes attested by Keylime \
         would pass for nodes attested by that one; keylime is a good name",
 };
+
+impl Default for ControllerManager {
+    fn default() -> Self {
+        Self { container: None, config_map: None, program: "/spire-controller-manager".to_owned() }
+    }
+}
 
 fn plugin_name() -> String {
     "keylime".to_owned()

@@ -4,6 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::NodeState;
+
 /// What the operator found and what came of it. Written when it changes, and never by anybody else.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -19,9 +21,14 @@ pub struct KeylimeAttestorStatus {
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 
-    /// The nodes that should run a SPIRE agent, in numbers.
+    /// The nodes that the resource selects: how many are in which state, and which are not attested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nodes: Option<NodeCounts>,
+    pub nodes: Option<NodesStatus>,
+
+    /// What the plugins in SPIRE's server pods do about agents whose node Keylime no longer passes, by the pod. Empty without spec.enforcement.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub enforcement: Vec<EnforcementStatus>,
 
     /// What was found of SPIRE's server, and what it was given. Absent while the workload is not there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,15 +40,89 @@ pub struct KeylimeAttestorStatus {
     pub agents: Vec<WorkloadStatus>,
 }
 
-/// Nodes, in numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct NodeCounts {
-    /// Nodes that should run a SPIRE agent: those that the agents' DaemonSets select.
+/// The nodes that the resource selects: how many are in which state, and which are not attested.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodesStatus {
+    /// Nodes that the resource selects.
     pub total: i32,
 
-    /// Nodes among them whose SPIRE agent is not ready.
+    /// Nodes among them that Keylime passes, and that nothing stands against.
+    pub attested: i32,
+
+    /// Nodes among them that Keylime fails, or whose last success is too old.
     pub failing: i32,
+
+    /// Nodes among them that Keylime has not decided about yet, or that SPIRE does not have yet.
+    pub pending: i32,
+
+    /// Nodes among them that nobody can tell the state of.
+    pub unknown: i32,
+
+    /// Nodes among them that Keylime has no agent for.
+    pub not_enrolled: i32,
+
+    /// When Keylime's verifiers were asked about them, as of the last change of this status: not every look is written down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_look_time: Option<Time>,
+
+    /// The nodes that are not attested, those that fail first; at most 50. All of them are found by: kubectl get attestednodes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub not_attested: Vec<NodeNotAttested>,
+
+    /// How many further nodes are not attested.
+    pub more: i32,
+}
+
+/// A node that is not attested.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeNotAttested {
+    /// Name of the node.
+    pub name: String,
+
+    /// Id of its agent at Keylime, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
+
+    /// Failing, Pending, Unknown or NotEnrolled.
+    pub state: NodeState,
+
+    /// Why it is in this state, in one word. It stays the same over versions.
+    pub reason: String,
+
+    /// Since when it has been in this state.
+    pub since: Time,
+
+    /// When Keylime last found it good, as of the last change of its state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_success: Option<Time>,
+
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// What the plugin in one pod of SPIRE's server does about agents whose node Keylime no longer passes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnforcementStatus {
+    /// Name of the pod.
+    pub name: String,
+
+    /// When the plugin started.
+    pub started: Time,
+
+    /// Number of its last action that was reported as an Event.
+    pub last_action: i64,
+
+    /// Why nothing is done, although agents fail: too many of them do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
+
+    /// Why its last look came to nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// A workload of SPIRE, as it was found and as it was changed.

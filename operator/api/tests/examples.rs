@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use keylime_attestor_api::{Attestation, Duration, KeylimeAttestor, Mode, ServerKind};
+use keylime_attestor_api::{
+    Attestation, ControllerManager, Duration, Enforcement, KeylimeAttestor, Mode, Nodes, ServerKind, Share,
+};
 use serde_json::Value;
 
 #[test]
@@ -27,7 +29,20 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((spec.spire.plugin_name.as_str(), spec.spire.mode), ("keylime", Mode::Overlay));
     assert_eq!(spec.spire.server.kind, ServerKind::StatefulSet);
     assert_eq!(spec.attestation, Attestation::default());
-    assert!(spec.plugin.is_none() && spec.rollout.is_none() && status.is_none());
+    assert_eq!(spec.nodes, Nodes::default());
+    assert!(spec.keylime.verifiers.is_empty() && spec.spire.controller_manager.is_none());
+    assert!(
+        spec.plugin.is_none() && spec.rollout.is_none() && spec.enforcement.is_none() && status.is_none()
+    );
+}
+
+#[test]
+fn what_is_only_turned_on_has_its_defaults() {
+    let spec = accepted("observed").unwrap().spec;
+    assert_eq!(spec.enforcement, Some(Enforcement::default()));
+    assert_eq!(spec.spire.controller_manager, Some(ControllerManager::default()));
+    assert_eq!(spec.rollout.and_then(|rollout| rollout.canary), Some(Share::Nodes(2)));
+    assert_eq!(spec.keylime.verifiers.iter().map(|verifier| verifier.port).collect::<Vec<_>>(), [8881, 8882]);
 }
 
 #[test]

@@ -31,11 +31,15 @@ fn manual(mode: &str) -> Plan {
 
 /// SPIFFE's charts, pinned agents on another address.
 fn charts() -> Plan {
-    let resource = resource(json!({"keylime": {
-        "registrar": {"host": "registrar.example", "port": 8892},
-        "tls": {"serverName": "localhost"},
-        "agent": {"host": "10.0.0.1", "tls": {"pinServerCertificate": true}},
-    }}));
+    let resource = resource(json!({
+        "keylime": {
+            "verifiers": [{"host": "fd00::2"}, {"host": "verifier-2.example", "port": 8882}],
+            "registrar": {"host": "registrar.example", "port": 8892},
+            "tls": {"serverName": "localhost"},
+            "agent": {"host": "10.0.0.1", "tls": {"pinServerCertificate": true}},
+        },
+        "enforcement": {"action": "Evict", "grace": "1m"},
+    }));
     plan(&resource, &gathered(&resource))
 }
 
@@ -88,6 +92,8 @@ fn the_hash_changes_with_what_the_pods_read_and_with_nothing_else() {
         json!({"plugin": {"image": "another"}}),
         json!({"spire": {"pluginName": "another"}}),
         json!({"spire": {"mode": "InPlace"}}),
+        json!({"enforcement": {}}),
+        json!({"keylime": {"verifiers": [{"host": "another"}]}}),
     ] {
         assert_ne!(of(changes.clone()), hash, "{changes}");
     }

@@ -1,7 +1,7 @@
 //! The plugins' own configuration, `plugin_data`, from the resource.
 
 use keylime_attestor_api::names::{path, secret_key};
-use keylime_attestor_api::{Keylime, KeylimeAttestorSpec};
+use keylime_attestor_api::{Action, Enforcement, Keylime, KeylimeAttestorSpec, Verifier};
 use serde_json::{Map, Value, json};
 
 use crate::target::Role;
@@ -17,12 +17,14 @@ pub(crate) fn plugin_data(role: Role, spec: &KeylimeAttestorSpec) -> Map<String,
 }
 
 fn server(spec: &KeylimeAttestorSpec) -> Vec<(&'static str, Option<Value>)> {
-    let KeylimeAttestorSpec { keylime, spire, attestation, plugin: _, rollout: _ } = spec;
+    let KeylimeAttestorSpec { keylime, spire, attestation, nodes: _, enforcement, plugin: _, rollout: _ } =
+        spec;
     let registrar_host = keylime.registrar.host.as_ref().unwrap_or(&keylime.verifier.host);
     let metadata_keys = &attestation.allowed_metadata_keys;
     vec![
         ("keylime_verifier_host", Some(json!(keylime.verifier.host))),
         ("keylime_verifier_port", Some(json!(keylime.verifier.port))),
+        ("keylime_verifiers", (!keylime.verifiers.is_empty()).then(|| json!(addresses(&keylime.verifiers)))),
         ("keylime_registrar_host", Some(json!(registrar_host))),
         ("keylime_registrar_port", Some(json!(keylime.registrar.port))),
         ("keylime_tls_ca_cert_file", Some(file(secret_key::CA))),
@@ -36,7 +38,44 @@ fn server(spec: &KeylimeAttestorSpec) -> Vec<(&'static str, Option<Value>)> {
         ("allowed_metadata_keys", (!metadata_keys.is_empty()).then(|| json!(metadata_keys))),
         ("request_timeout", Some(json!(keylime.request_timeout.as_str()))),
         ("challenge_timeout", Some(json!(attestation.challenge_timeout.as_str()))),
+        ("enforcement", enforcement.as_ref().map(block)),
     ]
+}
+
+/// As `host:port`, an IPv6 address in brackets.
+fn addresses(verifiers: &[Verifier]) -> Vec<String> {
+    let address = |Verifier { host, port }: &Verifier| match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    };
+    verifiers.iter().map(address).collect()
+}
+
+fn block(enforcement: &Enforcement) -> Value {
+    let Enforcement {
+        action,
+        interval,
+        grace,
+        max_per_interval,
+        max_unhealthy,
+        spire_socket_path,
+        report_port,
+    } = enforcement;
+    let action = match action {
+        Action::Observe => "off",
+        Action::Evict => "evict",
+        Action::Ban => "ban",
+    };
+    json!({
+        "action": action,
+        "spire_socket_path": spire_socket_path,
+        "interval": interval.as_str(),
+        "grace": grace.as_str(),
+        "max_per_interval": max_per_interval,
+        "max_unhealthy": max_unhealthy.to_string(),
+        // The pods' addresses are not known here, and may be of either family: [::] takes both.
+        "report_address": format!("[::]:{report_port}"),
+    })
 }
 
 fn agent(keylime: &Keylime) -> Vec<(&'static str, Option<Value>)> {

@@ -46,6 +46,7 @@ pub(crate) fn status(facts: &Facts<'_>) -> KeylimeAttestorStatus {
         observed_generation: facts.resource.metadata.generation,
         conditions: conditions::conditions(facts),
         nodes: workloads::nodes(facts),
+        enforcement: facts.previous.enforcement.clone(),
         server,
         agents,
     }

@@ -1,6 +1,6 @@
 //! What the status says about each workload, and about the nodes.
 
-use keylime_attestor_api::{ConfigMapEntry, Mode, NodeCounts, WorkloadStatus};
+use keylime_attestor_api::{ConfigMapEntry, Mode, NodesStatus, WorkloadStatus};
 
 use super::Facts;
 use crate::build::derived;
@@ -23,13 +23,14 @@ pub(super) fn workloads(facts: &Facts<'_>) -> (Option<WorkloadStatus>, Vec<Workl
 }
 
 /// The nodes that the agents' DaemonSets select; nothing while none of them is there.
-pub(super) fn nodes(facts: &Facts<'_>) -> Option<NodeCounts> {
-    let Some(gathered) = facts.gathered else { return facts.previous.nodes };
+pub(super) fn nodes(facts: &Facts<'_>) -> Option<NodesStatus> {
+    let Some(gathered) = facts.gathered else { return facts.previous.nodes.clone() };
     let agents = gathered.found.values().filter(|found| found.role == Role::Agent);
     let pods: Vec<_> = agents.filter_map(|found| Some(found.workload.as_ref()?.pods)).collect();
-    (!pods.is_empty()).then(|| NodeCounts {
+    (!pods.is_empty()).then(|| NodesStatus {
         total: pods.iter().map(|pods| pods.desired).sum(),
         failing: pods.iter().map(|pods| (pods.desired - pods.available).max(0)).sum(),
+        ..NodesStatus::default()
     })
 }
 

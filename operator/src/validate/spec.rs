@@ -18,6 +18,9 @@ pub(crate) fn problems(spec: &KeylimeAttestorSpec) -> Vec<Problem> {
     };
     let endpoint = |host: &str, port| Endpoint::new(host, port).map(drop).map_err(|error| error.to_string());
     check("keylime.verifier", endpoint(&keylime.verifier.host, keylime.verifier.port));
+    for verifier in &keylime.verifiers {
+        check("keylime.verifiers", endpoint(&verifier.host, verifier.port));
+    }
     if let Some(host) = &keylime.registrar.host {
         check("keylime.registrar", endpoint(host, keylime.registrar.port));
     }

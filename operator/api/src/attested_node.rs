@@ -1,0 +1,163 @@
+//! `AttestedNode`: what Keylime, Kubernetes and SPIRE say about one node.
+#![expect(clippy::duplicated_attributes, reason = "every printer column says its type")]
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// An `AttestedNode` asks for nothing: it has a status only.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, CustomResource, JsonSchema)]
+#[kube(
+    group = "spire.keylime.dev",
+    version = "v1alpha1",
+    kind = "AttestedNode",
+    no_spec,
+    shortname = "an",
+    category = "spire",
+    category = "keylime",
+    status = "AttestedNodeStatus",
+    derive = "PartialEq",
+    derive = "Default",
+    doc = "An AttestedNode tells what Keylime, Kubernetes and SPIRE say about the node of the same name. The operator makes and keeps it for each node \
+           that a KeylimeAttestor selects; it goes with the node, and with the KeylimeAttestor. There is nothing to be set.",
+    printcolumn(
+        name = "Attested",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Attested\")].status",
+        description = "Whether the node is what Keylime expects, and has its identity"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.reason",
+        description = "Why it is attested or not"
+    ),
+    printcolumn(
+        name = "Agent",
+        type_ = "string",
+        json_path = ".status.agentId",
+        description = "The node's agent at Keylime"
+    ),
+    printcolumn(
+        name = "Last-Success",
+        type_ = "date",
+        json_path = ".status.lastSuccess",
+        description = "When Keylime last found the node good, as of the last change of its state"
+    ),
+    printcolumn(
+        name = "Since",
+        type_ = "date",
+        json_path = ".status.since",
+        description = "How long the node has been in this state",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.message",
+        description = "What is wrong and what to do",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+pub struct AttestedNodeFields {}
+
+/// What is known about the node. Written when it changes, and never by anybody but the operator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttestedNodeStatus {
+    /// Id of the node's agent at Keylime. Absent while none was found, or while it is not clear which one it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
+
+    /// How the agent was found: by the node's annotation spire.keylime.dev/agent-id (Annotation), by an id that is the machine's system UUID
+    /// (SystemUUID), or the node's name or hostname (NodeName), or by the address that the verifier has of it (InternalIP).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched_by: Option<MatchedBy>,
+
+    /// Host and port of the verifier that knows the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifier: Option<String>,
+
+    /// SPIFFE ID of the node's agent in SPIRE, as attested by Keylime, while SPIRE has it. Known only with spec.enforcement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spiffe_id: Option<String>,
+
+    /// Attested (Keylime passes the node and nothing stands against it), Failing (Keylime fails it, or its last success is too old), Pending (Keylime has not
+    /// decided yet, or SPIRE does not have it yet), Unknown (nobody can tell: Keylime gives no answer, or the agent is ambiguous), or NotEnrolled (Keylime has no agent for it).
+    pub state: NodeState,
+
+    /// Why it is in this state, in one word. It stays the same over versions.
+    pub reason: String,
+
+    /// What is wrong and what to do.
+    pub message: String,
+
+    /// Since when the node has been in this state.
+    pub since: Time,
+
+    /// When Keylime last found the node good, as of the last change of this status: a node that stays good is not written again and again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_success: Option<Time>,
+
+    /// UID of the SPIRE agent's pod that was asked to attest anew because SPIRE held it under its former attestor. A pod is asked once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reattested_pod: Option<String>,
+
+    /// What is so, in terms of Attested (Keylime passes the node and nothing stands against it), KeylimeHealthy (Keylime passes it) and IdentityIssued
+    /// (SPIRE has an agent on it that was attested by Keylime).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// How a node is.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum NodeState {
+    /// Keylime passes it, and nothing stands against it.
+    Attested,
+    /// Keylime fails it, or its last success is too old.
+    Failing,
+    /// Keylime has not decided yet, or SPIRE does not have it yet.
+    Pending,
+    /// Nobody can tell.
+    #[default]
+    Unknown,
+    /// Keylime has no agent for it.
+    NotEnrolled,
+}
+
+/// How a node's agent was found, in the order in which it is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum MatchedBy {
+    /// By the node's annotation.
+    Annotation,
+    /// The id is the machine's system UUID.
+    #[serde(rename = "SystemUUID")]
+    SystemUuid,
+    /// The id is the node's name or hostname.
+    NodeName,
+    /// The verifier's address of the agent is the node's.
+    #[serde(rename = "InternalIP")]
+    InternalIp,
+}
+
+impl NodeState {
+    /// All of them, in the order in which they are counted.
+    pub const ALL: [Self; 5] =
+        [Self::Attested, Self::Failing, Self::Pending, Self::Unknown, Self::NotEnrolled];
+
+    /// The state as the resource has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Attested => "Attested",
+            Self::Failing => "Failing",
+            Self::Pending => "Pending",
+            Self::Unknown => "Unknown",
+            Self::NotEnrolled => "NotEnrolled",
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Why a node is in its state: every reason, with what it means and what to do. They are on the `AttestedNode`, in `status.nodes`, and the reasons of
+//! the Events about nodes. The README has them as a table, made by [`markdown`] and compared in a test.
+
+use crate::NodeState;
+
+/// Types of the conditions of an `AttestedNode`.
+pub mod node_condition {
+    /// Keylime passes the node, and nothing stands against it.
+    pub const ATTESTED: &str = "Attested";
+    /// Keylime passes the node.
+    pub const KEYLIME_HEALTHY: &str = "KeylimeHealthy";
+    /// SPIRE has an agent on the node that was attested by Keylime.
+    pub const IDENTITY_ISSUED: &str = "IdentityIssued";
+}
+
+/// Reasons of an `AttestedNode`'s condition IdentityIssued besides those of [`NodeReason`].
+pub mod identity {
+    /// SPIRE has the agent.
+    pub const ISSUED: &str = "Issued";
+    /// Nobody tells what SPIRE has: `spec.enforcement` is absent, or SPIRE's server pods do not report.
+    pub const NOT_OBSERVED: &str = "NotObserved";
+}
+
+/// Why a node is in its state. Stable over versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NodeReason {
+    /// Nothing stands against it.
+    Attested,
+    /// The verifier fails it.
+    KeylimeAttestationFailed,
+    /// The verifier has not decided yet.
+    KeylimeAttestationPending,
+    /// The verifier gives no answer.
+    KeylimeUnreachable,
+    /// Its last success is too old.
+    Stale,
+    /// No agent was found.
+    NotEnrolled,
+    /// Two agents or two nodes claim each other.
+    AmbiguousAgent,
+    /// The agent was on another node that is still there.
+    AgentMoved,
+    /// SPIRE does not have it.
+    IdentityNotIssued,
+    /// SPIRE has it under another attestor.
+    IdentityOfOtherAttestor,
+    /// SPIRE has banned it.
+    Banned,
+    /// Its SPIRE agent is not ready.
+    SpireAgentNotReady,
+}
+
+impl NodeReason {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Attested,
+        Self::KeylimeAttestationFailed,
+        Self::Stale,
+        Self::KeylimeAttestationPending,
+        Self::IdentityNotIssued,
+        Self::IdentityOfOtherAttestor,
+        Self::Banned,
+        Self::SpireAgentNotReady,
+        Self::KeylimeUnreachable,
+        Self::AmbiguousAgent,
+        Self::AgentMoved,
+        Self::NotEnrolled,
+    ];
+
+    /// The reason as the resource has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Attested => "Attested",
+            Self::KeylimeAttestationFailed => "KeylimeAttestationFailed",
+            Self::KeylimeAttestationPending => "KeylimeAttestationPending",
+            Self::KeylimeUnreachable => "KeylimeUnreachable",
+            Self::Stale => "Stale",
+            Self::NotEnrolled => "NotEnrolled",
+            Self::AmbiguousAgent => "AmbiguousAgent",
+            Self::AgentMoved => "AgentMoved",
+            Self::IdentityNotIssued => "IdentityNotIssued",
+            Self::IdentityOfOtherAttestor => "IdentityOfOtherAttestor",
+            Self::Banned => "Banned",
+            Self::SpireAgentNotReady => "SpireAgentNotReady",
+        }
+    }
+
+    /// The reason of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+
+    /// The state that goes with the reason.
+    pub const fn state(self) -> NodeState {
+        match self {
+            Self::Attested => NodeState::Attested,
+            Self::KeylimeAttestationFailed | Self::Stale => NodeState::Failing,
+            Self::KeylimeAttestationPending
+            | Self::IdentityNotIssued
+            | Self::IdentityOfOtherAttestor
+            | Self::Banned
+            | Self::SpireAgentNotReady => NodeState::Pending,
+            Self::KeylimeUnreachable | Self::AmbiguousAgent | Self::AgentMoved => NodeState::Unknown,
+            Self::NotEnrolled => NodeState::NotEnrolled,
+        }
+    }
+
+    /// What it means.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Attested => "Keylime passes the node, and nothing stands against it.",
+            Self::KeylimeAttestationFailed => {
+                "Keylime's verifier fails the node: it is no longer what it was."
+            }
+            Self::KeylimeAttestationPending => "Keylime's verifier has not decided about the node yet.",
+            Self::KeylimeUnreachable => {
+                "The verifier that knows the node has given no answer for longer than `spec.nodes.grace`."
+            }
+            Self::Stale => {
+                "The verifier's last success is older than `spec.attestation.maxAttestationAge`: it no longer hears from the node's agent."
+            }
+            Self::NotEnrolled => "No verifier has an agent that belongs to the node.",
+            Self::AmbiguousAgent => "Several agents claim the node, or several nodes the agent.",
+            Self::AgentMoved => {
+                "The agent was on another node that is still there: one TPM answers in two places, or a machine was renamed."
+            }
+            Self::IdentityNotIssued => {
+                "Keylime passes the node, but SPIRE has no agent for it that was attested by Keylime."
+            }
+            Self::IdentityOfOtherAttestor => {
+                "SPIRE still has the node's agent under its former attestor, on an identity that it stored."
+            }
+            Self::Banned => "The node's agent is banned in SPIRE.",
+            Self::SpireAgentNotReady => "Keylime passes the node, but its SPIRE agent is not ready.",
+        }
+    }
+
+    /// What to do about it.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::Attested => "Nothing.",
+            Self::KeylimeAttestationFailed => {
+                "Find out in the verifier's log what changed on the node, repair it, and reactivate the agent (keylime_tenant -c reactivate)."
+            }
+            Self::KeylimeAttestationPending => {
+                "Wait; if it stays so, check that the verifier reaches the node's Keylime agent."
+            }
+            Self::KeylimeUnreachable => "See the condition KeylimeReachable of the KeylimeAttestor.",
+            Self::Stale => {
+                "Check that the node's Keylime agent runs, and that the verifier runs and reaches it."
+            }
+            Self::NotEnrolled => {
+                "Enrol it (keylime_tenant -c add), or name its agent in the node's annotation spire.keylime.dev/agent-id."
+            }
+            Self::AmbiguousAgent => {
+                "Name the agent in the annotation spire.keylime.dev/agent-id of each node that the message names, or remove the agents that are no more from Keylime."
+            }
+            Self::AgentMoved => {
+                "If the agent was moved on purpose, name it in the annotation spire.keylime.dev/agent-id of its node, or remove the old node from the cluster. If not, treat it as an incident."
+            }
+            Self::IdentityNotIssued => {
+                "Look at the log of the node's SPIRE agent; it attests by itself when Keylime passes."
+            }
+            Self::IdentityOfOtherAttestor => {
+                "Wait: the agent is asked once to attest anew. If it stays so, delete the SPIRE agent's pod and its stored data on the node."
+            }
+            Self::Banned => "When the node is good again, lift the ban (spire-server agent evict).",
+            Self::SpireAgentNotReady => "Do what the message of the pod says.",
+        }
+    }
+}
+
+/// The reasons as a Markdown table, one row each.
+pub fn markdown() -> String {
+    let mut table = "| State | Reason | What it means | What to do |\n| --- | --- | --- | --- |\n".to_owned();
+    for reason in NodeReason::ALL {
+        table += &format!(
+            "| {} | `{}` | {} | {} |\n",
+            reason.state().as_str(),
+            reason.as_str(),
+            reason.meaning(),
+            reason.remedy()
+        );
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn reasons_are_read_back_and_each_state_has_one() {
+        for reason in NodeReason::ALL {
+            assert_eq!(NodeReason::parse(reason.as_str()), Some(reason));
+        }
+        assert_eq!(NodeReason::parse("Other"), None);
+        let states: BTreeSet<_> = NodeReason::ALL.iter().map(|reason| reason.state()).collect();
+        assert_eq!(states, NodeState::ALL.into_iter().collect());
+    }
+
+    #[test]
+    fn meaning_and_remedy_are_sentences_that_fit_into_a_table() {
+        for reason in NodeReason::ALL {
+            for text in [reason.meaning(), reason.remedy()] {
+                assert!(text.ends_with('.') && !text.contains(['|', '\n']), "{reason:?}: {text}");
+            }
+        }
+        assert_eq!(markdown().lines().count(), NodeReason::ALL.len() + 2);
+    }
+}

@@ -1,0 +1,87 @@
+//! `spec.nodes`: which nodes are looked at, how often, and what is done on them.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Duration;
+use crate::schema::{self, Rule};
+
+/// How the operator follows what Keylime says about the nodes. What it sees is in `status.nodes`, and on an `AttestedNode` for each node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Nodes {
+    /// How often Keylime's verifiers are asked about all nodes, at least 5s. Written like 30s or 1m. One request to each verifier tells
+    /// about all of its agents.
+    #[schemars(extend("x-kubernetes-validations" = [INTERVAL]))]
+    pub interval: Duration,
+
+    /// How long a node keeps its last known state while the verifier that knows it gives no answer. After that its state is Unknown, never
+    /// Failing. Written like 30s or 2m.
+    pub grace: Duration,
+
+    /// Which of the cluster's nodes these are. Left out, all of them. A node that several KeylimeAttestors select belongs to the oldest one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selector: Option<NodeSelector>,
+
+    /// Whether nodes that are not attested get the taint spire.keylime.dev/not-attested with effect NoSchedule, so that no new pods are placed
+    /// there. It is taken off when the node is attested, and when this resource is deleted. A node whose state is unknown keeps what it has.
+    pub taint: bool,
+
+    /// Whether the metrics tell of each node by name, besides the numbers of nodes in each state. At thousands of nodes that is thousands of
+    /// time series.
+    pub metrics_by_node: bool,
+}
+
+/// Which nodes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeSelector {
+    /// Labels that a node must have, each with the value. Empty selects all nodes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::labels")]
+    pub match_labels: BTreeMap<String, String>,
+}
+
+impl NodeSelector {
+    /// Whether a node with these labels is selected.
+    pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+    }
+}
+
+const INTERVAL: Rule =
+    Rule { rule: "duration(self) >= duration('5s')", message: "interval must be at least 5s" };
+
+impl Default for Nodes {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(30),
+            grace: Duration::from_secs(2 * 60),
+            selector: None,
+            taint: false,
+            metrics_by_node: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_wants_all_of_its_labels() {
+        let labels = |pairs: &[(&str, &str)]| {
+            pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect::<BTreeMap<_, _>>()
+        };
+        let selector = NodeSelector { match_labels: labels(&[("a", "1"), ("b", "")]) };
+        assert!(selector.selects(&labels(&[("a", "1"), ("b", ""), ("c", "3")])));
+        assert!(!selector.selects(&labels(&[("a", "1")])));
+        assert!(!selector.selects(&labels(&[("a", "2"), ("b", "")])));
+        assert!(NodeSelector::default().selects(&labels(&[])));
+    }
+}
