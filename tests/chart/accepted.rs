@@ -68,7 +68,7 @@ fn lets_every_pod_into_a_restricted_namespace(server: &ApiServer) -> Result<()> 
 /// With the namespaces and the kinds that the objects need. Pods can be tried where the release goes, and nothing is changed by it.
 fn prepared() -> Result<ApiServer> {
     let server = ApiServer::start()?;
-    for namespace in [NAMESPACE, "spire-server", "spire-system"] {
+    for namespace in [NAMESPACE, "spire-edge", "spire-server", "spire-system"] {
         server.kubectl(&["create", "namespace", namespace])?;
     }
     let level = ["enforce", "warn"].map(|mode| format!("pod-security.kubernetes.io/{mode}=restricted"));

@@ -27,7 +27,7 @@ fn helm_4_installs_upgrades_and_uninstalls() -> Result<()> {
 
 fn life_of_a_release(helm: Helm) -> Result<()> {
     let server = ApiServer::start()?;
-    for namespace in ["spire-server", "spire-system"] {
+    for namespace in ["spire-edge", "spire-server", "spire-system"] {
         server.kubectl(&["create", "namespace", namespace])?;
     }
     let folder = TempDir::new()?;

@@ -63,16 +63,19 @@ fn values_add_and_leave_out_objects() -> Result<()> {
     Ok(())
 }
 
-/// A flag that the operator does not know would keep every pod from starting.
+/// An argument that the operator does not know would keep every pod from starting, and the release's test from passing.
 #[test]
 fn the_operator_knows_its_arguments() -> Result<()> {
     for values in value_sets()? {
         let objects = objects(&template(HELMS[0], &["--values", text(&values)?])?)?;
-        let deployment = objects.iter().find(|object| at(object, "/kind") == "Deployment");
-        let args = deployment.and_then(|found| found.pointer("/spec/template/spec/containers/0/args"));
-        let args = args.and_then(Value::as_array).context("the operator has no arguments")?;
-        let args: Vec<&str> = args.iter().filter_map(Value::as_str).collect();
-        output(Command::new(built("keylime-attestor-operator")?).args(args).arg("--help"))?;
+        for (kind, spec) in [("Deployment", "/spec/template/spec"), ("Pod", "/spec")] {
+            let found = objects.iter().find(|object| at(object, "/kind") == kind);
+            let args = found.and_then(|found| found.pointer(&format!("{spec}/containers/0/args")));
+            let args =
+                args.and_then(Value::as_array).with_context(|| format!("no arguments in the {kind}"))?;
+            let args: Vec<&str> = args.iter().filter_map(Value::as_str).collect();
+            output(Command::new(built("keylime-attestor-operator")?).args(args).arg("--help"))?;
+        }
     }
     Ok(())
 }

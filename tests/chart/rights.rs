@@ -40,12 +40,12 @@ fn every_rule_is_narrow_and_has_a_reason() -> Result<()> {
 #[test]
 fn the_apiserver_grants_what_is_needed_and_no_more() -> Result<()> {
     let server = ApiServer::start()?;
-    for namespace in [NAMESPACE, "spire-server", "spire-system"] {
+    for namespace in [NAMESPACE, "spire-edge", "spire-server", "spire-system"] {
         server.kubectl(&["create", "namespace", namespace])?;
     }
     expect(&server, "default", "keylime-attestor", EVERYWHERE)?;
     expect(&server, "namespaces", "attestor", LISTED)?;
-    expect(&server, "attestor", "keylime-attestor", SECRET_OF_VALUES)
+    expect(&server, "attestor", "keylime-attestor", SECRETS_OF_VALUES)
 }
 
 /// With all namespaces.
@@ -100,8 +100,11 @@ const LISTED: &[Question] = &[
     ("patch", "secrets", "keylime-admin-client", "spire-server", false),
 ];
 
-/// The Secret of the resource that comes from the values is where SPIRE's server is.
-const SECRET_OF_VALUES: &[Question] = &[
+/// The Secrets of the resource that comes from the values are where SPIRE's server is, and its agents.
+const SECRETS_OF_VALUES: &[Question] = &[
+    ("get", "secrets", "keylime-node-client", "spire-system", true),
+    ("get", "secrets", "keylime-node-client", "spire-edge", true),
+    ("get", "secrets", "keylime-node-client", "spire-server", false),
     ("get", "secrets", "keylime-admin-client", "spire-server", true),
     ("get", "secrets", "keylime-admin-client", "spire-system", false),
     ("get", "secrets", "keylime-admin-client", NAMESPACE, false),

@@ -56,17 +56,24 @@
   verbs: [get]
 {{- end }}
 
-{{/* Names of the Secrets that may be read, by namespace, as JSON. */}}
+{{/* Names of the Secrets that may be seen, by namespace, as JSON. */}}
 {{- define "keylime-attestor.secrets" -}}
 {{- $secrets := dict -}}
 {{- range .Values.rbac.keylimeSecrets -}}
 {{- $_ := set $secrets .namespace (concat (get $secrets .namespace | default list) .names) -}}
 {{- end -}}
-{{- with .Values.attestor -}}
-{{- $name := dig "keylime" "tls" "secretName" "" .spec -}}
-{{- if and .create $name -}}
-{{- $namespace := dig "spire" "server" "namespace" (include "keylime-attestor.attestorNamespace" $) .spec -}}
-{{- $_ := set $secrets $namespace (append (get $secrets $namespace | default list) $name) -}}
+{{- if .Values.attestor.create -}}
+{{- $spec := .Values.attestor.spec -}}
+{{- $home := include "keylime-attestor.attestorNamespace" . -}}
+{{- $mounted := list (list (dig "spire" "server" "namespace" $home $spec) (dig "keylime" "tls" "secretName" "" $spec)) -}}
+{{- range dig "spire" "agents" list $spec -}}
+{{- $mounted = append $mounted (list (default $home .namespace) (dig "keylime" "agent" "tls" "secretName" "" $spec)) -}}
+{{- end -}}
+{{- range $mounted -}}
+{{- $namespace := first . -}}
+{{- with last . -}}
+{{- $_ := set $secrets $namespace (append (get $secrets $namespace | default list) .) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $secrets -}}

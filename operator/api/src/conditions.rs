@@ -185,11 +185,8 @@ reasons! {
             "With our node attestor in it, the configuration no longer fits into a ConfigMap (1 MiB).",
             "Make SPIRE's configuration smaller.";
         SECRET_NOT_FOUND = False "SecretNotFound":
-            "A Secret that is to be mounted is not there.",
-            "Create it in the namespace that the message names.";
-        SECRET_IN_OTHER_NAMESPACE = False "SecretInOtherNamespace":
-            "The Secret is in this resource's namespace, but SPIRE's pods, which mount it, run in another.",
-            "Copy it to the namespace that the message names, or have it issued there.";
+            "A Secret that is to be mounted is not in the namespace of the pods that mount it.",
+            "Create it, copy it, or have it issued in the namespace that the message names.";
         SECRET_INCOMPLETE = False "SecretIncomplete":
             "The Secret for Keylime lacks one of its keys, or certificate, key and CA are not usable PEM that belongs together.",
             "Correct the keys that the message names; `spec.keylime.tls.secretName` says which there must be.";

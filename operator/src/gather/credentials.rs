@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::Presence;
 use crate::cluster::{Cluster, Error};
-use crate::target::{Asked, Owner, Role};
+use crate::target::{Asked, Role};
 
 /// A client of Keylime's servers, with the files that it follows.
 pub(crate) struct Credentials {
@@ -34,7 +34,6 @@ pub(super) async fn secrets(
     resource: &KeylimeAttestor,
 ) -> Result<(Secrets, Option<Credentials>), Error> {
     let keylime = &resource.spec.keylime;
-    let home = Owner::of(resource).namespace;
     let mut secrets = Secrets::new();
     let mut credentials = None;
     for asked in Asked::all(resource) {
@@ -50,7 +49,7 @@ pub(super) async fn secrets(
                         }
                         Err(details) => Presence::Incomplete(details),
                     },
-                    None => missing(cluster, &home, &namespace, name).await,
+                    None => Presence::Missing,
                 };
                 secrets.insert((namespace, name.clone()), presence);
             }
@@ -59,8 +58,8 @@ pub(super) async fn secrets(
                 let name = &tls.secret_name;
                 let presence = match cluster.has_secret(&namespace, name).await {
                     Ok(true) => Presence::There,
-                    Ok(false) => missing(cluster, &home, &namespace, name).await,
-                    // The operator need not be allowed to see a Secret that it does not read itself.
+                    Ok(false) => Presence::Missing,
+                    // Where the chart does not name it, the operator may not look: the pods then show a missing one.
                     Err(error) if error.is_refusal() => Presence::There,
                     Err(error) => return Err(error),
                 };
@@ -69,15 +68,6 @@ pub(super) async fn secrets(
         }
     }
     Ok((secrets, credentials))
-}
-
-/// Only to say it in the message; without the right to look, it is just missing.
-async fn missing(cluster: &Cluster, home: &str, namespace: &str, name: &str) -> Presence {
-    if home != namespace && cluster.has_secret(home, name).await.unwrap_or(false) {
-        Presence::Elsewhere
-    } else {
-        Presence::Missing
-    }
 }
 
 async fn usable(keylime: &Keylime, secret: Secret) -> Result<Credentials, Vec<String>> {

@@ -67,8 +67,6 @@ pub(crate) struct Edited {
 pub(crate) enum Presence {
     There,
     Missing,
-    /// It is in the resource's namespace, where SPIRE's pods are not.
-    Elsewhere,
     /// What is wrong with its content.
     Incomplete(Vec<String>),
 }

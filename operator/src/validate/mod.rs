@@ -134,21 +134,14 @@ impl Context<'_> {
     /// The Secrets are where they are to be mounted.
     fn secrets(&self) -> Vec<Problem> {
         let keylime = &self.resource.spec.keylime;
-        let home = &Owner::of(self.resource).namespace;
         let mut problems = Vec::new();
         for ((namespace, name), presence) in &self.gathered.secrets {
             let problem = match presence {
                 Presence::Missing => Problem::new(
                     reason::SECRET_NOT_FOUND,
                     format!(
-                        "expected the Secret {name} in the namespace {namespace}, where SPIRE's pods mount it: create it there"
-                    ),
-                ),
-                Presence::Elsewhere => Problem::new(
-                    reason::SECRET_IN_OTHER_NAMESPACE,
-                    format!(
-                        "expected the Secret {name} in the namespace {namespace}, where SPIRE's pods mount it, found it in {home}: copy it \
-                         to {namespace}, or have it issued there"
+                        "expected the Secret {name} in the namespace {namespace}, where SPIRE's pods mount it and none of another can be \
+                         mounted: create it there, copy it there, or have it issued there"
                     ),
                 ),
                 Presence::Incomplete(details) => Problem::new(

@@ -135,12 +135,6 @@ fn each_refusal_says_why_and_what_to_do() {
             "the Secret keylime-client in the namespace spire-server",
         ),
         (
-            reason::SECRET_IN_OTHER_NAMESPACE,
-            none(),
-            Box::new(|all| presence(all, Presence::Elsewhere)),
-            "found it in spire-system: copy it to spire-server",
-        ),
-        (
             reason::SECRET_INCOMPLETE,
             none(),
             Box::new(|all| presence(all, Presence::Incomplete(vec!["it lacks ca.crt".to_owned()]))),
