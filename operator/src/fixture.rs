@@ -6,10 +6,11 @@ use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus, RolloutState,
 use serde_json::{Value, json};
 
 use crate::build::derived;
-use crate::gather::{Found, Gathered, Presence};
+use crate::gather::{Found, FoundManager, Gathered, Presence};
 use crate::plugins::Checksums;
 use crate::target::{Asked, Plan, Role};
 use crate::validate::discover::discover;
+use crate::validate::manager;
 use crate::validate::validate;
 use crate::workload::{Kind, Workload};
 
@@ -53,6 +54,40 @@ pub(crate) fn merge(into: &mut Value, changes: &Value) {
         }
         (into, value) => *into = value.clone(),
     }
+}
+
+/// Puts spire-controller-manager beside the server, as SPIFFE's charts do, with its container changed as asked for.
+pub(crate) fn controller_manager(
+    resource: &KeylimeAttestor,
+    gathered: &mut Gathered,
+    changes: Value,
+    text: &str,
+) {
+    let (name, key) = ("spire-controller-manager", "controller-manager-config.yaml");
+    let mut container = json!({"name": name, "image": "manager", "args": [format!("--config={key}"), "--expand-env"],
+        "volumeMounts": [{"name": "manager", "mountPath": format!("/{key}"), "subPath": key}]});
+    merge(&mut container, &changes);
+    let found = gathered.found.values_mut().find(|found| found.role == Role::Server).unwrap();
+    let kind = found.workload.as_ref().unwrap().key.kind;
+    let mut object = object(kind, 3, 3);
+    let pod = object.pointer_mut("/spec/template/spec").unwrap();
+    pod["containers"].as_array_mut().unwrap().push(container);
+    pod["volumes"].as_array_mut().unwrap().push(json!({"name": "manager", "configMap": {"name": name}}));
+    let workload = read(kind, object);
+    let asked = Asked::all(resource).remove(0);
+    let discovered = discover(&asked, &workload);
+    let spire = discovered.as_ref().unwrap().container.clone();
+    let candidates =
+        manager::candidates(resource.spec.spire.controller_manager.as_ref(), &workload, Some(&spire));
+    gathered.managers = candidates
+        .into_iter()
+        .map(|discovered| FoundManager {
+            discovered,
+            source: Some(config_map(&workload.key.namespace, name, key, text)),
+            beside: None,
+        })
+        .collect();
+    (found.workload, found.discovered) = (Some(workload), Some(discovered));
 }
 
 /// A workload with the counts of three pods: how many run with the present template, and how many are available.

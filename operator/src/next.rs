@@ -156,6 +156,12 @@ impl Decision<'_> {
         let Plan { owner, mode, .. } = self.plan;
         let source = &target.source;
         let mut steps = Vec::new();
+        if let Some(manager) = &target.manager {
+            let object = derived::of_manager(owner, &target.key.namespace, manager);
+            if !is_applied(manager.beside.as_ref(), &object) {
+                steps.push(Step::Configure { object, correction: known });
+            }
+        }
         let edited = source.beside.as_ref().is_some_and(|beside| !in_place::edited(beside).is_empty());
         if *mode == Mode::InPlace {
             let keep = in_place::keep(owner, target);
@@ -227,8 +233,11 @@ impl Decision<'_> {
     fn leftovers(&self) -> Vec<Step> {
         let used = |map: &&ConfigMap| {
             self.plan.targets().any(|target| {
+                let manager = target.manager.as_ref().map(|manager| &manager.config_map);
                 map.namespace().as_deref() == Some(&target.key.namespace)
-                    && map.name_any() == derived::name(&target.source.config_map)
+                    && std::iter::once(&target.source.config_map)
+                        .chain(manager)
+                        .any(|source| map.name_any() == derived::name(source))
             })
         };
         let unused = |edit: &&Edited| !used(&&edit.beside);

@@ -261,3 +261,38 @@ fn what_the_resource_no_longer_names_goes() {
     scene.gathered.ours.clear();
     assert_eq!(short(&scene.next()), ["delete spire-agent-gpu-keylime"]);
 }
+
+#[test]
+fn the_controller_managers_configuration_is_there_before_its_pod_reads_it() {
+    let mut scene = Scene::new();
+    scene.resource = resource(json!({"spire": {"controllerManager": {}}}));
+    let text = include_str!("../testdata/controller-manager/chart.yaml");
+    crate::fixture::controller_manager(&scene.resource, &mut scene.gathered, json!({}), text);
+    assert_eq!(
+        short(&scene.next()),
+        [
+            "configure spire-controller-manager-keylime false",
+            "configure spire-server-keylime false",
+            "overlay spire-server false"
+        ]
+    );
+    let plan = scene.plan();
+    let map = derived::of_manager(&plan.owner, "spire-server", plan.server.manager.as_ref().unwrap());
+    scene.gathered.managers[0].beside = Some(serde_json::from_value(map).unwrap());
+    assert_eq!(short(&scene.next()), ["configure spire-server-keylime false", "overlay spire-server false"]);
+}
+
+#[test]
+fn the_controller_managers_configuration_goes_when_it_is_no_longer_asked_for() {
+    let mut scene = Scene::new()
+        .applied(SERVER, 3, 3)
+        .applied(AGENT, 3, 3)
+        .reported((Complete, 3, 10), (Complete, 3, 10));
+    scene.gathered.our_maps.push(crate::fixture::config_map(
+        "spire-server",
+        "spire-controller-manager-keylime",
+        "controller-manager-config.yaml",
+        "",
+    ));
+    assert_eq!(short(&scene.next()), ["delete spire-controller-manager-keylime"]);
+}

@@ -59,6 +59,24 @@ pub(crate) struct Target {
     /// The Secret to mount; agents that are spoken to by plain http have none.
     pub(crate) secret: Option<String>,
     pub(crate) plugin: Plugin,
+    /// spire-controller-manager beside SPIRE's server, when it is to know of Keylime.
+    pub(crate) manager: Option<Manager>,
+}
+
+/// spire-controller-manager with what it is to get.
+#[derive(Clone, Debug)]
+pub(crate) struct Manager {
+    pub(crate) container: String,
+    /// Path of the program inside of the container.
+    pub(crate) program: String,
+    pub(crate) flags: Vec<String>,
+    /// Where its own configuration is.
+    pub(crate) config_map: String,
+    pub(crate) key: String,
+    /// Its configuration with the template that knows of Keylime.
+    pub(crate) derived: String,
+    /// Our ConfigMap beside its own.
+    pub(crate) beside: Option<ConfigMap>,
 }
 
 /// Where SPIRE's own configuration is.

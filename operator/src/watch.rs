@@ -85,5 +85,6 @@ fn may_use_config_map(resource: &KeylimeAttestor, namespace: &str, name: &str) -
     !all_found
         || workloads
             .filter_map(|workload| workload.config_map.as_ref())
+            .chain(status.controller_manager.iter().map(|manager| &manager.config_map))
             .any(|entry| entry.name == name || derived::name(&entry.name) == name)
 }

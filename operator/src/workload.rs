@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ManagedField
 use keylime_attestor_api::names;
 use kube::api::{ApiResource, DynamicObject};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Kinds of workload that SPIRE runs in, all of apps/v1. In the order in which they are withdrawn: agents come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +45,8 @@ pub(crate) struct Workload {
     pub(crate) claimed_by: Option<(String, String)>,
     /// Whether the apiserver counts fields of it as ours.
     pub(crate) managed: bool,
+    /// The apiserver's book of who owns which field.
+    pub(crate) fields: Vec<ManagedFieldsEntry>,
     /// The field manager, other than us, who wrote last.
     pub(crate) last_writer: Option<String>,
 }
@@ -138,8 +140,24 @@ impl Workload {
             claimed_by: label(names::label::ATTESTOR_NAMESPACE).zip(label(names::label::ATTESTOR_NAME)),
             managed: fields.iter().any(is_ours),
             last_writer: last_writer(fields),
+            fields: fields.to_vec(),
             key,
         }
+    }
+
+    /// Whether the apiserver counts the command of a container as ours.
+    pub(crate) fn owns_command(&self, container: &str) -> bool {
+        let command =
+            format!("/f:spec/f:template/f:spec/f:containers/k:{}/f:command", json!({"name": container}));
+        self.owns(&command)
+    }
+
+    /// Whether the apiserver counts a field as ours; it is written as in the apiserver's book.
+    fn owns(&self, field: &str) -> bool {
+        self.fields
+            .iter()
+            .filter(|entry| is_ours(entry))
+            .any(|entry| entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer(field).is_some()))
     }
 
     /// The pod template's own part about pods.

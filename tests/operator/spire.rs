@@ -1,11 +1,16 @@
 //! SPIRE's objects as their owners write them.
 
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 const SERVER_JSON: &str = include_str!("../../plugins/hcl/testdata/chart-server.conf");
 const AGENT_JSON: &str = include_str!("../../plugins/hcl/testdata/chart-agent.conf");
 const SERVER_HCL: &str = include_str!("../../plugins/hcl/testdata/manual-server.conf");
 const AGENT_HCL: &str = include_str!("../../plugins/hcl/testdata/manual-agent.conf");
+
+/// Name of the controller manager's container and ConfigMap.
+pub(crate) const MANAGER: &str = "spire-controller-manager";
+pub(crate) const MANAGER_KEY: &str = "controller-manager-config.yaml";
 
 /// As SPIFFE's charts render them.
 pub(crate) fn json(namespace: &str) -> Value {
@@ -26,6 +31,24 @@ fn objects(namespace: &str, server: &str, agent: &str) -> Value {
         workload(namespace, "StatefulSet", "spire-server", &server_args, "/run/spire/config"),
         workload(namespace, "DaemonSet", "spire-agent", &agent_args, "/opt/spire/conf/agent"),
     ]})
+}
+
+/// With spire-controller-manager in the server's pod, as SPIFFE's charts have it, and its container changed as asked for.
+pub(crate) fn with_manager(mut objects: Value, text: &str, changes: Value) -> Result<Value> {
+    let mut container = json!({"name": MANAGER, "image": "ghcr.io/spiffe/spire-controller-manager:0.6.3",
+        "args": [format!("--config={MANAGER_KEY}"), "--expand-env"],
+        "volumeMounts": [{"name": "manager", "mountPath": format!("/{MANAGER_KEY}"), "subPath": MANAGER_KEY}]});
+    let changes = changes.as_object().context("no object")?.clone();
+    container.as_object_mut().context("no object")?.extend(changes);
+    let items = objects["items"].as_array_mut().context("no items")?;
+    let server = items.iter_mut().find(|item| item["kind"] == "StatefulSet").context("no server")?;
+    let namespace = server["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
+    let pod = server.pointer_mut("/spec/template/spec").context("no pod")?;
+    pod["containers"].as_array_mut().context("no containers")?.push(container);
+    let volume = json!({"name": "manager", "configMap": {"name": MANAGER}});
+    pod["volumes"].as_array_mut().context("no volumes")?.push(volume);
+    items.push(config_map(&namespace, MANAGER, MANAGER_KEY, text));
+    Ok(objects)
 }
 
 pub(crate) fn config_map(namespace: &str, name: &str, key: &str, text: &str) -> Value {

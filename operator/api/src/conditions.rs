@@ -18,6 +18,8 @@ pub enum ConditionType {
     AgentsRolledOut,
     /// Verifier and registrar answer the operator.
     KeylimeReachable,
+    /// Workloads on nodes that attest by Keylime get their identities: their entries have the right parents.
+    WorkloadsParented,
     /// Something went wrong that does not mend itself.
     Degraded,
 }
@@ -50,12 +52,13 @@ pub struct Reason {
 
 impl ConditionType {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Ready,
         Self::ConfigurationApplied,
         Self::ServerRolledOut,
         Self::AgentsRolledOut,
         Self::KeylimeReachable,
+        Self::WorkloadsParented,
         Self::Degraded,
     ];
 
@@ -67,6 +70,7 @@ impl ConditionType {
             Self::ServerRolledOut => "ServerRolledOut",
             Self::AgentsRolledOut => "AgentsRolledOut",
             Self::KeylimeReachable => "KeylimeReachable",
+            Self::WorkloadsParented => "WorkloadsParented",
             Self::Degraded => "Degraded",
         }
     }
@@ -283,6 +287,34 @@ reasons! {
         UNEXPECTED_ANSWER = False "UnexpectedAnswer":
             "What answers is not Keylime, refuses the request, or speaks no version that is known here.",
             "Check the ports (verifier 8881, registrar 8891) and Keylime's version.";
+    }
+
+    /// Reasons of WorkloadsParented. Ready does not depend on it: who else makes entries, the operator does not know.
+    mod workloads_parented: WorkloadsParented {
+        OVERLAID = True "Overlaid":
+            "spire-controller-manager runs with a parentIDTemplate that gives workloads the agent which Keylime attested as parent.",
+            "Nothing.";
+        TEMPLATE_SET = True "TemplateSet":
+            "The parentIDTemplate of spire-controller-manager knows of Keylime already.",
+            "Nothing.";
+        NOT_MANAGED = True "NotManaged":
+            "The configuration of spire-controller-manager is made, and with mode ConfigOnly the operator touches no workload.",
+            "Start spire-controller-manager with the derived configuration yourself.";
+        TEMPLATE_MISSING = False "TemplateMissing":
+            "spire-controller-manager gives workloads a parent that knows nothing of Keylime: on nodes that attest by Keylime they get no SVIDs.",
+            "Set `spec.spire.controllerManager`, or write the template of the message into the configuration that it names.";
+        ROLLING_OUT = False "RollingOut":
+            "The pod that runs spire-controller-manager is being replaced.",
+            "See ServerRolledOut.";
+        NO_CONTROLLER_MANAGER = Unknown "NoControllerManager":
+            "No spire-controller-manager was found in the pod of SPIRE's server.",
+            "Whoever makes the entries has to give them the agents of Keylime as parents; the README says which.";
+        WAITING_FOR_CONFIGURATION = Unknown "WaitingForConfiguration":
+            "The configuration has not been applied.",
+            "See ConfigurationApplied.";
+        WITHDRAWING = False "Withdrawing":
+            "The resource is being deleted, and spire-controller-manager gets back what it had.",
+            "Wait.";
     }
 
     /// Reasons of Degraded.

@@ -45,6 +45,8 @@ pub const TAINT: &str = "spire.keylime.dev/not-attested";
 pub mod path {
     /// The derived configuration, in a file named like the key of SPIRE's ConfigMap.
     pub const CONFIGURATION: &str = "/run/keylime-attestor/configuration";
+    /// The derived configuration of spire-controller-manager, in a file named like the key of its own ConfigMap.
+    pub const CONTROLLER_MANAGER: &str = "/run/keylime-attestor/controller-manager";
     /// The plugin, installed by an init container.
     pub const PLUGIN: &str = "/run/keylime-attestor/plugin";
     /// The Secret for Keylime: `spec.keylime.tls` in the server, `spec.keylime.agent.tls` in the agents.

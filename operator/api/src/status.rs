@@ -14,7 +14,7 @@ pub struct KeylimeAttestorStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// What is so, in terms of Ready, ConfigurationApplied, ServerRolledOut, AgentsRolledOut, KeylimeReachable and Degraded. Each has a
+    /// What is so, in terms of Ready, ConfigurationApplied, ServerRolledOut, AgentsRolledOut, KeylimeReachable, WorkloadsParented and Degraded. Each has a
     /// reason that stays the same over versions, and a message that says what to do. To wait for all of it: kubectl wait
     /// --for=condition=Ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -33,6 +33,10 @@ pub struct KeylimeAttestorStatus {
     /// What was found of SPIRE's server, and what it was given. Absent while the workload is not there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<WorkloadStatus>,
+
+    /// What was found of spire-controller-manager in the pod of SPIRE's server, and what it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controller_manager: Option<ControllerManagerStatus>,
 
     /// What was found of SPIRE's agents, and what they were given, by the name of the workload. One that is not there is left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -169,6 +173,21 @@ pub struct WorkloadStatus {
     /// How far the pods have taken it up. Absent with mode ConfigOnly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutStatus>,
+}
+
+/// spire-controller-manager in the pod of SPIRE's server, as it was found and as it was changed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ControllerManagerStatus {
+    /// The container that runs it.
+    pub container: String,
+
+    /// Where its own configuration comes from.
+    pub config_map: ConfigMapEntry,
+
+    /// Where the configuration with the parentIDTemplate of ours lies. Absent without spec.spire.controllerManager.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_config_map: Option<ConfigMapEntry>,
 }
 
 /// One entry of a ConfigMap, in the workload's namespace.

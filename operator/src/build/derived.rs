@@ -7,7 +7,7 @@ use keylime_attestor_api::Format;
 use keylime_attestor_api::names::{SUFFIX, annotation, path};
 use serde_json::{Map, Value, json};
 
-use crate::target::{Owner, Plugin, Role, Source, Target};
+use crate::target::{Manager, Owner, Plugin, Role, Source, Target};
 use crate::workload::owner_labels;
 
 /// The configuration of SPIRE with our node attestor in it. Every byte outside of it stays.
@@ -48,6 +48,13 @@ pub(crate) fn config_map(owner: &Owner, target: &Target, others: BTreeMap<String
     data.insert(key.clone(), target.derived.clone());
     let annotations = BTreeMap::from([(annotation::DERIVED_FROM, format!("{config_map}/{key}"))]);
     object(owner, &target.key.namespace, config_map, annotations, data)
+}
+
+/// The derived ConfigMap of spire-controller-manager.
+pub(crate) fn of_manager(owner: &Owner, namespace: &str, manager: &Manager) -> Value {
+    let Manager { config_map, key, derived, .. } = manager;
+    let annotations = BTreeMap::from([(annotation::DERIVED_FROM, format!("{config_map}/{key}"))]);
+    object(owner, namespace, config_map, annotations, BTreeMap::from([(key.clone(), derived.clone())]))
 }
 
 /// A ConfigMap of ours beside the one of SPIRE that is named.

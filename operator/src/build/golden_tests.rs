@@ -43,8 +43,23 @@ fn charts() -> Plan {
     plan(&resource, &gathered(&resource))
 }
 
+/// With spire-controller-manager beside the server.
+fn controller_manager() -> Plan {
+    let resource = resource(json!({"spire": {"controllerManager": {}}}));
+    let mut gathered = gathered(&resource);
+    let text = include_str!("../../testdata/controller-manager/manual.yaml");
+    crate::fixture::controller_manager(&resource, &mut gathered, json!({}), text);
+    plan(&resource, &gathered)
+}
+
 fn objects(plan: &Plan) -> Vec<Value> {
     let mut objects = Vec::new();
+    if let Some(manager) = &plan.server.manager {
+        objects.push(derived::of_manager(&plan.owner, &plan.server.key.namespace, manager));
+        let server = &plan.server;
+        objects.push(overlay(&plan.owner, plan.mode, server, server.workload.as_ref().unwrap()).patch);
+        return objects;
+    }
     for target in plan.targets() {
         match plan.mode {
             Mode::InPlace => {
@@ -62,6 +77,7 @@ fn objects(plan: &Plan) -> Vec<Value> {
 fn what_is_applied_is_as_it_was_reviewed() {
     for (name, plan) in [
         ("charts-overlay", charts()),
+        ("controller-manager", controller_manager()),
         ("manual-overlay", manual("Overlay")),
         ("manual-in-place", manual("InPlace")),
     ] {
@@ -76,6 +92,20 @@ fn what_is_applied_is_as_it_was_reviewed() {
         let expected = std::fs::read_to_string(&path).unwrap_or_default();
         assert_eq!(text, expected, "{} is not what is applied", path.display());
     }
+}
+
+#[test]
+fn the_hash_changes_with_the_configuration_of_the_controller_manager() {
+    let hash = |change: &str| {
+        let resource = resource(json!({"spire": {"controllerManager": {}}}));
+        let mut gathered = gathered(&resource);
+        let text = include_str!("../../testdata/controller-manager/manual.yaml").replace("test", change);
+        crate::fixture::controller_manager(&resource, &mut gathered, json!({}), &text);
+        let plan = plan(&resource, &gathered);
+        overlay(&plan.owner, plan.mode, &plan.server, plan.server.workload.as_ref().unwrap()).hash
+    };
+    assert_eq!(hash("test"), hash("test"));
+    assert_ne!(hash("test"), hash("other"));
 }
 
 #[test]

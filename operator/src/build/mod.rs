@@ -4,6 +4,7 @@ pub(crate) mod covers;
 pub(crate) mod derived;
 pub(crate) mod in_place;
 pub(crate) mod overlay;
+pub(crate) mod parent;
 pub(crate) mod plugin_data;
 
 #[cfg(test)]

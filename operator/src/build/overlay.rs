@@ -8,7 +8,7 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use super::derived;
-use crate::target::{Owner, Role, Target};
+use crate::target::{Manager, Owner, Role, Target};
 use crate::workload::{Workload, owner_labels};
 
 const INSTALL: &str = "keylime-attestor-install";
@@ -16,6 +16,7 @@ const CONFIGURATION: &str = "keylime-attestor-configuration";
 const PLUGIN: &str = "keylime-attestor-plugin";
 const SOCKET: &str = "keylime-attestor-socket";
 const TLS: &str = "keylime-attestor-tls";
+const CONTROLLER_MANAGER: &str = "keylime-attestor-controller-manager";
 
 /// An overlay and the hash that its pods carry.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +30,7 @@ pub(crate) struct Overlay {
 /// The overlay of a target whose workload exists.
 pub(crate) fn overlay(owner: &Owner, mode: Mode, target: &Target, workload: &Workload) -> Overlay {
     let pod = pod(mode, target);
-    let hash = hash(&pod, &target.derived);
+    let hash = hash(&pod, target);
     let mut patch = identity(workload);
     merge(
         &mut patch,
@@ -92,10 +93,31 @@ fn pod(mode: Mode, target: &Target) -> Value {
         let mode = if fs_group { 0o440 } else { 0o444 };
         volumes.push(json!({"name": TLS, "secret": {"secretName": secret, "defaultMode": mode}}));
     }
+    let mut containers = vec![container(own_file, target)];
+    if let Some(manager) = &target.manager {
+        containers.push(controller_manager(manager));
+        volumes.push(json!({"name": CONTROLLER_MANAGER, "configMap": {
+            "name": derived::name(&manager.config_map),
+            "items": [{"key": manager.key, "path": manager.key}],
+        }}));
+    }
     json!({
         "initContainers": [install(target)],
-        "containers": [container(own_file, target)],
+        "containers": containers,
         "volumes": volumes,
+    })
+}
+
+/// spire-controller-manager with the derived configuration and its own other flags. Like SPIRE it reads no flag behind `--`.
+fn controller_manager(manager: &Manager) -> Value {
+    let Manager { container, program, flags, key, .. } = manager;
+    let mut command = vec![program.clone(), format!("--config={}/{key}", path::CONTROLLER_MANAGER)];
+    command.extend(flags.iter().cloned());
+    command.push("--".to_owned());
+    json!({
+        "name": container,
+        "command": command,
+        "volumeMounts": [{"name": CONTROLLER_MANAGER, "mountPath": path::CONTROLLER_MANAGER, "readOnly": true}],
     })
 }
 
@@ -171,6 +193,7 @@ fn command(role: Role, target: &Target) -> Vec<String> {
     command
 }
 
-fn hash(pod: &Value, derived: &str) -> String {
-    hex::encode(digest(&SHA256, format!("{pod}\n{derived}").as_bytes()))
+fn hash(pod: &Value, target: &Target) -> String {
+    let manager = target.manager.as_ref().map(|manager| format!("\n{}", manager.derived)).unwrap_or_default();
+    hex::encode(digest(&SHA256, format!("{pod}\n{}{manager}", target.derived).as_bytes()))
 }

@@ -10,11 +10,13 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use keylime_attestor_api::KeylimeAttestor;
 use kube::ResourceExt as _;
 
+use crate::build::parent::config;
 use crate::build::{derived, in_place};
 use crate::cluster::{Cluster, Error};
 use crate::target::{Asked, Owner, Role};
 use crate::validate::Problem;
 use crate::validate::discover::{Discovered, discover};
+use crate::validate::manager;
 use crate::workload::{Workload, WorkloadKey};
 use credentials::Credentials;
 
@@ -23,6 +25,8 @@ use credentials::Credentials;
 pub(crate) struct Gathered {
     /// For each workload that the resource names.
     pub(crate) found: BTreeMap<WorkloadKey, Found>,
+    /// What may be spire-controller-manager in the server's pod.
+    pub(crate) managers: Vec<FoundManager>,
     /// The workloads that carry this resource's overlay, named by it or not.
     pub(crate) ours: Vec<Workload>,
     /// The ConfigMaps that were made for this resource.
@@ -49,6 +53,16 @@ pub(crate) struct Found {
     /// What was found in the workload, when there is one.
     pub(crate) discovered: Option<Result<Discovered, Problem>>,
     /// SPIRE's ConfigMap.
+    pub(crate) source: Option<ConfigMap>,
+    /// Ours beside it.
+    pub(crate) beside: Option<ConfigMap>,
+}
+
+/// What may be spire-controller-manager.
+#[derive(Clone, Debug)]
+pub(crate) struct FoundManager {
+    pub(crate) discovered: manager::Discovered,
+    /// Its own ConfigMap.
     pub(crate) source: Option<ConfigMap>,
     /// Ours beside it.
     pub(crate) beside: Option<ConfigMap>,
@@ -93,6 +107,7 @@ pub(crate) async fn gather(
         let found = find(cluster, &asked).await?;
         gathered.found.insert(asked.key, found);
     }
+    gathered.managers = managers(cluster, resource, &gathered).await?;
     for beside in &gathered.our_maps {
         let Some(name) = in_place::source_of(beside).filter(|_| !in_place::edited(beside).is_empty()) else {
             continue;
@@ -123,6 +138,35 @@ async fn find(cluster: &Cluster, asked: &Asked) -> Result<Found, Error> {
         beside = cluster.config_map(namespace, &derived::name(name)).await?;
     }
     Ok(Found { role: asked.role, workload, discovered, source, beside })
+}
+
+/// The containers beside SPIRE's server that may run spire-controller-manager. Of several that nobody named, those whose configuration is not of
+/// its kind are others.
+async fn managers(
+    cluster: &Cluster,
+    resource: &KeylimeAttestor,
+    gathered: &Gathered,
+) -> Result<Vec<FoundManager>, Error> {
+    let asked = resource.spec.spire.controller_manager.as_ref();
+    let server = gathered.found.values().find(|found| found.role == Role::Server);
+    let Some((found, workload)) = server.and_then(|found| Some((found, found.workload.as_ref()?))) else {
+        return Ok(Vec::new());
+    };
+    let spire = found.discovered.as_ref().and_then(|discovered| discovered.as_ref().ok());
+    let candidates = manager::candidates(asked, workload, spire.map(|spire| spire.container.as_str()));
+    let named = asked.is_some_and(|asked| asked.container.is_some());
+    let mut managers = Vec::new();
+    for discovered in candidates {
+        let (namespace, name) = (&workload.key.namespace, &discovered.config_map);
+        let source = cluster.config_map(namespace, name).await?;
+        let beside = cluster.config_map(namespace, &derived::name(name)).await?;
+        let manager = FoundManager { discovered, source, beside };
+        let is_one = manager.entry().is_some_and(|(_, text)| config::parent_id_template(text).is_ok());
+        if named || is_one {
+            managers.push(manager);
+        }
+    }
+    Ok(managers)
 }
 
 /// The workloads of this resource that others have, who came before it. Age decides, then the name.

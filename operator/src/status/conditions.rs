@@ -7,6 +7,7 @@ use keylime_attestor_api::conditions::{
 use keylime_attestor_api::{KeylimeAttestorStatus, RolloutState};
 
 use super::Facts;
+use super::parented::parented;
 use super::rolled_out::rolled_out;
 use crate::gather::reach::Reach;
 use crate::target::Role;
@@ -14,7 +15,7 @@ use crate::target::Role;
 /// Longest message in characters: the API takes 32768, and all conditions are shown side by side.
 const MAX_MESSAGE: usize = 4096;
 
-type Finding = (Reason, String);
+pub(super) type Finding = (Reason, String);
 
 /// All conditions, in the order in which they are shown.
 pub(super) fn conditions(facts: &Facts<'_>) -> Vec<Condition> {
@@ -22,9 +23,10 @@ pub(super) fn conditions(facts: &Facts<'_>) -> Vec<Condition> {
     let server = rolled_out(facts, Role::Server);
     let agents = rolled_out(facts, Role::Agent);
     let keylime = keylime(facts);
+    let parented = parented(facts);
     let degraded = degraded(facts);
     let ready = ready(facts, [&configuration, &server, &agents, &keylime, &degraded]);
-    [ready, configuration, server, agents, keylime, degraded]
+    [ready, configuration, server, agents, keylime, parented, degraded]
         .into_iter()
         .map(|finding| condition(facts, finding))
         .collect()

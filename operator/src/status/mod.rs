@@ -1,6 +1,7 @@
 //! The status of a resource: computed purely from what was found and done, and written when it changed.
 
 mod conditions;
+mod parented;
 mod rolled_out;
 mod workloads;
 pub(crate) mod write;
@@ -48,6 +49,7 @@ pub(crate) fn status(facts: &Facts<'_>) -> KeylimeAttestorStatus {
         nodes: workloads::nodes(facts),
         enforcement: facts.previous.enforcement.clone(),
         server,
+        controller_manager: parented::controller_manager(facts),
         agents,
     }
 }

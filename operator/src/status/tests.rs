@@ -7,7 +7,7 @@ use keylime_attestor_api::{KeylimeAttestor, RolloutState};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::fixture::{gathered, merge, now, object, plan, read, reported, resource};
+use crate::fixture::{controller_manager, gathered, merge, now, object, plan, read, reported, resource};
 use crate::workload::Kind;
 
 /// A look at a resource, and what it came to.
@@ -23,6 +23,8 @@ struct Look {
     agents_updated: i32,
     server_held: bool,
     agents_held: bool,
+    /// The configuration of spire-controller-manager in the server's pod.
+    controller_manager: Option<&'static str>,
 }
 
 impl Look {
@@ -39,6 +41,7 @@ impl Look {
             agents_updated: 3,
             server_held: false,
             agents_held: false,
+            controller_manager: None,
         }
     }
 
@@ -66,6 +69,9 @@ impl Look {
                 merge(&mut object, &json!({"spec": {"updateStrategy": {"type": "OnDelete"}}}));
                 found.workload = Some(read(key.kind, object));
             }
+        }
+        if let Some(text) = self.controller_manager {
+            controller_manager(&self.resource, &mut gathered, json!({}), text);
         }
         let plan = (self.problems.is_empty() && self.resource.metadata.deletion_timestamp.is_none())
             .then(|| plan(&self.resource, &gathered));
@@ -102,7 +108,8 @@ impl Look {
 
     fn reasons(&self) -> Vec<(String, String)> {
         let conditions = self.status().conditions.into_iter();
-        conditions.map(|condition| (condition.type_, condition.reason)).collect()
+        let conditions = conditions.map(|condition| (condition.type_, condition.reason));
+        conditions.filter(|(type_, _)| *type_ != PARENTED.as_str()).collect()
     }
 
     fn message(&self, type_: ConditionType) -> String {
@@ -213,17 +220,68 @@ fn looks() -> Vec<(Look, [&'static str; 6])> {
 #[test]
 fn each_look_comes_to_its_conditions() {
     for (look, expected) in looks() {
-        let expected: Vec<_> =
-            ConditionType::ALL.iter().map(ToString::to_string).zip(expected.map(str::to_owned)).collect();
+        let types = ConditionType::ALL.iter().filter(|type_| **type_ != PARENTED);
+        let expected: Vec<_> = types.map(ToString::to_string).zip(expected.map(str::to_owned)).collect();
         assert_eq!(look.reasons(), expected);
     }
+}
+
+const PARENTED: ConditionType = ConditionType::WorkloadsParented;
+
+/// Each look with its reason of WorkloadsParented, and a part of the message.
+fn parented() -> Vec<(Look, &'static str, &'static str)> {
+    let chart = Some(include_str!("../../testdata/controller-manager/chart.yaml"));
+    let known = "kind: ControllerManagerConfig\nparentIDTemplate: 'spiffe://x/spire/agent/keylime/{{ .NodeMeta.Name }}'\n";
+    let asked = |mode| resource(json!({"spire": {"mode": mode, "controllerManager": {}}}));
+    let overlaid = || Look { resource: asked("Overlay"), controller_manager: chart, ..Look::new() };
+    let set = "set spec.spire.controllerManager to {}, or parentIDTemplate in controller-manager-config.yaml of the ConfigMap \
+               spire-server/spire-controller-manager to: {{ if index .NodeMeta.Labels";
+    vec![
+        (overlaid(), "Overlaid", "which Keylime attested"),
+        (Look { server: Progressing, ..overlaid() }, "RollingOut", "being replaced"),
+        (Look { resource: asked("ConfigOnly"), ..overlaid() }, "NotManaged", "ConfigOnly"),
+        (Look { controller_manager: Some(known), ..Look::new() }, "TemplateSet", "already"),
+        (Look { controller_manager: chart, ..Look::new() }, "TemplateMissing", set),
+        (Look::new(), "NoControllerManager", "keylime-agent-id\" }}{{ else if index"),
+        (Look::problem(configuration_applied::SPEC_INVALID), "WaitingForConfiguration", "not been applied"),
+        (overlaid().deleted(), "Withdrawing", "gets back"),
+    ]
+}
+
+#[test]
+fn what_the_controller_manager_knows_of_keylime_is_told() {
+    let mut produced = BTreeSet::new();
+    for (look, reason, part) in parented() {
+        let status = look.status();
+        let condition = conditions::previous(&status, PARENTED).unwrap();
+        assert_eq!(condition.reason, reason);
+        assert!(condition.message.contains(part), "{}", condition.message);
+        produced.insert(reason);
+    }
+    let all = REASONS.iter().filter(|reason| reason.condition == PARENTED);
+    assert_eq!(produced, all.map(|reason| reason.name).collect());
+}
+
+#[test]
+fn the_controller_manager_is_shown_as_it_was_found() {
+    let (look, _, _) = parented().remove(0);
+    let shown = serde_json::to_value(look.status().controller_manager).unwrap();
+    let key = "controller-manager-config.yaml";
+    let expected = json!({"container": "spire-controller-manager", "configMap": {"name": "spire-controller-manager", "key": key},
+        "appliedConfigMap": {"name": "spire-controller-manager-keylime", "key": key}});
+    assert_eq!(shown, expected);
+    let (look, _, _) = parented().remove(4);
+    assert_eq!(look.status().controller_manager.unwrap().applied_config_map, None);
 }
 
 #[test]
 fn every_reason_is_produced() {
     let produced: BTreeSet<(String, String)> = looks().iter().flat_map(|(look, _)| look.reasons()).collect();
-    let all: BTreeSet<(String, String)> =
-        REASONS.iter().map(|reason| (reason.condition.to_string(), reason.name.to_owned())).collect();
+    let all: BTreeSet<(String, String)> = REASONS
+        .iter()
+        .filter(|reason| reason.condition != PARENTED)
+        .map(|reason| (reason.condition.to_string(), reason.name.to_owned()))
+        .collect();
     assert_eq!(produced, all);
 }
 

@@ -76,7 +76,8 @@ fn container<'w>(asked: Option<&str>, workload: &'w Workload) -> Result<&'w Cont
         (Some(name), all) => all.iter().find(|container| container.name == name),
         (None, [only]) => Some(only),
         (None, all) => {
-            let mut with_config = all.iter().filter(|container| Arguments::of(container).config.is_some());
+            let mut with_config =
+                all.iter().filter(|container| Arguments::of(container).names_configuration());
             with_config.next().filter(|_| with_config.next().is_none())
         }
     };
@@ -95,15 +96,15 @@ fn container<'w>(asked: Option<&str>, workload: &'w Workload) -> Result<&'w Cont
 }
 
 /// What a container's command and arguments say.
-struct Arguments {
-    config: Option<String>,
-    flags: Vec<String>,
-    command: Option<Vec<String>>,
+pub(super) struct Arguments {
+    pub(super) config: Option<String>,
+    pub(super) flags: Vec<String>,
+    pub(super) command: Option<Vec<String>>,
 }
 
 impl Arguments {
     /// Kubernetes appends args to command; with our command in place, SPIRE's own are args alone.
-    fn of(container: &Container) -> Self {
+    pub(super) fn of(container: &Container) -> Self {
         let foreign = |command: &Vec<String>| !command.is_empty() && !is_ours(command);
         let command = container.command.clone().filter(foreign);
         let args = container.args.as_deref().unwrap_or_default();
@@ -116,9 +117,19 @@ impl Arguments {
     }
 }
 
-/// Whether a command is one that `Overlay` gives a container.
+impl Arguments {
+    /// Whether they name a configuration of SPIRE, which is HCL or JSON: what is called YAML is another program's.
+    fn names_configuration(&self) -> bool {
+        self.config.as_ref().is_some_and(|path| !path.ends_with(".yaml") && !path.ends_with(".yml"))
+    }
+}
+
+/// Whether a command is one that we give a container.
 fn is_ours(command: &[String]) -> bool {
-    command.iter().any(|word| word.starts_with(path::CONFIGURATION))
+    let folders = [path::CONFIGURATION, path::CONTROLLER_MANAGER];
+    command
+        .iter()
+        .any(|word| folders.iter().any(|folder| word.trim_start_matches("--config=").starts_with(folder)))
 }
 
 /// The path after -config, and the other flags. Written as Go's flag package reads them.
@@ -147,7 +158,7 @@ fn absolute(path: String) -> String {
 }
 
 /// The ConfigMap and the key that a path in a container comes from: by the mount that lies nearest above it.
-fn mounted(pod: Option<&PodSpec>, container: &Container, path: &str) -> Option<(String, String)> {
+pub(super) fn mounted(pod: Option<&PodSpec>, container: &Container, path: &str) -> Option<(String, String)> {
     let mounts = container.volume_mounts.iter().flatten();
     let (mount, rest) = mounts
         .filter_map(|mount| Some((mount, below(&mount.mount_path, path)?)))

@@ -143,3 +143,12 @@ fn our_own_command_is_not_the_owners() {
         (Some(4), "/c/agent.conf")
     );
 }
+
+#[test]
+fn a_container_with_a_configuration_in_yaml_is_another_programs() {
+    let pod = json!({"containers": [
+        {"name": "a", "image": "x", "args": ["--config=controller-manager-config.yaml"]},
+        {"name": "b", "image": "x", "args": ["-config", "/c/agent.conf"], "volumeMounts": [{"name": "spire-config", "mountPath": "/c"}]},
+    ]});
+    assert_eq!(found(json!({}), pod).unwrap().container, "b");
+}

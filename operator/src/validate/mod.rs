@@ -1,6 +1,7 @@
 //! Turns what the resource asks for and what was found into a [`Plan`] that cannot be wrong, or says everything that stands in the way. Pure.
 
 pub(crate) mod discover;
+pub(crate) mod manager;
 mod spec;
 
 use std::collections::BTreeMap;
@@ -11,10 +12,11 @@ use keylime_attestor_api::conditions::{Reason, configuration_applied as reason};
 use keylime_attestor_api::{KeylimeAttestor, Mode};
 use serde_json::{Map, Value};
 
+use crate::build::parent::Parents;
 use crate::build::{derived, in_place, plugin_data};
 use crate::gather::{Found, Gathered, Presence};
 use crate::plugins::Checksums;
-use crate::target::{Asked, Owner, Plan, Plugin, Role, Source, Target, text};
+use crate::target::{Asked, Manager, Owner, Plan, Plugin, Role, Source, Target, text};
 use discover::Discovered;
 
 /// What a ConfigMap can hold, in bytes, as the apiserver counts.
@@ -62,15 +64,19 @@ pub(crate) fn validate(
         ));
     }
     problems.extend(same_configuration(&targets));
+    let manager = context.manager(&targets);
     let mut targets = targets.into_iter();
-    match targets.next() {
-        Some(server) if problems.is_empty() => Ok(Plan {
+    match (targets.next(), manager) {
+        (Some(server), Ok(manager)) if problems.is_empty() => Ok(Plan {
             owner: Owner::of(resource),
             mode: resource.spec.spire.mode,
-            server,
+            server: Target { manager, ..server },
             agents: targets.collect(),
         }),
-        _ => Err(problems),
+        (_, manager) => {
+            problems.extend(manager.err());
+            Err(problems)
+        }
     }
 }
 
@@ -120,7 +126,25 @@ impl Context<'_> {
             derived,
             secret,
             plugin,
+            manager: None,
         })
+    }
+
+    /// spire-controller-manager, when the resource asks for it and its workload is there; where it is not, that is reported already.
+    fn manager(&self, targets: &[Target]) -> Result<Option<Manager>, Problem> {
+        let spec = &self.resource.spec;
+        let server = targets.iter().find(|target| target.role == Role::Server);
+        let asked = spec.spire.controller_manager.as_ref().zip(Parents::of(spec));
+        let Some(((asked, parents), server)) = asked.zip(server) else { return Ok(None) };
+        let Some(workload) = &server.workload else {
+            let message = format!(
+                "expected the {}, in whose pod spire-controller-manager is looked for: install SPIRE, or remove spec.spire.controllerManager",
+                server.key
+            );
+            return Err(Problem::new(reason::WORKLOAD_NOT_FOUND, message));
+        };
+        let manager = manager::manager(spec.spire.mode, asked, workload, &self.gathered.managers, &parents)?;
+        manager::shared(&manager, &server.key.namespace, targets).map_or(Ok(Some(manager)), Err)
     }
 
     fn plugin(&self, role: Role) -> Plugin {
@@ -244,9 +268,9 @@ fn configuration(
     let live = found.source.as_ref().ok_or_else(|| missing(format!("the ConfigMap {namespace}/{name}")))?;
     let key = match &located.key {
         Some(key) => key.clone(),
-        None => {
-            only_key(live).ok_or_else(|| missing(format!("one key in the ConfigMap {namespace}/{name}")))?
-        }
+        None => only_key(live)
+            .cloned()
+            .ok_or_else(|| missing(format!("one key in the ConfigMap {namespace}/{name}")))?,
     };
     let current = text(live, &key)
         .ok_or_else(|| missing(format!("the key {key} in the ConfigMap {namespace}/{name}")))?;
@@ -268,9 +292,9 @@ fn configuration(
     Ok((source, derived))
 }
 
-fn only_key(map: &ConfigMap) -> Option<String> {
+fn only_key(map: &ConfigMap) -> Option<&String> {
     let mut keys = map.data.iter().flatten().map(|(key, _)| key);
-    keys.next().filter(|_| keys.next().is_none()).cloned()
+    keys.next().filter(|_| keys.next().is_none())
 }
 
 /// Both ConfigMaps, SPIRE's edited in place and ours beside it, hold at most what SPIRE's has now and our part.

@@ -130,6 +130,12 @@ impl AgentPathTemplate {
         self.render(trust_domain, plugin_name, &longest).map(drop)
     }
 
+    /// The same SPIFFE ID for another template language: `trust_domain` and `agent_id` are that language's words for the two. What comes
+    /// out is not checked.
+    pub fn translate(&self, trust_domain: &str, plugin_name: &str, agent_id: &str) -> String {
+        format!("spiffe://{trust_domain}/spire/agent{}", self.path(trust_domain, plugin_name, agent_id))
+    }
+
     fn path(&self, trust_domain: &str, plugin_name: &str, agent_id: &str) -> String {
         let texts = self.0.iter().map(|piece| match piece {
             Piece::Literal(literal) => literal,

@@ -1,0 +1,114 @@
+//! Whom `spire-controller-manager` makes the parent of a pod's entry: the agent that Keylime attested, where the node has one. Pure.
+
+pub(crate) mod config;
+
+use evidence::AgentPathTemplate;
+use keylime_attestor_api::KeylimeAttestorSpec;
+use keylime_attestor_api::names::{annotation, label};
+
+/// What `spire-controller-manager` takes when its configuration has no template: the agents of SPIRE's own attestor for Kubernetes.
+const DEFAULT: &str =
+    "spiffe://{{ .TrustDomain }}/spire/agent/k8s_psat/{{ .ClusterName }}/{{ .NodeMeta.UID }}";
+
+/// The agents that Keylime attests, as a resource names them.
+#[derive(Clone, Debug)]
+pub(crate) struct Parents<'a> {
+    path: AgentPathTemplate,
+    plugin_name: &'a str,
+}
+
+impl<'a> Parents<'a> {
+    /// [`None`] where the resource's own template cannot be read.
+    pub(crate) fn of(spec: &'a KeylimeAttestorSpec) -> Option<Self> {
+        let path = AgentPathTemplate::parse(&spec.attestation.agent_path_template).ok()?;
+        Some(Self { path, plugin_name: &spec.spire.plugin_name })
+    }
+
+    /// The `parentIDTemplate` that serves nodes which attest by Keylime and, by what was there before, those which do not.
+    ///
+    /// No variable is used: with `-expand-env` a dollar sign would be the environment's.
+    pub(crate) fn template(&self, original: Option<&str>) -> String {
+        let original = original.unwrap_or(DEFAULT);
+        if self.are_known_to(original) {
+            return original.to_owned();
+        }
+        let label = format!("index .NodeMeta.Labels \"{}\"", label::NODE_AGENT_ID);
+        let annotation = format!("index .NodeMeta.Annotations \"{}\"", annotation::SPIFFE_ID);
+        let by_label =
+            self.path.translate("{{ .TrustDomain }}", self.plugin_name, &format!("{{{{ {label} }}}}"));
+        [
+            format!("{{{{ if {label} }}}}{by_label}"),
+            format!("{{{{ else if {annotation} }}}}{{{{ {annotation} }}}}"),
+            format!("{{{{ else }}}}{original}{{{{ end }}}}"),
+        ]
+        .concat()
+    }
+
+    /// Whether a template knows of them already: by what the operator keeps on the Nodes, or by a path that has the plugin's name.
+    pub(crate) fn are_known_to(&self, template: &str) -> bool {
+        let id = self.path.translate("", self.plugin_name, "\0");
+        let path = id.trim_start_matches("spiffe://").split('\0').next().unwrap_or_default();
+        template.contains(label::NODE_AGENT_ID)
+            || template.contains(annotation::SPIFFE_ID)
+            || path.contains(self.plugin_name) && template.contains(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fixture::resource;
+
+    fn template(changes: serde_json::Value, original: Option<&str>) -> String {
+        Parents::of(&resource(changes).spec).unwrap().template(original)
+    }
+
+    #[test]
+    fn nodes_of_keylime_come_first_and_the_others_keep_what_they_had() {
+        assert_eq!(
+            template(json!({}), Some("spiffe://{{ .TrustDomain }}/mine/{{ .NodeMeta.Name }}")),
+            "{{ if index .NodeMeta.Labels \"node-restriction.kubernetes.io/keylime-agent-id\" }}\
+             spiffe://{{ .TrustDomain }}/spire/agent/keylime/{{ index .NodeMeta.Labels \"node-restriction.kubernetes.io/keylime-agent-id\" }}\
+             {{ else if index .NodeMeta.Annotations \"spire.keylime.dev/spiffe-id\" }}\
+             {{ index .NodeMeta.Annotations \"spire.keylime.dev/spiffe-id\" }}\
+             {{ else }}spiffe://{{ .TrustDomain }}/mine/{{ .NodeMeta.Name }}{{ end }}"
+        );
+    }
+
+    #[test]
+    fn without_a_template_the_others_have_the_default_one() {
+        assert!(template(json!({}), None).ends_with(
+            "{{ else }}spiffe://{{ .TrustDomain }}/spire/agent/k8s_psat/{{ .ClusterName }}/{{ .NodeMeta.UID }}{{ end }}"
+        ));
+    }
+
+    #[test]
+    fn the_path_is_the_one_that_the_server_gives() {
+        let changes = json!({"spire": {"pluginName": "tpm"},
+            "attestation": {"agentPathTemplate": "/{{ .TrustDomain }}/{{ .PluginName }}/node/{{ .AgentID }}"}});
+        let expected =
+            "spiffe://{{ .TrustDomain }}/spire/agent/{{ .TrustDomain }}/tpm/node/{{ index .NodeMeta.Labels";
+        assert!(template(changes, None).contains(expected));
+    }
+
+    #[test]
+    fn what_knows_of_keylime_stays() {
+        for known in [
+            "{{ index .NodeMeta.Annotations \"spire.keylime.dev/spiffe-id\" }}",
+            "spiffe://{{ .TrustDomain }}/spire/agent/keylime/{{ .NodeMeta.Name }}",
+            "spiffe://example.org/spire/agent/keylime/{{ index .NodeMeta.Labels \"node-restriction.kubernetes.io/keylime-agent-id\" }}",
+        ] {
+            assert_eq!(template(json!({}), Some(known)), known);
+        }
+        // A path that starts like those of all other attestors says nothing.
+        let changes = json!({"attestation": {"agentPathTemplate": "/{{ .AgentID }}"}});
+        assert_ne!(template(changes, Some(DEFAULT)), DEFAULT);
+    }
+
+    #[test]
+    fn no_variable_is_left_to_the_environment() {
+        assert!(!template(json!({}), None).contains('$'));
+    }
+}

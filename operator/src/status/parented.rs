@@ -1,0 +1,76 @@
+//! WorkloadsParented, and what the status says of spire-controller-manager.
+
+use keylime_attestor_api::conditions::workloads_parented as reason;
+use keylime_attestor_api::{ConfigMapEntry, ControllerManagerStatus, Mode, RolloutState};
+
+use super::Facts;
+use super::conditions::Finding;
+use crate::build::derived;
+use crate::build::parent::{Parents, config};
+use crate::gather::FoundManager;
+
+/// The condition.
+pub(super) fn parented(facts: &Facts<'_>) -> Finding {
+    let plain = |reason: keylime_attestor_api::conditions::Reason| (reason, reason.meaning.to_owned());
+    if facts.is_deleted() {
+        return plain(reason::WITHDRAWING);
+    }
+    let Some((plan, gathered)) = facts.plan.zip(facts.gathered) else {
+        return plain(reason::WAITING_FOR_CONFIGURATION);
+    };
+    if plan.server.manager.is_some() {
+        let server = facts.rollouts.get(&plan.server.key).map(|rollout| rollout.state);
+        return match (plan.mode, server) {
+            (Mode::ConfigOnly, _) => plain(reason::NOT_MANAGED),
+            (_, Some(RolloutState::Complete)) => plain(reason::OVERLAID),
+            _ => plain(reason::ROLLING_OUT),
+        };
+    }
+    let Some(parents) = Parents::of(&facts.resource.spec) else {
+        return plain(reason::WAITING_FOR_CONFIGURATION);
+    };
+    let lacking: Vec<String> = gathered
+        .managers
+        .iter()
+        .filter_map(|found| lacking(found, &plan.server.key.namespace, &parents))
+        .collect();
+    match lacking.first() {
+        Some(_) => (reason::TEMPLATE_MISSING, lacking.join("; ")),
+        None if gathered.managers.is_empty() => {
+            let parent = parents.template(Some("")).replace("{{ else }}{{ end }}", "{{ end }}");
+            let no = reason::NO_CONTROLLER_MANAGER;
+            (no, format!("{} {} In the words of a parentIDTemplate: {parent}", no.meaning, no.remedy))
+        }
+        None => plain(reason::TEMPLATE_SET),
+    }
+}
+
+/// What to write where, for a controller manager that knows nothing of Keylime.
+fn lacking(found: &FoundManager, namespace: &str, parents: &Parents<'_>) -> Option<String> {
+    let (key, text) = found.entry()?;
+    let original = config::parent_id_template(text).ok()?;
+    if original.as_deref().is_some_and(|template| parents.are_known_to(template)) {
+        return None;
+    }
+    let template = parents.template(original.as_deref());
+    Some(format!(
+        "on nodes that attest by Keylime workloads get no SVIDs: set spec.spire.controllerManager to {{}}, or parentIDTemplate in {key} of \
+         the ConfigMap {namespace}/{} to: {template}",
+        found.discovered.config_map
+    ))
+}
+
+/// What was found, and what it was given. Of several, none is shown.
+pub(super) fn controller_manager(facts: &Facts<'_>) -> Option<ControllerManagerStatus> {
+    let Some(gathered) = facts.gathered else { return facts.previous.controller_manager.clone() };
+    let [found] = gathered.managers.as_slice() else { return None };
+    let (key, _) = found.entry()?;
+    let entry = |name: String| ConfigMapEntry { name, key: key.to_owned() };
+    let source = &found.discovered.config_map;
+    let applied = facts.plan.filter(|plan| plan.server.manager.is_some());
+    Some(ControllerManagerStatus {
+        container: found.discovered.container.clone(),
+        config_map: entry(source.clone()),
+        applied_config_map: applied.map(|_| entry(derived::name(source))),
+    })
+}

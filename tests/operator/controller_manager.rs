@@ -1,0 +1,132 @@
+//! spire-controller-manager beside SPIRE's server: its parentIDTemplate, and what it had before.
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::site::Site;
+use crate::spire::{self, MANAGER, MANAGER_KEY};
+
+const CHART: &str = include_str!("../../operator/testdata/controller-manager/chart.yaml");
+
+fn asked() -> Value {
+    json!({"spire": {"controllerManager": {}}})
+}
+
+fn container(site: &Site) -> Result<Value> {
+    let live = site.get("statefulset/spire-server")?;
+    let containers = live.pointer("/spec/template/spec/containers").and_then(Value::as_array).cloned();
+    let mut containers = containers.unwrap_or_default().into_iter();
+    containers.find(|container| container["name"] == MANAGER).context("no controller manager")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_overlaid_and_comes_back_as_it_was() -> Result<()> {
+    for (namespace, flags) in [
+        ("manager", &["--field-manager=owner"][..]),
+        ("manager-ssa", &["--server-side", "--field-manager=owner"]),
+    ] {
+        let mut site = Site::start(namespace).await?;
+        let objects = spire::with_manager(spire::json(namespace), CHART, json!({}))?;
+        site.apply_with(&objects, flags)?;
+        let before = site.spire()?;
+        site.attest(asked())?;
+        let operator = site.operator()?;
+        site.make_ready()?;
+        site.wait_for("WorkloadsParented", "Overlaid")?;
+        let derived = site.text("spire-controller-manager-keylime", MANAGER_KEY)?;
+        let changed: Vec<_> = CHART.lines().zip(derived.lines()).filter(|(was, is)| was != is).collect();
+        ensure!(
+            changed.len() == 1 && changed[0].1.starts_with("parentIDTemplate: '{{ if index"),
+            "{changed:?}"
+        );
+        let command = json!([
+            "/spire-controller-manager",
+            "--config=/run/keylime-attestor/controller-manager/controller-manager-config.yaml",
+            "--expand-env",
+            "--"
+        ]);
+        let live = container(&site)?;
+        ensure!(live["command"] == command && live["args"][1] == "--expand-env", "{live:#}");
+
+        // The owner's next apply, and an upgrade of the configuration.
+        site.apply_with(&objects, flags)?;
+        let hash = site.hash("statefulset/spire-server")?;
+        let upgraded = CHART.replace("example-cluster", "production");
+        let map = spire::config_map(namespace, MANAGER, MANAGER_KEY, &upgraded);
+        site.apply_with(&map, flags)?;
+        site.wait("the pods to be replaced for it", |site| {
+            Ok(site
+                .text("spire-controller-manager-keylime", MANAGER_KEY)?
+                .contains("clusterName: production")
+                && site.hash("statefulset/spire-server")? != hash)
+        })?;
+        site.roll_out_until("WorkloadsParented", "Overlaid")?;
+
+        site.delete()?;
+        site.let_go()?;
+        site.is_as(&before)?;
+        operator.stop()?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_its_owner_sets_is_not_touched() -> Result<()> {
+    let mut site = Site::start("manager-command").await?;
+    let command = json!({"command": ["/manager"]});
+    site.apply(&spire::with_manager(spire::json(&site.namespace), CHART, command)?)?;
+    site.attest(json!({}))?;
+    let operator = site.operator()?;
+    site.make_ready()?;
+    // Now the operator has fields of the workload, but not this one.
+    site.attest(asked())?;
+    let message = site.wait_for("ConfigurationApplied", "CommandSet")?;
+    ensure!(
+        message.contains("container spire-controller-manager") && message.contains("/manager"),
+        "{message}"
+    );
+    ensure!(container(&site)?["command"] == json!(["/manager"]));
+    ensure!(!site.exists("configmap/spire-controller-manager-keylime")?);
+    operator.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_to_write_is_told_and_is_enough() -> Result<()> {
+    let mut site = Site::start("manager-told").await?;
+    site.apply(&spire::with_manager(spire::json(&site.namespace), CHART, json!({}))?)?;
+    site.attest(json!({}))?;
+    let operator = site.operator()?;
+    site.make_ready()?;
+    let message = site.wait_for("WorkloadsParented", "TemplateMissing")?;
+    ensure!(
+        message.contains(
+            "controller-manager-config.yaml of the ConfigMap manager-told/spire-controller-manager"
+        )
+    );
+    ensure!(container(&site)?.get("command").is_none(), "a command was set");
+
+    let (_, template) = message.split_once(" to: ").context("no template in the message")?;
+    let line = CHART.lines().find(|line| line.starts_with("parentIDTemplate")).context("no template")?;
+    let text = CHART.replace(line, &format!("parentIDTemplate: '{template}'"));
+    site.apply(&spire::config_map(&site.namespace, MANAGER, MANAGER_KEY, &text))?;
+    site.wait_for("WorkloadsParented", "TemplateSet")?;
+    ensure!(site.condition("Ready")?.0 == "Ready");
+    operator.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_let_go_when_it_is_no_longer_asked_for() -> Result<()> {
+    let mut site = Site::start("manager-let-go").await?;
+    site.apply(&spire::with_manager(spire::json(&site.namespace), CHART, json!({}))?)?;
+    site.attest(asked())?;
+    let operator = site.operator()?;
+    site.make_ready()?;
+    ensure!(container(&site)?.get("command").is_some());
+    site.apply_with(&site.resource("spire", json!({})), &["--server-side"])?;
+    site.wait("its command to go", |site| Ok(container(site)?.get("command").is_none()))?;
+    site.roll_out_until("WorkloadsParented", "TemplateMissing")?;
+    site.wait("the derived configuration to go", |site| {
+        Ok(!site.exists("configmap/spire-controller-manager-keylime")?)
+    })?;
+    operator.stop()
+}
