@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::{env, fs};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::dns::FakeDns;
 use lab::fake_keylime::{FakeAgent, FakeAgentConfig, FakeKeylime, Node};
 use lab::host::{Host, Start};
+use lab::image::{Image, checkout};
 use lab::process::output;
 use lab::soft_ak::SoftAk;
 use serde_json::Value;
@@ -21,7 +22,7 @@ const NODE: &str = "d432fbb3-d2f1-4a97-9ef7-75bd81c00042";
 
 #[test]
 fn the_programs_are_static_and_stripped() -> Result<()> {
-    for program in made()?.programs()? {
+    for program in Image::made()?.programs()? {
         let kind = output(Command::new("file").arg("--brief").arg(&program))?;
         assert!(kind.contains("static-pie linked"), "{}: {kind}", program.display());
         assert!(kind.trim_end().ends_with(", stripped"), "{}: {kind}", program.display());
@@ -31,7 +32,7 @@ fn the_programs_are_static_and_stripped() -> Result<()> {
 
 #[test]
 fn the_programs_run_where_there_is_no_other_file() -> Result<()> {
-    for program in made()?.programs()? {
+    for program in Image::made()?.programs()? {
         let root = tempfile::tempdir()?;
         fs::copy(&program, root.path().join("program"))?;
         let mut command = Command::new("unshare");
@@ -57,7 +58,7 @@ fn a_node_attests_by_names_where_there_is_nothing_but_the_programs() -> Result<(
         "search spire.svc.cluster.test svc.cluster.test cluster.test\nnameserver 127.0.0.1\noptions ndots:5\n",
     )?;
     fs::write(root.join("etc/hosts"), "127.0.0.1 localhost registrar.keylime.example\n")?;
-    for program in made()?.programs()? {
+    for program in Image::made()?.programs()? {
         fs::copy(&program, root.join(program.file_name().context("no file name")?))?;
     }
     let sockets = shared_folder(folder.path(), &root)?;
@@ -72,7 +73,7 @@ fn a_node_attests_by_names_where_there_is_nothing_but_the_programs() -> Result<(
 
 #[test]
 fn the_image_holds_the_programs_and_says_how_to_run_them() -> Result<()> {
-    let image = made()?;
+    let image = Image::made()?;
     let layout = tempfile::tempdir()?;
     output(Command::new("tar").arg("-xf").arg(&image.archive).arg("-C").arg(layout.path()))?;
     let blob = |descriptor: &Value| blob(layout.path(), descriptor);
@@ -112,40 +113,9 @@ fn another_checkout_makes_the_same_image() -> Result<()> {
     let script =
         "git ls-files -z --cached --others --exclude-standard | tar --null -T - -c | tar -x -C \"$0\"";
     output(Command::new("sh").args(["-c", script]).arg(&copy).current_dir(checkout()))?;
-    let other = Image::make(&copy)?;
-    assert_eq!(fs::read(&made()?.archive)?, fs::read(other.archive)?);
+    let other = Image::make(&copy, Some(&folder.path().join("another/target")))?;
+    assert_eq!(fs::read(&Image::made()?.archive)?, fs::read(other.archive)?);
     Ok(())
-}
-
-/// What `make image` leaves.
-struct Image {
-    folder: PathBuf,
-    archive: PathBuf,
-}
-
-impl Image {
-    fn make(checkout: &Path) -> Result<Self> {
-        output(&mut Command::new(checkout.join("operator/image/image.sh")))?;
-        let made = checkout.join("target/image");
-        Ok(Self { folder: made.join("programs"), archive: made.join("keylime-attestor.oci.tar") })
-    }
-
-    fn programs(&self) -> Result<Vec<PathBuf>> {
-        let programs =
-            fs::read_dir(&self.folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-        ensure!(!programs.is_empty(), "there is no program in {}", self.folder.display());
-        Ok(programs)
-    }
-}
-
-/// The image of this checkout, made once.
-fn made() -> Result<&'static Image> {
-    static IMAGE: LazyLock<Result<Image>> = LazyLock::new(|| Image::make(&checkout()));
-    IMAGE.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))
-}
-
-fn checkout() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// A blob's file, once its content is what its digest says.

@@ -3,6 +3,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 out=target/image
+mkdir -p "$out"
+exec {lock}>"$out/lock"
+flock "$lock"
 
 # What an earlier list of programs left there must not get into the image.
 rm -rf "$out/programs"

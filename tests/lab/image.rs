@@ -1,15 +1,60 @@
-//! The project's image, as `make image` leaves it.
+//! The project's image, made from the sources as they are: never an old one. Where nothing has changed that takes a second.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 
-/// The image's OCI archive.
-///
-/// # Errors
-/// When it has not been made.
-pub fn archive() -> Result<PathBuf> {
-    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/image/keylime-attestor.oci.tar");
-    ensure!(archive.exists(), "failed to find {}: run `make image`", archive.display());
-    Ok(archive)
+use crate::process::output;
+
+/// What `make image` leaves.
+#[derive(Debug)]
+pub struct Image {
+    /// The folder of its programs.
+    folder: PathBuf,
+    /// The OCI archive.
+    pub archive: PathBuf,
+}
+
+impl Image {
+    /// Makes the image of a checkout; cargo's target folder is the environment's, or in the checkout.
+    ///
+    /// # Errors
+    /// When it cannot be built.
+    pub fn make(checkout: &Path, target: Option<&Path>) -> Result<Self> {
+        let mut script = Command::new(checkout.join("operator/image/image.sh"));
+        if let Some(target) = target {
+            script.env("CARGO_TARGET_DIR", target);
+        }
+        output(&mut script)?;
+        let made = checkout.join("target/image");
+        Ok(Self { folder: made.join("programs"), archive: made.join("keylime-attestor.oci.tar") })
+    }
+
+    /// The image of this checkout, made once a process.
+    ///
+    /// # Errors
+    /// When it cannot be built.
+    pub fn made() -> Result<&'static Self> {
+        static IMAGE: LazyLock<Result<Image>> = LazyLock::new(|| Image::make(&checkout(), None));
+        IMAGE.as_ref().map_err(|error| anyhow!("{error:#}"))
+    }
+
+    /// The files of its programs.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn programs(&self) -> Result<Vec<PathBuf>> {
+        let programs =
+            fs::read_dir(&self.folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+        ensure!(!programs.is_empty(), "there is no program in {}", self.folder.display());
+        Ok(programs)
+    }
+}
+
+/// The folder of this project.
+pub fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Cluster, Helm, Node, SPIRE_NAMESPACE, TIMEOUT};
-use crate::{image, programs, wait};
+use crate::image::Image;
+use crate::{programs, wait};
 
 /// The release of our chart, and its namespace.
 pub const OPERATOR: &str = "keylime-attestor";
@@ -32,9 +33,9 @@ impl Cluster {
     /// Gives the nodes our image, puts Keylime's client certificates beside SPIRE, installs our chart and waits until the operator is ready.
     ///
     /// # Errors
-    /// When the image has not been made, Helm fails, or the operator is not ready in time.
+    /// When the image cannot be made, Helm fails, or the operator is not ready in time.
     pub fn install_operator(&self, helm: Helm) -> Result<()> {
-        self.load_image(&image::archive()?)?;
+        self.load_image(&Image::made()?.archive)?;
         self.keylime().create_secrets(SPIRE_NAMESPACE)?;
         let chart = programs::source("../../charts/keylime-attestor");
         let chart = chart.to_str().context("the chart's path is no text")?;
