@@ -2,7 +2,8 @@
 
 use std::error::Error;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 9] = [
+    "proto/agent_api.proto",
     "proto/agent_node_attestor.proto",
     "proto/agent_store.proto",
     "proto/config.proto",
@@ -10,6 +11,7 @@ const FILES: [&str; 7] = [
     "proto/init.proto",
     "proto/metrics.proto",
     "proto/server_node_attestor.proto",
+    "proto/types.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

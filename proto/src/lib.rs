@@ -1,4 +1,4 @@
-//! Messages and services between SPIRE and its plugins, generated from the files in `proto/`.
+//! Messages and services between SPIRE and its plugins, and of SPIRE's server API, generated from the files in `proto/`.
 //!
 //! The names and numbers are those of go-plugin's and SPIRE's wire; the files are our own. Clients and
 //! servers of everything are here: a plugin serves most of these services and calls the host services, and
@@ -51,4 +51,23 @@ pub mod agent_store {
 /// Host service: SPIRE's telemetry.
 pub mod metrics {
     tonic::include_proto!("spire.hostservice.common.metrics.v1");
+}
+
+/// SPIRE's server API.
+pub mod api {
+    /// What it speaks of.
+    pub mod types {
+        tonic::include_proto!("spire.api.types");
+    }
+
+    /// The agents that SPIRE's server knows.
+    pub mod server {
+        /// Version 1.
+        pub mod agent {
+            /// Version 1.
+            pub mod v1 {
+                tonic::include_proto!("spire.api.server.agent.v1");
+            }
+        }
+    }
 }

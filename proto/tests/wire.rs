@@ -1,7 +1,7 @@
 //! Numbers and names as they are on the wire. Plugin and lab share this crate, so a wrong one would go unseen
 //! between them.
 
-use keylime_attestor_proto::{agent, agent_store, config, go_plugin, init, metrics, server};
+use keylime_attestor_proto::{agent, agent_store, api, config, go_plugin, init, metrics, server};
 use prost::Message;
 
 fn text(value: &str) -> String {
@@ -82,6 +82,35 @@ fn host_service_messages() {
 }
 
 #[test]
+fn messages_of_the_server_api() {
+    use api::server::agent::v1::{
+        BanAgentRequest, DeleteAgentRequest, GetAgentRequest, ListAgentsRequest, ListAgentsResponse,
+        list_agents_request::Filter,
+    };
+    use api::types::{Agent, Selector, Spiffeid};
+    let id = Some(Spiffeid { trust_domain: text("t"), path: text("p") });
+    let of_agent = b"\x0a\x06\x0a\x01t\x12\x01p";
+    assert_eq!(GetAgentRequest { id: id.clone() }.encode_to_vec(), of_agent);
+    assert_eq!(DeleteAgentRequest { id: id.clone() }.encode_to_vec(), of_agent);
+    assert_eq!(BanAgentRequest { id: id.clone() }.encode_to_vec(), of_agent);
+    let agent = Agent {
+        id,
+        attestation_type: text("a"),
+        x509svid_serial_number: text("n"),
+        x509svid_expires_at: 1,
+        selectors: vec![Selector { r#type: text("s"), value: text("v") }],
+        banned: true,
+        can_reattest: true,
+    };
+    let listed = ListAgentsResponse { agents: vec![agent], next_page_token: text("k") };
+    let expected: &[u8] = b"\x0a\x1c\x0a\x06\x0a\x01t\x12\x01p\x12\x01a\x1a\x01n\x20\x01\x2a\x06\x0a\x01s\x12\x01v\x30\x01\x38\x01\x12\x01k";
+    assert_eq!(listed.encode_to_vec(), expected);
+    let filter = Some(Filter { by_attestation_type: text("a") });
+    let list = ListAgentsRequest { filter, page_size: 5, page_token: text("k") };
+    assert_eq!(list.encode_to_vec(), b"\x0a\x03\x0a\x01a\x18\x05\x22\x01k");
+}
+
+#[test]
 fn service_names() {
     assert_eq!(go_plugin::grpc_broker_server::SERVICE_NAME, "plugin.GRPCBroker");
     assert_eq!(go_plugin::grpc_controller_server::SERVICE_NAME, "plugin.GRPCController");
@@ -100,5 +129,6 @@ fn service_names() {
         agent_store::agent_store_server::SERVICE_NAME,
         "spire.hostservice.server.agentstore.v1.AgentStore"
     );
+    assert_eq!(api::server::agent::v1::agent_server::SERVICE_NAME, "spire.api.server.agent.v1.Agent");
     assert_eq!(metrics::metrics_server::SERVICE_NAME, "spire.hostservice.common.metrics.v1.Metrics");
 }

@@ -1,27 +1,32 @@
 //! The attestation of one node: look up, challenge, verify, confirm. Any doubt refuses.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use evidence::message::{Challenge, Payload, Response};
 use evidence::{HashAlg, Nonce, Quote, Refusal, Registration};
 use evidence::{judge_state, judge_state_again, selector};
 use keylime::{AgentState, Confirmation};
 use ring::rand::SystemRandom;
-use spire_plugin::{AgentAttributes, Configure, ServerAttestation, ServerNodeAttestor, Status, TrustDomain};
+use spire_plugin::{
+    AgentAttributes, Configure, Host, ServerAttestation, ServerNodeAttestor, Status, TrustDomain,
+};
 
+use crate::clock::unix_time;
 use crate::config::{self, Config};
+use crate::enforcement::Enforcement;
 use crate::failure::Failure;
 use crate::record::{Record, Step};
 
-/// The node attestor. Holds nothing but the source of nonces; whatever an attestation needs is in its [`Config`].
+/// The node attestor. Holds the source of nonces and the work beside attestations; whatever an attestation needs is in its
+/// [`Config`].
 pub(crate) struct KeylimeAttestor {
     random: SystemRandom,
+    enforcement: Enforcement,
 }
 
 impl KeylimeAttestor {
     pub(crate) fn new() -> Self {
-        Self { random: SystemRandom::new() }
+        Self { random: SystemRandom::new(), enforcement: Enforcement::new() }
     }
 
     async fn run(
@@ -63,6 +68,10 @@ impl Configure for KeylimeAttestor {
 
     async fn configure(&self, trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec<String>> {
         config::read(trust_domain, text)
+    }
+
+    fn in_force(&self, config: &Arc<Config>, host: &Host) {
+        self.enforcement.replace(config, host);
     }
 }
 
@@ -133,9 +142,4 @@ async fn confirm(
         Confirmation::Invalid => return Err(Refusal::VerifierSaysInvalid.into()),
     }
     Ok(state?)
-}
-
-/// A clock before 1970 counts as 1970: then no last success can be young enough.
-fn unix_time() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

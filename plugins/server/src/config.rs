@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use evidence::{AgentId, AgentPathTemplate, InvalidAgentPath, InvalidMetadataKey, MetadataKey};
 use hcl::{Fields, Port};
-use keylime::{Endpoint, InvalidEndpoint, Servers, ServersConfig, Setting, TlsFiles};
+use keylime::{Endpoint, InvalidEndpoint, Servers, ServersConfig, Setting, TlsFiles, TwinFiles, TwinServer};
 use spire_plugin::{ConfigKey, TrustDomain};
+
+use crate::enforcement;
 
 const CA_FILE: &str = "keylime_tls_ca_cert_file";
 const CERT_FILE: &str = "keylime_tls_cert_file";
@@ -17,8 +19,8 @@ const VERIFIERS: &str = "keylime_verifiers";
 /// The most verifiers beside the main one. Each attestation asks all of them.
 const MAX_FURTHER_VERIFIERS: usize = 8;
 
-/// Every key, for `--help` and the README. The Go plugin's keys and defaults are among them, unchanged.
-pub(crate) const KEYS: &[ConfigKey] = &[
+/// Every key but those of blocks, for `--help` and the README. The Go plugin's keys and defaults are among them, unchanged.
+const KEYS: &[ConfigKey] = &[
     ConfigKey { name: "keylime_verifier_host", default: "127.0.0.1", about: "host of Keylime's verifier" },
     ConfigKey { name: "keylime_verifier_port", default: "8881", about: "its https port" },
     ConfigKey {
@@ -89,6 +91,11 @@ pub(crate) const KEYS: &[ConfigKey] = &[
     },
 ];
 
+/// Every key, those of blocks with the block's name before them.
+pub(crate) fn keys() -> Vec<ConfigKey> {
+    KEYS.iter().chain(&enforcement::KEYS).copied().collect()
+}
+
 /// What one attestation works with. Complete and valid.
 pub(crate) struct Config {
     pub(crate) servers: Servers,
@@ -96,6 +103,10 @@ pub(crate) struct Config {
     pub(crate) can_reattest: bool,
     pub(crate) allowed_metadata_keys: Vec<MetadataKey>,
     pub(crate) challenge_timeout: Duration,
+    /// Nothing: agents are not watched.
+    pub(crate) enforcement: Option<enforcement::Settings>,
+    /// There when enforcement has the address of a report.
+    pub(crate) report_tls: Option<TwinServer>,
     trust_domain: TrustDomain,
     plugin_name: String,
     agent_path: AgentPathTemplate,
@@ -106,6 +117,16 @@ impl Config {
     pub(crate) fn spiffe_id(&self, agent_id: &AgentId) -> Result<String, InvalidAgentPath> {
         self.agent_path.render(self.trust_domain.as_str(), &self.plugin_name, agent_id)
     }
+
+    /// The name that SPIRE's configuration gives the plugin: the attestation type of its agents.
+    pub(crate) fn plugin_name(&self) -> &str {
+        &self.plugin_name
+    }
+
+    /// SPIRE's trust domain.
+    pub(crate) fn trust_domain(&self) -> &str {
+        self.trust_domain.as_str()
+    }
 }
 
 /// Reads `plugin_data` and the files it names, and makes no connection.
@@ -114,13 +135,21 @@ impl Config {
 /// Every problem there is.
 pub(crate) fn read(trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec<String>> {
     let mut fields = Fields::parse(text).map_err(|error| vec![error.to_string()])?;
-    let servers = servers(&mut fields);
+    let tls = tls_files(&mut fields);
+    let twin = TwinFiles { cert: tls.cert.clone(), key: tls.key.clone() };
+    let servers = servers(&mut fields, tls);
     let max_attestation_age = duration(&mut fields, "max_attestation_age", 5 * 60);
     let can_reattest = fields.take("can_reattest").unwrap_or(true);
     let plugin_name = text_or(&mut fields, "plugin_name", "keylime");
     let agent_path = agent_path(&mut fields, trust_domain, &plugin_name);
     let allowed_metadata_keys = metadata_keys(&mut fields);
     let challenge_timeout = challenge_timeout(&mut fields);
+    let enforcement = enforcement::Settings::take(&mut fields);
+    // What is wrong with the files has been told with the servers.
+    let report_tls = enforcement
+        .as_ref()
+        .filter(|settings| servers.is_some() && settings.report_address.is_some())
+        .and_then(|_| report_tls(&mut fields, twin));
 
     let problems: Vec<String> = fields.finish().iter().map(ToString::to_string).collect();
     match (servers, agent_path) {
@@ -130,6 +159,8 @@ pub(crate) fn read(trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec
             can_reattest,
             allowed_metadata_keys,
             challenge_timeout,
+            enforcement,
+            report_tls,
             trust_domain: trust_domain.clone(),
             plugin_name,
             agent_path,
@@ -139,7 +170,7 @@ pub(crate) fn read(trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec
 }
 
 /// The clients of Keylime's servers, or nothing after problems were noted.
-fn servers(fields: &mut Fields) -> Option<Servers> {
+fn servers(fields: &mut Fields, tls: TlsFiles) -> Option<Servers> {
     let verifier_host = text_or(fields, "keylime_verifier_host", "127.0.0.1");
     let verifier =
         endpoint(fields, ("keylime_verifier_host", &verifier_host), ("keylime_verifier_port", 8881));
@@ -148,16 +179,30 @@ fn servers(fields: &mut Fields) -> Option<Servers> {
     let registrar_host = text_or(fields, "keylime_registrar_host", &verifier_host);
     let registrar =
         endpoint(fields, ("keylime_registrar_host", &registrar_host), ("keylime_registrar_port", 8891));
-    let tls = TlsFiles {
-        ca: text_or(fields, CA_FILE, "/var/lib/keylime/cv_ca/cacert.crt").into(),
-        cert: text_or(fields, CERT_FILE, "/var/lib/keylime/cv_ca/server-cert.crt").into(),
-        key: text_or(fields, KEY_FILE, "/var/lib/keylime/cv_ca/server-private.pem").into(),
-        server_name: Some(text_or(fields, SERVER_NAME, "")).filter(|name| !name.is_empty()),
-    };
     let request_timeout = duration(fields, REQUEST_TIMEOUT, 10);
     let config = ServersConfig { verifiers, registrar: registrar?, tls, request_timeout };
     let problems = match Servers::new(config) {
         Ok(servers) => return Some(servers),
+        Err(problems) => problems,
+    };
+    for problem in problems {
+        fields.problem(key_of(problem.setting), problem);
+    }
+    None
+}
+
+fn tls_files(fields: &mut Fields) -> TlsFiles {
+    TlsFiles {
+        ca: text_or(fields, CA_FILE, "/var/lib/keylime/cv_ca/cacert.crt").into(),
+        cert: text_or(fields, CERT_FILE, "/var/lib/keylime/cv_ca/server-cert.crt").into(),
+        key: text_or(fields, KEY_FILE, "/var/lib/keylime/cv_ca/server-private.pem").into(),
+        server_name: Some(text_or(fields, SERVER_NAME, "")).filter(|name| !name.is_empty()),
+    }
+}
+
+fn report_tls(fields: &mut Fields, files: TwinFiles) -> Option<TwinServer> {
+    let problems = match TwinServer::new(files) {
+        Ok(server) => return Some(server),
         Err(problems) => problems,
     };
     for problem in problems {

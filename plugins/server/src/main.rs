@@ -2,7 +2,9 @@
 //! quote verifies against the key registered for it.
 
 mod attest;
+mod clock;
 mod config;
+mod enforcement;
 mod failure;
 mod record;
 
@@ -17,5 +19,5 @@ const ABOUT: About = About {
 };
 
 fn main() -> ExitCode {
-    spire_plugin::run_server_node_attestor(ABOUT, config::KEYS, attest::KeylimeAttestor::new())
+    spire_plugin::run_server_node_attestor(ABOUT, &config::keys(), attest::KeylimeAttestor::new())
 }

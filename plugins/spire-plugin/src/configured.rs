@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tonic::{Request, Response, Status};
 
 use crate::panic::catch;
-use crate::{Configure, TrustDomain};
+use crate::{Configure, Host, TrustDomain};
 
 /// A plugin and its configuration, which is replaced as a whole and never changed.
 pub(crate) struct Configured<P: Configure> {
@@ -54,7 +54,10 @@ impl<P: Configure> Configured<P> {
 }
 
 /// The gRPC service.
-pub(crate) struct Service<P: Configure>(pub(crate) Arc<Configured<P>>);
+pub(crate) struct Service<P: Configure> {
+    pub(crate) plugin: Arc<Configured<P>>,
+    pub(crate) host: Host,
+}
 
 #[tonic::async_trait]
 impl<P: Configure> Config for Service<P> {
@@ -63,9 +66,17 @@ impl<P: Configure> Config for Service<P> {
         request: Request<ConfigureRequest>,
     ) -> Result<Response<ConfigureResponse>, Status> {
         let ConfigureRequest { core_configuration, hcl_configuration } = request.into_inner();
-        let _in_order = self.0.order.lock().await;
-        match self.0.read(core_configuration, &hcl_configuration).await? {
-            Ok(config) => self.0.config.store(Some(Arc::new(config))),
+        let _in_order = self.plugin.order.lock().await;
+        match self.plugin.read(core_configuration, &hcl_configuration).await? {
+            Ok(config) => {
+                let config = Arc::new(config);
+                self.plugin.config.store(Some(Arc::clone(&config)));
+                let told = async {
+                    self.plugin.get().in_force(&config, &self.host);
+                    Ok(())
+                };
+                catch(told).await?;
+            }
             Err(problems) => {
                 let problems = problems.join("; ");
                 return Err(Status::invalid_argument(format!("configuration is not valid: {problems}")));
@@ -80,7 +91,7 @@ impl<P: Configure> Config for Service<P> {
         request: Request<ValidateRequest>,
     ) -> Result<Response<ValidateResponse>, Status> {
         let ValidateRequest { core_configuration, hcl_configuration } = request.into_inner();
-        let answer = match self.0.read(core_configuration, &hcl_configuration).await? {
+        let answer = match self.plugin.read(core_configuration, &hcl_configuration).await? {
             Ok(_) => ValidateResponse { valid: true, notes: Vec::new() },
             Err(notes) => ValidateResponse { valid: false, notes },
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tonic::Status;
 
-use crate::{AgentAttestation, ServerAttestation, TrustDomain};
+use crate::{AgentAttestation, Host, ServerAttestation, TrustDomain};
 
 /// How a plugin reads its configuration (`plugin_data` in SPIRE's configuration).
 pub trait Configure: Send + Sync + 'static {
@@ -22,6 +22,10 @@ pub trait Configure: Send + Sync + 'static {
         trust_domain: &TrustDomain,
         text: &str,
     ) -> impl Future<Output = Result<Self::Config, Vec<String>>> + Send;
+
+    /// Told that a configuration is in force from now on: after each Configure that succeeds, never after Validate. For
+    /// what a plugin does by itself, beside attestations. Runs inside the runtime and must not wait.
+    fn in_force(&self, _config: &Arc<Self::Config>, _host: &Host) {}
 }
 
 /// A node attestor of SPIRE's server.

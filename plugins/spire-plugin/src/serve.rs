@@ -129,7 +129,8 @@ fn run<P: Configure>(
         let plugin = Arc::new(Configured::new(plugin));
         let routes = attestor_routes(Arc::clone(&plugin), host.clone())
             .add_service(
-                ConfigServer::new(configured::Service(plugin)).max_decoding_message_size(MAX_MESSAGE_BYTES),
+                ConfigServer::new(configured::Service { plugin, host: host.clone() })
+                    .max_decoding_message_size(MAX_MESSAGE_BYTES),
             )
             .add_service(InitServer::new(init::Service { attestor, host: host.clone() }))
             .add_service(GrpcBrokerServer::new(Broker { host, stop: stop.clone() }))

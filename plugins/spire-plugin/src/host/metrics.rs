@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keylime_attestor_proto::metrics::{
-    AddSampleRequest, IncrCounterRequest, Label, metrics_client::MetricsClient, metrics_server,
+    AddSampleRequest, IncrCounterRequest, Label, SetGaugeRequest, metrics_client::MetricsClient,
+    metrics_server,
 };
 use tokio::sync::mpsc;
 use tonic::Status;
@@ -22,11 +23,16 @@ const TIME_LIMIT: Duration = Duration::from_secs(2);
 pub(super) enum Measurement {
     Counter(IncrCounterRequest),
     Sample(AddSampleRequest),
+    Gauge(SetGaugeRequest),
 }
 
 impl Measurement {
     pub(super) fn counter(key: &[&str], labels: &[(&str, &str)]) -> Self {
         Self::Counter(IncrCounterRequest { key: owned(key), val: 1.0, labels: labelled(labels) })
+    }
+
+    pub(super) fn gauge(key: &[&str], val: f32) -> Self {
+        Self::Gauge(SetGaugeRequest { key: owned(key), val, labels: Vec::new() })
     }
 
     pub(super) fn sample(key: &[&str], val: f32, labels: &[(&str, &str)]) -> Self {
@@ -49,6 +55,7 @@ async fn send(found: &Found, measurement: Measurement) -> Result<(), Status> {
     match measurement {
         Measurement::Counter(counter) => metrics.incr_counter(counter).await?,
         Measurement::Sample(sample) => metrics.add_sample(sample).await?,
+        Measurement::Gauge(gauge) => metrics.set_gauge(gauge).await?,
     };
     Ok(())
 }

@@ -63,6 +63,12 @@ impl Host {
         self.measure(Measurement::sample(key, value, labels));
     }
 
+    /// Sets a value of SPIRE's telemetry, which stays until it is set again. Neither waits nor fails, like
+    /// [`incr_counter`](Self::incr_counter).
+    pub fn set_gauge(&self, key: &[&str], value: f32) {
+        self.measure(Measurement::gauge(key, value));
+    }
+
     /// Starts the delivery of measurements, so it has to be called inside the runtime.
     pub(crate) fn new() -> Self {
         let found = Arc::new(Found::default());

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use spire_plugin::{
-    About, AgentAttestation, AgentAttributes, AgentNodeAttestor, Configure, ServerAttestation,
+    About, AgentAttestation, AgentAttributes, AgentNodeAttestor, Configure, Host, ServerAttestation,
     ServerNodeAttestor, Status, TrustDomain,
 };
 use tracing::Instrument;
@@ -41,6 +41,15 @@ impl Configure for TestPlugin {
         } else {
             Err(problems)
         }
+    }
+
+    /// Tells SPIRE how long the greeting is.
+    fn in_force(&self, config: &Arc<Config>, host: &Host) {
+        assert!(config.greeting != "panic in force", "secret of the configuration");
+        host.set_gauge(
+            &["test", "greeting"],
+            f32::from(u8::try_from(config.greeting.len()).unwrap_or(u8::MAX)),
+        );
     }
 }
 

@@ -40,6 +40,23 @@ async fn validate_has_one_note_for_each_problem_and_changes_nothing() -> Result<
 }
 
 #[tokio::test]
+async fn a_plugin_is_told_what_is_in_force_and_not_what_is_only_validated() -> Result<()> {
+    let host = server_plugin().start().await?;
+    host.plugin().validate(TRUST_DOMAIN, "four").await?;
+    host.plugin().configure(TRUST_DOMAIN, "bad host").await.unwrap_err();
+    host.plugin().configure(TRUST_DOMAIN, "hello").await?;
+    let told = host.services().wait_for_measurement(|told| told.key == ["test", "greeting"]).await?;
+    assert_eq!((told.method, told.value), ("SetGauge", 5.0));
+
+    let status = host.plugin().configure(TRUST_DOMAIN, "panic in force").await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+    host.plugin().configure(TRUST_DOMAIN, "hello!").await?;
+    host.services().wait_for_measurement(|told| told.value == 6.0).await?;
+    assert_eq!(host.services().measurements().len(), 2);
+    ends_well(host).await
+}
+
+#[tokio::test]
 async fn a_trust_domain_is_needed() -> Result<()> {
     let host = server_plugin().start().await?;
     for (trust_domain, problem) in

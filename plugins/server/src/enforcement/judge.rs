@@ -1,0 +1,148 @@
+//! The decision: which agents are to lose their identity now. Pure; the time is an argument.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use evidence::{AgentId, Attestation};
+use keylime::{Known, States};
+
+use super::settings::Share;
+
+/// What the decision goes by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// How long an agent must have been at fault, look by look.
+    pub(crate) grace: Duration,
+    /// The most agents that go at one look.
+    pub(crate) max_per_look: usize,
+    /// When a larger share is at fault, nobody goes.
+    pub(crate) max_unhealthy: Share,
+}
+
+/// An agent that SPIRE holds of our attestation type, neither banned nor expired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Watched {
+    pub(crate) spiffe_id: String,
+    /// Its node's agent at Keylime; nothing when it cannot be told. Such an agent is never at fault.
+    pub(crate) agent_id: Option<AgentId>,
+}
+
+/// What Keylime holds against an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// FAIL.
+    Failing,
+    /// TIMEOUT.
+    TimedOut,
+    /// All verifiers answered, and none knows it.
+    Unknown,
+}
+
+/// An agent at fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    pub(crate) spiffe_id: String,
+    pub(crate) agent_id: AgentId,
+    pub(crate) fault: Fault,
+}
+
+/// What a look comes to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// How many agents there are.
+    pub(crate) listed: usize,
+    /// How many of them FAIL or have TIMEOUT.
+    pub(crate) failing: usize,
+    /// How many of them no verifier knows.
+    pub(crate) unknown: usize,
+    /// Too large a share is at fault: nobody goes.
+    pub(crate) held: bool,
+    /// Those whose grace is over, the longest at fault first, no more than may go at one look.
+    pub(crate) due: Vec<Candidate>,
+}
+
+/// Since when agents have been at fault, by SPIFFE ID.
+#[derive(Debug, Default)]
+pub(crate) struct Memory(HashMap<String, Instant>);
+
+impl Memory {
+    /// Judges the agents by what the verifiers hold. Without the answer of every verifier it is [`forget`](Self::forget) that
+    /// is to be called.
+    pub(crate) fn judge(
+        &mut self,
+        now: Instant,
+        agents: &[Watched],
+        states: &States,
+        rules: Rules,
+    ) -> Verdict {
+        let mut candidates: Vec<(Instant, Candidate)> = agents
+            .iter()
+            .filter_map(|agent| {
+                let agent_id = agent.agent_id.clone()?;
+                let fault = fault(states.of_agent(&agent_id))?;
+                let since = self.0.get(&agent.spiffe_id).copied().unwrap_or(now);
+                Some((since, Candidate { spiffe_id: agent.spiffe_id.clone(), agent_id, fault }))
+            })
+            .collect();
+        self.0 = candidates.iter().map(|(since, one)| (one.spiffe_id.clone(), *since)).collect();
+        candidates.sort_by(|(since, one), (other_since, other)| {
+            since.cmp(other_since).then_with(|| one.spiffe_id.cmp(&other.spiffe_id))
+        });
+        let unknown = candidates.iter().filter(|(_, one)| one.fault == Fault::Unknown).count();
+        let held = rules.max_unhealthy.is_exceeded_by(candidates.len(), agents.len());
+        let failing = candidates.len() - unknown;
+        let due = candidates
+            .into_iter()
+            .filter(|(since, _)| !held && now.saturating_duration_since(*since) >= rules.grace)
+            .map(|(_, one)| one)
+            .take(rules.max_per_look)
+            .collect();
+        Verdict { listed: agents.len(), failing, unknown, held, due }
+    }
+
+    /// Nothing is known of anyone: each grace begins anew.
+    pub(crate) fn forget(&mut self) {
+        self.0.clear();
+    }
+
+    /// The second look said otherwise: this agent's grace begins anew.
+    pub(crate) fn acquit(&mut self, candidate: &Candidate) {
+        self.0.remove(&candidate.spiffe_id);
+    }
+}
+
+/// What is held against an agent, by the answer of all verifiers. PENDING is no fault, and neither is a last success that is
+/// old: the verifier may have been away.
+fn fault(known: Known<'_>) -> Option<Fault> {
+    match known {
+        Known::At(state) => Fault::of(state.node.attestation),
+        Known::Nowhere => Some(Fault::Unknown),
+        Known::Unclear => None,
+    }
+}
+
+impl Fault {
+    /// What is held against an agent in this state.
+    pub(crate) fn of(attestation: Attestation) -> Option<Self> {
+        match attestation {
+            Attestation::Fail => Some(Self::Failing),
+            Attestation::Timeout => Some(Self::TimedOut),
+            Attestation::Pass | Attestation::Pending => None,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Failing => "Keylime's verifier says that the agent FAILs attestation",
+            Self::TimedOut => "Keylime's verifier has not heard from the agent for too long (TIMEOUT)",
+            Self::Unknown => "no verifier of Keylime knows the agent",
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

@@ -1,0 +1,188 @@
+use std::collections::BTreeMap;
+
+use evidence::{Metadata, NodeState};
+use hcl::Fields;
+use keylime::{AgentState, Doubt, Endpoint, Error, Server, Unreachable};
+
+use super::*;
+use crate::enforcement::settings::Settings;
+
+fn id(text: &str) -> AgentId {
+    AgentId::new(text).unwrap()
+}
+
+fn verifier() -> Endpoint {
+    Endpoint::new("verifier.example", 8881).unwrap()
+}
+
+fn agents(ids: &[&str]) -> Vec<Watched> {
+    let one = |text: &&str| Watched { spiffe_id: format!("spiffe://td/{text}"), agent_id: Some(id(text)) };
+    ids.iter().map(one).collect()
+}
+
+fn states(known: &[(&str, Attestation)]) -> States {
+    let state = |agent: &str, attestation| {
+        let node = NodeState {
+            agent_id: id(agent),
+            attestation,
+            // Never: an old success is no fault here.
+            last_success: Some(0),
+            hash_alg: None,
+            verifier_id: None,
+            runtime_policy: false,
+            measured_boot: false,
+            tpm_policy_pcrs: Default::default(),
+            metadata: Metadata::default(),
+        };
+        AgentState { node, ip: None, verifier: verifier() }
+    };
+    let agents: BTreeMap<_, _> =
+        known.iter().map(|(agent, attestation)| (id(agent), state(agent, *attestation))).collect();
+    States { agents, doubts: Vec::new(), failures: Vec::new() }
+}
+
+fn percent(share: &str) -> Share {
+    let mut fields = Fields::parse(&format!("enforcement {{ max_unhealthy = {share:?} }}")).unwrap();
+    Settings::take(&mut fields).unwrap().max_unhealthy
+}
+
+fn rules(grace: u64, max_per_look: usize, share: &str) -> Rules {
+    Rules { grace: Duration::from_secs(grace), max_per_look, max_unhealthy: percent(share) }
+}
+
+/// Who goes, by the ids at Keylime.
+fn due(verdict: &Verdict) -> Vec<&str> {
+    verdict.due.iter().map(|candidate| candidate.agent_id.as_str()).collect()
+}
+
+#[test]
+fn only_fail_timeout_and_unknown_are_faults() {
+    let agents = agents(&["fail", "nobody", "pass", "pending", "timeout"]);
+    let states = states(&[
+        ("fail", Attestation::Fail),
+        ("pass", Attestation::Pass),
+        ("pending", Attestation::Pending),
+        ("timeout", Attestation::Timeout),
+    ]);
+    let verdict = Memory::default().judge(Instant::now(), &agents, &states, rules(0, 10, "100%"));
+    assert_eq!(due(&verdict), ["fail", "nobody", "timeout"]);
+    assert_eq!((verdict.listed, verdict.failing, verdict.unknown, verdict.held), (5, 2, 1, false));
+    let faults: Vec<_> = verdict.due.iter().map(|one| one.fault).collect();
+    assert_eq!(faults, [Fault::Failing, Fault::Unknown, Fault::TimedOut]);
+}
+
+#[test]
+fn an_agent_in_doubt_and_one_without_an_id_are_never_at_fault() {
+    let mut watched = agents(&["bad", "twice"]);
+    watched.push(Watched { spiffe_id: "spiffe://td/other".into(), agent_id: None });
+    let mut states = states(&[]);
+    states.doubts = vec![
+        Doubt::Record { verifier: verifier(), agent: "bad".into(), detail: String::new() },
+        Doubt::KnownTwice { agent: id("twice"), verifiers: [verifier(), verifier()] },
+    ];
+    let verdict = Memory::default().judge(Instant::now(), &watched, &states, rules(0, 10, "100%"));
+    assert_eq!(verdict, Verdict { listed: 3, ..Verdict::default() });
+}
+
+#[test]
+fn nobody_is_unknown_while_a_verifier_is_away() {
+    let mut states = states(&[]);
+    let server = Server { role: keylime::Role::Verifier, endpoint: verifier() };
+    states.failures = vec![Error::Unreachable { server, cause: Unreachable::Connect("refused".into()) }];
+    let verdict = Memory::default().judge(Instant::now(), &agents(&["a"]), &states, rules(0, 10, "100%"));
+    assert_eq!(verdict, Verdict { listed: 1, ..Verdict::default() });
+}
+
+#[test]
+fn the_grace_is_over_after_looks_that_all_said_the_same() {
+    let (start, agents) = (Instant::now(), agents(&["a", "b", "c"]));
+    let fail = states(&[("a", Attestation::Fail), ("b", Attestation::Pass), ("c", Attestation::Pass)]);
+    let pass = states(&[("a", Attestation::Pass), ("b", Attestation::Pass), ("c", Attestation::Pass)]);
+    let rules = rules(20, 10, "50%");
+    let mut memory = Memory::default();
+    let mut look = |seconds: u64, states: &States| {
+        let verdict = memory.judge(start + Duration::from_secs(seconds), &agents, states, rules);
+        (verdict.failing, due(&verdict).len())
+    };
+    assert_eq!(look(0, &fail), (1, 0));
+    assert_eq!(look(19, &fail), (1, 0));
+    assert_eq!(look(20, &fail), (1, 1));
+    // It was well in between: it begins anew.
+    assert_eq!(look(30, &pass), (0, 0));
+    assert_eq!(look(40, &fail), (1, 0));
+    assert_eq!(look(60, &fail), (1, 1));
+}
+
+#[test]
+fn a_look_that_came_to_nothing_and_a_second_look_that_differs_begin_the_grace_anew() {
+    let (start, agents) = (Instant::now(), agents(&["a", "b"]));
+    let fail = states(&[("a", Attestation::Fail), ("b", Attestation::Pass)]);
+    let rules = rules(20, 10, "50%");
+    let later = |seconds| start + Duration::from_secs(seconds);
+    let mut memory = Memory::default();
+    assert!(memory.judge(later(0), &agents, &fail, rules).due.is_empty());
+    memory.forget();
+    assert!(memory.judge(later(30), &agents, &fail, rules).due.is_empty());
+    let verdict = memory.judge(later(50), &agents, &fail, rules);
+    assert_eq!(due(&verdict), ["a"]);
+    memory.acquit(&verdict.due[0]);
+    assert!(memory.judge(later(60), &agents, &fail, rules).due.is_empty());
+    assert_eq!(due(&memory.judge(later(80), &agents, &fail, rules)), ["a"]);
+}
+
+#[test]
+fn an_agent_that_attests_anew_has_its_grace_anew() {
+    let (start, both) = (Instant::now(), agents(&["a", "b"]));
+    let fail = states(&[("a", Attestation::Fail), ("b", Attestation::Pass)]);
+    let rules = rules(20, 10, "50%");
+    let mut memory = Memory::default();
+    memory.judge(start, &both, &fail, rules);
+    memory.judge(start + Duration::from_secs(10), &agents(&["b"]), &fail, rules);
+    assert!(memory.judge(start + Duration::from_secs(20), &both, &fail, rules).due.is_empty());
+}
+
+#[test]
+fn no_more_go_at_one_look_than_may_and_the_longest_at_fault_first() {
+    let start = Instant::now();
+    let ids = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let all = agents(&ids);
+    let pass = |but: &[&str]| {
+        let of =
+            |id: &&'static str| (*id, if but.contains(id) { Attestation::Fail } else { Attestation::Pass });
+        states(&ids.iter().map(of).collect::<Vec<_>>())
+    };
+    let mut memory = Memory::default();
+    let rules = rules(10, 2, "50%");
+    memory.judge(start, &all, &pass(&["d"]), rules);
+    memory.judge(start + Duration::from_secs(1), &all, &pass(&["d", "b", "c", "a"]), rules);
+    let verdict = memory.judge(start + Duration::from_secs(11), &all, &pass(&["d", "b", "c", "a"]), rules);
+    assert_eq!((verdict.failing, due(&verdict)), (4, vec!["d", "a"]));
+}
+
+#[test]
+fn when_too_large_a_share_is_at_fault_nobody_goes_those_in_their_grace_counted_too() {
+    let start = Instant::now();
+    let all = agents(&["a", "b", "c", "d"]);
+    let some = |but: &[&str]| {
+        let of =
+            |id: &&'static str| (*id, if but.contains(id) { Attestation::Fail } else { Attestation::Pass });
+        states(&["a", "b", "c", "d"].iter().map(of).collect::<Vec<_>>())
+    };
+    let rules = rules(10, 10, "50%");
+    let mut memory = Memory::default();
+    memory.judge(start, &all, &some(&["a"]), rules);
+    let verdict = memory.judge(start + Duration::from_secs(10), &all, &some(&["a", "b", "c"]), rules);
+    assert!(verdict.held && verdict.due.is_empty(), "{verdict:?}");
+    // Exactly the share is not more than it.
+    let verdict = memory.judge(start + Duration::from_secs(11), &all, &some(&["a", "b"]), rules);
+    assert_eq!((verdict.held, due(&verdict)), (false, vec!["a"]));
+    // A verifier that has lost everything.
+    let verdict = memory.judge(start + Duration::from_secs(60), &all, &states(&[]), rules);
+    assert!(verdict.held && verdict.due.is_empty() && verdict.unknown == 4, "{verdict:?}");
+}
+
+#[test]
+fn without_agents_there_is_nothing_to_do() {
+    let verdict = Memory::default().judge(Instant::now(), &[], &states(&[]), rules(0, 10, "1%"));
+    assert_eq!(verdict, Verdict::default());
+}

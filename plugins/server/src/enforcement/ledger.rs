@@ -1,0 +1,122 @@
+//! What is told to the operator: what SPIRE holds, what the last look came to, what was done. Outlives a reconfiguration.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use evidence::AgentId;
+use report::{Act, Action, Agent, Loop, MAX_ACTIONS, Mode, Report, VERSION};
+
+use crate::clock::unix_time;
+
+/// Shared by the loop, which writes it, and the report's server.
+pub(crate) struct Ledger {
+    started: u64,
+    kept: Mutex<Kept>,
+}
+
+struct Kept {
+    enforcement: Loop,
+    agents: Arc<Vec<Agent>>,
+    actions: VecDeque<Action>,
+    sequence: u64,
+}
+
+/// Something that was done, or failed.
+pub(crate) struct Done<'a> {
+    pub(crate) agent_id: Option<&'a AgentId>,
+    pub(crate) spiffe_id: &'a str,
+    pub(crate) act: Act,
+    pub(crate) reason: String,
+    pub(crate) error: Option<String>,
+}
+
+impl Ledger {
+    pub(crate) fn new() -> Self {
+        let enforcement = Loop {
+            action: Mode::Off,
+            last_look: None,
+            last_error: None,
+            held: None,
+            listed: 0,
+            failing: 0,
+            unknown: 0,
+        };
+        let kept = Kept { enforcement, agents: Arc::default(), actions: VecDeque::new(), sequence: 0 };
+        Self { started: unix_time(), kept: Mutex::new(kept) }
+    }
+
+    /// SPIRE listed its agents.
+    pub(crate) fn listed(&self, agents: Vec<Agent>) {
+        let mut kept = self.kept();
+        kept.agents = Arc::new(agents);
+        kept.enforcement.last_look = Some(unix_time());
+    }
+
+    /// The look came to something else than before.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Loop)) {
+        change(&mut self.kept().enforcement);
+    }
+
+    pub(crate) fn record(&self, done: Done<'_>) {
+        let mut kept = self.kept();
+        kept.sequence += 1;
+        let action = Action {
+            sequence: kept.sequence,
+            time: unix_time(),
+            agent_id: done.agent_id.cloned(),
+            spiffe_id: done.spiffe_id.to_owned(),
+            action: done.act,
+            reason: done.reason,
+            error: done.error,
+        };
+        if kept.actions.len() == MAX_ACTIONS {
+            kept.actions.pop_front();
+        }
+        kept.actions.push_back(action);
+    }
+
+    pub(crate) fn report(&self, trust_domain: &str, plugin_name: &str) -> Report {
+        let (enforcement, agents, actions) = {
+            let kept = self.kept();
+            (kept.enforcement.clone(), Arc::clone(&kept.agents), kept.actions.iter().cloned().collect())
+        };
+        Report {
+            version: VERSION,
+            plugin_started: self.started,
+            trust_domain: trust_domain.to_owned(),
+            plugin_name: plugin_name.to_owned(),
+            enforcement,
+            actions,
+            agents: agents.to_vec(),
+        }
+    }
+
+    /// A panic while the lock is held cannot leave a half-written value: each is good by itself.
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_actions_are_kept_and_numbered() {
+        let ledger = Ledger::new();
+        for number in 0..MAX_ACTIONS + 44 {
+            let spiffe_id = format!("spiffe://td/spire/agent/{number}");
+            ledger.record(Done {
+                agent_id: None,
+                spiffe_id: &spiffe_id,
+                act: Act::Evict,
+                reason: String::new(),
+                error: None,
+            });
+        }
+        let actions = ledger.report("td", "keylime").actions;
+        assert_eq!(actions.len(), MAX_ACTIONS);
+        assert_eq!((actions[0].sequence, actions[MAX_ACTIONS - 1].sequence), (45, 300));
+        assert_eq!(actions[0].spiffe_id, "spiffe://td/spire/agent/44");
+    }
+}

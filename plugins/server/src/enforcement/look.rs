@@ -1,0 +1,249 @@
+//! The loop: it looks, has the agents judged, looks again at each that is to go, and lets it go.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use evidence::AgentId;
+use keylime::States;
+use report::{Act, Agent, Mode};
+use spire_plugin::Host;
+use tracing::{debug, error, info, warn};
+
+use super::Stop;
+use super::judge::{Candidate, Fault, Memory, Rules, Verdict, Watched};
+use super::ledger::{Done, Ledger};
+use super::settings::Settings;
+use super::spire::{self, Spire, SpireAgent};
+use crate::clock::unix_time;
+use crate::config::Config;
+
+const LOOKS: &[&str] = &["keylime_attestor", "enforcement", "look"];
+const LISTED: &[&str] = &["keylime_attestor", "enforcement", "listed"];
+const FAILING: &[&str] = &["keylime_attestor", "enforcement", "failing"];
+const UNKNOWN: &[&str] = &["keylime_attestor", "enforcement", "unknown"];
+const HELD: &[&str] = &["keylime_attestor", "enforcement", "held"];
+const ACTIONS: &[&str] = &["keylime_attestor", "enforcement", "action"];
+
+/// Watches SPIRE's agents for one configuration.
+pub(crate) struct Watch {
+    pub(crate) config: Arc<Config>,
+    pub(crate) settings: Settings,
+    pub(crate) spire: Spire,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) host: Host,
+    memory: Memory,
+    doubts: usize,
+    well: bool,
+    held: bool,
+}
+
+/// Why a look came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum Blind {
+    #[error(transparent)]
+    Spire(#[from] spire::Error),
+    #[error(transparent)]
+    Keylime(#[from] keylime::Error),
+}
+
+impl Watch {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        settings: Settings,
+        spire: Spire,
+        ledger: Arc<Ledger>,
+        host: Host,
+    ) -> Self {
+        let memory = Memory::default();
+        Self { config, settings, spire, ledger, host, memory, doubts: 0, well: true, held: false }
+    }
+
+    /// Looks again and again, until it is to stop. A verifier that needs long for an answer has as long to recover from it.
+    pub(crate) async fn run(mut self, mut stop: Stop) {
+        let action = self.settings.action;
+        self.ledger.update(|told| (told.action, told.held) = (action, None));
+        let mut pause = self.settings.interval;
+        while stop.sleep(pause).await {
+            let begun = Instant::now();
+            match self.look(&stop).await {
+                Ok(()) => self.saw(),
+                Err(blind) => self.saw_nothing(&blind),
+            }
+            pause = self.settings.interval.max(begun.elapsed());
+        }
+    }
+
+    /// One look, and what follows from it. Nobody is judged without the answers of SPIRE and of every verifier.
+    async fn look(&mut self, stop: &Stop) -> Result<(), Blind> {
+        let agents = self.list().await?;
+        let states = if agents.is_empty() { States::default() } else { self.states().await? };
+        let rules = Rules {
+            grace: self.settings.grace,
+            max_per_look: self.settings.max_per_interval,
+            max_unhealthy: self.settings.max_unhealthy,
+        };
+        let verdict = self.memory.judge(Instant::now(), &agents, &states, rules);
+        self.tell(&verdict);
+        let act = match self.settings.action {
+            Mode::Off => return Ok(()),
+            Mode::Evict => Act::Evict,
+            Mode::Ban => Act::Ban,
+        };
+        for candidate in &verdict.due {
+            if stop.requested() {
+                break;
+            }
+            if self.is_still_at_fault(candidate).await? {
+                self.act(act, candidate).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The agents to judge. With a report, those of every attestation type are listed for it.
+    async fn list(&self) -> Result<Vec<Watched>, Blind> {
+        let ours = self.config.plugin_name();
+        let only = self.settings.report_address.is_none().then_some(ours);
+        let listed = self.spire.list(only).await?;
+        let now = unix_time();
+        let watched = listed
+            .iter()
+            .filter(|agent| agent.attestation_type == ours && !agent.banned && agent.expires > now)
+            .map(|agent| Watched {
+                spiffe_id: agent.spiffe_id.clone(),
+                agent_id: agent_id(&self.config, agent),
+            })
+            .collect();
+        self.ledger.listed(listed.into_iter().map(|agent| told(&self.config, agent)).collect());
+        Ok(watched)
+    }
+
+    async fn states(&mut self) -> Result<States, Blind> {
+        let mut states = self.config.servers.states().await;
+        if let Some(failure) = states.failures.pop() {
+            return Err(failure.into());
+        }
+        if let Some(first) = states.doubts.first().filter(|_| states.doubts.len() != self.doubts) {
+            warn!(doubts = states.doubts.len(), %first, "Keylime holds records of which nothing can be said: their agents are let be");
+        }
+        self.doubts = states.doubts.len();
+        Ok(states)
+    }
+
+    /// Asks about this one agent, right before it goes: the answer about all may be old by now.
+    async fn is_still_at_fault(&mut self, candidate: &Candidate) -> Result<bool, Blind> {
+        let now = match self.config.servers.state(&candidate.agent_id).await {
+            Ok(state) => Fault::of(state.node.attestation),
+            Err(keylime::Error::UnknownAgent { .. }) => Some(Fault::Unknown),
+            Err(other) => return Err(other.into()),
+        };
+        let same = now == Some(candidate.fault);
+        if !same {
+            info!(agent_id = %candidate.agent_id, "Keylime says otherwise when asked again: the agent is let be");
+            self.memory.acquit(candidate);
+        }
+        Ok(same)
+    }
+
+    async fn act(&self, act: Act, candidate: &Candidate) -> Result<(), Blind> {
+        let Candidate { spiffe_id, agent_id, fault } = candidate;
+        let (done, action) = match act {
+            Act::Ban => (self.spire.ban(spiffe_id).await, "ban"),
+            Act::Evict | Act::Reattest => (self.spire.evict(spiffe_id).await, "evict"),
+        };
+        let reason = fault.to_string();
+        let error = match &done {
+            // Another SPIRE server was faster, or a human.
+            Ok(false) => return Ok(()),
+            Ok(true) => {
+                warn!(%agent_id, spiffe_id, action, reason, "agent lost its identity");
+                None
+            }
+            Err(error) => {
+                warn!(%agent_id, spiffe_id, action, reason, %error, "agent keeps its identity");
+                Some(error.to_string())
+            }
+        };
+        let result = if error.is_none() { "done" } else { "failed" };
+        self.host.incr_counter(ACTIONS, &[("action", action), ("result", result)]);
+        self.ledger.record(Done { agent_id: Some(agent_id), spiffe_id, act, reason, error });
+        done.map(drop).map_err(Blind::from)
+    }
+
+    /// The numbers of a look, and whether too many are at fault.
+    fn tell(&mut self, verdict: &Verdict) {
+        let &Verdict { listed, failing, unknown, .. } = verdict;
+        let held = verdict.held && self.settings.action != Mode::Off;
+        let limit = self.settings.max_unhealthy.percent();
+        let text = format!(
+            "Keylime fails {failing} and does not know {unknown} of {listed} agents, more than max_unhealthy ({limit}%): nobody is \
+             acted on; check Keylime, and repair the nodes or raise max_unhealthy"
+        );
+        match (held, self.held) {
+            (true, false) => error!(listed, failing, unknown, "{text}"),
+            (false, true) => {
+                info!(listed, failing, unknown, "no longer too many agents at fault: enforcement goes on")
+            }
+            _ => {}
+        }
+        self.held = held;
+        self.ledger.update(|told| {
+            (told.listed, told.failing, told.unknown) = (number(listed), number(failing), number(unknown));
+            told.held = held.then_some(text);
+        });
+        for (key, value) in
+            [(LISTED, listed), (FAILING, failing), (UNKNOWN, unknown), (HELD, usize::from(held))]
+        {
+            self.host.set_gauge(key, f32::from(u16::try_from(value).unwrap_or(u16::MAX)));
+        }
+    }
+
+    fn saw(&mut self) {
+        self.host.incr_counter(LOOKS, &[("result", "seen")]);
+        self.ledger.update(|told| told.last_error = None);
+        if !self.well {
+            info!("enforcement sees SPIRE and Keylime again");
+        }
+        self.well = true;
+    }
+
+    fn saw_nothing(&mut self, blind: &Blind) {
+        self.host.incr_counter(LOOKS, &[("result", "failed")]);
+        self.memory.forget();
+        self.ledger.update(|told| told.last_error = Some(blind.to_string()));
+        if self.well {
+            warn!(error = %blind, "enforcement cannot look: nobody is acted on");
+        } else {
+            debug!(error = %blind, "enforcement still cannot look");
+        }
+        self.well = false;
+    }
+}
+
+/// The node's agent at Keylime: told by the selector that we gave it, or else by its SPIFFE ID if that is the one that we give.
+fn agent_id(config: &Config, agent: &SpireAgent) -> Option<AgentId> {
+    if let Some(id) = agent.selector(config.plugin_name(), "agent_id") {
+        return AgentId::new(id).ok();
+    }
+    let id = agent.last_segment()?;
+    config.spiffe_id(&id).is_ok_and(|spiffe_id| spiffe_id == agent.spiffe_id).then_some(id)
+}
+
+fn told(config: &Config, agent: SpireAgent) -> Agent {
+    const PSAT: &str = "k8s_psat";
+    let ours = agent.attestation_type == config.plugin_name();
+    let of_node = |key| agent.selector(PSAT, key).map(str::to_owned);
+    Agent {
+        agent_id: if ours { agent_id(config, &agent) } else { None },
+        node_name: of_node("agent_node_name"),
+        node_uid: of_node("agent_node_uid"),
+        expires: agent.expires,
+        banned: agent.banned,
+        spiffe_id: agent.spiffe_id,
+        attestation_type: agent.attestation_type,
+    }
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,97 @@
+//! What happens to agents that have their identity when Keylime fails their node: they are watched, and lose it.
+//!
+//! A loop beside the attestations, which it neither delays nor fails. It acts on what SPIRE's server and every verifier say,
+//! and on nothing less: whoever gives no answer saves all agents.
+
+mod answer;
+mod judge;
+mod ledger;
+mod look;
+mod settings;
+mod spire;
+mod stop;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use spire_plugin::Host;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::error;
+
+pub(crate) use settings::{KEYS, Settings};
+use stop::Stop;
+
+use crate::config::Config;
+use answer::Answers;
+use ledger::Ledger;
+use look::Watch;
+use spire::Spire;
+
+/// How long to wait before work begins again that a fault of our own ended.
+const AFTER_A_FAULT: Duration = Duration::from_secs(10);
+
+/// The work for the configuration in force, and what outlives it.
+pub(crate) struct Enforcement {
+    ledger: Arc<Ledger>,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Enforcement {
+    pub(crate) fn new() -> Self {
+        Self { ledger: Arc::new(Ledger::new()), running: Mutex::new(None) }
+    }
+
+    /// Ends the work for the configuration before, then begins that for this one. Two never act at once. Returns at once.
+    pub(crate) fn replace(&self, config: &Arc<Config>, host: &Host) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = running.take();
+        let (asker, stop) = stop::pair();
+        let (config, host, ledger) = (Arc::clone(config), host.clone(), Arc::clone(&self.ledger));
+        let task = tokio::spawn(async move {
+            if let Some(Running { stop, task }) = before {
+                stop.send_replace(true);
+                let _ended_or_panicked = task.await;
+            }
+            keep_working(&config, &host, &ledger, stop).await;
+        });
+        *running = Some(Running { stop: asker, task });
+    }
+}
+
+/// Nobody restarts a plugin, so a fault of our own must not end enforcement for ever.
+async fn keep_working(config: &Arc<Config>, host: &Host, ledger: &Arc<Ledger>, mut stop: Stop) {
+    loop {
+        let work = work(Arc::clone(config), host.clone(), Arc::clone(ledger), stop.clone());
+        if tokio::spawn(work).await.is_ok() {
+            return;
+        }
+        error!("enforcement failed by a fault of its own and begins anew");
+        if !stop.sleep(AFTER_A_FAULT).await {
+            return;
+        }
+    }
+}
+
+async fn work(config: Arc<Config>, host: Host, ledger: Arc<Ledger>, stop: Stop) {
+    let Some(settings) = config.enforcement.clone() else { return };
+    let Some(spire) = Spire::at(&settings.socket) else { return };
+    let answers = Answers {
+        config: Arc::clone(&config),
+        spire: spire.clone(),
+        ledger: Arc::clone(&ledger),
+        host: host.clone(),
+    };
+    let serve = async {
+        if let (Some(address), Some(tls)) = (settings.report_address, &config.report_tls) {
+            answer::serve(answers, tls, address, stop.clone()).await;
+        }
+    };
+    let watch = Watch::new(Arc::clone(&config), settings.clone(), spire, ledger, host);
+    tokio::join!(watch.run(stop.clone()), serve);
+}

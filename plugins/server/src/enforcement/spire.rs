@@ -1,0 +1,173 @@
+//! SPIRE's server, asked over its own socket. Who can open that socket has all rights there: only agents are listed, evicted
+//! and banned here.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::Duration;
+
+use evidence::AgentId;
+use keylime_attestor_proto::api::server::agent::v1::agent_client::AgentClient;
+use keylime_attestor_proto::api::server::agent::v1::list_agents_request::Filter;
+use keylime_attestor_proto::api::server::agent::v1::{
+    BanAgentRequest, DeleteAgentRequest, GetAgentRequest, ListAgentsRequest,
+};
+use keylime_attestor_proto::api::types::{self, Spiffeid};
+use report::MAX_AGENTS;
+use spire_plugin::{Code, Status};
+use tonic::transport::{Channel, Endpoint};
+
+/// How many agents are asked for at once.
+const PAGE: i32 = 500;
+
+/// The longest page, in bytes.
+const MAX_PAGE: usize = 16 * 1024 * 1024;
+
+/// How long SPIRE may take to answer one call.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// A client of SPIRE's server. It connects when it is used, and again when the connection breaks.
+#[derive(Clone)]
+pub(crate) struct Spire(AgentClient<Channel>);
+
+/// An agent that SPIRE's server holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SpireAgent {
+    pub(crate) spiffe_id: String,
+    pub(crate) attestation_type: String,
+    /// Type and value.
+    pub(crate) selectors: Vec<(String, String)>,
+    /// In Unix seconds.
+    pub(crate) expires: u64,
+    pub(crate) banned: bool,
+}
+
+/// Why SPIRE's server gave no answer that can be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("failed to {what} at SPIRE's server: {code:?}: {message}; check spire_socket_path")]
+    Call { what: &'static str, code: Code, message: String },
+    #[error("failed to list SPIRE's agents: expected at most {MAX_AGENTS}, got more")]
+    TooMany,
+    #[error("failed to list SPIRE's agents: expected pages in an order, got one twice")]
+    Pages,
+    #[error(
+        "failed to read {0:?}: expected the SPIFFE ID of an agent, spiffe://<trust domain>/spire/agent/<…>"
+    )]
+    SpiffeId(String),
+}
+
+impl Spire {
+    /// Makes no connection. [`None`] for a path that no URI can hold.
+    pub(crate) fn at(socket: &Path) -> Option<Self> {
+        let endpoint = endpoint(socket)?.timeout(TIME_LIMIT).connect_timeout(TIME_LIMIT);
+        Some(Self(AgentClient::new(endpoint.connect_lazy()).max_decoding_message_size(MAX_PAGE)))
+    }
+
+    /// All agents of an attestation type, or of every one, page by page. Agents that come or go meanwhile may be missed.
+    pub(crate) async fn list(&self, attestation_type: Option<&str>) -> Result<Vec<SpireAgent>, Error> {
+        let filter = attestation_type.map(|kind| Filter { by_attestation_type: kind.to_owned() });
+        let mut agents = Vec::new();
+        let mut tokens = HashSet::from([String::new()]);
+        let mut page_token = String::new();
+        loop {
+            let request = ListAgentsRequest { filter: filter.clone(), page_size: PAGE, page_token };
+            let answer =
+                self.0.clone().list_agents(request).await.map_err(|status| call("list agents", &status))?;
+            let page = answer.into_inner();
+            agents.extend(page.agents.into_iter().filter_map(SpireAgent::of));
+            if agents.len() > MAX_AGENTS {
+                return Err(Error::TooMany);
+            }
+            if page.next_page_token.is_empty() {
+                return Ok(agents);
+            }
+            if !tokens.insert(page.next_page_token.clone()) {
+                return Err(Error::Pages);
+            }
+            page_token = page.next_page_token;
+        }
+    }
+
+    /// One agent; nothing when there is none.
+    pub(crate) async fn get(&self, spiffe_id: &str) -> Result<Option<SpireAgent>, Error> {
+        let request = GetAgentRequest { id: Some(parts(spiffe_id)?) };
+        match self.0.clone().get_agent(request).await {
+            Ok(agent) => Ok(SpireAgent::of(agent.into_inner())),
+            Err(status) => found("get an agent", &status).map(|_gone| None),
+        }
+    }
+
+    /// Evicts an agent; false when there is none.
+    pub(crate) async fn evict(&self, spiffe_id: &str) -> Result<bool, Error> {
+        let request = DeleteAgentRequest { id: Some(parts(spiffe_id)?) };
+        match self.0.clone().delete_agent(request).await {
+            Ok(_) => Ok(true),
+            Err(status) => found("evict an agent", &status),
+        }
+    }
+
+    /// Bans an agent; false when there is none.
+    pub(crate) async fn ban(&self, spiffe_id: &str) -> Result<bool, Error> {
+        let request = BanAgentRequest { id: Some(parts(spiffe_id)?) };
+        match self.0.clone().ban_agent(request).await {
+            Ok(_) => Ok(true),
+            Err(status) => found("ban an agent", &status),
+        }
+    }
+}
+
+impl SpireAgent {
+    /// An agent without an id is none.
+    fn of(agent: types::Agent) -> Option<Self> {
+        let Spiffeid { trust_domain, path } = agent.id?;
+        Some(Self {
+            spiffe_id: format!("spiffe://{trust_domain}{path}"),
+            attestation_type: agent.attestation_type,
+            selectors: agent
+                .selectors
+                .into_iter()
+                .map(|selector| (selector.r#type, selector.value))
+                .collect(),
+            expires: u64::try_from(agent.x509svid_expires_at).unwrap_or_default(),
+            banned: agent.banned,
+        })
+    }
+
+    /// The value of a selector of this type whose value begins with `key:`; nothing when there are several.
+    pub(crate) fn selector(&self, kind: &str, key: &str) -> Option<&str> {
+        let values = self.selectors.iter().filter(|(of, _)| of == kind).map(|(_, value)| value.as_str());
+        let mut found = values.filter_map(|value| value.strip_prefix(key)?.strip_prefix(':'));
+        let first = found.next();
+        found.next().is_none().then_some(first).flatten()
+    }
+
+    /// The last segment of its path, as an agent id.
+    pub(crate) fn last_segment(&self) -> Option<AgentId> {
+        AgentId::new(self.spiffe_id.rsplit('/').next()?).ok()
+    }
+}
+
+/// Whether tonic can dial the socket.
+pub(crate) fn endpoint(socket: &Path) -> Option<Endpoint> {
+    Endpoint::from_shared(format!("unix://{}", socket.display())).ok()
+}
+
+/// An agent's SPIFFE ID in its two parts, and nothing else's.
+fn parts(spiffe_id: &str) -> Result<Spiffeid, Error> {
+    let invalid = || Error::SpiffeId(spiffe_id.chars().take(200).collect());
+    let rest = spiffe_id.strip_prefix("spiffe://").ok_or_else(invalid)?;
+    let (trust_domain, path) = rest.split_once('/').ok_or_else(invalid)?;
+    if trust_domain.is_empty() || !path.starts_with("spire/agent/") {
+        return Err(invalid());
+    }
+    Ok(Spiffeid { trust_domain: trust_domain.to_owned(), path: format!("/{path}") })
+}
+
+fn found(what: &'static str, status: &Status) -> Result<bool, Error> {
+    if status.code() == Code::NotFound { Ok(false) } else { Err(call(what, status)) }
+}
+
+fn call(what: &'static str, status: &Status) -> Error {
+    let message = status.message().chars().take(300).collect();
+    Error::Call { what, code: status.code(), message }
+}
