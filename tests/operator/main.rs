@@ -8,6 +8,8 @@ mod drift;
 mod failures;
 mod in_place;
 mod life;
+mod one_config_map;
 mod overlay;
+mod refused;
 mod site;
 mod spire;

@@ -277,16 +277,14 @@ impl Site {
         Ok(hash.and_then(Value::as_str).map(str::to_owned))
     }
 
-    /// Everything of SPIRE, without what changes with every write.
+    /// Everything in the namespace that is SPIRE's or could be made for it, without what changes with every write.
     pub(crate) fn spire(&self) -> Result<Vec<Value>> {
-        let mut all = Vec::new();
-        for object in [
-            "statefulset/spire-server",
-            "daemonset/spire-agent",
-            "configmap/spire-server",
-            "configmap/spire-agent",
-        ] {
-            let mut live = self.get(object)?;
+        let kinds = "statefulsets,daemonsets,configmaps";
+        let list = self.kubectl(&["get", kinds, "--output", "json", "--show-managed-fields"])?;
+        let mut list: Value = serde_json::from_str(&list)?;
+        let mut all = list["items"].as_array_mut().map(std::mem::take).context("no list")?;
+        ensure!(!all.is_empty(), "where is SPIRE?");
+        for live in &mut all {
             for path in ["resourceVersion", "generation"] {
                 live.pointer_mut("/metadata")
                     .and_then(Value::as_object_mut)
@@ -308,16 +306,15 @@ impl Site {
                     .iter_mut()
                     .for_each(|entry| drop(entry.as_object_mut().map(|entry| entry.remove("time"))));
             }
-            all.push(live);
         }
-        let maps = self.kubectl(&["get", "configmaps", "--output", "name"])?;
-        all.push(json!(maps));
         Ok(all)
     }
 
     /// Whether everything of SPIRE is as it was.
     pub(crate) fn is_as(&self, before: &[Value]) -> Result<()> {
-        for (now, before) in self.spire()?.iter().zip(before) {
+        let all = self.spire()?;
+        ensure!(all.len() == before.len(), "expected {} objects, got\n{:#}", before.len(), json!(all));
+        for (now, before) in all.iter().zip(before) {
             ensure!(now == before, "expected\n{before:#}\ngot\n{now:#}");
         }
         Ok(())

@@ -22,15 +22,38 @@ pub(crate) fn hcl(namespace: &str) -> Value {
     objects(namespace, SERVER_HCL, AGENT_HCL)
 }
 
+/// As SPIFFE's charts render them, but with both configurations in the ConfigMap `spire`.
+pub(crate) fn in_one_config_map(namespace: &str) -> Value {
+    let mut map = config_map(namespace, "spire", "server.conf", SERVER_JSON);
+    map["data"]["agent.conf"] = json!(AGENT_JSON);
+    let mut items = vec![map];
+    for mut workload in workloads(namespace) {
+        workload["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"] = json!("spire");
+        items.push(workload);
+    }
+    list(&items)
+}
+
 fn objects(namespace: &str, server: &str, agent: &str) -> Value {
-    let server_args = json!(["-expandEnv", "-config", "/run/spire/config/server.conf"]);
-    let agent_args = json!(["-config", "/opt/spire/conf/agent/agent.conf"]);
-    json!({"apiVersion": "v1", "kind": "List", "items": [
+    let mut items = vec![
         config_map(namespace, "spire-server", "server.conf", server),
         config_map(namespace, "spire-agent", "agent.conf", agent),
+    ];
+    items.extend(workloads(namespace));
+    list(&items)
+}
+
+fn list(items: &[Value]) -> Value {
+    json!({"apiVersion": "v1", "kind": "List", "items": items})
+}
+
+fn workloads(namespace: &str) -> [Value; 2] {
+    let server_args = json!(["-expandEnv", "-config", "/run/spire/config/server.conf"]);
+    let agent_args = json!(["-config", "/opt/spire/conf/agent/agent.conf"]);
+    [
         workload(namespace, "StatefulSet", "spire-server", &server_args, "/run/spire/config"),
         workload(namespace, "DaemonSet", "spire-agent", &agent_args, "/opt/spire/conf/agent"),
-    ]})
+    ]
 }
 
 /// With spire-controller-manager in the server's pod, as SPIFFE's charts have it, and its container changed as asked for.

@@ -30,7 +30,7 @@ pub mod annotation {
     pub const CONTENT_HASH: &str = "spire.keylime.dev/content-hash";
     /// On a workload, and on a ConfigMap that was edited in place: `namespace/name` of the `KeylimeAttestor` that changed it.
     pub const ATTESTOR: &str = "spire.keylime.dev/attestor";
-    /// On a derived ConfigMap: `name/key` of the ConfigMap of SPIRE that it was derived from.
+    /// On a derived ConfigMap: name of the ConfigMap of SPIRE that it was derived from.
     pub const DERIVED_FROM: &str = "spire.keylime.dev/derived-from";
     /// On a Node: the id of its agent at Keylime. Set by somebody else it is a claim that goes before all other ways to find the agent.
     pub const AGENT_ID: &str = "spire.keylime.dev/agent-id";

@@ -46,15 +46,13 @@ pub(crate) fn config_map(owner: &Owner, target: &Target, others: BTreeMap<String
     let Source { config_map, key, .. } = &target.source;
     let mut data = others;
     data.insert(key.clone(), target.derived.clone());
-    let annotations = BTreeMap::from([(annotation::DERIVED_FROM, format!("{config_map}/{key}"))]);
-    object(owner, &target.key.namespace, config_map, annotations, data)
+    object(owner, &target.key.namespace, config_map, BTreeMap::new(), data)
 }
 
 /// The derived ConfigMap of spire-controller-manager.
 pub(crate) fn of_manager(owner: &Owner, namespace: &str, manager: &Manager) -> Value {
     let Manager { config_map, key, derived, .. } = manager;
-    let annotations = BTreeMap::from([(annotation::DERIVED_FROM, format!("{config_map}/{key}"))]);
-    object(owner, namespace, config_map, annotations, BTreeMap::from([(key.clone(), derived.clone())]))
+    object(owner, namespace, config_map, BTreeMap::new(), BTreeMap::from([(key.clone(), derived.clone())]))
 }
 
 /// A ConfigMap of ours beside the one of SPIRE that is named.
@@ -62,9 +60,11 @@ pub(super) fn object(
     owner: &Owner,
     namespace: &str,
     config_map: &str,
-    annotations: BTreeMap<&str, String>,
+    mut annotations: BTreeMap<&str, String>,
     data: BTreeMap<String, String>,
 ) -> Value {
+    // The same for every target: several may have their configurations in one ConfigMap.
+    annotations.insert(annotation::DERIVED_FROM, config_map.to_owned());
     json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",

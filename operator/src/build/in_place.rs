@@ -53,8 +53,7 @@ pub(crate) fn edited(beside: &ConfigMap) -> Vec<(Role, &str)> {
 
 /// The ConfigMap of SPIRE that one of ours was made from.
 pub(crate) fn source_of(beside: &ConfigMap) -> Option<&str> {
-    let from = annotation(beside.metadata.annotations.as_ref(), annotation::DERIVED_FROM)?;
-    Some(from.split_once('/')?.0)
+    annotation(beside.metadata.annotations.as_ref(), annotation::DERIVED_FROM)
 }
 
 /// As [`original`], of what was found. Where our own ConfigMap is gone, what was kept is lost: an edited text is then no original.
@@ -124,11 +123,8 @@ pub(crate) fn keep(owner: &Owner, target: &Target) -> Value {
     if !now.is_empty() {
         owners.insert(source.key.clone(), now);
     }
-    let annotations = BTreeMap::from([
-        (annotation::DERIVED_FROM, format!("{}/{}", source.config_map, source.key)),
-        (PLUGIN_NAME, target.plugin.name.clone()),
-        (OWNERS, json!(owners).to_string()),
-    ]);
+    let annotations =
+        BTreeMap::from([(PLUGIN_NAME, target.plugin.name.clone()), (OWNERS, json!(owners).to_string())]);
     derived::object(owner, &target.key.namespace, &source.config_map, annotations, data)
 }
 
