@@ -99,8 +99,24 @@ fn state(facts: &Facts<'_>, reasons: &Reasons, target: &Target) -> (u8, Reason, 
         }
         RolloutState::Progressing | RolloutState::Complete => match held {
             Some(held) => (3, reasons.paused, format!("{of}, and {held}. {}", reasons.paused.remedy)),
+            None if *state == RolloutState::Complete && updated == desired => {
+                (1, reasons.progressing, format!("{of}. {}", unready(target.role)))
+            }
             None => (1, reasons.progressing, of),
         },
         RolloutState::Withdrawing => (1, reasons.withdrawing, of),
+    }
+}
+
+/// What is said of pods that were ready with the plugin and are not any longer.
+const fn unready(role: Role) -> &'static str {
+    match role {
+        Role::Server => {
+            "All were ready with the plugin before, so that nothing is taken back; see the log of the pod that is not"
+        }
+        Role::Agent => {
+            "All were ready with the plugin before, so that nothing is taken back; see the log of the pod that is not, and \
+             status.nodes for nodes that Keylime does not pass"
+        }
     }
 }

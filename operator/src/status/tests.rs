@@ -21,6 +21,8 @@ struct Look {
     stuck: bool,
     reach: Option<Reason>,
     agents_updated: i32,
+    /// Of those that are updated.
+    agents_ready: i32,
     server_held: bool,
     agents_held: bool,
     /// The configuration of spire-controller-manager in the server's pod.
@@ -39,6 +41,7 @@ impl Look {
             stuck: false,
             reach: Some(keylime_reachable::REACHABLE),
             agents_updated: 3,
+            agents_ready: 3,
             server_held: false,
             agents_held: false,
             controller_manager: None,
@@ -83,7 +86,10 @@ impl Look {
                 Complete => 3,
                 _ => 1,
             };
-            let rollout = reported(key.kind, state, "h", ready, 5).rollout.unwrap();
+            let mut rollout = reported(key.kind, state, "h", ready, 5).rollout.unwrap();
+            if key.kind == Kind::DaemonSet {
+                rollout.ready = rollout.ready.min(self.agents_ready);
+            }
             rollouts.insert(key.clone(), rollout);
         }
         let reach = self.reach.map(|reason| Reach {
@@ -313,6 +319,17 @@ fn what_a_pod_said_stays_when_the_pod_is_gone() {
     (look.server, look.complaint) = (RolledBack, None);
     assert!(look.message(ConditionType::Degraded).ends_with("Last: pod p: it broke"));
     assert!(look.message(ConditionType::Ready).ends_with("Last: pod p: it broke"));
+}
+
+#[test]
+fn an_agent_that_is_no_longer_ready_is_told_from_a_rollout() {
+    let said = "All were ready with the plugin before";
+    let message = |look: Look| look.message(ConditionType::AgentsRolledOut);
+    let lost = message(Look { agents_ready: 2, ..Look::new() });
+    assert!(lost.contains("3 of 3 pods updated, 2 of them ready") && lost.contains(said), "{lost}");
+    for rolling in [Look::rolling(Complete, Progressing), Look { agents_updated: 2, ..Look::new() }] {
+        assert!(!message(rolling).contains(said));
+    }
 }
 
 #[test]

@@ -280,7 +280,7 @@ fn configuration(
         Problem::new(reason::CONFIGURATION_INVALID, format!("{at}: {error}. The pods keep the last good one"))
     };
     let original = in_place::original_of(asked.role, found, &key, current).ok_or_else(|| {
-        let advice = "put back what SPIRE had before";
+        let advice = "put back what SPIRE had before, as by applying its manifests or its chart once more";
         invalid(format!(
             "our node attestor in it cannot be told from the rest, or what was kept is lost: {advice}"
         ))
