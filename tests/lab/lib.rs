@@ -5,6 +5,7 @@ pub mod apiserver;
 pub mod cluster;
 pub mod dns;
 pub mod fake_keylime;
+pub mod fake_spire;
 pub mod host;
 pub mod image;
 pub mod janitor;

@@ -36,7 +36,7 @@ const MAX_CONNECTIONS: usize = 32;
 /// How long a client may take for its handshake, for the head and for the body of a request.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection is served at all.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long to wait before the next try to listen.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -121,6 +121,8 @@ async fn connection(
         async move { Ok::<_, Infallible>(answers.respond(request).await) }
     });
     let mut server = http1::Builder::new();
+    // Each request proves anew that its client has the certificate of now.
+    server.keep_alive(false);
     server.timer(TokioTimer::new()).header_read_timeout(CLIENT_TIMEOUT).max_buf_size(16 * 1024);
     let serving = server.serve_connection(TokioIo::new(stream), service);
     let _ended = tokio::time::timeout(CONNECTION_TIMEOUT, serving).await;

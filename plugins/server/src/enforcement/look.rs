@@ -65,7 +65,8 @@ impl Watch {
         let mut pause = self.settings.interval;
         while stop.sleep(pause).await {
             let begun = Instant::now();
-            match self.look(&stop).await {
+            match self.look(&mut stop).await {
+                Ok(()) if stop.requested() => break,
                 Ok(()) => self.saw(),
                 Err(blind) => self.saw_nothing(&blind),
             }
@@ -74,9 +75,12 @@ impl Watch {
     }
 
     /// One look, and what follows from it. Nobody is judged without the answers of SPIRE and of every verifier.
-    async fn look(&mut self, stop: &Stop) -> Result<(), Blind> {
-        let agents = self.list().await?;
-        let states = if agents.is_empty() { States::default() } else { self.states().await? };
+    async fn look(&mut self, stop: &mut Stop) -> Result<(), Blind> {
+        let seen = tokio::select! {
+            () = stop.wait() => return Ok(()),
+            seen = self.see() => seen,
+        };
+        let (agents, states) = seen?;
         let rules = Rules {
             grace: self.settings.grace,
             max_per_look: self.settings.max_per_interval,
@@ -98,6 +102,13 @@ impl Watch {
             }
         }
         Ok(())
+    }
+
+    /// What SPIRE and Keylime hold. Keylime is not asked where SPIRE has nobody to judge.
+    async fn see(&mut self) -> Result<(Vec<Watched>, States), Blind> {
+        let agents = self.list().await?;
+        let states = if agents.is_empty() { States::default() } else { self.states().await? };
+        Ok((agents, states))
     }
 
     /// The agents to judge. With a report, those of every attestation type are listed for it.
@@ -222,17 +233,21 @@ impl Watch {
 
 /// The node's agent at Keylime: told by the selector that we gave it, or else by its SPIFFE ID if that is the one that we give.
 fn agent_id(config: &Config, agent: &SpireAgent) -> Option<AgentId> {
-    if let Some(id) = agent.selector(config.plugin_name(), "agent_id") {
-        return AgentId::new(id).ok();
+    let mut ids = agent.selectors(config.plugin_name(), "agent_id");
+    match (ids.next(), ids.next()) {
+        (Some(id), None) => AgentId::new(id).ok(),
+        (Some(_), Some(_)) => None,
+        (None, _) => {
+            let id = agent.last_segment()?;
+            config.spiffe_id(&id).is_ok_and(|spiffe_id| spiffe_id == agent.spiffe_id).then_some(id)
+        }
     }
-    let id = agent.last_segment()?;
-    config.spiffe_id(&id).is_ok_and(|spiffe_id| spiffe_id == agent.spiffe_id).then_some(id)
 }
 
 fn told(config: &Config, agent: SpireAgent) -> Agent {
     const PSAT: &str = "k8s_psat";
     let ours = agent.attestation_type == config.plugin_name();
-    let of_node = |key| agent.selector(PSAT, key).map(str::to_owned);
+    let of_node = |key| agent.selectors(PSAT, key).next().map(str::to_owned);
     Agent {
         agent_id: if ours { agent_id(config, &agent) } else { None },
         node_name: of_node("agent_node_name"),

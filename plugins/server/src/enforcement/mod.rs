@@ -17,7 +17,7 @@ use std::time::Duration;
 use spire_plugin::Host;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tracing::error;
+use tracing::{debug, error};
 
 pub(crate) use settings::{KEYS, Settings};
 use stop::Stop;
@@ -87,11 +87,13 @@ async fn work(config: Arc<Config>, host: Host, ledger: Arc<Ledger>, stop: Stop) 
         ledger: Arc::clone(&ledger),
         host: host.clone(),
     };
+    let serving = stop.clone();
     let serve = async {
         if let (Some(address), Some(tls)) = (settings.report_address, &config.report_tls) {
-            answer::serve(answers, tls, address, stop.clone()).await;
+            answer::serve(answers, tls, address, serving).await;
         }
     };
     let watch = Watch::new(Arc::clone(&config), settings.clone(), spire, ledger, host);
-    tokio::join!(watch.run(stop.clone()), serve);
+    tokio::join!(watch.run(stop), serve);
+    debug!("enforcement ended");
 }

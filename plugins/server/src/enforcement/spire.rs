@@ -35,7 +35,7 @@ pub(crate) struct SpireAgent {
     pub(crate) spiffe_id: String,
     pub(crate) attestation_type: String,
     /// Type and value.
-    pub(crate) selectors: Vec<(String, String)>,
+    selectors: Vec<(String, String)>,
     /// In Unix seconds.
     pub(crate) expires: u64,
     pub(crate) banned: bool,
@@ -133,12 +133,10 @@ impl SpireAgent {
         })
     }
 
-    /// The value of a selector of this type whose value begins with `key:`; nothing when there are several.
-    pub(crate) fn selector(&self, kind: &str, key: &str) -> Option<&str> {
-        let values = self.selectors.iter().filter(|(of, _)| of == kind).map(|(_, value)| value.as_str());
-        let mut found = values.filter_map(|value| value.strip_prefix(key)?.strip_prefix(':'));
-        let first = found.next();
-        found.next().is_none().then_some(first).flatten()
+    /// What stands behind `key:` in the selectors of this type.
+    pub(crate) fn selectors<'a>(&'a self, kind: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
+        let values = self.selectors.iter().filter(move |(of, _)| of == kind).map(|(_, value)| value.as_str());
+        values.filter_map(move |value| value.strip_prefix(key)?.strip_prefix(':'))
     }
 
     /// The last segment of its path, as an agent id.
