@@ -72,6 +72,10 @@ async fn carry_out(cluster: &Cluster, step: &Step) -> Result<(), Stopped> {
             let api = cluster.workloads(workload.kind, &workload.namespace);
             write(&api, object, *correction, &format!("the {workload}")).await
         }
+        Step::Hold { workload, object } => {
+            let api: Api<DynamicObject> = cluster.workloads(workload.kind, &workload.namespace);
+            Ok(put(&api, object, true, &format!("the {workload}")).await.map(drop)?)
+        }
         Step::Withdraw { workload, object } => {
             let api: Api<DynamicObject> = cluster.workloads(workload.kind, &workload.namespace);
             gone_is_fine(put(&api, object, true, &format!("the {workload}")).await.map(drop))

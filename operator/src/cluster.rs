@@ -3,7 +3,7 @@
 use futures_util::future::try_join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use keylime_attestor_api::names;
+use keylime_attestor_api::{AttestedNode, names};
 use kube::api::{Api, DynamicObject, ListParams, LogParams, ObjectList};
 use kube::core::{PartialObjectMeta, Selector};
 use kube::{Client, Resource, ResourceExt as _};
@@ -146,6 +146,11 @@ impl Cluster {
     /// The ConfigMaps that were made for a resource.
     pub(crate) async fn config_maps_of(&self, owner: &Owner) -> Result<Vec<ConfigMap>, Error> {
         list(self.apis(), &owned_by(owner), "ConfigMaps").await
+    }
+
+    /// The AttestedNodes of a resource.
+    pub(crate) async fn attested_nodes_of(&self, owner: &Owner) -> Result<Vec<AttestedNode>, Error> {
+        list(vec![Api::all(self.client.clone())], &owned_by(owner), "AttestedNodes").await
     }
 
     /// A Secret with its content.

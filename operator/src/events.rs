@@ -60,7 +60,7 @@ fn of_step(step: &Step) -> Option<Event> {
         Step::Restore { object, .. } => {
             (event::WITHDRAWN, format!("put the ConfigMap {} back", named(object)), object)
         }
-        Step::Delete { .. } | Step::DeletePod { .. } => return None,
+        Step::Hold { .. } | Step::Delete { .. } | Step::DeletePod { .. } => return None,
     };
     // Events that differ in nothing but their notes would be counted as one.
     Some(Event { secondary: Some(reference(object)), ..event(EventType::Normal, reason, "Apply", note) })

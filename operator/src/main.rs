@@ -2,6 +2,7 @@
 
 mod apply;
 mod build;
+mod canary;
 mod cli;
 mod cluster;
 mod contest;
@@ -21,6 +22,7 @@ mod reconcile;
 mod rollout;
 mod run;
 mod status;
+mod strategy;
 mod target;
 mod validate;
 mod watch;

@@ -1,5 +1,7 @@
 //! Which steps are due: the server's first, the agents' when it is rolled out. Pure.
 
+mod staged;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use crate::build::{derived, in_place};
 use crate::gather::pods::is_stuck;
 use crate::gather::{Edited, Gathered};
 use crate::rollout;
+use crate::strategy::Strategy;
 use crate::target::{Owner, Plan, Role, Target, text};
 use crate::workload::{Workload, WorkloadKey, is_ours};
 
@@ -34,6 +37,8 @@ pub(crate) enum Step {
     Edit { object: Value, correction: bool },
     /// A workload gets its overlay.
     Overlay { workload: WorkloadKey, object: Value, correction: bool },
+    /// A DaemonSet's pods are no longer replaced but by us. By force: the apiserver's default seems to be theirs who wrote the rest.
+    Hold { workload: WorkloadKey, object: Value },
     /// A workload gets back what it had.
     Withdraw { workload: WorkloadKey, object: Value },
     /// SPIRE's own ConfigMap gets back what it had.
@@ -45,7 +50,7 @@ pub(crate) enum Step {
     },
     /// A ConfigMap of ours goes.
     Delete { namespace: String, name: String, uid: String },
-    /// A pod of an overlay that was taken back or replaced, which a StatefulSet would wait for forever.
+    /// A pod goes: one of an overlay that was taken back or replaced, which a StatefulSet would wait for forever, or one whose turn has come.
     DeletePod { namespace: String, name: String, uid: String },
 }
 
@@ -97,6 +102,9 @@ impl Decision<'_> {
             next.steps.extend(self.configuration(target, false));
             return true;
         };
+        if let (Role::Agent, Some(share)) = (target.role, self.rollout.canary) {
+            return self.staged(target, workload, share, may_begin, next);
+        }
         let overlay = overlay(&self.plan.owner, self.plan.mode, target, workload);
         let previous = rollout_of(self.previous, &target.key);
         let same = previous.filter(|previous| previous.content_hash.as_deref() == Some(&overlay.hash));
@@ -121,11 +129,14 @@ impl Decision<'_> {
         let previous = rollout_of(self.previous, &target.key);
         let known = previous.is_some_and(|previous| previous.content_hash.as_deref() == Some(&overlay.hash));
         next.steps.extend(self.configuration(target, known));
-        if !applied(&workload.live, &overlay.patch) {
+        // Where agents moved in steps before, they no longer are to.
+        let held_by_us = target.role == Role::Agent && Strategy::of(workload) == Strategy::Ours;
+        if held_by_us || !applied(&workload.live, &overlay.patch) {
             let begun = rollout::begun(workload, RolloutState::Progressing, Some(overlay.hash), self.now);
             next.rollouts.insert(target.key.clone(), begun);
             let object = overlay.patch;
-            next.steps.push(Step::Overlay { workload: target.key.clone(), object, correction: known });
+            let correction = known && !held_by_us;
+            next.steps.push(Step::Overlay { workload: target.key.clone(), object, correction });
             return false;
         }
         let deadline = self.rollout.progress_deadline.get();

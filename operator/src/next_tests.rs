@@ -73,6 +73,9 @@ fn short(next: &Next) -> Vec<String> {
             Step::Configure { object, correction } => format!("configure {} {correction}", name(object)),
             Step::Edit { object, correction } => format!("edit {} {correction}", name(object)),
             Step::Overlay { workload, correction, .. } => format!("overlay {} {correction}", workload.name),
+            Step::Hold { workload, object } => {
+                format!("hold {} {}", workload.name, object.pointer("/spec/template").is_some())
+            }
             Step::Withdraw { workload, .. } => format!("withdraw {}", workload.name),
             Step::Restore { object, release } => format!("restore {} {}", name(object), release.is_some()),
             Step::Delete { name, .. } => format!("delete {name}"),

@@ -231,7 +231,9 @@ async fn complaint(
     };
     let mut workloads = plan.targets().filter_map(|target| target.workload.as_ref());
     let workload = workloads.find(failed).filter(|_| !known)?;
-    pods::complaint(&context.cluster, workload).await
+    let step = rollouts.get(&workload.key).and_then(|rollout| rollout.canary.as_ref());
+    let nodes = step.map(|canary| canary.step.as_slice()).unwrap_or_default();
+    pods::complaint(&context.cluster, workload, nodes).await
 }
 
 /// Takes everything back. Ok only when all of it is: the finalizer goes then.
@@ -242,7 +244,8 @@ async fn take_back(context: &Context, resource: &KeylimeAttestor) -> Result<Acti
     match gather(&context.cluster, resource, &[], None).await {
         Ok(gathered) => {
             let previous = resource.status.clone().unwrap_or_default();
-            match withdrawal(&owner, &gathered, &previous, now) {
+            let canary = resource.spec.rollout.as_ref().and_then(|rollout| rollout.canary);
+            match withdrawal(&owner, &gathered, &previous, canary, now) {
                 Withdrawal::Done => {
                     info!(namespace = owner.namespace, name = owner.name, "everything is taken back");
                     context.memory.forget(&owner);
@@ -291,7 +294,7 @@ async fn stuck(
     let known = previous.into_iter().any(|condition| condition.reason == degraded::WITHDRAWAL_STUCK.name);
     let workload = gathered.found.get(key).and_then(|found| found.workload.as_ref());
     if let Some(workload) = workload.filter(|_| !known) {
-        outcome.complaint = pods::complaint(&context.cluster, workload).await;
+        outcome.complaint = pods::complaint(&context.cluster, workload, &[]).await;
     }
 }
 

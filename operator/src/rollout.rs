@@ -22,6 +22,7 @@ pub(crate) fn begun(
         desired: workload.pods.desired,
         updated: 0,
         ready: 0,
+        canary: None,
     }
 }
 
@@ -58,6 +59,7 @@ pub(crate) fn advanced(
         desired: pods.desired,
         updated: pods.updated,
         ready: pods.ready,
+        canary: None,
     }
 }
 

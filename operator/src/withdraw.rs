@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
-use keylime_attestor_api::{KeylimeAttestorStatus, RolloutState, RolloutStatus};
+use keylime_attestor_api::{KeylimeAttestorStatus, RolloutState, RolloutStatus, Share};
 
+use crate::canary::carries_overlay;
 use crate::gather::Gathered;
 use crate::next::{Next, Step, belongs_to, delete, restore, rollout_of, stuck, withdraw};
 use crate::rollout;
@@ -26,6 +27,7 @@ pub(crate) fn withdrawal(
     owner: &Owner,
     gathered: &Gathered,
     previous: &KeylimeAttestorStatus,
+    canary: Option<Share>,
     now: Timestamp,
 ) -> Withdrawal {
     let workloads = workloads(gathered);
@@ -40,6 +42,7 @@ pub(crate) fn withdrawal(
         for workload in workloads.values().filter(|workload| role_of(workload) == role && !workload.deleting)
         {
             waits |= one(owner, gathered, workload, previous, now, &mut next);
+            waits |= in_steps(gathered, workload, canary, &mut next);
         }
         if waits || !next.steps.is_empty() {
             return Withdrawal::Going(next);
@@ -78,6 +81,17 @@ fn one(
         rollout.last_progress_time = withdrawing.last_progress_time.clone();
     }
     next.rollouts.insert(workload.key.clone(), rollout);
+    true
+}
+
+/// Pods that moved in steps go back in steps where somebody else's OnDelete keeps Kubernetes from doing it; true while there are any.
+fn in_steps(gathered: &Gathered, workload: &Workload, canary: Option<Share>, next: &mut Next) -> bool {
+    let pods = gathered.pods.get(&workload.key).map(Vec::as_slice).unwrap_or_default();
+    let held = workload.held.is_some() && pods.iter().any(carries_overlay);
+    let Some(share) = canary.filter(|_| held && role_of(workload) == Role::Agent) else { return false };
+    if !next.steps.iter().any(|step| matches!(step, Step::Withdraw { .. })) {
+        next.take_pods_back(pods, workload, share);
+    }
     true
 }
 

@@ -37,7 +37,7 @@ fn taken(gathered: &mut Gathered, kind: Kind, updated: i32) {
 
 fn look(gathered: &Gathered, server: RolloutState, agent: RolloutState, ago: i64) -> Vec<String> {
     let previous = status(reported(SERVER, server, "h", 0, ago), vec![reported(AGENT, agent, "h", 0, ago)]);
-    match withdrawal(&owner(), gathered, &previous, now()) {
+    match withdrawal(&owner(), gathered, &previous, None, now()) {
         Withdrawal::Done => vec!["done".to_owned()],
         Withdrawal::Going(next) => {
             let mut said: Vec<String> = next
@@ -98,4 +98,38 @@ fn a_crash_between_taking_and_reporting_loses_no_wait() {
     let mut gathered = both();
     taken(&mut gathered, AGENT, 1);
     assert_eq!(look(&gathered, Complete, Complete, 9), ["spire-agent waits"]);
+}
+
+#[test]
+fn what_moved_in_steps_under_somebody_elses_strategy_goes_back_in_steps() {
+    let look = |pods: Value, canary| {
+        let mut gathered = both();
+        taken(&mut gathered, AGENT, 1);
+        let mut live = object(AGENT, 1, 3);
+        crate::fixture::merge(&mut live, &json!({"spec": {"updateStrategy": {"type": "OnDelete"}}}));
+        let found = gathered.found.values_mut().find(|found| found.role == Role::Agent).unwrap();
+        found.workload = Some(read(AGENT, live));
+        let key = gathered.found.keys().find(|key| key.kind == AGENT).unwrap().clone();
+        gathered.pods.insert(key, serde_json::from_value(pods).unwrap());
+        let previous =
+            status(reported(SERVER, Complete, "h", 3, 5), vec![reported(AGENT, Withdrawing, "h", 0, 5)]);
+        match withdrawal(&owner(), &gathered, &previous, canary, now()) {
+            Withdrawal::Done => panic!("not done"),
+            Withdrawal::Going(next) => next
+                .steps
+                .into_iter()
+                .map(|step| match step {
+                    Step::DeletePod { name, .. } => name,
+                    other => format!("{other:?}"),
+                })
+                .collect::<Vec<_>>(),
+        }
+    };
+    let pod = |name: &str, moved: bool| {
+        json!({"metadata": {"name": name, "annotations": if moved { json!({"spire.keylime.dev/content-hash": "h"}) } else { json!({}) }},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+    };
+    let pods = || json!([pod("a", true), pod("b", true), pod("c", false)]);
+    assert_eq!(look(pods(), Some(Share::Nodes(1))), ["a"]);
+    assert_eq!(look(pods(), None), Vec::<String>::new());
 }

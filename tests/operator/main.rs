@@ -3,6 +3,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "what the tests share is test code too")]
 
+mod canary;
 mod controller_manager;
 mod drift;
 mod failures;

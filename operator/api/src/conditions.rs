@@ -256,6 +256,15 @@ reasons! {
         PROGRESSING = False "Progressing":
             "Pods are being replaced.",
             "Wait.";
+        ENROLLED_ROLLED_OUT = True "EnrolledRolledOut":
+            "All nodes that Keylime knows run with the plugin; those that it does not know stay on their old attestor (`spec.rollout.canary`).",
+            "Nothing, or enrol the nodes that the message names: they are then moved, too.";
+        MOVING_IN_STEPS = False "MovingInSteps":
+            "Agents move in steps: the nodes of one have to be ready and attested before the next begins (`spec.rollout.canary`).",
+            "Wait; the message names the nodes of the step.";
+        WAITING_FOR_KEYLIME = False "WaitingForKeylime":
+            "All nodes that Keylime passes have moved; others, which it knows, are moved when it passes them.",
+            "See the AttestedNodes that the message names.";
         PAUSED = False "Paused":
             "A DaemonSet's update strategy is OnDelete.",
             "Delete the agents' pods, node by node.";

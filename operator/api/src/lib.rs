@@ -34,6 +34,6 @@ pub use rollout::{Plugin, Rollout};
 pub use share::{InvalidShare, Percent, Share};
 pub use spire::{AgentKind, ConfigMapSource, ControllerManager, Mode, ServerKind, Spire, Workload};
 pub use status::{
-    ConfigMapEntry, ControllerManagerStatus, EnforcementStatus, Format, KeylimeAttestorStatus,
+    CanaryStatus, ConfigMapEntry, ControllerManagerStatus, EnforcementStatus, Format, KeylimeAttestorStatus,
     NodeNotAttested, NodesStatus, RolloutState, RolloutStatus, WorkloadStatus,
 };

@@ -235,6 +235,34 @@ pub struct RolloutStatus {
 
     /// Pods among the updated ones that are ready.
     pub ready: i32,
+
+    /// How far the steps are. Only with spec.rollout.canary, and for agents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryStatus>,
+}
+
+/// How far agents are that move in steps.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CanaryStatus {
+    /// Nodes of the step that is under way. Empty when there is nothing to be moved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 500), extend("x-kubernetes-list-type" = "set"))]
+    pub step: Vec<String>,
+
+    /// How many of them are not done: their new agent is not ready, or SPIRE has not attested it.
+    pub waiting: i32,
+
+    /// Nodes on their old agent that Keylime knows and does not pass now. They are moved when it does.
+    pub not_passed: i32,
+
+    /// Nodes on their old agent that Keylime has no agent for. They stay there.
+    pub not_enrolled: i32,
+
+    /// The nodes of the last two counts, those that are not enrolled first; at most 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50), extend("x-kubernetes-list-type" = "set"))]
+    pub left: Vec<String>,
 }
 
 /// States of a rollout.

@@ -31,6 +31,17 @@ pub(crate) struct Overlay {
 pub(crate) fn overlay(owner: &Owner, mode: Mode, target: &Target, workload: &Workload) -> Overlay {
     let pod = pod(mode, target);
     let hash = hash(&pod, target);
+    let mut patch = claim(owner, workload);
+    merge(
+        &mut patch,
+        "spec",
+        json!({"template": {"metadata": {"annotations": {annotation::CONTENT_HASH: hash}}, "spec": pod}}),
+    );
+    Overlay { patch, hash }
+}
+
+/// The workload as ours, and nothing in its pods.
+pub(crate) fn claim(owner: &Owner, workload: &Workload) -> Value {
     let mut patch = identity(workload);
     merge(
         &mut patch,
@@ -43,12 +54,7 @@ pub(crate) fn overlay(owner: &Owner, mode: Mode, target: &Target, workload: &Wor
             "annotations": {annotation::ATTESTOR: format!("{}/{}", owner.namespace, owner.name)},
         }),
     );
-    merge(
-        &mut patch,
-        "spec",
-        json!({"template": {"metadata": {"annotations": {annotation::CONTENT_HASH: hash}}, "spec": pod}}),
-    );
-    Overlay { patch, hash }
+    patch
 }
 
 /// The workload and nothing else: applied, it takes out all that was applied before. With the uid it can never make an object.

@@ -12,12 +12,13 @@ use kube::ResourceExt as _;
 
 use crate::build::parent::config;
 use crate::build::{derived, in_place};
+use crate::canary;
 use crate::cluster::{Cluster, Error};
 use crate::target::{Asked, Owner, Role};
 use crate::validate::Problem;
 use crate::validate::discover::{Discovered, discover};
 use crate::validate::manager;
-use crate::workload::{Workload, WorkloadKey};
+use crate::workload::{Kind, Workload, WorkloadKey};
 use credentials::Credentials;
 
 /// What was found.
@@ -37,8 +38,12 @@ pub(crate) struct Gathered {
     pub(crate) secrets: BTreeMap<(String, String), Presence>,
     /// What the operator itself asks Keylime with.
     pub(crate) credentials: Option<Credentials>,
-    /// Pods of StatefulSets that are not complete.
+    /// Pods of StatefulSets that are not complete, and of DaemonSets that move in steps.
     pub(crate) pods: BTreeMap<WorkloadKey, Vec<Pod>>,
+    /// What Keylime and SPIRE say about the nodes, where agents move in steps.
+    pub(crate) nodes: BTreeMap<String, canary::Node>,
+    /// Whether it is known which agents SPIRE has.
+    pub(crate) knows_identities: bool,
     /// The operator's own image.
     pub(crate) image: Option<String>,
     /// Workloads that an older resource has, each with that resource.
@@ -117,7 +122,13 @@ pub(crate) async fn gather(
             gathered.edits.push(Edited { live, beside: beside.clone() });
         }
     }
-    gathered.pods = pods::of_unfinished(cluster, &gathered).await?;
+    let in_steps = resource.spec.rollout.as_ref().is_some_and(|rollout| rollout.canary.is_some());
+    gathered.pods = pods::of_unfinished(cluster, &gathered, in_steps).await?;
+    if in_steps && gathered.pods.keys().any(|key| key.kind == Kind::DaemonSet) {
+        let nodes = cluster.attested_nodes_of(&owner).await?;
+        gathered.nodes = nodes.iter().map(|node| (node.name_any(), canary::Node::of(node))).collect();
+        gathered.knows_identities = resource.spec.enforcement.is_some();
+    }
     if resource.metadata.deletion_timestamp.is_none() {
         (gathered.secrets, gathered.credentials) = credentials::secrets(cluster, resource).await?;
     }

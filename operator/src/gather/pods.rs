@@ -13,15 +13,21 @@ use crate::workload::{Kind, Workload, WorkloadKey};
 /// Longest message in characters; a condition's may have 32768, a person reads less.
 const MAX_MESSAGE: usize = 700;
 
-/// The pods of every StatefulSet that is not complete: one that orders its pods does not replace a pod that never became ready.
+/// The pods of every StatefulSet that is not complete: one that orders its pods does not replace a pod that never became ready. With `in_steps` also
+/// those of the DaemonSets that have something to be replaced or that wait for us to do so.
 pub(super) async fn of_unfinished(
     cluster: &Cluster,
     gathered: &Gathered,
+    in_steps: bool,
 ) -> Result<BTreeMap<WorkloadKey, Vec<Pod>>, Error> {
     let named = gathered.found.values().filter_map(|found| found.workload.as_ref());
     let mut pods = BTreeMap::new();
     for workload in named.chain(&gathered.ours) {
-        let unfinished = workload.key.kind == Kind::StatefulSet && !workload.pods.complete;
+        let unfinished = match workload.key.kind {
+            Kind::StatefulSet => !workload.pods.complete,
+            Kind::DaemonSet => in_steps && (!workload.pods.complete || workload.held.is_some()),
+            Kind::Deployment => false,
+        };
         if unfinished && !pods.contains_key(&workload.key) {
             pods.insert(workload.key.clone(), cluster.pods(workload).await?);
         }
@@ -35,15 +41,19 @@ pub(crate) fn is_stuck(pod: &Pod, wanted: Option<&str>) -> bool {
     hash.is_some() && hash != wanted && !is_ready(pod) && pod.metadata.deletion_timestamp.is_none()
 }
 
-fn is_ready(pod: &Pod) -> bool {
+pub(crate) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-/// What the first pod of a workload that is not ready complains about; nothing when all are ready.
-pub(crate) async fn complaint(cluster: &Cluster, workload: &Workload) -> Option<String> {
+/// What the first pod of a workload that is not ready complains about, on these nodes if any are given; nothing when all are ready.
+pub(crate) async fn complaint(cluster: &Cluster, workload: &Workload, nodes: &[String]) -> Option<String> {
     let pods = cluster.pods(workload).await.ok()?;
-    let pod = pods.iter().find(|pod| !is_ready(pod))?;
+    let is_on = |pod: &&Pod| {
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
+        nodes.is_empty() || node.is_some_and(|node| nodes.contains(node))
+    };
+    let pod = pods.iter().filter(is_on).find(|pod| !is_ready(pod))?;
     let mut message = format!("pod {}: {}", pod.name_any(), state(pod));
     if let Some((container, previous)) = failed(pod)
         && let Some(log) = cluster.log(pod, &container, previous).await

@@ -1,7 +1,7 @@
 //! ServerRolledOut and AgentsRolledOut.
 
 use keylime_attestor_api::conditions::{Reason, agents_rolled_out, server_rolled_out};
-use keylime_attestor_api::{Mode, RolloutState, RolloutStatus};
+use keylime_attestor_api::{CanaryStatus, Mode, RolloutState, RolloutStatus};
 
 use super::Facts;
 use crate::target::{Plan, Role, Target};
@@ -59,7 +59,7 @@ pub(super) fn rolled_out(facts: &Facts<'_>, role: Role) -> (Reason, String) {
     let mut states: Vec<_> = targets(plan, role).map(|target| state(facts, reasons, target)).collect();
     states.sort_by_key(|(severity, _, _)| std::cmp::Reverse(*severity));
     match states.into_iter().next() {
-        Some((0, reason, _)) => (reason, reason.meaning.to_owned()),
+        Some((_, reason, message)) if message.is_empty() => (reason, reason.meaning.to_owned()),
         Some((_, reason, message)) => (reason, message),
         None => (reasons.waiting_for_configuration, reasons.waiting_for_configuration.meaning.to_owned()),
     }
@@ -69,42 +69,85 @@ fn targets(plan: &Plan, role: Role) -> impl Iterator<Item = &Target> {
     plan.targets().filter(move |target| target.role == role)
 }
 
+/// Agents that move in steps, unless all is said by the counts.
+fn in_steps(state: RolloutState, canary: &CanaryStatus) -> Option<(u8, Reason, String)> {
+    let CanaryStatus { step, waiting, not_passed, not_enrolled, left } = canary;
+    let left = format!(
+        ". {not_enrolled} nodes are not enrolled and stay on their old attestor, {not_passed} wait for Keylime to pass them: {}",
+        some(left)
+    );
+    let left = if not_enrolled + not_passed == 0 { String::new() } else { left };
+    let told = |reason: Reason| format!("{}{left}", reason.remedy.trim_end_matches('.'));
+    match state {
+        RolloutState::Complete if *not_enrolled > 0 => {
+            let reason = agents_rolled_out::ENROLLED_ROLLED_OUT;
+            Some((1, reason, told(reason)))
+        }
+        RolloutState::Progressing if step.is_empty() && *not_passed > 0 => {
+            let reason = agents_rolled_out::WAITING_FOR_KEYLIME;
+            Some((2, reason, told(reason)))
+        }
+        RolloutState::Progressing => {
+            let (reason, nodes) = (agents_rolled_out::MOVING_IN_STEPS, step.len());
+            Some((
+                2,
+                reason,
+                format!("This step: {waiting} of {nodes} nodes are not done ({}){left}", some(step)),
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// Names that a person reads.
+fn some(names: &[String]) -> String {
+    const MANY: usize = 10;
+    let more = if names.len() > MANY { ", …" } else { "" };
+    names.iter().take(MANY).cloned().collect::<Vec<_>>().join(", ") + more
+}
+
 /// How bad, which reason, and a message.
 fn state(facts: &Facts<'_>, reasons: &Reasons, target: &Target) -> (u8, Reason, String) {
     let Some(rollout) = facts.rollouts.get(&target.key) else {
         let reason = reasons.waiting_for_configuration;
-        return (2, reason, reason.meaning.to_owned());
+        return (3, reason, reason.meaning.to_owned());
     };
     let RolloutStatus { state, desired, updated, ready, .. } = rollout;
     let of = format!("{}: {updated} of {desired} pods updated, {ready} of them ready", target.key);
     let held = target.workload.as_ref().and_then(|workload| workload.held);
     let all = updated == desired && ready == desired;
+    let waits = target.role == Role::Agent && facts.waits_for_server && *state != RolloutState::Complete;
+    if let Some(canary) = rollout.canary.as_ref().filter(|_| !waits)
+        && let Some((severity, reason, message)) = in_steps(*state, canary)
+    {
+        return (severity, reason, format!("{of}. {message}"));
+    }
     match state {
         RolloutState::RolledBack => (
-            5,
+            6,
             reasons.rolled_back,
             format!("the {} got back what it had. {}", target.key, reasons.rolled_back.remedy),
         ),
         RolloutState::Failed => {
             let deadline = reasons.deadline_exceeded;
-            (4, deadline, format!("{of}. {} {}", deadline.meaning, deadline.remedy))
+            (5, deadline, format!("{of}. {} {}", deadline.meaning, deadline.remedy))
         }
-        _ if target.role == Role::Agent && facts.waits_for_server && *state != RolloutState::Complete => {
+        _ if waits => {
             let reason = agents_rolled_out::WAITING_FOR_SERVER;
-            (2, reason, format!("{} {}", reason.meaning, reason.remedy))
+            (3, reason, format!("{} {}", reason.meaning, reason.remedy))
         }
         RolloutState::Complete if all => (0, reasons.rolled_out, String::new()),
         RolloutState::Waiting => {
-            (2, reasons.waiting_for_configuration, reasons.waiting_for_configuration.meaning.to_owned())
+            (3, reasons.waiting_for_configuration, reasons.waiting_for_configuration.meaning.to_owned())
         }
         RolloutState::Progressing | RolloutState::Complete => match held {
-            Some(held) => (3, reasons.paused, format!("{of}, and {held}. {}", reasons.paused.remedy)),
+            Some(held) => (4, reasons.paused, format!("{of}, and {held}. {}", reasons.paused.remedy)),
             None if *state == RolloutState::Complete && updated == desired => {
-                (1, reasons.progressing, format!("{of}. {}", unready(target.role)))
+                (2, reasons.progressing, format!("{of}. {}", unready(target.role)))
             }
-            None => (1, reasons.progressing, of),
+            None => (2, reasons.progressing, of),
         },
-        RolloutState::Withdrawing => (1, reasons.withdrawing, of),
+        RolloutState::Withdrawing => (2, reasons.withdrawing, of),
     }
 }
 

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use keylime_attestor_api::conditions::{
     ConditionType, REASONS, Reason, configuration_applied, keylime_reachable,
 };
-use keylime_attestor_api::{KeylimeAttestor, RolloutState};
+use keylime_attestor_api::{CanaryStatus, KeylimeAttestor, RolloutState};
 use serde_json::{Value, json};
 
 use super::*;
@@ -27,6 +27,8 @@ struct Look {
     agents_held: bool,
     /// The configuration of spire-controller-manager in the server's pod.
     controller_manager: Option<&'static str>,
+    /// How far agents are that move in steps.
+    canary: Option<CanaryStatus>,
 }
 
 impl Look {
@@ -45,6 +47,7 @@ impl Look {
             server_held: false,
             agents_held: false,
             controller_manager: None,
+            canary: None,
         }
     }
 
@@ -90,6 +93,7 @@ impl Look {
             if key.kind == Kind::DaemonSet {
                 rollout.ready = rollout.ready.min(self.agents_ready);
             }
+            rollout.canary = self.canary.clone().filter(|_| key.kind == Kind::DaemonSet);
             rollouts.insert(key.clone(), rollout);
         }
         let reach = self.reach.map(|reason| Reach {
@@ -204,6 +208,19 @@ fn looks() -> Vec<(Look, [&'static str; 6])> {
             ["Withdrawing", "Withdrawing", "Withdrawing", "Withdrawing", "NotChecked", "WithdrawalStuck"],
         ),
     ];
+    for (agent, canary, ready, reason) in [
+        (Progressing, canary(&["a"], 0), "RollingOut", "MovingInSteps"),
+        (Progressing, canary(&[], 1), "RollingOut", "WaitingForKeylime"),
+        (Complete, CanaryStatus { not_enrolled: 1, ..canary(&[], 0) }, "Ready", "EnrolledRolledOut"),
+    ] {
+        let look = Look {
+            agents_updated: 2,
+            agents_held: true,
+            canary: Some(canary),
+            ..Look::rolling(Complete, agent)
+        };
+        looks.push((look, [ready, "Applied", "RolledOut", reason, "Reachable", "AsExpected"]));
+    }
     let wait = "WaitingForConfiguration";
     for reason in REASONS.iter().filter(|reason| reason.condition == ConditionType::ConfigurationApplied) {
         let own = [
@@ -221,6 +238,35 @@ fn looks() -> Vec<(Look, [&'static str; 6])> {
         ["NotApplied", "Fighting", wait, wait, "Reachable", "Fighting"],
     ));
     looks
+}
+
+fn canary(step: &[&str], not_passed: i32) -> CanaryStatus {
+    let step: Vec<String> = step.iter().map(ToString::to_string).collect();
+    CanaryStatus {
+        waiting: i32::try_from(step.len()).unwrap(),
+        step,
+        not_passed,
+        not_enrolled: 0,
+        left: Vec::new(),
+    }
+}
+
+#[test]
+fn the_nodes_of_a_step_and_those_that_are_left_are_named() {
+    let left = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+    let agents = |canary| {
+        let look = Look { agents_updated: 2, canary: Some(canary), ..Look::rolling(Complete, Progressing) };
+        look.message(ConditionType::AgentsRolledOut)
+    };
+    let moving = agents(CanaryStatus { not_enrolled: 1, left: left(&["z"]), ..canary(&["a", "b"], 0) });
+    assert!(
+        moving.contains("2 of 2 nodes are not done (a, b)") && moving.contains("stay on their old attestor"),
+        "{moving}"
+    );
+    assert!(moving.ends_with(": z"), "{moving}");
+    let many: Vec<String> = (0..20).map(|number| format!("n{number}")).collect();
+    let waiting = agents(CanaryStatus { left: many, ..canary(&[], 20) });
+    assert!(waiting.ends_with("n9, …"), "{waiting}");
 }
 
 #[test]

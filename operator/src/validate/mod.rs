@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use hcl::edit;
 use k8s_openapi::api::core::v1::ConfigMap;
 use keylime_attestor_api::conditions::{Reason, configuration_applied as reason};
-use keylime_attestor_api::{KeylimeAttestor, Mode};
+use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorSpec, Mode};
 use serde_json::{Map, Value};
 
 use crate::build::parent::Parents;
 use crate::build::{derived, in_place, plugin_data};
 use crate::gather::{Found, Gathered, Presence};
 use crate::plugins::Checksums;
+use crate::strategy::Strategy;
 use crate::target::{Asked, Manager, Owner, Plan, Plugin, Role, Source, Target, text};
 use discover::Discovered;
 
@@ -64,6 +65,7 @@ pub(crate) fn validate(
         ));
     }
     problems.extend(same_configuration(&targets));
+    problems.extend(steps(&resource.spec, &targets));
     let manager = context.manager(&targets);
     let mut targets = targets.into_iter();
     match (targets.next(), manager) {
@@ -326,6 +328,32 @@ fn same_configuration(targets: &[Target]) -> Option<Problem> {
         }
     }
     None
+}
+
+/// Agents can move in steps: nobody else has them replaced meanwhile, and those that have not moved keep their configuration.
+fn steps(spec: &KeylimeAttestorSpec, targets: &[Target]) -> Vec<Problem> {
+    if spec.rollout.as_ref().is_none_or(|rollout| rollout.canary.is_none()) {
+        return Vec::new();
+    }
+    if spec.spire.mode != Mode::Overlay {
+        let message = "spec.rollout.canary: expected spire.mode Overlay: in any other mode agents that have not moved would read the new \
+                       configuration when they restart";
+        return vec![Problem::new(reason::SPEC_INVALID, message)];
+    }
+    let agents = targets.iter().filter(|target| target.role == Role::Agent);
+    let strategies = agents.filter_map(|target| Some((&target.key, Strategy::of(target.workload.as_ref()?))));
+    strategies
+        .filter_map(|(key, strategy)| match strategy {
+            Strategy::Rolling(manager) => Some(Problem::new(
+                reason::FIELD_CONFLICT,
+                format!(
+                    "spec.rollout.canary: expected updateStrategy.type of the {key} to be OnDelete or not set, {manager} has set it to \
+                     RollingUpdate: set it to OnDelete there (with SPIFFE's charts the value spire-agent.updateStrategy.type), or remove canary"
+                ),
+            )),
+            Strategy::Ours | Strategy::Theirs | Strategy::Free => None,
+        })
+        .collect()
 }
 
 #[cfg(test)]

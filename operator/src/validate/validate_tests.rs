@@ -212,3 +212,30 @@ fn an_edited_configuration_whose_original_is_lost_is_no_original() {
     assert_eq!(*name, "ConfigurationInvalid");
     assert!(message.contains("put back what SPIRE had before"), "{message}");
 }
+
+#[test]
+fn steps_need_a_mode_and_a_strategy_that_allow_them() {
+    let canary = |mode: &str| json!({"rollout": {"canary": 1}, "spire": {"mode": mode}});
+    assert_eq!(problems(canary("Overlay"), |_| {}), []);
+    let in_place = problems(canary("InPlace"), |_| {});
+    assert!(
+        in_place[0].0 == "SpecInvalid" && in_place[0].1.contains("expected spire.mode Overlay"),
+        "{in_place:?}"
+    );
+    let rolling = |all: &mut Gathered| {
+        let mut object = object(Kind::DaemonSet, 3, 3);
+        merge(
+            &mut object,
+            &json!({"spec": {"updateStrategy": {"type": "RollingUpdate"}}, "metadata": {"managedFields":
+            [{"manager": "helm", "operation": "Apply", "fieldsType": "FieldsV1",
+              "fieldsV1": {"f:spec": {"f:updateStrategy": {"f:type": {}}}}}]}}),
+        );
+        agent(all).workload = Some(read(Kind::DaemonSet, object));
+    };
+    let refused = problems(canary("Overlay"), rolling);
+    assert!(
+        refused[0].0 == "FieldConflict" && refused[0].1.contains("helm has set it to RollingUpdate"),
+        "{refused:?}"
+    );
+    assert_eq!(problems(json!({}), rolling), []);
+}
