@@ -147,7 +147,12 @@ fn configure(dir: &Path, port: &Port, options: &ServerOptions) -> Result<PathBuf
         ("DataStore", "sql", json!({ "plugin_data": database })),
         ("KeyManager", "memory", json!({ "plugin_data": {} })),
     ];
-    config::write(dir, "server", &settings, &plugins, &options.attestor)
+    let mut attestor = options.attestor.clone();
+    // Where its own socket is, nobody knows before it is set up.
+    if let Some(Value::Object(block)) = attestor.data.get_mut("enforcement") {
+        block.entry("spire_socket_path").or_insert_with(|| json!(socket(dir)));
+    }
+    config::write(dir, "server", &settings, &plugins, &attestor)
 }
 
 fn ask(dir: &Path, arguments: &[&str]) -> Result<String> {
