@@ -76,7 +76,7 @@ fn prepared() -> Result<ApiServer> {
     for account in ["default", "keylime-attestor", "attestor", "mine"] {
         server.kubectl(&["create", "serviceaccount", account, "--namespace", NAMESPACE])?;
     }
-    for kinds in [repository().join("crds"), repository().join("tests/testdata/chart/service-monitors.yaml")]
+    for kinds in [repository().join("crds"), repository().join("tests/testdata/chart/prometheus-kinds.yaml")]
     {
         server.kubectl(&["apply", "--server-side", "--filename", text(&kinds)?])?;
     }

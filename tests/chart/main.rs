@@ -4,6 +4,7 @@
 mod accepted;
 mod generated;
 mod helm;
+mod monitoring;
 mod release;
 mod rendered;
 mod rights;

@@ -63,6 +63,25 @@ fn values_add_and_leave_out_objects() -> Result<()> {
     Ok(())
 }
 
+/// With a port missing the operator would hang.
+#[test]
+fn the_network_policy_lets_out_to_what_the_resource_names() -> Result<()> {
+    let egress = |values: &str| -> Result<Vec<Vec<u64>>> {
+        let objects = objects(&template(HELMS[0], &["--values", text(&value_set(values))?])?)?;
+        let policy = objects.iter().find(|object| at(object, "/kind") == "NetworkPolicy");
+        let rules = policy.and_then(|found| found.pointer("/spec/egress")).and_then(Value::as_array);
+        let ports = |rule: &Value| {
+            let ports = rule.pointer("/ports").and_then(Value::as_array).into_iter().flatten();
+            ports.filter_map(|port| port.pointer("/port").and_then(Value::as_u64)).collect()
+        };
+        Ok(rules.context("no egress")?.iter().skip(2).map(ports).collect())
+    };
+    assert_eq!(egress("default")?, [vec![8881, 8891], vec![9797]]);
+    assert_eq!(egress("attestor")?, [vec![9881, 8891, 8881, 9882], vec![9798, 9797]]);
+    assert_eq!(egress("namespaces")?, [vec![8881, 8891, 18881, 18891], vec![9797, 19797]]);
+    Ok(())
+}
+
 /// An argument that the operator does not know would keep every pod from starting, and the release's test from passing.
 #[test]
 fn the_operator_knows_its_arguments() -> Result<()> {
