@@ -153,7 +153,8 @@ async fn a_spire_that_cannot_be_asked_saves_all_and_holds_up_no_attestation() ->
     let world = world().await?;
     world.spire.take_down().await;
     world.enforce("action = \"evict\"").await?;
-    world.site.host.log().wait_for_message(BLIND).await?;
+    let line = world.site.host.log().wait_for_message(BLIND).await?;
+    assert!(line["error"].as_str().is_some_and(|error| error.contains("No such file")), "{line}");
     world.site.attest().await?;
 
     world.spire.bring_up()?;

@@ -37,7 +37,8 @@ impl Reporting {
         let port = Port::free()?;
         let client = Client::new(twin(&world.site.files), TIMEOUT)
             .map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
-        world.enforce(&format!("report_address = \"127.0.0.1:{port}\"\n {keys}")).await?;
+        // As the operator writes it: of either family, as far as there is one.
+        world.enforce(&format!("report_address = \"[::]:{port}\"\n {keys}")).await?;
         world.site.host.log().wait_for_message("report is served").await?;
         Ok(Self { world, port, client })
     }

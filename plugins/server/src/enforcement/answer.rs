@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ pub(crate) async fn serve(answers: Answers, tls: &TwinServer, address: SocketAdd
 async fn listen(address: SocketAddr, stop: &mut Stop) -> Option<TcpListener> {
     let mut told = false;
     loop {
-        match TcpListener::bind(address).await {
+        match bind(address).await {
             Ok(listener) => return Some(listener),
             Err(error) if !told => {
                 warn!(%address, %error, "report is not served: failed to listen; trying again");
@@ -92,6 +92,16 @@ async fn listen(address: SocketAddr, stop: &mut Stop) -> Option<TcpListener> {
         if !stop.sleep(RETRY).await {
             return None;
         }
+    }
+}
+
+/// `[::]` takes IPv4 as well; where there is no IPv6 at all, IPv4 is what is left of it.
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && error.kind() != io::ErrorKind::AddrInUse => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        other => other,
     }
 }
 

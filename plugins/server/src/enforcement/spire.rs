@@ -166,6 +166,9 @@ fn found(what: &'static str, status: &Status) -> Result<bool, Error> {
 }
 
 fn call(what: &'static str, status: &Status) -> Error {
-    let message = status.message().chars().take(300).collect();
-    Error::Call { what, code: status.code(), message }
+    // Of a socket that is not there, only the innermost cause says so.
+    let outermost: &dyn std::error::Error = status;
+    let innermost = std::iter::successors(outermost.source(), |error| error.source()).last();
+    let message = innermost.map_or_else(|| status.message().to_owned(), ToString::to_string);
+    Error::Call { what, code: status.code(), message: message.chars().take(300).collect() }
 }
