@@ -62,6 +62,7 @@ fn what_cannot_be_edited_safely_is_refused() {
     for (text, expected) in [
         ("{kind: ControllerManagerConfig, parentIDTemplate: a}\n", "without touching the rest"),
         ("{\"kind\": \"ControllerManagerConfig\"}", "without touching the rest"),
+        ("{kind: ControllerManagerConfig,\nparentIDTemplate: a, x: 1\n}\n", "without touching the rest"),
         ("  kind: ControllerManagerConfig\n  parentIDTemplate: a\n", "without touching the rest"),
         ("kind: ControllerManagerConfig\n? parentIDTemplate\n: a\n", "without touching the rest"),
         ("kind: ControllerManagerConfig\nparentIDTemplate: &a b\nx: *a\n", "without touching the rest"),
