@@ -41,29 +41,48 @@ pub(crate) fn of_steps(steps: &[Step]) -> Vec<Event> {
 
 fn of_step(step: &Step) -> Option<Event> {
     let (reason, note, object) = match step {
-        Step::Configure { object, correction: false } | Step::Edit { object, correction: false } => {
-            (event::CONFIGURATION_APPLIED, format!("wrote the ConfigMap {}", named(object)), object)
-        }
+        Step::Configure { object, correction: false } | Step::Edit { object, correction: false } => (
+            event::CONFIGURATION_APPLIED,
+            format!("wrote the ConfigMap {}", named(object)),
+            reference(object),
+        ),
         Step::Configure { object, correction: true } | Step::Edit { object, correction: true } => {
             let note = format!("the ConfigMap {} was changed by somebody else", named(object));
-            (event::DRIFT_CORRECTED, note, object)
+            (event::DRIFT_CORRECTED, note, reference(object))
         }
         Step::Overlay { workload, correction: false, object } => {
-            (event::ROLLOUT_STARTED, format!("applied the overlay to the {workload}"), object)
+            (event::ROLLOUT_STARTED, format!("applied the overlay to the {workload}"), reference(object))
         }
-        Step::Overlay { workload, correction: true, object } => {
-            (event::DRIFT_CORRECTED, format!("the {workload} was changed by somebody else"), object)
-        }
+        Step::Overlay { workload, correction: true, object } => (
+            event::DRIFT_CORRECTED,
+            format!("the {workload} was changed by somebody else"),
+            reference(object),
+        ),
         Step::Withdraw { workload, object } => {
-            (event::WITHDRAWN, format!("took the overlay of the {workload} back"), object)
+            (event::WITHDRAWN, format!("took the overlay of the {workload} back"), reference(object))
         }
         Step::Restore { object, .. } => {
-            (event::WITHDRAWN, format!("put the ConfigMap {} back", named(object)), object)
+            (event::WITHDRAWN, format!("put the ConfigMap {} back", named(object)), reference(object))
         }
-        Step::Hold { .. } | Step::Delete { .. } | Step::DeletePod { .. } => return None,
+        Step::DeletePod { namespace, name, uid } => {
+            let pod = ObjectReference {
+                api_version: Some("v1".to_owned()),
+                kind: Some("Pod".to_owned()),
+                namespace: Some(namespace.clone()),
+                name: Some(name.clone()),
+                uid: Some(uid.clone()),
+                ..ObjectReference::default()
+            };
+            (
+                event::POD_REPLACED,
+                format!("deleted the pod {namespace}/{name}, which Kubernetes makes anew"),
+                pod,
+            )
+        }
+        Step::Hold { .. } | Step::Delete { .. } => return None,
     };
     // Events that differ in nothing but their notes would be counted as one.
-    Some(Event { secondary: Some(reference(object)), ..event(EventType::Normal, reason, "Apply", note) })
+    Some(Event { secondary: Some(object), ..event(EventType::Normal, reason, "Apply", note) })
 }
 
 /// The conditions whose reason changed.
@@ -145,5 +164,18 @@ mod tests {
         assert!(corrected.note.as_ref().unwrap().contains("n/spire-agent-keylime"));
         let related = corrected.secondary.as_ref().unwrap();
         assert_eq!(related.name.as_deref(), Some("spire-agent-keylime"));
+    }
+
+    #[test]
+    fn pods_that_are_replaced_are_told_one_by_one() {
+        let pod = |name: &str| Step::DeletePod {
+            namespace: "n".to_owned(),
+            name: name.to_owned(),
+            uid: "u".to_owned(),
+        };
+        let events = of_steps(&[pod("a"), pod("b")]);
+        let related = events.iter().filter_map(|event| event.secondary.as_ref()?.name.as_deref());
+        assert_eq!(related.collect::<Vec<_>>(), ["a", "b"]);
+        assert!(events.iter().all(|event| event.reason == event::POD_REPLACED));
     }
 }

@@ -137,6 +137,8 @@ async fn each_step_waits_for_the_one_before_it() -> Result<()> {
         site.wait("the update strategy to be what it was", |site| Ok(strategy(site)? == rolling))?;
         site.roll_out_until("Ready", "Ready")?;
         ensure!(site.condition("AgentsRolledOut")?.0 == "RolledOut");
+        let events = site.kubectl(&["get", "events", "--output", "jsonpath={.items[*].reason}"])?;
+        ensure!(events.matches("PodReplaced").count() == 3, "{events}");
 
         site.delete()?;
         site.let_go()?;
