@@ -27,6 +27,11 @@ async fn every_problem_of_the_servers_configuration_is_reported_at_once() -> Res
         agent_path_template = "/{{ .PluginName }}/node"
         allowed_metadata_keys = ["a b"]
         challenge_timeout = "0s"
+        keylime_verifiers = ["verifier", "verifier:8881"]
+        enforcement {
+            action = "delete"
+            report_address = "localhost"
+        }
         "#;
     let validated = site.host.plugin().validate(TRUST_DOMAIN, &text).await?;
     assert!(!validated.valid);
@@ -40,6 +45,9 @@ async fn every_problem_of_the_servers_configuration_is_reported_at_once() -> Res
         ".AgentID",
         "allowed_metadata_keys",
         "challenge_timeout",
+        "keylime_verifiers",
+        "enforcement.action",
+        "enforcement.report_address",
     ] {
         assert!(
             validated.notes.iter().any(|note| note.contains(expected)),
@@ -59,9 +67,31 @@ async fn every_problem_of_the_servers_configuration_is_reported_at_once() -> Res
 }
 
 #[tokio::test]
+async fn further_verifiers_are_at_most_eight_and_each_is_another() -> Result<()> {
+    let site = Site::start().await?;
+    let list = |number: usize| {
+        let verifiers: Vec<String> = (0..number).map(|number| format!("\"v{number}:8881\"")).collect();
+        site.configuration(&format!("keylime_verifiers = [{}]", verifiers.join(", ")))
+    };
+    let plugin = site.host.plugin();
+    assert!(plugin.validate(TRUST_DOMAIN, &list(8)).await?.valid);
+    let main = format!("keylime_verifiers = [\"127.0.0.1:{}\"]", site.keylime.verifier.port());
+    for (text, problem) in [
+        (list(9), "expected at most 8 verifiers"),
+        (site.configuration(&main), "expected each verifier once"),
+    ] {
+        let notes = plugin.validate(TRUST_DOMAIN, &text).await?.notes;
+        assert!(matches!(notes.as_slice(), [note] if note.contains(problem)), "{notes:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_valid_configuration_has_no_notes_and_asks_nobody() -> Result<()> {
     let site = Site::start().await?;
-    let validated = site.host.plugin().validate(TRUST_DOMAIN, &site.configuration("")).await?;
+    let enforcement = "enforcement {\n action = \"ban\"\n report_address = \"[::]:9797\"\n}\n";
+    let configuration = site.configuration(enforcement);
+    let validated = site.host.plugin().validate(TRUST_DOMAIN, &configuration).await?;
     assert!(validated.valid && validated.notes.is_empty(), "{validated:?}");
     assert_eq!(site.keylime.verifier.served() + site.keylime.registrar.served(), 0, "Keylime was asked");
     Ok(())

@@ -269,19 +269,21 @@ async fn an_agent_of_another_type_attests_anew_on_request_and_no_other() -> Resu
 async fn other_requests_are_rejected_with_a_reason() -> Result<()> {
     let reporting = Reporting::new(World::new(&["a"], &[]).await?, "").await?;
     let client = TwinClient::new(twin(&reporting.world.site.files), TIMEOUT).expect("the files are good");
-    for (path, request, status) in [
-        (REPORT_PATH, TwinRequest::Post(b"{}".to_vec()), 405),
-        (REATTEST_PATH, TwinRequest::Get, 405),
-        ("/", TwinRequest::Get, 404),
-        ("/v1/report/", TwinRequest::Get, 404),
-        (REATTEST_PATH, TwinRequest::Post(b"nonsense".to_vec()), 400),
-        (REATTEST_PATH, TwinRequest::Post(br#"{"spiffe_id": "a", "ban": true}"#.to_vec()), 400),
-        (REATTEST_PATH, TwinRequest::Post(vec![b' '; 5_000]), 400),
+    let nonsense = TwinRequest::Post(b"nonsense".to_vec());
+    let too_large = TwinRequest::Post([br#"{"spiffe_id": "a"}"#.as_slice(), &[b' '; 5_000]].concat());
+    for (path, request, status, reason) in [
+        (REPORT_PATH, TwinRequest::Post(b"{}".to_vec()), 405, "expected GET"),
+        (REATTEST_PATH, TwinRequest::Get, 405, "expected POST"),
+        ("/", TwinRequest::Get, 404, "/v1/report"),
+        ("/v1/report/", TwinRequest::Get, 404, "/v1/report"),
+        (REATTEST_PATH, nonsense, 400, "spiffe_id"),
+        (REATTEST_PATH, TwinRequest::Post(br#"{"spiffe_id": "a", "ban": true}"#.to_vec()), 400, "ban"),
+        (REATTEST_PATH, too_large, 400, "at most 4096 bytes"),
     ] {
         let answer = client.ask(&reporting.endpoint(), path, request, 10_000).await?;
         assert_eq!(answer.status, status, "{path}");
         let rejection: report::Rejection = serde_json::from_slice(&answer.body)?;
-        assert!(!rejection.error.is_empty());
+        assert!(rejection.error.contains(reason), "{path}: {rejection:?}");
     }
     Ok(())
 }
