@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodCondition, PodSpec, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use keylime_attestor_api::names::annotation;
 use keylime_attestor_api::{AttestedNode, NodeState, Share};
 use kube::ResourceExt as _;
@@ -121,6 +122,31 @@ pub(crate) fn taken_back(pods: &[Pod], share: Share) -> Vec<&Pod> {
         return broken;
     }
     ready.into_iter().take(share.of(pods.len()).min(MAX_STEP)).collect()
+}
+
+/// Of a pod what is looked at here, and nothing else: there may be thousands.
+pub(crate) fn slim(pod: Pod) -> Pod {
+    let is_ready = |condition: &PodCondition| condition.type_ == "Ready";
+    let Pod { metadata, spec, status } = pod;
+    let annotations = metadata.annotations.unwrap_or_default();
+    let conditions = status.and_then(|status| status.conditions).unwrap_or_default();
+    Pod {
+        metadata: ObjectMeta {
+            name: metadata.name,
+            namespace: metadata.namespace,
+            uid: metadata.uid,
+            deletion_timestamp: metadata.deletion_timestamp,
+            annotations: Some(
+                annotations.into_iter().filter(|(key, _)| key == annotation::CONTENT_HASH).collect(),
+            ),
+            ..ObjectMeta::default()
+        },
+        spec: Some(PodSpec { node_name: spec.and_then(|spec| spec.node_name), ..PodSpec::default() }),
+        status: Some(PodStatus {
+            conditions: Some(conditions.into_iter().filter(is_ready).collect()),
+            ..PodStatus::default()
+        }),
+    }
 }
 
 /// Whether a pod was made with an overlay of ours.

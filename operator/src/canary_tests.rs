@@ -172,3 +172,22 @@ fn what_an_attested_node_says_is_read() {
     assert_eq!(node("Unknown", "Unknown", "Unknown"), FAILING);
     assert_eq!(node("NotEnrolled", "False", "False"), UNKNOWN_TO_KEYLIME);
 }
+
+#[test]
+fn a_slim_pod_is_judged_like_the_whole_one() {
+    let pods = [old("a"), new("b"), pod("c", true, false, false), pod("d", false, true, true)];
+    let slim: Vec<Pod> = pods.iter().cloned().map(slim).collect();
+    let nodes = [("a", PASSED), ("b", PASSED), ("c", PASSED), ("d", PASSED)];
+    for step in [&[][..], &["a", "c"], &["d"]] {
+        let whole = look(&nodes, &pods, step, ONE, false);
+        let judged = look(&nodes, &slim, step, ONE, false);
+        assert_eq!(
+            (replaced(&judged), &judged.step, &judged.waiting),
+            (replaced(&whole), &whole.step, &whole.waiting)
+        );
+    }
+    let goes = |pods: &[Pod]| taken_back(pods, ONE).iter().map(|pod| pod.name_any()).collect::<Vec<_>>();
+    assert_eq!(goes(&slim), goes(&pods));
+    let labelled: Pod = serde_json::from_value(json!({"metadata": {"labels": {"app": "x"}}})).unwrap();
+    assert_eq!(super::slim(labelled).metadata.labels, None);
+}

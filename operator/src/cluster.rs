@@ -16,6 +16,9 @@ use crate::workload::{Kind, UnreadableWorkload, Workload, WorkloadKey};
 const LOG_LINES: i64 = 5;
 const LOG_BYTES: i64 = 4096;
 
+/// Objects in one page of a long list.
+const PAGE: u32 = 500;
+
 /// The apiserver, and the namespaces that the operator looks after.
 #[derive(Clone)]
 pub(crate) struct Cluster {
@@ -148,9 +151,14 @@ impl Cluster {
         list(self.apis(), &owned_by(owner), "ConfigMaps").await
     }
 
-    /// The AttestedNodes of a resource.
-    pub(crate) async fn attested_nodes_of(&self, owner: &Owner) -> Result<Vec<AttestedNode>, Error> {
-        list(vec![Api::all(self.client.clone())], &owned_by(owner), "AttestedNodes").await
+    /// What `keep` makes of each AttestedNode of a resource.
+    pub(crate) async fn attested_nodes_of<T>(
+        &self,
+        owner: &Owner,
+        keep: impl Fn(&AttestedNode) -> T,
+    ) -> Result<Vec<T>, Error> {
+        let api = Api::all(self.client.clone());
+        in_pages(&api, &owned_by(owner), "AttestedNodes", |node| keep(&node)).await
     }
 
     /// A Secret with its content.
@@ -176,6 +184,18 @@ impl Cluster {
         Ok(list.map_err(Error::api("list", format!("the pods of the {key}")))?.items)
     }
 
+    /// What `keep` makes of each pod of a workload that may have thousands.
+    pub(crate) async fn many_pods<T>(
+        &self,
+        workload: &Workload,
+        keep: impl Fn(Pod) -> T,
+    ) -> Result<Vec<T>, Error> {
+        let key = &workload.key;
+        let selector = selector(&workload.selector).map_err(|error| Error::Selector(key.clone(), error))?;
+        let api = self.namespaced::<Pod>(&key.namespace);
+        in_pages(&api, &selector, &format!("the pods of the {key}"), keep).await
+    }
+
     /// The last lines that a container wrote, of its previous run when it has one.
     pub(crate) async fn log(&self, pod: &Pod, container: &str, previous: bool) -> Option<String> {
         let params = LogParams {
@@ -198,6 +218,28 @@ where
     let lists = try_join_all(apis.iter().map(|api| api.list(&params))).await;
     let lists: Vec<ObjectList<K>> = lists.map_err(Error::api("list", what))?;
     Ok(lists.into_iter().flat_map(|list| list.items).collect())
+}
+
+/// Lists page by page, so that of however many objects there are only a page is held in full.
+async fn in_pages<K, T>(
+    api: &Api<K>,
+    selector: &str,
+    what: &str,
+    keep: impl Fn(K) -> T,
+) -> Result<Vec<T>, Error>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let mut params = ListParams::default().labels(selector).limit(PAGE);
+    let mut kept = Vec::new();
+    loop {
+        let list: ObjectList<K> = api.list(&params).await.map_err(Error::api("list", what))?;
+        kept.extend(list.items.into_iter().map(&keep));
+        match list.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(kept),
+        }
+    }
 }
 
 fn owned_by(owner: &Owner) -> String {

@@ -125,8 +125,9 @@ pub(crate) async fn gather(
     let in_steps = resource.spec.rollout.as_ref().is_some_and(|rollout| rollout.canary.is_some());
     gathered.pods = pods::of_unfinished(cluster, &gathered, in_steps).await?;
     if in_steps && gathered.pods.keys().any(|key| key.kind == Kind::DaemonSet) {
-        let nodes = cluster.attested_nodes_of(&owner).await?;
-        gathered.nodes = nodes.iter().map(|node| (node.name_any(), canary::Node::of(node))).collect();
+        let nodes =
+            cluster.attested_nodes_of(&owner, |node| (node.name_any(), canary::Node::of(node))).await?;
+        gathered.nodes = nodes.into_iter().collect();
         gathered.knows_identities = resource.spec.enforcement.is_some();
     }
     if resource.metadata.deletion_timestamp.is_none() {

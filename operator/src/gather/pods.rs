@@ -7,6 +7,7 @@ use keylime_attestor_api::names::annotation;
 use kube::ResourceExt as _;
 
 use super::Gathered;
+use crate::canary;
 use crate::cluster::{Cluster, Error};
 use crate::workload::{Kind, Workload, WorkloadKey};
 
@@ -23,14 +24,17 @@ pub(super) async fn of_unfinished(
     let named = gathered.found.values().filter_map(|found| found.workload.as_ref());
     let mut pods = BTreeMap::new();
     for workload in named.chain(&gathered.ours) {
-        let unfinished = match workload.key.kind {
-            Kind::StatefulSet => !workload.pods.complete,
-            Kind::DaemonSet => in_steps && (!workload.pods.complete || workload.held.is_some()),
-            Kind::Deployment => false,
-        };
-        if unfinished && !pods.contains_key(&workload.key) {
-            pods.insert(workload.key.clone(), cluster.pods(workload).await?);
+        if pods.contains_key(&workload.key) {
+            continue;
         }
+        let found = match workload.key.kind {
+            Kind::StatefulSet if !workload.pods.complete => cluster.pods(workload).await?,
+            Kind::DaemonSet if in_steps && (!workload.pods.complete || workload.held.is_some()) => {
+                cluster.many_pods(workload, canary::slim).await?
+            }
+            Kind::StatefulSet | Kind::DaemonSet | Kind::Deployment => continue,
+        };
+        pods.insert(workload.key.clone(), found);
     }
     Ok(pods)
 }
