@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use keylime_attestor_api::{CanaryStatus, RolloutState, RolloutStatus, Share};
 use kube::ResourceExt as _;
 
@@ -19,6 +20,8 @@ use crate::workload::Workload;
 /// When to look again at a step under way, and at nodes that Keylime may pass later.
 const STEP: Duration = Duration::from_secs(5);
 const LATER: Duration = Duration::from_secs(15);
+/// When to look whether a node that was not enrolled is.
+const ENROLLED: Duration = Duration::from_secs(30);
 /// When to go on with what was announced.
 const NOW: Duration = Duration::from_secs(1);
 
@@ -40,7 +43,7 @@ impl Decision<'_> {
             let back =
                 RolloutStatus { canary: None, ..seen(Some(back), workload).unwrap_or_else(|| back.clone()) };
             next.rollouts.insert(target.key.clone(), back);
-            next.take_pods_back(&self.pods(workload), workload, share);
+            next.take_pods_back(self.pods(workload), workload, share);
             return false;
         }
         if !state.is_some_and(|state| state != RolloutState::Waiting) && !may_begin {
@@ -81,11 +84,10 @@ impl Decision<'_> {
     ) -> bool {
         let previous = rollout_of(self.previous, &target.key);
         let same = previous.filter(|previous| previous.content_hash.as_deref() == Some(&overlay.hash));
-        let pods = self.pods(workload);
         let step = same.and_then(|same| same.canary.as_ref()).map(|canary| canary.step.as_slice());
         let verdict = canary::decide(&Facts {
             nodes: &self.gathered.nodes,
-            pods: &pods,
+            pods: self.pods(workload),
             hash: &overlay.hash,
             share,
             needs_identity: self.gathered.knows_identities,
@@ -117,7 +119,9 @@ impl Decision<'_> {
             next.steps.extend(verdict.replace.iter().map(delete_pod));
         }
         next.look_again(match state {
-            RolloutState::Failed => NOW,
+            RolloutState::Complete => ENROLLED,
+            // The failure is reported first, with what the pods say, and then taken back.
+            RolloutState::Failed if self.rollout.rollback => NOW,
             _ if verdict.begins => NOW,
             _ if verdict.waiting.is_empty() => LATER,
             _ => STEP,
@@ -151,27 +155,14 @@ impl Decision<'_> {
         } else {
             RolloutState::Progressing
         };
-        let count = |length: usize| i32::try_from(length).unwrap_or(i32::MAX);
         RolloutStatus {
             state,
             content_hash: Some(overlay.hash.clone()),
-            last_progress_time: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(last),
+            last_progress_time: Time(last),
             desired: workload.pods.desired,
             updated: workload.pods.updated,
             ready: workload.pods.ready,
-            canary: Some(CanaryStatus {
-                step: verdict.step.clone(),
-                waiting: count(verdict.waiting.len()),
-                not_passed: count(verdict.not_passed.len()),
-                not_enrolled: count(verdict.not_enrolled.len()),
-                left: verdict
-                    .not_enrolled
-                    .iter()
-                    .chain(&verdict.not_passed)
-                    .take(MAX_LEFT)
-                    .cloned()
-                    .collect(),
-            }),
+            canary: Some(told(verdict)),
         }
     }
 
@@ -188,13 +179,26 @@ impl Decision<'_> {
         false
     }
 
-    fn pods(&self, workload: &Workload) -> Vec<Pod> {
-        self.gathered.pods.get(&workload.key).cloned().unwrap_or_default()
+    fn pods(&self, workload: &Workload) -> &[Pod] {
+        self.gathered.pods.get(&workload.key).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
 /// Nodes that the status lists as left on their old agents.
 const MAX_LEFT: usize = 50;
+
+/// What the status says of the steps.
+fn told(verdict: &Verdict) -> CanaryStatus {
+    let count = |nodes: &[String]| i32::try_from(nodes.len()).unwrap_or(i32::MAX);
+    let left = verdict.not_enrolled.iter().chain(&verdict.not_passed);
+    CanaryStatus {
+        step: verdict.step.clone(),
+        waiting: count(&verdict.waiting),
+        not_passed: count(&verdict.not_passed),
+        not_enrolled: count(&verdict.not_enrolled),
+        left: left.take(MAX_LEFT).cloned().collect(),
+    }
+}
 
 impl Next {
     /// Pods that carry an overlay which was taken back are replaced, some at a time. Then the strategy is given back.
