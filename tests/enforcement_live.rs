@@ -1,14 +1,17 @@
 //! Enforcement against the real thing: Keylime fails a node, and SPIRE's agent there loses its identity.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
-use keylime::{Endpoint, Known, Servers, ServersConfig, TlsFiles};
+use keylime::{Endpoint, Known, Servers, ServersConfig, TlsFiles, TwinFiles};
 use lab::keylime::{Keylime, Node, NodeOptions, Options};
 use lab::plugins;
+use lab::ports::Port;
 use lab::shared::Shared;
 use lab::spire::{ServerOptions, SpireAgent, SpireServer};
+use report::{Act, Client, Report};
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
 const GONE: &str = "agent lost its identity";
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -19,6 +22,7 @@ static KEYLIME: Shared<Keylime> = Shared::new(|| Keylime::start(Options::default
 /// Two nodes with an attested SPIRE agent each.
 struct Site {
     server: SpireServer,
+    port: Port,
     first: Member,
     second: Member,
 }
@@ -32,10 +36,22 @@ struct Member {
 impl Site {
     fn start(keylime: &Keylime, action: &str) -> Result<Self> {
         let mut attestor = plugins::server(keylime)?;
-        attestor.data.insert("enforcement".to_owned(), json!({ "action": action, "interval": "1s" }));
+        let port = Port::free()?;
+        let address = format!("127.0.0.1:{port}");
+        let block = json!({ "action": action, "interval": "1s", "report_address": address });
+        attestor.data.insert("enforcement".to_owned(), block);
         let server = SpireServer::start(&ServerOptions { attestor, agent_ttl: "1h" })?;
         let (first, second) = (Member::start(keylime, &server)?, Member::start(keylime, &server)?);
-        Ok(Self { server, first, second })
+        Ok(Self { server, port, first, second })
+    }
+
+    /// What the plugin tells the operator, who holds the same certificate.
+    fn report(&self, keylime: &Keylime) -> Result<Report> {
+        let files = keylime.server_client().clone();
+        let client = Client::new(TwinFiles { cert: files.cert, key: files.key }, TIMEOUT);
+        let client = client.map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
+        let endpoint = Endpoint::new("127.0.0.1", self.port.number())?;
+        Ok(Runtime::new()?.block_on(client.report(&endpoint))?)
     }
 
     /// How often the server's log says this.
@@ -78,16 +94,36 @@ fn a_node_that_keylime_fails_loses_its_identity_until_it_is_repaired() -> Result
     site.second.node.fail()?;
     let failed = Instant::now();
     site.wait_until_said(GONE, 1)?;
-    report(failed, "from Keylime's FAIL to the eviction");
+    say(failed, "from Keylime's FAIL to the eviction");
     let log = site.second.agent.wait_until_refused()?;
-    report(failed, "from Keylime's FAIL to the end of the SPIRE agent");
+    say(failed, "from Keylime's FAIL to the end of the SPIRE agent");
     ensure!(log.contains("PermissionDenied") && log.contains("FAIL"), "it says no reason:\n{log}");
     ensure!(site.server.agent(&site.second.id).is_err(), "the server knows the evicted agent");
     assert_eq!(serial_number(&site.server, &site.first.id)?, serial, "the other agent attested anew");
 
+    let report = site.report(keylime)?;
+    let [action] = report.actions.as_slice() else { anyhow::bail!("{report:?}") };
+    assert_eq!((action.action, &action.spiffe_id, &action.error), (Act::Evict, &site.second.id, &None));
+
     site.second.node.repair()?;
     site.second.start_again(keylime, &site.server)?;
     site.second.agent.wait_until_attested()?;
+    lab::wait::until("both agents in the report", TIMEOUT, || {
+        let report = site.report(keylime)?;
+        let mut told: Vec<_> = report
+            .agents
+            .iter()
+            .map(|agent| (agent.spiffe_id.clone(), agent.agent_id.as_ref().map(ToString::to_string)))
+            .collect();
+        told.sort_unstable();
+        let one = |member: &Member| (member.id.clone(), Some(member.node.agent().id().to_owned()));
+        let mut expected = [one(&site.first), one(&site.second)];
+        expected.sort_unstable();
+        ensure!(told == expected, "{report:?}");
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        ensure!(report.agents.iter().all(|agent| agent.expires > now && !agent.banned), "{report:?}");
+        Ok(())
+    })?;
     ensure!(site.server.agent(&site.second.id).is_ok(), "the server does not know the agent");
     assert_eq!(serial_number(&site.server, &site.first.id)?, serial, "the other agent attested anew");
     assert_eq!(site.said(GONE)?, 1);
@@ -160,7 +196,7 @@ fn a_real_verifier_tells_of_all_its_agents_and_of_none() -> Result<()> {
         request_timeout: TIMEOUT,
     };
     let servers = Servers::new(config).map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
-    let runtime = tokio::runtime::Runtime::new()?;
+    let runtime = Runtime::new()?;
     let states = runtime.block_on(servers.states());
     ensure!(states.agents.is_empty() && states.doubts.is_empty() && states.failures.is_empty(), "{states:?}");
 
@@ -174,7 +210,7 @@ fn a_real_verifier_tells_of_all_its_agents_and_of_none() -> Result<()> {
 }
 
 #[expect(clippy::print_stderr, reason = "the measured times are for who runs the tests")]
-fn report(since: Instant, what: &str) {
+fn say(since: Instant, what: &str) {
     eprintln!("{:5.1} s: {what}", since.elapsed().as_secs_f32());
 }
 
