@@ -247,6 +247,7 @@ fn owned_by(owner: &Owner) -> String {
     format!("{name}={},{namespace}={}", owner.name, owner.namespace)
 }
 
-fn selector(labels: &LabelSelector) -> Result<String, String> {
+/// A label selector as a query has it.
+pub(crate) fn selector(labels: &LabelSelector) -> Result<String, String> {
     Selector::try_from(labels.clone()).map(|selector| selector.to_string()).map_err(|error| error.to_string())
 }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use keylime_attestor_api::conditions::{ConditionType, degraded};
+use keylime_attestor_api::conditions::{ConditionType, degraded, enforcing};
 use keylime_attestor_api::names::{FIELD_MANAGER, event};
 use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -27,9 +27,14 @@ impl Events {
     pub(crate) async fn publish(&self, resource: &KeylimeAttestor, events: Vec<Event>) {
         let reference = resource.object_ref(&());
         for event in events {
-            if let Err(error) = self.0.publish(&event, &reference).await {
-                debug!(reason = event.reason, %error, "an Event was not published");
-            }
+            self.tell(&reference, &event).await;
+        }
+    }
+
+    /// One Event on one object.
+    pub(crate) async fn tell(&self, object: &ObjectReference, event: &Event) {
+        if let Err(error) = self.0.publish(event, object).await {
+            debug!(reason = event.reason, %error, "an Event was not published");
         }
     }
 }
@@ -87,26 +92,29 @@ fn of_step(step: &Step) -> Option<Event> {
 
 /// The conditions whose reason changed.
 pub(crate) fn of_transitions(before: &KeylimeAttestorStatus, after: &KeylimeAttestorStatus) -> Vec<Event> {
+    let calm = [degraded::AS_EXPECTED.name, enforcing::OFF.name];
     let last = |type_: &str| before.conditions.iter().find(|condition| condition.type_ == type_);
     let changed = after.conditions.iter().filter(|condition| {
         let last = last(&condition.type_);
         last.is_none_or(|last| last.reason != condition.reason)
             // At first nothing is known or wrong, which is no news.
-            && !(last.is_none() && (condition.status == "Unknown" || condition.reason == degraded::AS_EXPECTED.name))
+            && !(last.is_none() && (condition.status == "Unknown" || calm.contains(&condition.reason.as_str())))
     });
     changed.map(of_condition).collect()
 }
 
 fn of_condition(condition: &Condition) -> Event {
     let Condition { type_, status, reason, message, .. } = condition;
-    let passing = ["Progressing", "RollingOut", "WaitingForServer", "Withdrawing"].contains(&reason.as_str());
+    let passing =
+        ["Progressing", "RollingOut", "WaitingForServer", "Withdrawing", "Off"].contains(&reason.as_str());
     let good = if type_ == ConditionType::Degraded.as_str() { "False" } else { "True" };
     let kind =
         if status == good || passing || status == "Unknown" { EventType::Normal } else { EventType::Warning };
     event(kind, reason, type_, message.clone())
 }
 
-fn event(type_: EventType, reason: &str, action: &str, note: String) -> Event {
+/// An Event, its note cut to what the API takes.
+pub(crate) fn event(type_: EventType, reason: &str, action: &str, note: String) -> Event {
     let mut note = note;
     if note.len() > MAX_NOTE {
         let end = (0..=MAX_NOTE - 3).rev().find(|at| note.is_char_boundary(*at)).unwrap_or(0);

@@ -16,6 +16,8 @@ mod log;
 mod memory;
 mod metrics;
 mod next;
+mod node_metrics;
+mod nodes;
 mod plugins;
 mod probe;
 mod reconcile;

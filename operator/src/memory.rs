@@ -2,15 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::fight::Fight;
-use crate::gather::reach::Reach;
 use crate::target::Owner;
-
-/// How long an answer of Keylime is taken as true, when it was good and when it was not.
-const GOOD: Duration = Duration::from_secs(60);
-const BAD: Duration = Duration::from_secs(15);
 
 /// How long to wait after the first failure of a resource, and at most.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -25,7 +20,6 @@ pub(crate) struct Memory(Mutex<HashMap<Owner, OfOne>>);
 pub(crate) struct OfOne {
     /// By the object that is fought over.
     pub(crate) fights: HashMap<String, Fight>,
-    reach: Option<(String, Instant, Reach)>,
     failures: u32,
 }
 
@@ -46,16 +40,6 @@ impl Memory {
 }
 
 impl OfOne {
-    /// What Keylime last answered to the same question, while it is fresh.
-    pub(crate) fn reach(&self, question: &str, now: Instant) -> Option<Reach> {
-        let (asked, when, reach) = self.reach.as_ref()?;
-        (asked == question && now.duration_since(*when) < fresh_for(reach)).then(|| reach.clone())
-    }
-
-    pub(crate) fn reached(&mut self, question: String, now: Instant, reach: Reach) {
-        self.reach = Some((question, now, reach));
-    }
-
     pub(crate) fn succeeded(&mut self) {
         self.failures = 0;
     }
@@ -66,12 +50,6 @@ impl OfOne {
         self.failures = self.failures.saturating_add(1);
         wait
     }
-}
-
-/// How long the answer is taken as true.
-pub(crate) fn fresh_for(reach: &Reach) -> Duration {
-    let good = reach.reason == keylime_attestor_api::conditions::keylime_reachable::REACHABLE;
-    if good { GOOD } else { BAD }
 }
 
 #[cfg(test)]
@@ -85,14 +63,5 @@ mod tests {
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
         one.succeeded();
         assert_eq!(one.failed(), FIRST_WAIT);
-    }
-
-    #[test]
-    fn an_answer_is_good_for_its_own_question_and_a_while() {
-        let (mut one, now) = (OfOne::default(), Instant::now());
-        one.reached("a".to_owned(), now, Reach::not_checked());
-        assert_eq!(one.reach("a", now), Some(Reach::not_checked()));
-        assert_eq!(one.reach("b", now), None);
-        assert_eq!(one.reach("a", now + BAD), None);
     }
 }

@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::node_metrics::NodeMetrics;
 use crate::target::Owner;
 
 /// Upper bounds in seconds: from a look that finds nothing to do, to one that waits for Keylime.
@@ -24,6 +25,7 @@ pub(crate) struct Metrics {
     durations: Family<Outcome, Histogram>,
     conditions: Family<Condition, Gauge>,
     requests: Family<Request, Counter>,
+    pub(crate) nodes: NodeMetrics,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -46,7 +48,9 @@ struct Request {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let mut registry = Registry::with_prefix("keylime_attestor_operator");
+        let mut whole = Registry::with_prefix("keylime_attestor");
+        let nodes = NodeMetrics::new(&mut whole);
+        let registry = whole.sub_registry_with_prefix("operator");
         let metrics = (
             Family::default(),
             Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram),
@@ -71,7 +75,7 @@ impl Metrics {
             "Requests to Keylime's servers by outcome: answered, or why not",
             Family::clone(&requests),
         );
-        Self { registry, reconciles, durations, conditions, requests }
+        Self { registry: whole, reconciles, durations, conditions, requests, nodes }
     }
 
     pub(crate) fn reconciled(&self, outcome: &'static str, duration: Duration) {
@@ -97,6 +101,7 @@ impl Metrics {
     }
 
     pub(crate) fn forget(&self, owner: &Owner) {
+        self.nodes.forget(owner);
         for condition in keylime_attestor_api::conditions::ConditionType::ALL {
             self.conditions.remove(&label(owner, condition.as_str()));
         }

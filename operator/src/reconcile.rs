@@ -17,17 +17,17 @@ use kube::runtime::reflector::Store;
 use tracing::{info, warn};
 
 use crate::apply::{Applied, apply};
-use crate::cluster::{Cluster, Error as ApiError};
+use crate::cluster::{self, Cluster, Error as ApiError};
 use crate::contest;
 use crate::events::{self, Events};
-use crate::gather::reach::{self, Reach};
 use crate::gather::{Gathered, gather, pods};
-use crate::memory::{Memory, fresh_for};
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::next::{Next, Step, next};
+use crate::nodes::{Given, Nodes, View};
 use crate::plugins::Checksums;
 use crate::status::{Facts, status, write};
-use crate::target::{Owner, Plan};
+use crate::target::{Owner, Plan, Role};
 use crate::validate::{Problem, validate};
 use crate::withdraw::{Withdrawal, withdrawal};
 use crate::workload::{Workload, WorkloadKey};
@@ -52,6 +52,7 @@ pub(crate) struct Context {
     /// All resources, of every namespace that is looked after.
     pub(crate) resources: Vec<Store<Guarded>>,
     pub(crate) memory: Memory,
+    pub(crate) nodes: Nodes,
 }
 
 /// Why a reconcile did not come to its end.
@@ -155,7 +156,10 @@ struct Outcome {
     done: Vec<Step>,
     complaint: Option<String>,
     stuck: bool,
-    reach: Option<Reach>,
+    /// What was last seen of Keylime and of the nodes.
+    view: Option<Arc<View>>,
+    /// Nobody can ask Keylime.
+    speechless: bool,
 }
 
 /// Makes it so, or says what stands in the way.
@@ -165,18 +169,19 @@ async fn settle(context: &Context, resource: &KeylimeAttestor) -> Result<Action,
     match gather(&context.cluster, resource, &others(context), context.image.clone()).await {
         Ok(gathered) => {
             proceed(context, resource, &gathered, now, &mut outcome).await?;
-            outcome.reach = Some(ask_keylime(context, resource, &gathered).await);
+            give(context, &Owner::of(resource), &gathered);
+            outcome.speechless = gathered.credentials.is_none();
             outcome.gathered = Some(gathered);
         }
         Err(error) if error.is_refusal() => {
-            outcome.reach = Some(Reach::not_checked());
+            outcome.speechless = true;
             outcome.problems.push(refused(&error));
         }
         Err(error) => return Err(error.into()),
     }
+    outcome.view = context.nodes.view(&Owner::of(resource));
     report(context, resource, &outcome, now).await?;
-    let look_again = outcome.reach.as_ref().map_or(CALM, fresh_for).min(CALM);
-    let look_again = outcome.next.again.map_or(look_again, |again| again.min(look_again));
+    let look_again = outcome.next.again.map_or(CALM, |again| again.min(CALM));
     let look_again = if outcome.problems.is_empty() { look_again } else { look_again.min(PROBLEM) };
     Ok(Action::requeue(look_again.max(Duration::from_secs(1))))
 }
@@ -246,6 +251,8 @@ async fn take_back(context: &Context, resource: &KeylimeAttestor) -> Result<Acti
             let previous = resource.status.clone().unwrap_or_default();
             let canary = resource.spec.rollout.as_ref().and_then(|rollout| rollout.canary);
             match withdrawal(&owner, &gathered, &previous, canary, now) {
+                // What is on the nodes stays until SPIRE is back: its entries may hang on it.
+                Withdrawal::Done if !context.nodes.withdraw(resource).await? => {}
                 Withdrawal::Done => {
                     info!(namespace = owner.namespace, name = owner.name, "everything is taken back");
                     context.memory.forget(&owner);
@@ -316,7 +323,8 @@ async fn report(
         waits_for_server: outcome.next.waits_for_server,
         complaint: outcome.complaint.as_deref(),
         stuck: outcome.stuck,
-        reach: outcome.reach.as_ref(),
+        view: outcome.view.as_deref(),
+        speechless: outcome.speechless,
         now,
     });
     context.metrics.reported(&Owner::of(resource), &status);
@@ -338,19 +346,26 @@ async fn report(
     Ok(())
 }
 
-/// What Keylime answers, or answered lately.
-async fn ask_keylime(context: &Context, resource: &KeylimeAttestor, gathered: &Gathered) -> Reach {
-    let Some(credentials) = &gathered.credentials else { return Reach::not_checked() };
-    let owner = Owner::of(resource);
-    let generation = resource.metadata.generation.unwrap_or_default();
-    let question = format!("{:?} {generation} {}", resource.uid(), credentials.version);
-    if let Some(reach) = context.memory.of(&owner, |memory| memory.reach(&question, Instant::now())) {
-        return reach;
-    }
-    let reach = reach::reach(credentials).await;
-    context.metrics.asked(&reach.answers);
-    context.memory.of(&owner, |memory| memory.reached(question, Instant::now(), reach.clone()));
-    reach
+/// Gives the looks at the nodes what they go by. Credentials that are the same stay, with their connections.
+fn give(context: &Context, owner: &Owner, gathered: &Gathered) {
+    let pods = |role: Role| {
+        let found = gathered.found.values().filter(move |found| found.role == role);
+        found.filter_map(|found| {
+            let workload = found.workload.as_ref()?;
+            Some((workload.key.namespace.clone(), cluster::selector(&workload.selector).ok()?))
+        })
+    };
+    let before = context.nodes.given(owner).and_then(|given| given.credentials);
+    let credentials = gathered.credentials.clone();
+    let same = before.filter(|before| credentials.as_ref().is_some_and(|new| new.version == before.version));
+    context.nodes.give(
+        owner,
+        Given {
+            credentials: same.or(credentials),
+            server: pods(Role::Server).next(),
+            agents: pods(Role::Agent).collect(),
+        },
+    );
 }
 
 fn refused(error: &ApiError) -> Problem {

@@ -23,6 +23,7 @@ use crate::events::Events;
 use crate::http::{self, Answer};
 use crate::memory::Memory;
 use crate::metrics::Metrics;
+use crate::nodes::{self, Nodes};
 use crate::plugins::{self, Checksums};
 use crate::reconcile::{Context, Guarded, error_policy, reconcile};
 use crate::watch::with_watches;
@@ -105,15 +106,29 @@ async fn control(
     metrics: Arc<Metrics>,
     stop: watch::Receiver<bool>,
 ) -> Result<()> {
+    let nodes = Nodes::start(cluster.clone());
     let mut controllers = Vec::new();
     for api in cluster.apis::<Guarded>() {
         let config = ControllerConfig::default().debounce(DEBOUNCE).concurrency(CONCURRENCY);
         let controller = Controller::new(api, watcher::Config::default()).with_config(config);
-        controllers.push(with_watches(&cluster, controller));
+        controllers.push(with_watches(&cluster, controller).reconcile_all_on(changes(&nodes)));
     }
     let resources = controllers.iter().map(Controller::store).collect();
     let memory = Memory::default();
-    let context = Arc::new(Context { cluster, events, metrics, checksums, image, resources, memory });
+    let context = Arc::new(Context { cluster, events, metrics, checksums, image, resources, memory, nodes });
+    let looks = nodes::run(Arc::clone(&context), stop.clone());
+    let reconciles = reconcile_until(context, controllers, stop);
+    tokio::join!(looks, reconciles);
+    info!("the operator ends");
+    Ok(())
+}
+
+/// Reconciles until it is asked to end.
+async fn reconcile_until(
+    context: Arc<Context>,
+    controllers: Vec<Controller<Guarded>>,
+    stop: watch::Receiver<bool>,
+) {
     let mut reconciled = SelectAll::new();
     for controller in controllers {
         let mut stop = stop.clone();
@@ -128,8 +143,14 @@ async fn control(
             Err(error) => debug!(%error, "a watch began anew"),
         }
     }
-    info!("the operator ends");
-    Ok(())
+}
+
+/// An item for each time that looks at nodes bring something new for a status.
+fn changes(nodes: &Nodes) -> impl futures_util::Stream<Item = ()> + Send + 'static {
+    futures_util::stream::unfold(nodes.changes(), async |mut changes| {
+        changes.changed().await.ok()?;
+        Some(((), changes))
+    })
 }
 
 /// True from SIGTERM or SIGINT on.

@@ -59,7 +59,17 @@ fn values_add_and_leave_out_objects() -> Result<()> {
     for kind in ["PodDisruptionBudget", "ServiceMonitor"] {
         assert!(listed.iter().any(|listed| listed == kind), "{kind} is not in {listed:?}");
     }
-    assert!(!listed.iter().any(|kind| kind.starts_with("Cluster")), "{listed:?}");
+
+    // Nodes are in no namespace; nothing else is allowed everywhere.
+    let objects = objects(&template(HELMS[0], &["--values", text(&value_set("namespaces"))?])?)?;
+    for object in objects.iter().filter(|object| at(object, "/kind") == "ClusterRole") {
+        let rules = object.pointer("/rules").and_then(Value::as_array).context("no rules")?;
+        let about = |rule: &Value| at(rule, "/resources/0").split('/').next().unwrap_or_default().to_owned();
+        assert!(
+            rules.iter().all(|rule| ["nodes", "attestednodes"].contains(&about(rule).as_str())),
+            "{object}"
+        );
+    }
     Ok(())
 }
 

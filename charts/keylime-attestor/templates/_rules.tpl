@@ -21,10 +21,10 @@
 - apiGroups: [apps]
   resources: [daemonsets, deployments, statefulsets]
   verbs: [get, list, watch, patch]
-# Which pods keep a rollout from going on, and what their state says.
+# Which pods keep a rollout from going on, and what their state says; where SPIRE's server reports; whether the SPIRE agent of a node is ready.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list]
+  verbs: [list, watch]
 # The last words of a container that failed: SPIRE says there why it ended.
 - apiGroups: [""]
   resources: [pods/log]
@@ -34,6 +34,34 @@
   resources: [pods]
   verbs: [delete]
 # Events tell of every change; one that comes again is counted on (patch).
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
+
+{{/* What the operator does with nodes, which are in no namespace. */}}
+{{- define "keylime-attestor.nodeRules" -}}
+# Which nodes there are, and by what their agents at Keylime are known: system UUID, names, addresses, and the annotation that names one.
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [list, watch]
+# The annotations and the label that tell a node's agent and its SPIFFE ID, and the taint of `spec.nodes.taint`.
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [patch]
+# What is known of each node: made, kept, and gone with the resource that selects the node.
+- apiGroups: [spire.keylime.dev]
+  resources: [attestednodes]
+  verbs: [list, watch, create, patch, delete]
+# Its state.
+- apiGroups: [spire.keylime.dev]
+  resources: [attestednodes/status]
+  verbs: [patch]
+{{- end }}
+
+{{/* What the operator does in the namespace `default`, where Kubernetes keeps the Events of what is in no namespace. */}}
+{{- define "keylime-attestor.nodeEventRules" -}}
+# Events tell of every change of a node's state.
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

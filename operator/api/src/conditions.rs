@@ -18,6 +18,10 @@ pub enum ConditionType {
     AgentsRolledOut,
     /// Verifier and registrar answer the operator.
     KeylimeReachable,
+    /// Every node is attested. About the nodes, not about the installation: Ready does not depend on it.
+    NodesAttested,
+    /// SPIRE's server acts on agents whose node Keylime no longer passes. Ready does not depend on it.
+    Enforcing,
     /// Workloads on nodes that attest by Keylime get their identities: their entries have the right parents.
     WorkloadsParented,
     /// Something went wrong that does not mend itself.
@@ -52,12 +56,14 @@ pub struct Reason {
 
 impl ConditionType {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Ready,
         Self::ConfigurationApplied,
         Self::ServerRolledOut,
         Self::AgentsRolledOut,
         Self::KeylimeReachable,
+        Self::NodesAttested,
+        Self::Enforcing,
         Self::WorkloadsParented,
         Self::Degraded,
     ];
@@ -70,6 +76,8 @@ impl ConditionType {
             Self::ServerRolledOut => "ServerRolledOut",
             Self::AgentsRolledOut => "AgentsRolledOut",
             Self::KeylimeReachable => "KeylimeReachable",
+            Self::NodesAttested => "NodesAttested",
+            Self::Enforcing => "Enforcing",
             Self::WorkloadsParented => "WorkloadsParented",
             Self::Degraded => "Degraded",
         }
@@ -296,6 +304,53 @@ reasons! {
         UNEXPECTED_ANSWER = False "UnexpectedAnswer":
             "What answers is not Keylime, refuses the request, or speaks no version that is known here.",
             "Check the ports (verifier 8881, registrar 8891) and Keylime's version.";
+    }
+
+    /// Reasons of NodesAttested.
+    mod nodes_attested: NodesAttested {
+        ATTESTED = True "Attested":
+            "Every node that the resource selects is attested.",
+            "Nothing.";
+        NODES_FAILING = False "NodesFailing":
+            "Keylime fails nodes: they are no longer what they were, or have not been heard of for too long.",
+            "See the nodes in the message, in `status.nodes.notAttested`, and in `kubectl get attestednodes`.";
+        NODES_NOT_ATTESTED = False "NodesNotAttested":
+            "No node fails, but some are not enrolled at Keylime, not decided about yet, without identity in SPIRE, or it is not clear which agent is theirs.",
+            "See the nodes in the message, in `status.nodes.notAttested`, and in `kubectl get attestednodes`.";
+        NODES_UNKNOWN = Unknown "NodesUnknown":
+            "No node is known to fail, but the verifier of some gives no answer.",
+            "See the nodes in the message, in `status.nodes.notAttested`, and KeylimeReachable.";
+        NO_NODES = Unknown "NoNodes":
+            "The resource selects no node.",
+            "Correct `spec.nodes.selector`.";
+        NOT_CHECKED = Unknown "NotChecked":
+            "The nodes have not been looked at yet, or nobody can be asked about them.",
+            "See KeylimeReachable.";
+        WITHDRAWING = Unknown "Withdrawing":
+            "The resource is being deleted, and the nodes are no longer looked at.",
+            "Wait.";
+    }
+
+    /// Reasons of Enforcing.
+    mod enforcing: Enforcing {
+        ENFORCING = True "Enforcing":
+            "SPIRE's server evicts or bans the agents of nodes that Keylime no longer passes.",
+            "Nothing.";
+        OFF = False "Off":
+            "Nothing is done about agents whose node Keylime no longer passes; they keep their identities until these expire.",
+            "Set `spec.enforcement.action` to Evict or Ban if you want it.";
+        HELD = False "Held":
+            "More agents fail at once than `spec.enforcement.maxUnhealthy` allows, so that none of them is touched.",
+            "Find out whether the nodes or a policy at the verifier are wrong. Correct it there, or raise maxUnhealthy.";
+        FAILED = False "Failed":
+            "The plugin in SPIRE's server could not ask the verifiers or SPIRE itself.",
+            "See the message, and the log of SPIRE's server. Nobody is evicted meanwhile.";
+        NOT_OBSERVED = Unknown "NotObserved":
+            "No pod of SPIRE's server reports what it does.",
+            "Wait for ServerRolledOut; then check network policies between the operator and `spec.enforcement.reportPort` of SPIRE's server pods.";
+        WITHDRAWING = Unknown "Withdrawing":
+            "The resource is being deleted.",
+            "Wait.";
     }
 
     /// Reasons of WorkloadsParented. Ready does not depend on it: who else makes entries, the operator does not know.

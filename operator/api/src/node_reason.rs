@@ -13,6 +13,12 @@ pub mod node_condition {
     pub const IDENTITY_ISSUED: &str = "IdentityIssued";
 }
 
+/// Reasons of an `AttestedNode`'s condition KeylimeHealthy besides those of [`NodeReason`].
+pub mod keylime {
+    /// Keylime passes the node.
+    pub const PASSED: &str = "Passed";
+}
+
 /// Reasons of an `AttestedNode`'s condition IdentityIssued besides those of [`NodeReason`].
 pub mod identity {
     /// SPIRE has the agent.

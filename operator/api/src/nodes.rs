@@ -21,12 +21,13 @@ pub struct Nodes {
     /// Failing. Written like 30s or 2m.
     pub grace: Duration,
 
-    /// Which of the cluster's nodes these are. Left out, all of them. A node that several KeylimeAttestors select belongs to the oldest one.
+    /// Which of the cluster's nodes these are. Left out, all of them. A node that several KeylimeAttestors select belongs to the one that
+    /// took it first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<NodeSelector>,
 
     /// Whether nodes that are not attested get the taint spire.keylime.dev/not-attested with effect NoSchedule, so that no new pods are placed
-    /// there. It is taken off when the node is attested, and when this resource is deleted. A node whose state is unknown keeps what it has.
+    /// there. SPIRE's agents must tolerate it: without the toleration on their DaemonSets nothing is applied. It is taken off when the node is attested, and when this resource is deleted. A node whose state is unknown keeps what it has.
     pub taint: bool,
 
     /// Whether the metrics tell of each node by name, besides the numbers of nodes in each state. At thousands of nodes that is thousands of

@@ -14,7 +14,8 @@ pub struct KeylimeAttestorStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// What is so, in terms of Ready, ConfigurationApplied, ServerRolledOut, AgentsRolledOut, KeylimeReachable, WorkloadsParented and Degraded. Each has a
+    /// What is so, in terms of Ready, ConfigurationApplied, ServerRolledOut, AgentsRolledOut, KeylimeReachable, NodesAttested,
+    /// Enforcing, WorkloadsParented and Degraded. Each has a
     /// reason that stays the same over versions, and a message that says what to do. To wait for all of it: kubectl wait
     /// --for=condition=Ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

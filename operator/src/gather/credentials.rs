@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::{io, io::Write as _};
 
 use k8s_openapi::api::core::v1::Secret;
-use keylime::{Endpoint, Servers, ServersConfig, Setting, TlsFiles};
+use keylime::{Endpoint, Servers, ServersConfig, Setting, TlsFiles, TwinFiles};
 use keylime_attestor_api::names::secret_key;
 use keylime_attestor_api::{Keylime, KeylimeAttestor};
+use kube::ResourceExt as _;
 use tempfile::TempDir;
 
 use super::Presence;
@@ -20,7 +22,11 @@ use crate::target::{Asked, Role};
 /// A client of Keylime's servers, with the files that it follows.
 pub(crate) struct Credentials {
     pub(crate) servers: Servers,
-    /// Changes when the Secret does.
+    /// How many verifiers there are.
+    pub(crate) verifiers: usize,
+    /// Asks the plugins in SPIRE's server pods, which hold the same Secret.
+    pub(crate) reporter: report::Client,
+    /// Changes when the Secret or the resource does.
     pub(crate) version: String,
     /// Readable by this process alone, and gone with it.
     _files: TempDir,
@@ -32,7 +38,7 @@ type Secrets = BTreeMap<(String, String), Presence>;
 pub(super) async fn secrets(
     cluster: &Cluster,
     resource: &KeylimeAttestor,
-) -> Result<(Secrets, Option<Credentials>), Error> {
+) -> Result<(Secrets, Option<Arc<Credentials>>), Error> {
     let keylime = &resource.spec.keylime;
     let mut secrets = Secrets::new();
     let mut credentials = None;
@@ -42,9 +48,9 @@ pub(super) async fn secrets(
             Role::Server => {
                 let name = &keylime.tls.secret_name;
                 let presence = match cluster.secret(&namespace, name).await? {
-                    Some(secret) => match usable(keylime, secret).await {
+                    Some(secret) => match usable(resource, secret).await {
                         Ok(usable) => {
-                            credentials = Some(usable);
+                            credentials = Some(Arc::new(usable));
                             Presence::There
                         }
                         Err(details) => Presence::Incomplete(details),
@@ -70,13 +76,17 @@ pub(super) async fn secrets(
     Ok((secrets, credentials))
 }
 
-async fn usable(keylime: &Keylime, secret: Secret) -> Result<Credentials, Vec<String>> {
-    let keylime = keylime.clone();
-    let made = tokio::task::spawn_blocking(move || client(&keylime, &secret)).await;
+async fn usable(resource: &KeylimeAttestor, secret: Secret) -> Result<Credentials, Vec<String>> {
+    let keylime = resource.spec.keylime.clone();
+    let of_secret = secret.metadata.resource_version.clone().unwrap_or_default();
+    let (uid, generation) =
+        (resource.uid().unwrap_or_default(), resource.metadata.generation.unwrap_or_default());
+    let version = format!("{of_secret} {uid} {generation}");
+    let made = tokio::task::spawn_blocking(move || client(&keylime, &secret, version)).await;
     made.unwrap_or_else(|_| Err(vec!["reading it was interrupted".to_owned()]))
 }
 
-fn client(keylime: &Keylime, secret: &Secret) -> Result<Credentials, Vec<String>> {
+fn client(keylime: &Keylime, secret: &Secret, version: String) -> Result<Credentials, Vec<String>> {
     let keys = [secret_key::CA, secret_key::CERTIFICATE, secret_key::PRIVATE_KEY];
     let entry = |key: &str| secret.data.as_ref().and_then(|data| data.get(key));
     let missing: Vec<&str> = keys.into_iter().filter(|key| entry(key).is_none()).collect();
@@ -97,18 +107,22 @@ fn client(keylime: &Keylime, secret: &Secret) -> Result<Credentials, Vec<String>
         key: file(secret_key::PRIVATE_KEY),
         server_name: keylime.tls.server_name.clone(),
     };
+    let twin = TwinFiles { cert: file(secret_key::CERTIFICATE), key: file(secret_key::PRIVATE_KEY) };
     let registrar = keylime.registrar.host.as_ref().unwrap_or(&keylime.verifier.host);
     let endpoint = |host: &str, port| Endpoint::new(host, port).map_err(|error| vec![error.to_string()]);
+    let verifiers = std::iter::once(&keylime.verifier).chain(&keylime.verifiers);
+    let number = verifiers.clone().count();
+    let verifiers = verifiers.map(|verifier| endpoint(&verifier.host, verifier.port));
     let config = ServersConfig {
-        verifiers: vec![endpoint(&keylime.verifier.host, keylime.verifier.port)?],
+        verifiers: verifiers.collect::<Result<_, _>>()?,
         registrar: endpoint(registrar, keylime.registrar.port)?,
         tls,
         request_timeout: keylime.request_timeout.get().min(super::reach::TIMEOUT),
     };
-    let servers =
-        Servers::new(config).map_err(|problems| problems.iter().map(in_secret).collect::<Vec<_>>())?;
-    let version = secret.metadata.resource_version.clone().unwrap_or_default();
-    Ok(Credentials { servers, version, _files: files })
+    let told = |problems: Vec<keylime::Problem>| problems.iter().map(in_secret).collect::<Vec<_>>();
+    let servers = Servers::new(config).map_err(told)?;
+    let reporter = report::Client::new(twin, crate::nodes::REPORT_TIMEOUT).map_err(told)?;
+    Ok(Credentials { servers, verifiers: number, reporter, version, _files: files })
 }
 
 fn write(path: &Path, content: &[u8]) -> io::Result<()> {

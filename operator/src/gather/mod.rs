@@ -5,6 +5,7 @@ pub(crate) mod pods;
 pub(crate) mod reach;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use keylime_attestor_api::KeylimeAttestor;
@@ -37,7 +38,7 @@ pub(crate) struct Gathered {
     /// By namespace and name: the Secrets that SPIRE's pods mount.
     pub(crate) secrets: BTreeMap<(String, String), Presence>,
     /// What the operator itself asks Keylime with.
-    pub(crate) credentials: Option<Credentials>,
+    pub(crate) credentials: Option<Arc<Credentials>>,
     /// Pods of StatefulSets that are not complete, and of DaemonSets that move in steps.
     pub(crate) pods: BTreeMap<WorkloadKey, Vec<Pod>>,
     /// What Keylime and SPIRE say about the nodes, where agents move in steps.

@@ -69,7 +69,7 @@ pub(crate) async fn complaint(cluster: &Cluster, workload: &Workload, nodes: &[S
 }
 
 /// What the pod's status says, the first of: a container that waits or ended, and why it is not scheduled.
-fn state(pod: &Pod) -> String {
+pub(crate) fn state(pod: &Pod) -> String {
     let Some(status) = &pod.status else { return "it has no status yet".to_owned() };
     if let Some(text) = containers(pod).find_map(complaint_of) {
         return text;

@@ -1,14 +1,15 @@
-//! Whether Keylime's servers answer: a request that they can only refuse in their own form, made with the Secret that SPIRE's server gets.
+//! What Keylime's servers answer, asked with the Secret that SPIRE's server gets: the verifiers about all agents, the registrar in a way that it can only
+//! refuse in its own form.
 
 use std::time::Duration;
 
 use evidence::AgentId;
-use keylime::{Error, Refused, Role, Unreachable};
+use keylime::{Error, Refused, States, Unreachable};
 use keylime_attestor_api::conditions::{Reason, keylime_reachable as reason};
 
 use super::credentials::Credentials;
 
-/// The longest that a reconcile waits for both answers.
+/// The longest that a look waits for an answer about one agent; one about all of them may take longer.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// No node has this id: Keylime's are UUIDs, host names or hashes.
@@ -36,37 +37,32 @@ impl Reach {
     }
 }
 
-/// Asks verifier and registrar, side by side.
-pub(crate) async fn reach(credentials: &Credentials) -> Reach {
-    let Ok(nobody) = AgentId::new(NOBODY) else { return Reach::not_checked() };
+/// Asks the verifiers for all their agents, and the registrar whether it is there, side by side.
+pub(crate) async fn ask(credentials: &Credentials) -> (States, Reach) {
+    let Ok(nobody) = AgentId::new(NOBODY) else { return (States::default(), Reach::not_checked()) };
     let servers = &credentials.servers;
-    let (verifier, registrar) = tokio::join!(servers.state(&nobody), servers.registration(&nobody));
-    judge([(Role::Verifier, verifier.err()), (Role::Registrar, registrar.err())])
+    let (states, registrar) = tokio::join!(servers.states(), servers.registration(&nobody));
+    // A registrar that does not know the node has answered, over TLS that both sides accept.
+    let registrar = registrar.err().filter(|error| !error.is_verdict());
+    let reach = judge(credentials.verifiers, &states.failures, registrar.as_ref());
+    (states, reach)
 }
 
-/// A server that does not know the node has answered, over TLS that both sides accept.
-fn judge(asked: [(Role, Option<Error>); 2]) -> Reach {
-    let mut worst: Option<(Reason, String)> = None;
-    let mut answers = Vec::new();
-    for (role, error) in asked {
-        let name = match role {
-            Role::Verifier => "verifier",
-            Role::Registrar => "registrar",
-            Role::Agent => "agent",
+/// The first failure decides, all are told.
+fn judge(verifiers: usize, failures: &[Error], registrar: Option<&Error>) -> Reach {
+    let mut answers = vec![("verifier", "answered"); verifiers.saturating_sub(failures.len())];
+    answers.extend(failures.iter().map(|error| ("verifier", error.reason())));
+    answers.push(("registrar", registrar.map_or("answered", Error::reason)));
+    let errors: Vec<&Error> = failures.iter().chain(registrar).collect();
+    let Some(first) = errors.first() else {
+        return Reach {
+            reason: reason::REACHABLE,
+            message: "verifier and registrar answer".to_owned(),
+            answers,
         };
-        let error = error.filter(|error| !error.is_verdict());
-        answers.push((name, error.as_ref().map_or("answered", Error::reason)));
-        if let Some(error) = error {
-            let (reason, message) = (reason_of(&error), error.to_string());
-            worst = Some(match worst {
-                Some((first, text)) => (first, format!("{text}; {message}")),
-                None => (reason, message),
-            });
-        }
-    }
-    let (reason, message) =
-        worst.unwrap_or_else(|| (reason::REACHABLE, "verifier and registrar answer".to_owned()));
-    Reach { reason, message, answers }
+    };
+    let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    Reach { reason: reason_of(first), message: messages.join("; "), answers }
 }
 
 fn reason_of(error: &Error) -> Reason {
@@ -96,7 +92,7 @@ fn reason_of(error: &Error) -> Reason {
 
 #[cfg(test)]
 mod tests {
-    use keylime::{Endpoint, Malformed, Server};
+    use keylime::{Endpoint, Malformed, Role, Server};
 
     use super::*;
 
@@ -104,16 +100,27 @@ mod tests {
         Server { role, endpoint: Endpoint::new("keylime.example", 8881).unwrap() }
     }
 
-    fn unknown(role: Role) -> Option<Error> {
-        Some(Error::UnknownAgent { server: server(role), agent: AgentId::new(NOBODY).unwrap() })
+    #[test]
+    fn who_has_nothing_to_complain_about_is_there() {
+        let reach = judge(2, &[], None);
+        assert_eq!(reach.reason, reason::REACHABLE);
+        assert_eq!(
+            reach.answers,
+            [("verifier", "answered"), ("verifier", "answered"), ("registrar", "answered")]
+        );
     }
 
     #[test]
-    fn who_does_not_know_nobody_is_there() {
-        let reach =
-            judge([(Role::Verifier, unknown(Role::Verifier)), (Role::Registrar, unknown(Role::Registrar))]);
-        assert_eq!(reach.reason, reason::REACHABLE);
-        assert_eq!(reach.answers, [("verifier", "answered"), ("registrar", "answered")]);
+    fn all_failures_are_told() {
+        let failed = |role| Error::Unreachable { server: server(role), cause: Unreachable::NotTls };
+        let reach = judge(2, &[failed(Role::Verifier)], Some(&failed(Role::Registrar)));
+        assert_eq!(reach.reason, reason::TLS_FAILED);
+        assert!(
+            reach.message.contains("verifier") && reach.message.contains("registrar"),
+            "{}",
+            reach.message
+        );
+        assert_eq!(reach.answers.iter().filter(|(_, outcome)| *outcome == "answered").count(), 1);
     }
 
     #[test]
@@ -134,7 +141,7 @@ mod tests {
             ),
         ] {
             let text = error.to_string();
-            let reach = judge([(Role::Verifier, Some(error)), (Role::Registrar, unknown(Role::Registrar))]);
+            let reach = judge(1, &[error], None);
             assert_eq!((reach.reason, reach.message), (expected, text));
         }
     }

@@ -2,14 +2,16 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use keylime_attestor_api::conditions::{
-    ConditionType, Reason, Status, configuration_applied, degraded, keylime_reachable, ready,
+    ConditionType, REASONS, Reason, Status, configuration_applied, degraded, enforcing, keylime_reachable,
+    nodes_attested, ready,
 };
-use keylime_attestor_api::{KeylimeAttestorStatus, RolloutState};
+use keylime_attestor_api::{Action, KeylimeAttestorStatus, RolloutState};
 
 use super::Facts;
 use super::parented::parented;
 use super::rolled_out::rolled_out;
 use crate::gather::reach::Reach;
+use crate::nodes::summary;
 use crate::target::Role;
 
 /// Longest message in characters: the API takes 32768, and all conditions are shown side by side.
@@ -24,9 +26,11 @@ pub(super) fn conditions(facts: &Facts<'_>) -> Vec<Condition> {
     let agents = rolled_out(facts, Role::Agent);
     let keylime = keylime(facts);
     let parented = parented(facts);
+    let (nodes, enforcement) = (nodes(facts), enforcement(facts));
     let degraded = degraded(facts);
+    // Ready is about the installation: a node that fails, or one that is not enrolled, breaks nothing for the others.
     let ready = ready(facts, [&configuration, &server, &agents, &keylime, &degraded]);
-    [ready, configuration, server, agents, keylime, parented, degraded]
+    [ready, configuration, server, agents, keylime, nodes, enforcement, parented, degraded]
         .into_iter()
         .map(|finding| condition(facts, finding))
         .collect()
@@ -52,22 +56,44 @@ fn configuration(facts: &Facts<'_>) -> Finding {
 }
 
 fn keylime(facts: &Facts<'_>) -> Finding {
-    if let Some(Reach { reason, message, .. }) = facts.reach {
-        return (*reason, message.clone());
+    match facts.view {
+        _ if facts.speechless => {
+            let Reach { reason, message, .. } = Reach::not_checked();
+            (reason, message)
+        }
+        Some(view) => (view.reach.reason, view.reach.message.clone()),
+        None => as_before(facts, keylime_reachable::NOT_CHECKED),
     }
-    // While the resource is being deleted nobody is asked any longer.
-    let last = previous(facts.previous, ConditionType::KeylimeReachable);
-    let reasons = [
-        keylime_reachable::REACHABLE,
-        keylime_reachable::UNREACHABLE,
-        keylime_reachable::TLS_FAILED,
-        keylime_reachable::UNEXPECTED_ANSWER,
-    ];
-    last.and_then(|last| {
-        let reason = reasons.into_iter().find(|reason| reason.name == last.reason)?;
-        Some((reason, last.message.clone()))
-    })
-    .unwrap_or_else(|| (keylime_reachable::NOT_CHECKED, keylime_reachable::NOT_CHECKED.meaning.to_owned()))
+}
+
+fn nodes(facts: &Facts<'_>) -> Finding {
+    match facts.view {
+        _ if facts.is_deleted() => {
+            (nodes_attested::WITHDRAWING, nodes_attested::WITHDRAWING.meaning.to_owned())
+        }
+        None => as_before(facts, nodes_attested::NOT_CHECKED),
+        view => summary::attested(view),
+    }
+}
+
+fn enforcement(facts: &Facts<'_>) -> Finding {
+    let enforcement = facts.resource.spec.enforcement.as_ref();
+    let acts = enforcement.is_some_and(|enforcement| enforcement.action != Action::Observe);
+    match facts.view {
+        _ if facts.is_deleted() => (enforcing::WITHDRAWING, enforcing::WITHDRAWING.meaning.to_owned()),
+        None if acts => as_before(facts, enforcing::NOT_OBSERVED),
+        view => summary::enforcing(enforcement, view),
+    }
+}
+
+/// What was so before; until somebody has looked, nothing is known.
+fn as_before(facts: &Facts<'_>, otherwise: Reason) -> Finding {
+    let last = previous(facts.previous, otherwise.condition);
+    let known = last.and_then(|last| {
+        let of = |reason: &&Reason| reason.condition == otherwise.condition && reason.name == last.reason;
+        Some((*REASONS.iter().find(of)?, last.message.clone()))
+    });
+    known.unwrap_or_else(|| (otherwise, otherwise.meaning.to_owned()))
 }
 
 fn degraded(facts: &Facts<'_>) -> Finding {

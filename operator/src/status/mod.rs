@@ -9,10 +9,10 @@ pub(crate) mod write;
 use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
-use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus, RolloutStatus};
+use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus, NodesStatus, RolloutStatus};
 
 use crate::gather::Gathered;
-use crate::gather::reach::Reach;
+use crate::nodes::{View, summary};
 use crate::target::Plan;
 use crate::validate::Problem;
 use crate::workload::WorkloadKey;
@@ -34,8 +34,10 @@ pub(crate) struct Facts<'a> {
     pub(crate) complaint: Option<&'a str>,
     /// A withdrawal makes no progress.
     pub(crate) stuck: bool,
-    /// Absent when Keylime was not asked because the resource is being deleted.
-    pub(crate) reach: Option<&'a Reach>,
+    /// What was seen of Keylime and of the nodes. Absent before the first look, and while the resource is being deleted.
+    pub(crate) view: Option<&'a View>,
+    /// Nobody can be asked.
+    pub(crate) speechless: bool,
     /// In whole seconds, as the API has them.
     pub(crate) now: Timestamp,
 }
@@ -46,12 +48,18 @@ pub(crate) fn status(facts: &Facts<'_>) -> KeylimeAttestorStatus {
     KeylimeAttestorStatus {
         observed_generation: facts.resource.metadata.generation,
         conditions: conditions::conditions(facts),
-        nodes: workloads::nodes(facts),
-        enforcement: facts.previous.enforcement.clone(),
+        nodes: nodes(facts),
+        enforcement: facts.view.map_or_else(|| facts.previous.enforcement.clone(), summary::loops),
         server,
         controller_manager: parented::controller_manager(facts),
         agents,
     }
+}
+
+/// What was last seen of the nodes, and what is known before somebody looked again.
+fn nodes(facts: &Facts<'_>) -> Option<NodesStatus> {
+    let previous = facts.previous.nodes.as_ref();
+    facts.view.map(|view| summary::nodes(view, previous)).or_else(|| previous.cloned())
 }
 
 impl Facts<'_> {

@@ -1,13 +1,17 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use keylime_attestor_api::conditions::{
     ConditionType, REASONS, Reason, configuration_applied, keylime_reachable,
 };
-use keylime_attestor_api::{CanaryStatus, KeylimeAttestor, RolloutState};
+use keylime_attestor_api::{AttestedNodeStatus, CanaryStatus, KeylimeAttestor, NodeReason, RolloutState};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::fixture::{controller_manager, gathered, merge, now, object, plan, read, reported, resource};
+use crate::gather::reach::Reach;
+use crate::nodes::{LoopView, NodeView};
 use crate::workload::Kind;
 
 /// A look at a resource, and what it came to.
@@ -19,7 +23,8 @@ struct Look {
     problems: Vec<Problem>,
     complaint: Option<&'static str>,
     stuck: bool,
-    reach: Option<Reason>,
+    /// None: nobody has looked yet.
+    view: Option<View>,
     agents_updated: i32,
     /// Of those that are updated.
     agents_ready: i32,
@@ -29,6 +34,7 @@ struct Look {
     controller_manager: Option<&'static str>,
     /// How far agents are that move in steps.
     canary: Option<CanaryStatus>,
+    speechless: bool,
 }
 
 impl Look {
@@ -41,13 +47,14 @@ impl Look {
             problems: Vec::new(),
             complaint: None,
             stuck: false,
-            reach: Some(keylime_reachable::REACHABLE),
+            view: Some(view(keylime_reachable::REACHABLE, &[NodeReason::Attested])),
             agents_updated: 3,
             agents_ready: 3,
             server_held: false,
             agents_held: false,
             controller_manager: None,
             canary: None,
+            speechless: false,
         }
     }
 
@@ -62,7 +69,7 @@ impl Look {
     fn deleted(mut self) -> Self {
         self.resource.metadata.deletion_timestamp =
             Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap());
-        self.reach = None;
+        self.view = None;
         self
     }
 
@@ -96,11 +103,6 @@ impl Look {
             rollout.canary = self.canary.clone().filter(|_| key.kind == Kind::DaemonSet);
             rollouts.insert(key.clone(), rollout);
         }
-        let reach = self.reach.map(|reason| Reach {
-            reason,
-            message: reason.meaning.to_owned(),
-            answers: Vec::new(),
-        });
         status(&Facts {
             resource: &self.resource,
             previous: &self.previous,
@@ -111,7 +113,8 @@ impl Look {
             waits_for_server: self.server != Complete,
             complaint: self.complaint,
             stuck: self.stuck,
-            reach: reach.as_ref(),
+            view: self.view.as_ref(),
+            speechless: self.speechless,
             now: now(),
         })
     }
@@ -129,10 +132,73 @@ impl Look {
 
 use RolloutState::{Complete, Failed, Progressing, RolledBack, Waiting, Withdrawing};
 
+/// What was seen of Keylime and of nodes with these reasons.
+fn view(reach: Reason, nodes: &[NodeReason]) -> View {
+    let node = |(number, reason): (usize, &NodeReason)| {
+        let status = AttestedNodeStatus {
+            state: reason.state(),
+            reason: reason.as_str().to_owned(),
+            message: String::new(),
+            since: Time(now()),
+            agent_id: None,
+            matched_by: None,
+            verifier: None,
+            spiffe_id: None,
+            last_success: None,
+            reattested_pod: None,
+            conditions: Vec::new(),
+        };
+        let status = Arc::new(status);
+        (format!("node-{number}"), NodeView { reason: *reason, last_success: None, status })
+    };
+    View {
+        at: now(),
+        nodes: nodes.iter().enumerate().map(node).collect(),
+        elsewhere: None,
+        reach: Reach { reason: reach, message: reach.meaning.to_owned(), answers: Vec::new() },
+        loops: Vec::new(),
+        unreported: Vec::new(),
+        trouble: None,
+    }
+}
+
+/// Looks that differ in what was seen of the nodes, with the reasons of Ready, NodesAttested and Enforcing.
+fn looks_at_nodes() -> Vec<(Look, [&'static str; 3])> {
+    let evicting = || resource(json!({"enforcement": {"action": "Evict"}}));
+    let of =
+        |nodes: &[NodeReason]| Look { view: Some(view(keylime_reachable::REACHABLE, nodes)), ..Look::new() };
+    let evicts = |held: Option<&str>, error: Option<&str>| {
+        let mut view = view(keylime_reachable::REACHABLE, &[NodeReason::Attested]);
+        view.loops = vec![LoopView {
+            pod: "p".to_owned(),
+            started: 1,
+            action: report::Mode::Evict,
+            held: held.map(str::to_owned),
+            error: error.map(str::to_owned),
+            last_action: 0,
+        }];
+        Look { resource: evicting(), view: Some(view), ..Look::new() }
+    };
+    let unseen = |resource| Look { resource, view: None, ..Look::new() };
+    vec![
+        // A node that fails does not break the installation.
+        (of(&[NodeReason::Attested, NodeReason::Stale]), ["Ready", "NodesFailing", "Off"]),
+        (of(&[NodeReason::NotEnrolled]), ["Ready", "NodesNotAttested", "Off"]),
+        (of(&[NodeReason::KeylimeUnreachable]), ["Ready", "NodesUnknown", "Off"]),
+        (of(&[]), ["Ready", "NoNodes", "Off"]),
+        (unseen(resource(json!({}))), ["KeylimeUnreachable", "NotChecked", "Off"]),
+        (unseen(evicting()), ["KeylimeUnreachable", "NotChecked", "NotObserved"]),
+        (Look { speechless: true, ..Look::new() }, ["KeylimeUnreachable", "Attested", "Off"]),
+        (evicts(None, None), ["Ready", "Attested", "Enforcing"]),
+        (evicts(Some("too many"), None), ["Ready", "Attested", "Held"]),
+        (evicts(None, Some("no answer")), ["Ready", "Attested", "Failed"]),
+    ]
+}
+
 /// Each look with the reasons of Ready, ConfigurationApplied, ServerRolledOut, AgentsRolledOut, KeylimeReachable and Degraded.
 fn looks() -> Vec<(Look, [&'static str; 6])> {
     let config_only = Look { resource: resource(json!({"spire": {"mode": "ConfigOnly"}})), ..Look::new() };
-    let reach = |reason| Look { reach: Some(reason), ..Look::new() };
+    let reach = |reason| Look { view: Some(view(reason, &[NodeReason::Attested])), ..Look::new() };
     let held = |server| Look {
         server: if server { Progressing } else { Complete },
         agent: if server { Waiting } else { Progressing },
@@ -272,8 +338,19 @@ fn the_nodes_of_a_step_and_those_that_are_left_are_named() {
 #[test]
 fn each_look_comes_to_its_conditions() {
     for (look, expected) in looks() {
-        let types = ConditionType::ALL.iter().filter(|type_| **type_ != PARENTED);
-        let expected: Vec<_> = types.map(ToString::to_string).zip(expected.map(str::to_owned)).collect();
+        let [ready, configuration, server, agents, keylime, degraded] = expected;
+        let (nodes, enforcing) = if look.resource.metadata.deletion_timestamp.is_some() {
+            ("Withdrawing", "Withdrawing")
+        } else {
+            ("Attested", "Off")
+        };
+        let expected = [ready, configuration, server, agents, keylime, nodes, enforcing, degraded];
+        let expected: Vec<_> = ConditionType::ALL
+            .iter()
+            .filter(|type_| **type_ != PARENTED)
+            .map(ToString::to_string)
+            .zip(expected.map(str::to_owned))
+            .collect();
         assert_eq!(look.reasons(), expected);
     }
 }
@@ -327,14 +404,39 @@ fn the_controller_manager_is_shown_as_it_was_found() {
 }
 
 #[test]
+fn each_look_at_nodes_comes_to_its_conditions() {
+    for (look, expected) in looks_at_nodes() {
+        let reasons: BTreeMap<String, String> = look.reasons().into_iter().collect();
+        let came = ["Ready", "NodesAttested", "Enforcing"].map(|type_| reasons[type_].as_str());
+        assert_eq!(came, expected);
+    }
+}
+
+#[test]
 fn every_reason_is_produced() {
-    let produced: BTreeSet<(String, String)> = looks().iter().flat_map(|(look, _)| look.reasons()).collect();
+    let all_looks =
+        looks().into_iter().map(|(look, _)| look).chain(looks_at_nodes().into_iter().map(|(look, _)| look));
+    let produced: BTreeSet<(String, String)> = all_looks.flat_map(|look| look.reasons()).collect();
     let all: BTreeSet<(String, String)> = REASONS
         .iter()
         .filter(|reason| reason.condition != PARENTED)
         .map(|reason| (reason.condition.to_string(), reason.name.to_owned()))
         .collect();
     assert_eq!(produced, all);
+}
+
+#[test]
+fn what_was_seen_before_is_said_until_somebody_looks_again() {
+    let mut look = Look {
+        resource: resource(json!({"enforcement": {"action": "Evict"}})),
+        view: Some(view(keylime_reachable::TLS_FAILED, &[NodeReason::Stale])),
+        ..Look::new()
+    };
+    look.previous = look.status();
+    let before = look.reasons();
+    look.view = None;
+    assert_eq!(look.reasons(), before);
+    assert_eq!(look.status().nodes, look.previous.nodes);
 }
 
 #[test]
@@ -399,6 +501,6 @@ fn what_was_found_is_shown() {
     for (key, value) in expected.as_object().unwrap() {
         assert_eq!(server.get(key), Some(value), "{key}");
     }
-    assert_eq!(status.nodes.map(|nodes| (nodes.total, nodes.failing)), Some((3, 0)));
+    assert_eq!(status.nodes.map(|nodes| (nodes.total, nodes.attested)), Some((1, 1)));
     assert_eq!(status.agents.len(), 1);
 }

@@ -1,11 +1,11 @@
-//! What the status says about each workload, and about the nodes.
+//! What the status says about each workload.
 
-use keylime_attestor_api::{ConfigMapEntry, Mode, NodesStatus, WorkloadStatus};
+use keylime_attestor_api::{ConfigMapEntry, Mode, WorkloadStatus};
 
 use super::Facts;
 use crate::build::derived;
 use crate::next::rollout_of;
-use crate::target::{Role, Target};
+use crate::target::Target;
 use crate::workload::WorkloadKey;
 
 /// The server, and the agents.
@@ -20,18 +20,6 @@ pub(super) fn workloads(facts: &Facts<'_>) -> (Option<WorkloadStatus>, Vec<Workl
             (facts.previous.server.as_ref().and_then(|server| kept(facts, server)), agents)
         }
     }
-}
-
-/// The nodes that the agents' DaemonSets select; nothing while none of them is there.
-pub(super) fn nodes(facts: &Facts<'_>) -> Option<NodesStatus> {
-    let Some(gathered) = facts.gathered else { return facts.previous.nodes.clone() };
-    let agents = gathered.found.values().filter(|found| found.role == Role::Agent);
-    let pods: Vec<_> = agents.filter_map(|found| Some(found.workload.as_ref()?.pods)).collect();
-    (!pods.is_empty()).then(|| NodesStatus {
-        total: pods.iter().map(|pods| pods.desired).sum(),
-        failing: pods.iter().map(|pods| (pods.desired - pods.available).max(0)).sum(),
-        ..NodesStatus::default()
-    })
 }
 
 fn planned(facts: &Facts<'_>, mode: Mode, target: &Target) -> WorkloadStatus {

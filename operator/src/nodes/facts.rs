@@ -1,0 +1,206 @@
+//! What is kept of a Node, of a SPIRE agent's pod, and of an `AttestedNode`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use k8s_openapi::api::core::v1::{Node, Pod, Taint};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use keylime_attestor_api::AttestedNodeStatus;
+use keylime_attestor_api::names::{FIELD_MANAGER, annotation, label};
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
+
+use crate::gather::pods;
+use crate::target::Owner;
+
+/// What is kept of a Node.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct NodeFacts {
+    pub(crate) name: String,
+    pub(crate) uid: String,
+    pub(crate) resource_version: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    /// The agent that somebody other than us names in the annotation.
+    pub(crate) claim: Option<String>,
+    /// What is on it that we applied.
+    pub(crate) marks: Marks,
+    pub(crate) system_uuid: String,
+    pub(crate) hostnames: Vec<String>,
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) taints: Vec<Taint>,
+}
+
+/// What the operator keeps on a Node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// The annotation with the agent's id.
+    pub(crate) agent_id: Option<String>,
+    /// The annotation with the agent's SPIFFE ID.
+    pub(crate) spiffe_id: Option<String>,
+    /// The label with the agent's id.
+    pub(crate) label: Option<String>,
+}
+
+/// What is kept of a pod that runs a SPIRE agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PodFacts {
+    pub(crate) uid: String,
+    pub(crate) node: String,
+    pub(crate) ready: bool,
+    /// What keeps it from being ready.
+    pub(crate) message: String,
+    /// The hash of the overlay that it runs with.
+    pub(crate) hash: Option<String>,
+    pub(crate) leaving: bool,
+    /// To tell the newer of two.
+    pub(crate) created: i64,
+}
+
+/// What is kept of an `AttestedNode`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct KeptFacts {
+    /// The `KeylimeAttestor` that it belongs to.
+    pub(crate) owner: Option<Owner>,
+    /// The Node that it goes with.
+    pub(crate) node_uid: Option<String>,
+    /// Absent also when it cannot be read.
+    pub(crate) status: Option<AttestedNodeStatus>,
+}
+
+impl NodeFacts {
+    pub(crate) fn read(node: Node) -> Self {
+        let (marks, claim) = annotations(&node.metadata);
+        let status = node.status.unwrap_or_default();
+        let of = |type_: &'static str| {
+            let addresses = status.addresses.iter().flatten();
+            addresses.filter(move |address| address.type_ == type_).map(|address| address.address.clone())
+        };
+        Self {
+            claim,
+            marks,
+            hostnames: of("Hostname").collect(),
+            addresses: of("InternalIP").filter_map(|address| address.parse().ok()).collect(),
+            system_uuid: status.node_info.map(|info| info.system_uuid).unwrap_or_default(),
+            taints: node.spec.and_then(|spec| spec.taints).unwrap_or_default(),
+            name: node.metadata.name.unwrap_or_default(),
+            uid: node.metadata.uid.unwrap_or_default(),
+            resource_version: node.metadata.resource_version.unwrap_or_default(),
+            labels: node.metadata.labels.unwrap_or_default(),
+        }
+    }
+}
+
+impl PodFacts {
+    pub(crate) fn read(pod: Pod) -> Self {
+        let ready = pods::is_ready(&pod);
+        let message =
+            if ready { String::new() } else { format!("pod {}: {}", pod.name_any(), pods::state(&pod)) };
+        Self {
+            uid: pod.uid().unwrap_or_default(),
+            ready,
+            message,
+            hash: pod.annotations().get(annotation::CONTENT_HASH).cloned(),
+            leaving: pod.metadata.deletion_timestamp.is_some(),
+            created: pod.creation_timestamp().map(|time| time.0.as_second()).unwrap_or_default(),
+            node: pod.spec.and_then(|spec| spec.node_name).unwrap_or_default(),
+        }
+    }
+}
+
+impl KeptFacts {
+    pub(crate) fn read(object: DynamicObject) -> Self {
+        let label = |key: &str| object.labels().get(key).cloned();
+        let owner = label(label::ATTESTOR_NAMESPACE).zip(label(label::ATTESTOR_NAME));
+        Self {
+            owner: owner.map(|(namespace, name)| Owner { namespace, name }),
+            node_uid: object
+                .owner_references()
+                .iter()
+                .find(|owner| owner.kind == "Node")
+                .map(|owner| owner.uid.clone()),
+            status: object.data.get("status").and_then(|status| serde_json::from_value(status.clone()).ok()),
+        }
+    }
+}
+
+/// What is ours of a Node's annotations and labels, and what somebody else claims.
+fn annotations(metadata: &ObjectMeta) -> (Marks, Option<String>) {
+    let fields = metadata.managed_fields.as_deref().unwrap_or_default();
+    let annotation = |key: &str| metadata.annotations.as_ref().and_then(|all| all.get(key)).cloned();
+    let ours = |map: &str, key: &str| fields.iter().any(|entry| is_ours(entry) && owns(entry, map, key));
+    let own = |key: &str| annotation(key).filter(|_| ours("annotations", key));
+    let label_value = metadata.labels.as_ref().and_then(|all| all.get(label::NODE_AGENT_ID)).cloned();
+    let marks = Marks {
+        agent_id: own(annotation::AGENT_ID),
+        spiffe_id: own(annotation::SPIFFE_ID),
+        label: label_value.filter(|_| ours("labels", label::NODE_AGENT_ID)),
+    };
+    let others =
+        fields.iter().any(|entry| !is_ours(entry) && owns(entry, "annotations", annotation::AGENT_ID));
+    let claim = annotation(annotation::AGENT_ID).filter(|_| others || marks.agent_id.is_none());
+    (marks, claim)
+}
+
+fn is_ours(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(FIELD_MANAGER)
+}
+
+fn owns(entry: &ManagedFieldsEntry, map: &str, key: &str) -> bool {
+    let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+    fields
+        .and_then(|fields| fields.get("f:metadata")?.get(format!("f:{map}"))?.get(format!("f:{key}")))
+        .is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn owned(manager: &str, keys: &[&str]) -> Value {
+        let fields: serde_json::Map<String, Value> =
+            keys.iter().map(|key| (format!("f:{key}"), json!({}))).collect();
+        json!({"manager": manager, "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:metadata": {"f:annotations": fields}}})
+    }
+
+    fn node(fields: &[Value]) -> NodeFacts {
+        let node = json!({
+            "metadata": {"name": "n", "uid": "u", "labels": {"a": "b"}, "managedFields": fields,
+                "annotations": {"spire.keylime.dev/agent-id": "x", "spire.keylime.dev/spiffe-id": "y"}},
+            "spec": {"taints": [{"key": "k", "effect": "NoSchedule"}]},
+            "status": {
+                "addresses": [{"type": "InternalIP", "address": "10.0.0.1"}, {"type": "InternalIP", "address": "fd00::1"},
+                    {"type": "ExternalIP", "address": "192.0.2.1"}, {"type": "Hostname", "address": "h"}],
+                "nodeInfo": {"systemUUID": "U", "architecture": "", "bootID": "", "containerRuntimeVersion": "", "kernelVersion": "",
+                    "kubeProxyVersion": "", "kubeletVersion": "", "machineID": "", "operatingSystem": "", "osImage": ""},
+            },
+        });
+        NodeFacts::read(serde_json::from_value(node).unwrap())
+    }
+
+    #[test]
+    fn what_matters_of_a_node_is_kept() {
+        let node = node(&[]);
+        assert_eq!((node.name.as_str(), node.uid.as_str(), node.system_uuid.as_str()), ("n", "u", "U"));
+        assert_eq!(node.addresses, ["10.0.0.1".parse::<IpAddr>().unwrap(), "fd00::1".parse().unwrap()]);
+        assert_eq!((node.hostnames, node.taints.len(), node.labels.len()), (vec!["h".to_owned()], 1, 1));
+    }
+
+    #[test]
+    fn an_annotation_is_a_claim_unless_it_is_ours_alone() {
+        let (agent, spiffe) = (annotation::AGENT_ID, annotation::SPIFFE_ID);
+        for (fields, claim, mark) in [
+            (vec![], Some("x"), None),
+            (vec![owned(FIELD_MANAGER, &[agent, spiffe])], None, Some("x")),
+            (vec![owned("kubectl-annotate", &[agent])], Some("x"), None),
+            (vec![owned(FIELD_MANAGER, &[agent]), owned("kubectl-annotate", &[agent])], Some("x"), Some("x")),
+            (vec![owned(FIELD_MANAGER, &[agent]), owned("kubelet", &[spiffe])], None, Some("x")),
+        ] {
+            let node = node(&fields);
+            assert_eq!((node.claim.as_deref(), node.marks.agent_id.as_deref()), (claim, mark), "{fields:?}");
+        }
+        assert_eq!(node(&[owned(FIELD_MANAGER, &[spiffe])]).marks.spiffe_id.as_deref(), Some("y"));
+    }
+}

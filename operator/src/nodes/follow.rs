@@ -1,0 +1,151 @@
+//! Follows objects of one kind and keeps of each only what is needed: at thousands of nodes the objects themselves would fill the memory.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+
+use futures_util::StreamExt as _;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+use tokio::task::JoinHandle;
+use tracing::debug;
+
+/// What is kept of the objects, by name. The watch ends with it.
+pub(crate) struct Followed<F> {
+    seen: Arc<RwLock<Seen<F>>>,
+    task: JoinHandle<()>,
+}
+
+/// Why there is nothing to go by.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotFollowed {
+    /// The first list has not arrived.
+    #[error("failed to list them so far: the apiserver has not answered yet")]
+    NotYet,
+    /// It will not arrive by itself.
+    #[error("failed to list them: {0}")]
+    Failed(String),
+    /// The operator may not.
+    #[error("failed to list them: the operator has no right to: {0}; the chart's ClusterRole gives it")]
+    Forbidden(String),
+}
+
+struct Seen<F> {
+    objects: BTreeMap<String, Arc<F>>,
+    /// Those of a list that is under way, which replaces the others when it is complete.
+    listed: BTreeMap<String, Arc<F>>,
+    missing: Option<NotFollowed>,
+}
+
+impl<F: Send + Sync + 'static> Followed<F> {
+    /// Starts to follow. `read` takes out of an object what is kept of it.
+    pub(crate) fn start<K>(api: Api<K>, config: watcher::Config, read: fn(K) -> F) -> Self
+    where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    {
+        let seen = Arc::new(RwLock::new(Seen {
+            objects: BTreeMap::new(),
+            listed: BTreeMap::new(),
+            missing: Some(NotFollowed::NotYet),
+        }));
+        let kept = Arc::clone(&seen);
+        let task = tokio::spawn(async move {
+            let mut events = watcher(api, config).default_backoff().boxed();
+            while let Some(event) = events.next().await {
+                lock(&kept).take(event, read);
+            }
+        });
+        Self { seen, task }
+    }
+
+    /// All objects.
+    ///
+    /// # Errors
+    /// Until they have been listed once.
+    pub(crate) fn all(&self) -> Result<BTreeMap<String, Arc<F>>, NotFollowed> {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        match &seen.missing {
+            None => Ok(seen.objects.clone()),
+            Some(missing) => Err(missing.clone()),
+        }
+    }
+}
+
+impl<F> Drop for Followed<F> {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn lock<F>(seen: &RwLock<Seen<F>>) -> RwLockWriteGuard<'_, Seen<F>> {
+    seen.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<F> Seen<F> {
+    fn take<K: Resource>(&mut self, event: Result<Event<K>, watcher::Error>, read: fn(K) -> F) {
+        match event {
+            Ok(Event::Apply(object)) => drop(self.objects.insert(object.name_any(), Arc::new(read(object)))),
+            Ok(Event::Delete(object)) => drop(self.objects.remove(&object.name_any())),
+            Ok(Event::Init) => self.listed = BTreeMap::new(),
+            Ok(Event::InitApply(object)) => {
+                drop(self.listed.insert(object.name_any(), Arc::new(read(object))))
+            }
+            Ok(Event::InitDone) => {
+                self.objects = std::mem::take(&mut self.listed);
+                self.missing = None;
+            }
+            Err(error) => {
+                debug!(%error, "a watch begins anew");
+                // What was seen before is still the best that there is.
+                if self.missing.is_some() {
+                    self.missing = Some(why(&error));
+                }
+            }
+        }
+    }
+}
+
+fn why(error: &watcher::Error) -> NotFollowed {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403 => {
+            NotFollowed::Forbidden(status.message.clone())
+        }
+        other => NotFollowed::Failed(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Node;
+
+    use super::*;
+
+    fn node(name: &str) -> Node {
+        let mut node = Node::default();
+        node.metadata.name = Some(name.to_owned());
+        node
+    }
+
+    #[test]
+    fn a_list_replaces_what_was_seen_when_it_is_complete() {
+        let mut seen =
+            Seen { objects: BTreeMap::new(), listed: BTreeMap::new(), missing: Some(NotFollowed::NotYet) };
+        let read: fn(Node) -> () = |_| ();
+        let names = |seen: &Seen<()>| seen.objects.keys().cloned().collect::<Vec<_>>();
+        for event in [Event::Init, Event::InitApply(node("a")), Event::InitApply(node("b"))] {
+            seen.take(Ok(event), read);
+        }
+        assert_eq!((names(&seen).len(), seen.missing.clone()), (0, Some(NotFollowed::NotYet)));
+        seen.take(Ok(Event::InitDone), read);
+        seen.take(Ok(Event::Apply(node("c"))), read);
+        seen.take(Ok(Event::Delete(node("a"))), read);
+        assert_eq!((names(&seen), seen.missing.clone()), (vec!["b".to_owned(), "c".to_owned()], None));
+        seen.take(Ok(Event::Init), read);
+        seen.take(Ok(Event::InitApply(node("d"))), read);
+        assert_eq!(names(&seen), ["b", "c"]);
+        seen.take(Ok(Event::InitDone), read);
+        assert_eq!(names(&seen), ["d"]);
+    }
+}

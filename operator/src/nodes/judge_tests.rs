@@ -1,0 +1,260 @@
+use keylime_attestor_api::MatchedBy::SystemUuid;
+use serde_json::json;
+
+use super::*;
+use crate::nodes::spire::tests::reported;
+
+const VERIFIER: &str = "10.0.0.5:8881";
+const NOW: i64 = 1_800_000_000;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap()
+}
+
+fn record(status: &str, last_success: Option<u64>) -> AgentState {
+    AgentState {
+        node: evidence::NodeState {
+            agent_id: AgentId::new("a").unwrap(),
+            attestation: evidence::Attestation::from_status(status).unwrap(),
+            last_success,
+            hash_alg: None,
+            verifier_id: None,
+            runtime_policy: false,
+            measured_boot: false,
+            tpm_policy_pcrs: std::collections::BTreeSet::new(),
+            metadata: evidence::Metadata::default(),
+        },
+        ip: None,
+        verifier: VERIFIER.parse().unwrap(),
+    }
+}
+
+/// What a look has to go by; by default Keylime passes the node and nobody tells what SPIRE holds.
+struct Case {
+    matched: Match,
+    record: Option<AgentState>,
+    doubt: Option<Doubt>,
+    pod: Option<PodFacts>,
+    previous: Option<AttestedNodeStatus>,
+    silent: Vec<(&'static str, i64)>,
+    agents: Option<serde_json::Value>,
+    observed: bool,
+    now: i64,
+}
+
+impl Case {
+    fn new() -> Self {
+        Self {
+            matched: Match::Agent(AgentId::new("a").unwrap(), SystemUuid),
+            record: Some(record("PASS", Some(NOW as u64 - 1))),
+            doubt: None,
+            pod: None,
+            previous: None,
+            silent: Vec::new(),
+            agents: None,
+            observed: false,
+            now: NOW,
+        }
+    }
+
+    fn of(status: &str, last_success: Option<u64>) -> Self {
+        Self { record: Some(record(status, last_success)), ..Self::new() }
+    }
+
+    fn silent_for(seconds: i64, previous: Option<AttestedNodeStatus>) -> Self {
+        Self { record: None, previous, silent: vec![(VERIFIER, NOW - seconds)], ..Self::new() }
+    }
+
+    fn held(agents: serde_json::Value) -> Self {
+        Self { agents: Some(agents), observed: true, ..Self::new() }
+    }
+
+    fn judge(&self) -> Judgement {
+        let silent =
+            self.silent.iter().map(|(verifier, since)| ((*verifier).to_owned(), at(*since))).collect();
+        let spire =
+            self.agents.as_ref().map(|agents| SpireAgents::of(&[reported(agents, Some(1))], 1).unwrap());
+        let rules = Rules {
+            max_age: Some(Duration::from_secs(300)),
+            grace: Duration::from_secs(120),
+            now: at(self.now),
+            silent: &silent,
+            spire: spire.as_ref(),
+            observed: self.observed,
+        };
+        let node = NodeFacts { name: "n".to_owned(), uid: "u".to_owned(), ..NodeFacts::default() };
+        judge(
+            &rules,
+            &Seen {
+                node: &node,
+                matched: &self.matched,
+                record: self.record.as_ref(),
+                doubt: self.doubt.as_ref(),
+                pod: self.pod.as_ref(),
+                previous: self.previous.as_ref(),
+            },
+        )
+    }
+}
+
+/// The status of a node that Keylime passes.
+pub(in crate::nodes) fn passing() -> AttestedNodeStatus {
+    Case::new().judge().status
+}
+
+/// The status of a node with this reason.
+pub(in crate::nodes) fn with_reason(reason: NodeReason) -> AttestedNodeStatus {
+    AttestedNodeStatus { reason: reason.as_str().to_owned(), state: reason.state(), ..passing() }
+}
+
+fn conditions(status: &AttestedNodeStatus) -> Vec<(&str, &str)> {
+    status.conditions.iter().map(|condition| (condition.status.as_str(), condition.reason.as_str())).collect()
+}
+
+fn pod(ready: bool) -> Option<PodFacts> {
+    let message = if ready { "" } else { "pod p: it waits" };
+    Some(PodFacts { ready, message: message.to_owned(), hash: Some("h".to_owned()), ..PodFacts::default() })
+}
+
+fn keylime_agent(banned: bool) -> serde_json::Value {
+    json!({"spiffe_id": "spiffe://x/spire/agent/keylime/a", "attestation_type": "keylime", "agent_id": "a", "expires": 9, "banned": banned})
+}
+
+fn psat_agent() -> serde_json::Value {
+    json!({"spiffe_id": "spiffe://x/spire/agent/k8s_psat/c/u", "attestation_type": "k8s_psat", "node_uid": "u", "expires": 9, "banned": false})
+}
+
+/// Each reason, with the states of Attested, KeylimeHealthy and IdentityIssued.
+fn cases() -> Vec<(Case, NodeReason, [&'static str; 3])> {
+    use NodeReason::{
+        AgentMoved, AmbiguousAgent, Attested, Banned, IdentityNotIssued, IdentityOfOtherAttestor,
+        KeylimeAttestationFailed, KeylimeAttestationPending, KeylimeUnreachable, NotEnrolled,
+        SpireAgentNotReady, Stale,
+    };
+    let (yes, no, unknown) = ("True", "False", "Unknown");
+    let of = |matched| Case { matched, record: None, ..Case::new() };
+    let doubt =
+        Doubt::Record { verifier: VERIFIER.parse().unwrap(), agent: "a".to_owned(), detail: "d".to_owned() };
+    vec![
+        (Case::new(), Attested, [yes, yes, unknown]),
+        (Case { pod: pod(true), ..Case::new() }, Attested, [yes, yes, unknown]),
+        (Case { pod: pod(false), ..Case::new() }, SpireAgentNotReady, [no, yes, unknown]),
+        (Case { pod: pod(false), ..Case::of("FAIL", None) }, KeylimeAttestationFailed, [no, no, unknown]),
+        (Case::of("FAIL", Some(NOW as u64)), KeylimeAttestationFailed, [no, no, unknown]),
+        (Case::of("PENDING", Some(0)), KeylimeAttestationPending, [no, no, unknown]),
+        (Case::of("PASS", None), KeylimeAttestationPending, [no, no, unknown]),
+        (Case::of("TIMEOUT", Some(NOW as u64)), Stale, [no, no, unknown]),
+        (Case::of("PASS", Some(NOW as u64 - 301)), Stale, [no, no, unknown]),
+        (Case::of("PASS", Some(NOW as u64 + 100)), Stale, [no, no, unknown]),
+        (of(Match::Nobody), NotEnrolled, [no, no, unknown]),
+        (Case { record: None, ..Case::new() }, NotEnrolled, [no, no, unknown]),
+        (of(Match::Ambiguous("x".to_owned())), AmbiguousAgent, [unknown, unknown, unknown]),
+        (
+            Case { doubt: Some(doubt), record: None, ..Case::new() },
+            AmbiguousAgent,
+            [unknown, unknown, unknown],
+        ),
+        (of(Match::Moved("x".to_owned(), None)), AgentMoved, [unknown, unknown, unknown]),
+        (Case::silent_for(120, Some(passing())), KeylimeUnreachable, [unknown, unknown, unknown]),
+        (Case::silent_for(0, None), KeylimeUnreachable, [unknown, unknown, unknown]),
+        (Case::held(json!([keylime_agent(false), psat_agent()])), Attested, [yes, yes, yes]),
+        (Case::held(json!([])), IdentityNotIssued, [no, yes, no]),
+        (Case::held(json!([psat_agent()])), IdentityOfOtherAttestor, [no, yes, no]),
+        (Case::held(json!([keylime_agent(true)])), Banned, [no, yes, no]),
+        (Case { pod: pod(false), ..Case::held(json!([keylime_agent(true)])) }, Banned, [no, yes, no]),
+        (Case { pod: pod(false), ..Case::held(json!([])) }, SpireAgentNotReady, [no, yes, no]),
+    ]
+}
+
+#[test]
+fn each_case_comes_to_its_reason() {
+    for (number, (case, reason, expected)) in cases().into_iter().enumerate() {
+        let Judgement { reason: came, status, healthy, .. } = case.judge();
+        assert_eq!(came, reason, "case {number}");
+        assert_eq!(
+            (status.state, status.reason.as_str()),
+            (reason.state(), reason.as_str()),
+            "case {number}"
+        );
+        let came: Vec<&str> = conditions(&status).into_iter().map(|(status, _)| status).collect();
+        assert_eq!(came, expected, "case {number}");
+        assert_eq!(healthy, expected[1] == "True", "case {number}");
+    }
+}
+
+#[test]
+fn every_reason_is_produced() {
+    let produced: std::collections::BTreeSet<NodeReason> =
+        cases().into_iter().map(|(case, ..)| case.judge().reason).collect();
+    assert_eq!(produced, NodeReason::ALL.into_iter().collect());
+}
+
+#[test]
+fn a_node_that_stays_good_is_not_written_again() {
+    let first = Case::new().judge();
+    let (before, now) = (first.status.clone(), NOW + 60);
+    let later = Case { previous: Some(first.status), now, ..Case::of("PASS", Some(NOW as u64 + 59)) };
+    assert_eq!(later.judge().status, before);
+    // When it fails, the last success is what the verifier says now.
+    let failed =
+        Case { previous: Some(before), now, ..Case::of("FAIL", Some(NOW as u64 + 59)) }.judge().status;
+    assert_eq!(failed.last_success, Some(Time(at(NOW + 59))));
+    assert_eq!(failed.since, Time(at(now)));
+}
+
+#[test]
+fn a_state_keeps_its_time() {
+    let failed = Case::of("FAIL", Some(1)).judge().status;
+    let later =
+        Case { previous: Some(failed.clone()), now: NOW + 60, ..Case::of("TIMEOUT", Some(1)) }.judge().status;
+    assert_eq!((later.since, later.state), (failed.since.clone(), failed.state));
+    assert_eq!(later.reason, "Stale");
+}
+
+#[test]
+fn a_silent_verifier_fails_nobody() {
+    for reason in [NodeReason::Attested, NodeReason::KeylimeAttestationFailed, NodeReason::NotEnrolled] {
+        let before = with_reason(reason);
+        let within = Case::silent_for(119, Some(before.clone())).judge();
+        assert_eq!((within.status, within.reason), (before.clone(), reason));
+        let after = Case::silent_for(120, Some(before.clone())).judge();
+        assert_eq!((after.status.state, after.reason), (NodeState::Unknown, NodeReason::KeylimeUnreachable));
+        assert_eq!(
+            (&after.status.agent_id, &after.status.last_success),
+            (&before.agent_id, &before.last_success)
+        );
+        assert!(after.status.message.contains(reason.as_str()), "{}", after.status.message);
+        // It stays so, word for word.
+        let later = Case { now: NOW + 600, ..Case::silent_for(720, Some(after.status.clone())) };
+        assert_eq!(later.judge().status, after.status);
+    }
+}
+
+#[test]
+fn a_silent_verifier_holds_up_its_own_agents_only() {
+    let other = vec![("10.0.0.6:8881", NOW - 500)];
+    let case = |previous| Case { record: None, silent: other.clone(), previous, ..Case::new() };
+    assert_eq!(case(Some(passing())).judge().reason, NodeReason::NotEnrolled);
+    // Nobody knew it: the silent one might.
+    assert_eq!(case(None).judge().reason, NodeReason::KeylimeUnreachable);
+    assert_eq!(Case { silent: other, ..Case::new() }.judge().reason, NodeReason::Attested);
+}
+
+#[test]
+fn a_spiffe_id_stays_while_nobody_tells_and_goes_when_spire_says_so() {
+    let known = Case::held(json!([keylime_agent(false)])).judge().status;
+    let id = Some("spiffe://x/spire/agent/keylime/a".to_owned());
+    assert_eq!(known.spiffe_id, id);
+    let silent = Case { previous: Some(known.clone()), observed: true, ..Case::new() }.judge().status;
+    assert_eq!((silent.spiffe_id, silent.conditions[2].reason.as_str()), (id, "NotObserved"));
+    let off = Case { previous: Some(known.clone()), ..Case::new() }.judge().status;
+    assert_eq!(off.spiffe_id, None);
+    assert_eq!(Case { previous: Some(known), ..Case::held(json!([])) }.judge().status.spiffe_id, None);
+}
+
+#[test]
+fn an_agent_that_moved_stays_in_the_books_of_its_old_node() {
+    let stays = Some((AgentId::new("a").unwrap(), SystemUuid));
+    let moved = |stays| Case { matched: Match::Moved("x".to_owned(), stays), ..Case::new() }.judge().status;
+    assert_eq!((moved(stays).agent_id.as_deref(), moved(None).agent_id), (Some("a"), None));
+}

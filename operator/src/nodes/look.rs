@@ -1,0 +1,412 @@
+//! One look at the nodes of one resource: ask, match, judge, write what changed, tell what is new.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+use keylime::{Doubt, Endpoint, States};
+use keylime_attestor_api::{AttestedNodeStatus, KeylimeAttestor, NodeReason};
+use kube::ResourceExt as _;
+use kube::api::ListParams;
+use tracing::{info, warn};
+
+use super::facts::{KeptFacts, NodeFacts, PodFacts};
+use super::judge::{Judgement, Rules, Seen, judge};
+use super::matching::{Agents, Match, Previous, match_all};
+use super::spire::{Reported, SpireAgents};
+use super::write::{self, Wanted};
+use super::{Given, LoopView, NodeView, Past, View, actions, build, news};
+use crate::gather::reach::{self, Reach};
+use crate::reconcile::Context;
+use crate::target::Owner;
+
+/// What Kubernetes has.
+struct InCluster {
+    nodes: BTreeMap<String, Arc<NodeFacts>>,
+    kept: BTreeMap<String, Arc<KeptFacts>>,
+    pods: BTreeMap<String, Arc<PodFacts>>,
+}
+
+/// What SPIRE's server pods reported, and why some did not.
+#[derive(Default)]
+struct Reports {
+    reports: Vec<Reported>,
+    unreported: Vec<String>,
+}
+
+/// Looks. Whether something was seen; if not, it is tried again soon.
+pub(super) async fn look(context: &Context, resource: &KeylimeAttestor, given: &Given) -> bool {
+    let owner = Owner::of(resource);
+    let one = context.nodes.one(&owner);
+    let mut past = one.turn.lock().await;
+    if past.withdrawn.is_some() && past.withdrawn == resource.metadata.uid {
+        return true;
+    }
+    let (start, now) = (Instant::now(), Timestamp::now());
+    let at = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let ((states, reach), reports) = tokio::join!(ask_keylime(given), ask_spire(context, resource, given));
+    context.metrics.asked(&reach.answers);
+    let mut view = View {
+        at,
+        nodes: BTreeMap::new(),
+        elsewhere: None,
+        reach,
+        loops: Vec::new(),
+        unreported: reports.unreported.clone(),
+        trouble: None,
+    };
+    let seen = match in_cluster(context, given) {
+        Ok(cluster) => {
+            let look = Look {
+                context,
+                resource,
+                owner: &owner,
+                cluster: &cluster,
+                states: &states,
+                reports: &reports,
+                at,
+            };
+            look.see(&mut past, &mut view).await;
+            true
+        }
+        Err(error) => {
+            view.trouble = Some(format!("The nodes and their pods are not known: {error}."));
+            false
+        }
+    };
+    context.metrics.nodes.looked(&owner, resource, &view, start.elapsed());
+    context.nodes.publish(&owner, resource, view);
+    seen
+}
+
+fn in_cluster(context: &Context, given: &Given) -> Result<InCluster, super::follow::NotFollowed> {
+    let nodes = &context.nodes;
+    Ok(InCluster { nodes: nodes.nodes.all()?, kept: nodes.kept.all()?, pods: nodes.pods(given)? })
+}
+
+async fn ask_keylime(given: &Given) -> (States, Reach) {
+    match &given.credentials {
+        Some(credentials) => reach::ask(credentials).await,
+        None => (States::default(), Reach::not_checked()),
+    }
+}
+
+/// Only where SPIRE's server pods are set up to report.
+async fn ask_spire(context: &Context, resource: &KeylimeAttestor, given: &Given) -> Reports {
+    let Some(enforcement) = &resource.spec.enforcement else { return Reports::default() };
+    let (Some((namespace, selector)), Some(credentials)) = (&given.server, &given.credentials) else {
+        let text = "neither the pods of SPIRE's server nor the Secret for Keylime are known yet".to_owned();
+        return Reports { unreported: vec![text], ..Reports::default() };
+    };
+    let pods =
+        context.cluster.namespaced::<Pod>(namespace).list(&ListParams::default().labels(selector)).await;
+    let pods = match pods {
+        Ok(pods) => pods.items,
+        Err(error) => {
+            let text = format!("failed to list the pods of SPIRE's server: {error}");
+            return Reports { unreported: vec![text], ..Reports::default() };
+        }
+    };
+    let reporter = &credentials.reporter;
+    let asked = pods.iter().map(async |pod| {
+        let name = pod.name_any();
+        let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref());
+        let ip = ip.ok_or_else(|| format!("pod {name} has no address yet"))?;
+        let endpoint = Endpoint::new(ip, enforcement.report_port).map_err(|error| error.to_string())?;
+        let report = reporter.report(&endpoint).await.map_err(|error| format!("pod {name}: {error}"))?;
+        Ok(Reported { pod: name, endpoint, report })
+    });
+    let mut reports = Reports::default();
+    for answer in join_all(asked).await {
+        match answer {
+            Ok(reported) => reports.reports.push(reported),
+            Err(text) => reports.unreported.push(text),
+        }
+    }
+    reports
+}
+
+/// A look under way.
+struct Look<'a> {
+    context: &'a Context,
+    resource: &'a KeylimeAttestor,
+    owner: &'a Owner,
+    cluster: &'a InCluster,
+    states: &'a States,
+    reports: &'a Reports,
+    at: Timestamp,
+}
+
+/// A node that is this resource's, judged.
+struct Judged {
+    node: Arc<NodeFacts>,
+    previous: Option<Arc<AttestedNodeStatus>>,
+    pod: Option<Arc<PodFacts>>,
+    judgement: Judgement,
+}
+
+impl Look<'_> {
+    async fn see(&self, past: &mut Past, view: &mut View) {
+        self.note_silence(past);
+        let now = u64::try_from(self.at.as_second()).unwrap_or_default();
+        let spire = SpireAgents::of(&self.reports.reports, now);
+        let mut judged = self.judge(past, spire.as_ref(), view);
+        if let Some(spire) = &spire {
+            self.have_attest_anew(&mut judged, spire).await;
+        }
+        self.tell_actions(past, &judged).await;
+        self.write(past, judged, view).await;
+        self.tidy_up(past, view).await;
+        view.loops = self.reports.reports.iter().map(|reported| loop_view(past, reported)).collect();
+    }
+
+    /// Which verifiers give no answer, and since when.
+    fn note_silence(&self, past: &mut Past) {
+        let given = self.context.nodes.given(self.owner).and_then(|given| given.credentials);
+        let silent: BTreeSet<String> = match given {
+            Some(_) => self.states.failures.iter().map(|error| error.server().endpoint.to_string()).collect(),
+            // Nobody could be asked.
+            None => past.written.values().filter_map(|(_, status)| status.verifier.clone()).collect(),
+        };
+        past.silent.retain(|verifier, _| silent.contains(verifier));
+        for verifier in silent {
+            past.silent.entry(verifier).or_insert(self.at);
+        }
+    }
+
+    /// Judges every node that the resource selects and that no other resource has.
+    fn judge(&self, past: &Past, spire: Option<&SpireAgents>, view: &mut View) -> Vec<Judged> {
+        let before = self.before(past);
+        let matches = self.matches(past, &before);
+        let doubts: BTreeMap<String, &Doubt> = self
+            .states
+            .doubts
+            .iter()
+            .filter_map(|doubt| Some((doubt.agent()?.as_str().to_owned(), doubt)))
+            .collect();
+        let max_age = self.resource.spec.attestation.max_attestation_age.get();
+        let rules = Rules {
+            max_age: (!max_age.is_zero()).then_some(max_age),
+            grace: self.resource.spec.nodes.grace.get(),
+            now: self.at,
+            silent: &past.silent,
+            spire,
+            observed: self.resource.spec.enforcement.is_some(),
+        };
+        let mut judged = Vec::new();
+        for (name, node) in self.cluster.nodes.iter().filter(|(_, node)| self.selects(node)) {
+            if let Some(other) = self.other_owner(name) {
+                let (_, nodes) = view.elsewhere.get_or_insert((other, 0));
+                *nodes += 1;
+                continue;
+            }
+            let matched = matches.get(name).unwrap_or(&Match::Nobody);
+            let agent = match matched {
+                Match::Agent(agent, _) => Some(agent),
+                _ => None,
+            };
+            let previous = before.get(name).cloned();
+            let pod = self.cluster.pods.get(name).cloned();
+            let judgement = judge(
+                &rules,
+                &Seen {
+                    node,
+                    matched,
+                    record: agent.and_then(|agent| self.states.agents.get(agent)),
+                    doubt: agent.and_then(|agent| doubts.get(agent.as_str()).copied()),
+                    pod: pod.as_deref(),
+                    previous: previous.as_deref(),
+                },
+            );
+            judged.push(Judged { node: Arc::clone(node), previous, pod, judgement });
+        }
+        judged
+    }
+
+    /// What was written of each node that is still the same, by this resource or by another.
+    fn before(&self, past: &Past) -> BTreeMap<String, Arc<AttestedNodeStatus>> {
+        let mut before = BTreeMap::new();
+        for (name, node) in &self.cluster.nodes {
+            let written = past
+                .written
+                .get(name)
+                .filter(|(uid, _)| *uid == node.uid)
+                .map(|(_, status)| Arc::clone(status));
+            let kept = self.cluster.kept.get(name).filter(|kept| kept.node_uid.as_ref() == Some(&node.uid));
+            let status = written.or_else(|| kept.and_then(|kept| kept.status.clone()).map(Arc::new));
+            if let Some(status) = status {
+                before.insert(name.clone(), status);
+            }
+        }
+        before
+    }
+
+    fn matches(
+        &self,
+        past: &Past,
+        before: &BTreeMap<String, Arc<AttestedNodeStatus>>,
+    ) -> BTreeMap<String, Match> {
+        let mut previous = Previous::new();
+        let mut held = BTreeSet::new();
+        for (name, status) in before {
+            let Some((agent, by)) = status.agent_id.as_ref().zip(status.matched_by) else { continue };
+            let Ok(agent) = agent.parse() else { continue };
+            previous.insert(name.clone(), (agent, by));
+            if status.verifier.as_ref().is_some_and(|verifier| past.silent.contains_key(verifier)) {
+                held.insert(name.clone());
+            }
+        }
+        let agents: Agents =
+            self.states.agents.iter().map(|(agent, state)| (agent.clone(), state.ip)).collect();
+        match_all(&self.cluster.nodes, &agents, &previous, &held)
+    }
+
+    fn selects(&self, node: &NodeFacts) -> bool {
+        self.resource.spec.nodes.selector.as_ref().is_none_or(|selector| selector.selects(&node.labels))
+    }
+
+    /// The other resource that has a node: the one that took it first. One that is no more has none.
+    fn other_owner(&self, node: &str) -> Option<Owner> {
+        let owner = self.cluster.kept.get(node)?.owner.clone().filter(|owner| owner != self.owner)?;
+        let cluster = &self.context.cluster;
+        let followed = cluster.namespaces.is_empty() || cluster.namespaces.contains(&owner.namespace);
+        let is_there = self.context.resources.iter().flat_map(|store| store.state()).any(|resource| {
+            resource.name_any() == owner.name && resource.namespace().as_ref() == Some(&owner.namespace)
+        });
+        (is_there || !followed).then_some(owner)
+    }
+
+    /// Asks SPIRE's server to evict agents that live on under their former attestor, though their pods run our plugin and Keylime passes them: once a
+    /// pod, and only when it was so at the last look as well.
+    async fn have_attest_anew(&self, judged: &mut [Judged], spire: &SpireAgents) {
+        let Some(credentials) = self.context.nodes.given(self.owner).and_then(|given| given.credentials)
+        else {
+            return;
+        };
+        let reason = NodeReason::IdentityOfOtherAttestor;
+        for Judged { node, previous, pod, judgement } in judged {
+            let Some(pod) = pod.as_ref().filter(|pod| pod.ready && pod.hash.is_some()) else { continue };
+            let again = previous.as_ref().is_some_and(|previous| previous.reason == reason.as_str());
+            let asked = judgement.status.reattested_pod.as_ref() == Some(&pod.uid);
+            if judgement.reason != reason || !judgement.healthy || !again || asked {
+                continue;
+            }
+            let Some(other) = spire.other(node) else { continue };
+            match credentials.reporter.reattest(&other.endpoint, &other.spiffe_id).await {
+                Ok(()) => judgement.status.reattested_pod = Some(pod.uid.clone()),
+                Err(error) => warn!(node = node.name, %error, "an agent could not be made to attest anew"),
+            }
+        }
+    }
+
+    /// What the plugins did since the last look.
+    async fn tell_actions(&self, past: &mut Past, judged: &[Judged]) {
+        let told =
+            self.resource.status.as_ref().map(|status| status.enforcement.as_slice()).unwrap_or_default();
+        actions::recall(&mut past.told, told);
+        for actions::Untold { action, news } in actions::untold(&mut past.told, &self.reports.reports) {
+            self.context.metrics.nodes.enforced(self.owner, actions::label(&action));
+            let agent = action.agent_id.as_ref().map(|agent| agent.as_str());
+            let node = judged.iter().find(|judged| {
+                let status = judged.previous.as_deref().unwrap_or(&judged.judgement.status);
+                let by_agent = agent.is_some() && status.agent_id.as_deref() == agent;
+                by_agent || action.spiffe_id.ends_with(&format!("/{}", judged.node.uid))
+            });
+            let name = node.map(|judged| judged.node.name.as_str());
+            info!(
+                node = name,
+                spiffe_id = action.spiffe_id,
+                reason = news.reason,
+                note = news.note,
+                "SPIRE's server acted on an agent"
+            );
+            if let Some(Judged { node, .. }) = node {
+                news::publish(&self.context.events, &node.name, &node.uid, &[news]).await;
+            }
+        }
+    }
+
+    /// Writes what changed, and tells it once it is written.
+    async fn write(&self, past: &mut Past, judged: Vec<Judged>, view: &mut View) {
+        let mut writes = Vec::new();
+        for Judged { node, previous, judgement, .. } in judged {
+            let Judgement { reason, healthy, last_success, status } = judgement;
+            // The same text is kept once.
+            let status = match &previous {
+                Some(previous) if **previous == status => Arc::clone(previous),
+                _ => Arc::new(status),
+            };
+            let wanted = Wanted {
+                marks: build::marks(&node, reason, &status),
+                taint: build::wants_taint(self.resource.spec.nodes.taint, status.state),
+                kept: self.cluster.kept.get(&node.name).cloned(),
+                status: Arc::clone(&status),
+                node,
+            };
+            let news = news::of(previous.as_deref(), reason, healthy, &status);
+            view.nodes.insert(wanted.node.name.clone(), NodeView { reason, last_success, status });
+            writes.push((wanted, news));
+        }
+        let written = futures_util::stream::iter(writes).map(async |(wanted, news)| {
+            let result = write::node(&self.context.cluster, self.owner, &wanted).await;
+            if result.is_ok() {
+                news::publish(&self.context.events, &wanted.node.name, &wanted.node.uid, &news).await;
+            }
+            (wanted, news, result)
+        });
+        let mut written = std::pin::pin!(written.buffer_unordered(write::CONCURRENCY));
+        while let Some((Wanted { node, status, .. }, news, result)) = written.next().await {
+            match result {
+                Ok(()) => {
+                    news.iter()
+                        .for_each(|news| self.context.metrics.nodes.transition(self.owner, news.reason));
+                    past.written.insert(node.name.clone(), (node.uid.clone(), status));
+                }
+                Err(error) => self.trouble(view, &error),
+            }
+        }
+    }
+
+    /// Takes everything off nodes that are no longer this resource's.
+    async fn tidy_up(&self, past: &mut Past, view: &mut View) {
+        let stays = |name: &str| view.nodes.contains_key(name);
+        let ours = self.cluster.kept.iter().filter(|(_, kept)| kept.owner.as_ref() == Some(self.owner));
+        let gone: Vec<&String> = ours.map(|(name, _)| name).filter(|name| !stays(name)).collect();
+        past.written.retain(|name, _| stays(name));
+        for name in gone {
+            let taken =
+                self.context.nodes.take_off(self.cluster.nodes.get(name).map(Arc::as_ref), name).await;
+            if let Err(error) = taken {
+                self.trouble(view, &error);
+            }
+        }
+    }
+
+    fn trouble(&self, view: &mut View, error: &crate::cluster::Error) {
+        warn!(namespace = self.owner.namespace, name = self.owner.name, %error, "what was seen of a node could not be written");
+        self.context.metrics.nodes.look_failed(self.owner);
+        // Somebody else was faster, and the next look sees it.
+        if error.is_refusal() {
+            view.trouble.get_or_insert_with(|| format!("Not everything could be written: {error}."));
+        }
+    }
+}
+
+fn loop_view(past: &Past, reported: &Reported) -> LoopView {
+    let enforcement = &reported.report.enforcement;
+    LoopView {
+        pod: reported.pod.clone(),
+        started: reported.report.plugin_started,
+        action: enforcement.action,
+        held: enforcement.held.clone(),
+        error: enforcement.last_error.clone(),
+        last_action: past.told.get(&reported.pod).map(|(_, last)| *last).unwrap_or_default(),
+    }
+}
+
+/// Longest time that a report may take; SPIRE's server answers from what it has.
+pub(crate) const REPORT_TIMEOUT: Duration = Duration::from_secs(5);

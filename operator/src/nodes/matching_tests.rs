@@ -1,0 +1,139 @@
+use super::*;
+use MatchedBy::{Annotation, InternalIp, NodeName, SystemUuid};
+
+fn id(text: &str) -> AgentId {
+    AgentId::new(text).unwrap()
+}
+
+/// Name, annotation, system UUID, hostname, address.
+fn nodes(nodes: &[(&str, Option<&str>, &str, &str, &str)]) -> Nodes {
+    let read = |(name, claim, uuid, hostname, address): &(&str, Option<&str>, &str, &str, &str)| {
+        let facts = NodeFacts {
+            name: (*name).to_owned(),
+            claim: claim.map(str::to_owned),
+            system_uuid: (*uuid).to_owned(),
+            hostnames: vec![(*hostname).to_owned()],
+            addresses: address.parse().into_iter().collect(),
+            ..NodeFacts::default()
+        };
+        ((*name).to_owned(), Arc::new(facts))
+    };
+    nodes.iter().map(read).collect()
+}
+
+fn agents(agents: &[(&str, &str)]) -> Agents {
+    agents.iter().map(|(agent, ip)| (id(agent), ip.parse().ok())).collect()
+}
+
+fn previous(pairs: &[(&str, &str)]) -> Previous {
+    pairs.iter().map(|(node, agent)| ((*node).to_owned(), (id(agent), SystemUuid))).collect()
+}
+
+fn matched(all: &Nodes, known: &Agents) -> BTreeMap<String, Match> {
+    match_all(all, known, &Previous::new(), &BTreeSet::new())
+}
+
+#[test]
+fn each_way_finds_the_agent_and_the_first_one_decides() {
+    let one = |claim| nodes(&[("n", claim, "4C4C-AA", "host.example", "10.0.0.1")]);
+    for (claim, known, expected) in [
+        (Some("x"), &[("x", ""), ("4c4c-aa", ""), ("n", ""), ("i", "10.0.0.1")][..], ("x", Annotation)),
+        (Some("x"), &[], ("x", Annotation)),
+        (None, &[("4c4c-aa", ""), ("n", ""), ("i", "10.0.0.1")], ("4c4c-aa", SystemUuid)),
+        (None, &[("n", ""), ("i", "10.0.0.1")], ("n", NodeName)),
+        (None, &[("HOST.example", ""), ("i", "10.0.0.1")], ("HOST.example", NodeName)),
+        (None, &[("i", "10.0.0.1"), ("j", "10.0.0.2")], ("i", InternalIp)),
+    ] {
+        let matches = matched(&one(claim), &agents(known));
+        assert_eq!(matches["n"], Match::Agent(id(expected.0), expected.1), "{claim:?} {known:?}");
+    }
+    assert_eq!(matched(&one(None), &agents(&[("other", "10.0.0.9"), ("o", "")]))["n"], Match::Nobody);
+}
+
+#[test]
+fn two_claims_are_reported_on_all_concerned() {
+    type Case<'a> = (
+        &'a [(&'a str, Option<&'a str>, &'a str, &'a str, &'a str)],
+        &'a [(&'a str, &'a str)],
+        &'a [&'a str],
+    );
+    let cases: [Case<'_>; 7] = [
+        // Two nodes say the same; a node says what another one is by its UUID.
+        (&[("a", Some("x"), "", "", ""), ("b", Some("x"), "", "", "")], &[("x", "")], &["a", "b"]),
+        (&[("a", Some("u"), "", "", ""), ("b", None, "U", "", "")], &[("u", "")], &["a", "b"]),
+        // Cloned machines.
+        (&[("a", None, "u", "", ""), ("b", None, "U", "", "")], &[("u", "")], &["a", "b"]),
+        // Two agents for one node.
+        (&[("a", None, "u", "", "")], &[("u", ""), ("U", "")], &["a"]),
+        (&[("a", None, "", "h", "")], &[("a", ""), ("h", "")], &["a"]),
+        (&[("a", None, "", "", "10.0.0.1")], &[("x", "10.0.0.1"), ("y", "10.0.0.1")], &["a"]),
+        // Two nodes at one address.
+        (
+            &[("a", None, "", "", "10.0.0.1"), ("b", None, "", "", "10.0.0.1")],
+            &[("x", "10.0.0.1")],
+            &["a", "b"],
+        ),
+    ];
+    for (all, known, concerned) in cases {
+        let mut all = all.to_vec();
+        all.push(("apart", Some("z"), "", "", ""));
+        let matches = matched(&nodes(&all), &agents(known));
+        for (name, found) in &matches {
+            let ambiguous = matches!(found, Match::Ambiguous(_));
+            assert_eq!(ambiguous, concerned.contains(&name.as_str()), "{name} of {all:?}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn an_address_gives_way_to_an_id() {
+    // The address was another machine's before.
+    let all = nodes(&[("a", None, "u", "", "10.0.0.1"), ("b", None, "", "", "10.0.0.1")]);
+    let matches = matched(&all, &agents(&[("u", "10.0.0.1"), ("gone", "10.0.0.7")]));
+    assert_eq!((&matches["a"], &matches["b"]), (&Match::Agent(id("u"), SystemUuid), &Match::Nobody));
+    let all = nodes(&[("a", Some("x"), "", "", ""), ("b", None, "", "", "10.0.0.1")]);
+    assert_eq!(matched(&all, &agents(&[("x", "10.0.0.1")]))["b"], Match::Nobody);
+}
+
+#[test]
+fn what_names_no_agent_is_said() {
+    let Match::Ambiguous(text) =
+        &matched(&nodes(&[("a", Some("../x"), "a", "", "")]), &agents(&[("a", "")]))["a"]
+    else {
+        panic!("it was guessed")
+    };
+    assert!(text.contains("spire.keylime.dev/agent-id") && text.contains("only A-Z"), "{text}");
+}
+
+#[test]
+fn an_agent_that_moves_is_an_alarm_until_somebody_says_where_it_belongs() {
+    let known = agents(&[("x", "10.0.0.2")]);
+    let look = |all: &[(&str, Option<&str>, &str, &str, &str)], before: &[(&str, &str)]| {
+        match_all(&nodes(all), &known, &previous(before), &BTreeSet::new())
+    };
+    let (old, new) = (("old", None, "", "", "10.0.0.1"), ("new", None, "", "", "10.0.0.2"));
+    // Again and again, as long as both are there.
+    let matches = look(&[old, new], &[("old", "x")]);
+    let text = "agent x was on node old and now answers for node new".to_owned();
+    assert_eq!(matches["old"], Match::Moved(text.clone(), Some((id("x"), SystemUuid))));
+    assert_eq!(matches["new"], Match::Moved(text, None));
+    // The old node is gone, or somebody says so.
+    assert_eq!(look(&[new], &[("old", "x")])["new"], Match::Agent(id("x"), InternalIp));
+    let said = look(&[old, ("new", Some("x"), "", "", "10.0.0.2")], &[("old", "x")]);
+    assert_eq!((&said["new"], &said["old"]), (&Match::Agent(id("x"), Annotation), &Match::Nobody));
+    let said = look(&[("old", Some("x"), "", "", ""), new], &[("old", "x")]);
+    assert_eq!((&said["old"], &said["new"]), (&Match::Agent(id("x"), Annotation), &Match::Nobody));
+    // It never moved.
+    assert_eq!(look(&[old, new], &[("new", "x")])["new"], Match::Agent(id("x"), InternalIp));
+}
+
+#[test]
+fn nodes_of_a_silent_verifier_keep_what_they_had_and_nobody_else_gets_it() {
+    let all =
+        nodes(&[("a", None, "", "", "10.0.0.1"), ("b", None, "", "", "10.0.0.2"), ("x", None, "", "", "")]);
+    let held = BTreeSet::from(["a".to_owned()]);
+    let matches = match_all(&all, &agents(&[("y", "10.0.0.2")]), &previous(&[("a", "z")]), &held);
+    assert_eq!(matches["a"], Match::Agent(id("z"), SystemUuid));
+    assert_eq!(matches["b"], Match::Agent(id("y"), InternalIp));
+    assert_eq!(matches["x"], Match::Nobody);
+}

@@ -1,0 +1,112 @@
+//! Events about nodes: what changed, on the `AttestedNode` and on the Node, with a reason that a person understands. Pure but for the publishing.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use keylime_attestor_api::names::event;
+use keylime_attestor_api::{AttestedNode, AttestedNodeStatus, NodeReason, NodeState};
+use kube::Resource as _;
+use kube::runtime::events::{Event, EventType};
+
+use crate::events::{self, Events};
+
+/// Something that is told about a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct News {
+    pub(super) reason: &'static str,
+    pub(super) note: String,
+    pub(super) bad: bool,
+}
+
+/// What a new state of a node is worth telling.
+pub(super) fn of(
+    previous: Option<&AttestedNodeStatus>,
+    reason: NodeReason,
+    healthy: bool,
+    status: &AttestedNodeStatus,
+) -> Vec<News> {
+    let mut news = Vec::new();
+    let failed = previous.is_some_and(|previous| previous.state == NodeState::Failing);
+    if failed && healthy {
+        let note = "Keylime passes the node again.".to_owned();
+        news.push(News { reason: event::RECOVERED, note, bad: false });
+    }
+    let first = previous.is_none();
+    let changed = previous.is_none_or(|previous| previous.reason != reason.as_str());
+    // That a new node is fine or on its way is no news, and that one is back among those that pass has been said.
+    let calm = match reason {
+        NodeReason::Attested => first || failed,
+        NodeReason::KeylimeAttestationPending
+        | NodeReason::IdentityNotIssued
+        | NodeReason::KeylimeUnreachable => first,
+        _ => false,
+    };
+    if changed && !calm {
+        let bad = !matches!(
+            reason,
+            NodeReason::Attested | NodeReason::KeylimeAttestationPending | NodeReason::IdentityNotIssued
+        );
+        news.push(News { reason: reason.as_str(), note: status.message.clone(), bad });
+    }
+    news
+}
+
+/// Tells it, on both objects.
+pub(super) async fn publish(events: &Events, node: &str, uid: &str, news: &[News]) {
+    for News { reason, note, bad } in news {
+        let kind = if *bad { EventType::Warning } else { EventType::Normal };
+        let event: Event = events::event(kind, reason, "Look", note.clone());
+        let reference = |api_version: &str, kind: &str, uid: Option<&str>| ObjectReference {
+            api_version: Some(api_version.to_owned()),
+            kind: Some(kind.to_owned()),
+            name: Some(node.to_owned()),
+            uid: uid.map(str::to_owned),
+            ..ObjectReference::default()
+        };
+        let attested = reference(&AttestedNode::api_version(&()), &AttestedNode::kind(&()), None);
+        events.tell(&attested, &event).await;
+        events.tell(&reference("v1", "Node", Some(uid)), &event).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nodes::judge::tests::{passing, with_reason};
+
+    fn reasons(from: Option<NodeReason>, to: NodeReason, healthy: bool) -> Vec<(&'static str, bool)> {
+        let previous = from.map(with_reason);
+        let news = of(previous.as_ref(), to, healthy, &with_reason(to));
+        news.into_iter().map(|news| (news.reason, news.bad)).collect()
+    }
+
+    #[test]
+    fn each_transition_is_told_once() {
+        use NodeReason::{
+            AgentMoved, Attested, Banned, IdentityNotIssued, KeylimeAttestationFailed, KeylimeUnreachable,
+            NotEnrolled, Stale,
+        };
+        for (from, to, healthy, expected) in [
+            (None, Attested, true, vec![]),
+            (None, IdentityNotIssued, true, vec![]),
+            (None, NotEnrolled, false, vec![("NotEnrolled", true)]),
+            (Some(Attested), Attested, true, vec![]),
+            (Some(Attested), KeylimeAttestationFailed, false, vec![("KeylimeAttestationFailed", true)]),
+            (Some(KeylimeAttestationFailed), KeylimeAttestationFailed, false, vec![]),
+            (Some(KeylimeAttestationFailed), Attested, true, vec![("KeylimeAttestationRecovered", false)]),
+            (
+                Some(Stale),
+                IdentityNotIssued,
+                true,
+                vec![("KeylimeAttestationRecovered", false), ("IdentityNotIssued", false)],
+            ),
+            (Some(Attested), Stale, false, vec![("Stale", true)]),
+            (Some(IdentityNotIssued), Attested, true, vec![("Attested", false)]),
+            (Some(Attested), Banned, true, vec![("Banned", true)]),
+            (Some(Attested), AgentMoved, false, vec![("AgentMoved", true)]),
+            (Some(Attested), KeylimeUnreachable, false, vec![("KeylimeUnreachable", true)]),
+            (Some(KeylimeUnreachable), Attested, true, vec![("Attested", false)]),
+        ] {
+            assert_eq!(reasons(from, to, healthy), expected, "{from:?} to {to:?}");
+        }
+        assert_eq!(of(None, Attested, true, &passing()), []);
+    }
+}

@@ -1,0 +1,98 @@
+//! When the nodes of which resource are looked at. One look that takes long, or breaks, holds up no other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use keylime_attestor_api::KeylimeAttestor;
+use kube::runtime::reflector::Store;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{debug, warn};
+
+use super::look;
+use crate::reconcile::Context;
+use crate::target::Owner;
+
+/// How often it is seen which resources there are and which looks are due.
+const TICK: Duration = Duration::from_millis(500);
+
+/// When nothing could be seen, the next look comes soon.
+const SOON: Duration = Duration::from_secs(2);
+
+/// When a resource is looked at next.
+struct Due {
+    /// What the last look went by: another version of it is looked at once.
+    version: Version,
+    at: Instant,
+    /// While a look is under way.
+    running: bool,
+}
+
+/// The uid and the generation of the resource, and the version of the credentials.
+type Version = (Option<String>, Option<i64>, Option<String>);
+
+/// Looks at the nodes of every resource, until it is asked to end; looks that are under way come to their end.
+pub(crate) async fn run(context: Arc<Context>, mut stop: watch::Receiver<bool>) {
+    let mut dues: BTreeMap<Owner, Due> = BTreeMap::new();
+    let mut looks = JoinSet::new();
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => break,
+            Some(ended) = looks.join_next() => finish(&mut dues, ended),
+            _ = tick.tick() => start(&context, &mut dues, &mut looks),
+        }
+    }
+    while looks.join_next().await.is_some() {}
+}
+
+type Ended = Result<(Owner, Instant), tokio::task::JoinError>;
+
+fn finish(dues: &mut BTreeMap<Owner, Due>, ended: Ended) {
+    match ended {
+        Ok((owner, next)) => {
+            if let Some(due) = dues.get_mut(&owner) {
+                (due.running, due.at) = (false, next);
+            }
+        }
+        Err(error) => {
+            // Which one it was is not known: all that run are taken as ended. The turn keeps two looks at one resource apart.
+            warn!(%error, "a look at nodes broke off");
+            dues.values_mut().for_each(|due| due.running = false);
+        }
+    }
+}
+
+fn start(context: &Arc<Context>, dues: &mut BTreeMap<Owner, Due>, looks: &mut JoinSet<(Owner, Instant)>) {
+    let resources: Vec<Arc<KeylimeAttestor>> = present(context);
+    let owners: BTreeSet<Owner> = resources.iter().map(|resource| Owner::of(resource)).collect();
+    dues.retain(|owner, _| owners.contains(owner));
+    context.nodes.retain(&owners);
+    for resource in resources {
+        let owner = Owner::of(&resource);
+        // The reconcile loop finds out first where everything is.
+        let Some(given) = context.nodes.given(&owner) else { continue };
+        let credentials = given.credentials.as_ref().map(|credentials| credentials.version.clone());
+        let version = (resource.metadata.uid.clone(), resource.metadata.generation, credentials);
+        let due = dues.get(&owner);
+        let is_due =
+            due.is_none_or(|due| !due.running && (due.at <= Instant::now() || due.version != version));
+        if resource.metadata.deletion_timestamp.is_some() || !is_due {
+            continue;
+        }
+        let (at, interval) = (Instant::now(), resource.spec.nodes.interval.get());
+        dues.insert(owner.clone(), Due { version, at, running: true });
+        let context = Arc::clone(context);
+        looks.spawn(async move {
+            let seen = look::look(&context, &resource, &given).await;
+            debug!(namespace = owner.namespace, name = owner.name, seen, "looked at the nodes");
+            (owner, if seen { at + interval } else { Instant::now() + SOON.min(interval) })
+        });
+    }
+}
+
+fn present(context: &Context) -> Vec<Arc<KeylimeAttestor>> {
+    let all = context.resources.iter().flat_map(Store::state);
+    all.filter_map(|resource| resource.0.as_ref().ok().cloned().map(Arc::new)).collect()
+}

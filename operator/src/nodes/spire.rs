@@ -1,0 +1,164 @@
+//! Which agents SPIRE holds, as the plugins in its server pods report it. Pure.
+
+use std::collections::BTreeMap;
+
+use evidence::AgentId;
+use keylime::Endpoint;
+use report::Report;
+
+use super::facts::NodeFacts;
+
+/// What one pod of SPIRE's server reported.
+#[derive(Clone, Debug)]
+pub(crate) struct Reported {
+    pub(crate) pod: String,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) report: Report,
+}
+
+/// The agents of all reports, by what they are looked up by.
+#[derive(Debug, Default)]
+pub(crate) struct SpireAgents {
+    ours: BTreeMap<AgentId, Held>,
+    others: BTreeMap<NodeKey, Other>,
+}
+
+/// An agent of our attestation type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) spiffe_id: String,
+    pub(crate) banned: bool,
+    expires: u64,
+}
+
+/// An agent of another attestation type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Other {
+    pub(crate) spiffe_id: String,
+    pub(crate) attestation_type: String,
+    /// Who reported it.
+    pub(crate) endpoint: Endpoint,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum NodeKey {
+    Uid(String),
+    Name(String),
+}
+
+impl SpireAgents {
+    /// What the reports say together; nothing when none of them has seen SPIRE's agents. Agents whose SVID has ended have no identity.
+    pub(crate) fn of(reports: &[Reported], now: u64) -> Option<Self> {
+        let mut all = None;
+        for Reported { endpoint, report, .. } in reports {
+            if report.enforcement.last_look.is_none() {
+                continue;
+            }
+            let all: &mut Self = all.get_or_insert_default();
+            for agent in report.agents.iter().filter(|agent| agent.banned || agent.expires > now) {
+                all.add(agent, &report.plugin_name, endpoint);
+            }
+        }
+        all
+    }
+
+    /// The agent of our attestation type that has this id at Keylime.
+    pub(crate) fn ours(&self, agent: &AgentId) -> Option<&Held> {
+        self.ours.get(agent)
+    }
+
+    /// The agent of another attestation type on a node.
+    pub(crate) fn other(&self, node: &NodeFacts) -> Option<&Other> {
+        let by_uid = self.others.get(&NodeKey::Uid(node.uid.clone()));
+        by_uid.or_else(|| self.others.get(&NodeKey::Name(node.name.clone())))
+    }
+
+    fn add(&mut self, agent: &report::Agent, plugin_name: &str, endpoint: &Endpoint) {
+        let report::Agent { spiffe_id, attestation_type, agent_id, node_name, node_uid, expires, banned } =
+            agent;
+        if attestation_type == plugin_name {
+            let Some(id) = agent_id else { return };
+            let held = Held { spiffe_id: spiffe_id.clone(), banned: *banned, expires: *expires };
+            // After a change of the path template an agent may be there twice: the newer one counts.
+            let newer = self.ours.get(id).is_none_or(|known| known.expires <= held.expires);
+            if newer {
+                self.ours.insert(id.clone(), held);
+            }
+            return;
+        }
+        let other = Other {
+            spiffe_id: spiffe_id.clone(),
+            attestation_type: attestation_type.clone(),
+            endpoint: endpoint.clone(),
+        };
+        // A uid is of one node for ever, a name may come again: it only counts without.
+        let key = match (node_uid, node_name) {
+            (Some(uid), _) => NodeKey::Uid(uid.clone()),
+            (None, Some(name)) => NodeKey::Name(name.clone()),
+            (None, None) => return,
+        };
+        self.others.insert(key, other);
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    pub(in crate::nodes) fn reported(agents: &Value, last_look: Option<u64>) -> Reported {
+        let report = json!({
+            "version": 1, "plugin_started": 1, "trust_domain": "example.org", "plugin_name": "keylime",
+            "loop": {"action": "evict", "last_look": last_look, "last_error": null, "held": null, "listed": 0, "failing": 0, "unknown": 0},
+            "actions": [], "agents": agents,
+        });
+        Reported {
+            pod: "spire-server-0".to_owned(),
+            endpoint: Endpoint::new("10.0.0.9", 9797).unwrap(),
+            report: serde_json::from_value(report).unwrap(),
+        }
+    }
+
+    fn agent(spiffe_id: &str, type_: &str, more: Value) -> Value {
+        let mut agent =
+            json!({"spiffe_id": spiffe_id, "attestation_type": type_, "expires": 100, "banned": false});
+        agent.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        agent
+    }
+
+    fn node(name: &str, uid: &str) -> NodeFacts {
+        NodeFacts { name: name.to_owned(), uid: uid.to_owned(), ..NodeFacts::default() }
+    }
+
+    #[test]
+    fn agents_are_found_by_id_and_by_node() {
+        let agents = json!([
+            agent("a", "keylime", json!({"agent_id": "x"})),
+            agent("a-new", "keylime", json!({"agent_id": "x", "expires": 200})),
+            agent("b", "keylime", json!({"agent_id": "y", "banned": true, "expires": 10})),
+            agent("c", "keylime", json!({"agent_id": "z", "expires": 50})),
+            agent("d", "k8s_psat", json!({"node_name": "n", "node_uid": "u"})),
+            agent("e", "k8s_sat", json!({"node_name": "m"})),
+            agent("f", "k8s_psat", json!({"node_name": "o", "node_uid": "old"})),
+            agent("g", "join_token", json!({})),
+        ]);
+        let spire = SpireAgents::of(&[reported(&agents, Some(1))], 50).unwrap();
+        let ours = |id: &str| {
+            spire.ours(&AgentId::new(id).unwrap()).map(|held| (held.spiffe_id.as_str(), held.banned))
+        };
+        assert_eq!((ours("x"), ours("y"), ours("z")), (Some(("a-new", false)), Some(("b", true)), None));
+        let other = |name, uid| spire.other(&node(name, uid)).map(|other| other.spiffe_id.as_str());
+        assert_eq!((other("n", "u"), other("m", "v"), other("o", "new")), (Some("d"), Some("e"), None));
+    }
+
+    #[test]
+    fn reports_add_up_and_none_is_not_an_empty_one() {
+        let one = reported(&json!([agent("a", "keylime", json!({"agent_id": "x"}))]), Some(1));
+        let two = reported(&json!([agent("b", "keylime", json!({"agent_id": "y"}))]), Some(1));
+        let spire = SpireAgents::of(&[one, two], 1).unwrap();
+        assert_eq!(spire.ours.len(), 2);
+        assert!(SpireAgents::of(&[], 1).is_none());
+        assert!(SpireAgents::of(&[reported(&json!([]), None)], 1).is_none());
+    }
+}

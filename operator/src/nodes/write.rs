@@ -1,0 +1,91 @@
+//! Writes what changed, a few objects at a time: `AttestedNode`s, and what is kept on Nodes.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Node;
+use keylime_attestor_api::names::FIELD_MANAGER;
+use keylime_attestor_api::{AttestedNode, AttestedNodeStatus};
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams};
+
+use super::build;
+use super::facts::{KeptFacts, Marks, NodeFacts};
+use crate::cluster::{Cluster, Error};
+use crate::target::Owner;
+
+/// Objects that are written side by side.
+pub(super) const CONCURRENCY: usize = 8;
+
+/// What one node should come to.
+pub(super) struct Wanted {
+    pub(super) node: Arc<NodeFacts>,
+    pub(super) kept: Option<Arc<KeptFacts>>,
+    pub(super) status: Arc<AttestedNodeStatus>,
+    pub(super) marks: Marks,
+    pub(super) taint: Option<bool>,
+}
+
+/// Brings one node to it. Whatever is so already is not written.
+pub(super) async fn node(cluster: &Cluster, owner: &Owner, wanted: &Wanted) -> Result<(), Error> {
+    let Wanted { node, kept, status, marks, taint } = wanted;
+    let api: Api<AttestedNode> = Api::all(cluster.client.clone());
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let what = || format!("the AttestedNode {}", node.name);
+    if !build::is_made(kept.as_deref(), owner, node) {
+        let object = Patch::Apply(build::attested_node(owner, node));
+        api.patch(&node.name, &params, &object).await.map_err(Error::api("apply", what()))?;
+    }
+    if kept.as_ref().and_then(|kept| kept.status.as_ref()) != Some(&**status) {
+        let object = Patch::Apply(build::status(&node.name, status));
+        api.patch_status(&node.name, &params, &object)
+            .await
+            .map_err(Error::api("write", format!("the status of {}", what())))?;
+    }
+    mark(cluster, node, marks, *taint).await
+}
+
+/// What is kept on the Node itself.
+async fn mark(cluster: &Cluster, node: &NodeFacts, marks: &Marks, taint: Option<bool>) -> Result<(), Error> {
+    let api: Api<Node> = Api::all(cluster.client.clone());
+    let what = || format!("the Node {}", node.name);
+    // First, since it goes by the version of the Node that was read.
+    if let Some(patch) = build::taint_patch(node, taint) {
+        let patch = Patch::Merge(patch);
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        gone_is_fine(
+            api.patch(&node.name, &params, &patch).await.map(drop).map_err(Error::api("taint", what())),
+        )?;
+    }
+    if node.marks != *marks {
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let object = Patch::Apply(build::marked(node, marks));
+        gone_is_fine(
+            api.patch(&node.name, &params, &object).await.map(drop).map_err(Error::api("annotate", what())),
+        )?;
+    }
+    Ok(())
+}
+
+/// Whether something of ours is on a Node.
+pub(super) fn is_marked(node: &NodeFacts) -> bool {
+    node.marks != Marks::default() || build::taint_patch(node, Some(false)).is_some()
+}
+
+/// Takes what is ours off a Node.
+pub(super) async fn unmark(cluster: &Cluster, node: &NodeFacts) -> Result<(), Error> {
+    mark(cluster, node, &Marks::default(), Some(false)).await
+}
+
+/// Deletes an `AttestedNode`.
+pub(super) async fn delete(cluster: &Cluster, name: &str) -> Result<(), Error> {
+    let api: Api<AttestedNode> = Api::all(cluster.client.clone());
+    let deleted = api.delete(name, &DeleteParams::default()).await.map(drop);
+    gone_is_fine(deleted.map_err(Error::api("delete", format!("the AttestedNode {name}"))))
+}
+
+fn gone_is_fine(result: Result<(), Error>) -> Result<(), Error> {
+    match result {
+        Err(error) if error.is_not_found() => Ok(()),
+        other => other,
+    }
+}
