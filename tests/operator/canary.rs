@@ -1,6 +1,7 @@
 //! Agents that move in steps. The test is the DaemonSet's controller and the kubelets: it makes the pods and says how they are.
 
 use anyhow::{Context as _, Result, bail, ensure};
+use lab::fake_keylime::{Node, State};
 use lab::wait;
 use serde_json::{Value, json};
 
@@ -12,6 +13,7 @@ async fn site(namespace: &str, nodes: &[(&str, &str)], flags: &[&str]) -> Result
     let site = Site::start(namespace).await?;
     site.apply_with(&spire::json(namespace), flags)?;
     for (node, state) in nodes {
+        site.make_node(&name(&site, node), "", "")?;
         stand(&site, node, state)?;
         start(&site, node, None)?;
         ready(&site, node)?;
@@ -33,19 +35,16 @@ fn name(site: &Site, node: &str) -> String {
     format!("{}-{node}", site.namespace)
 }
 
-/// Says what the operator's look at the nodes says.
+/// Has Keylime say this of a node.
 fn stand(site: &Site, node: &str, state: &str) -> Result<()> {
-    let condition = |type_: &str, is_so: bool| {
-        json!({"type": type_, "status": if is_so { "True" } else { "False" }, "reason": "R", "message": "",
-            "lastTransitionTime": "2026-01-01T00:00:00Z"})
-    };
-    let labels = json!({"spire.keylime.dev/attestor-name": "spire", "spire.keylime.dev/attestor-namespace": site.namespace});
-    let mut object = json!({"apiVersion": "spire.keylime.dev/v1alpha1", "kind": "AttestedNode",
-        "metadata": {"name": name(site, node), "labels": labels}});
-    site.apply_with(&object, &["--server-side"])?;
-    object["status"] = json!({"state": state, "reason": state, "message": "", "since": "2026-01-01T00:00:00Z",
-        "conditions": [condition("KeylimeHealthy", state == "Attested")]});
-    site.apply_with(&object, &["--server-side", "--subresource=status"])
+    let agent = |state| Node { id: name(site, node), ..Node::recorded() }.with_states([state]);
+    match state {
+        "Attested" => site.keylime.add(agent(State::pass())),
+        "Failing" => site.keylime.add(agent(State::fail())),
+        "NotEnrolled" => site.keylime.remove(&name(site, node)),
+        other => bail!("no such state: {other}"),
+    }
+    Ok(())
 }
 
 /// Makes the pod of a node's agent.

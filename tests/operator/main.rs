@@ -9,6 +9,7 @@ mod drift;
 mod failures;
 mod in_place;
 mod life;
+mod nodes;
 mod one_config_map;
 mod overlay;
 mod refused;

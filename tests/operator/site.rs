@@ -188,6 +188,20 @@ impl Site {
         Ok(text.with_context(|| format!("{config_map} has no {key}: {map}"))?.to_owned())
     }
 
+    /// Makes a Node of this site with its status, as a kubelet does.
+    pub(crate) fn make_node(&self, name: &str, uuid: &str, address: &str) -> Result<()> {
+        let node = json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"site": self.namespace}},
+            "status": {
+                "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": format!("{name}.example")}],
+                "nodeInfo": {"systemUUID": uuid, "architecture": "", "bootID": "", "containerRuntimeVersion": "",
+                    "kernelVersion": "", "kubeProxyVersion": "", "kubeletVersion": "", "machineID": "", "operatingSystem": "", "osImage": ""},
+            },
+        });
+        self.apply_with(&node, &["--server-side", "--field-manager=kubelet"])?;
+        self.apply_with(&node, &["--server-side", "--field-manager=kubelet", "--subresource=status"])
+    }
+
     /// Patches an object as somebody else.
     pub(crate) fn patch(&self, object: &str, patch: &Value) -> Result<()> {
         self.kubectl(&[
@@ -237,6 +251,8 @@ impl Site {
                 "tls": {"secretName": "keylime-client"},
             },
             "spire": {"server": {"name": "spire-server"}, "agents": [{"name": "spire-agent"}]},
+            // Nodes are the cluster's, and other tests have some, too.
+            "nodes": {"interval": "5s", "selector": {"matchLabels": {"site": self.namespace}}},
         });
         merge(&mut spec, changes);
         json!({"apiVersion": "spire.keylime.dev/v1alpha1", "kind": "KeylimeAttestor",

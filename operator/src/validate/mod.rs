@@ -3,6 +3,7 @@
 pub(crate) mod discover;
 pub(crate) mod manager;
 mod spec;
+mod taint;
 
 use std::collections::BTreeMap;
 
@@ -66,6 +67,7 @@ pub(crate) fn validate(
     }
     problems.extend(same_configuration(&targets));
     problems.extend(steps(&resource.spec, &targets));
+    problems.extend(taint::problems(&resource.spec, &targets));
     let manager = context.manager(&targets);
     let mut targets = targets.into_iter();
     match (targets.next(), manager) {
