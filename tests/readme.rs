@@ -40,9 +40,11 @@ fn the_selectors_are_those_that_the_code_makes() -> Result<()> {
 #[test]
 fn the_tables_of_the_resource_are_those_of_the_operator() -> Result<()> {
     let mut readme = readme()?;
-    for (name, table) in
-        [("spec", spec_table()?), ("conditions", keylime_attestor_api::conditions::markdown())]
-    {
+    for (name, table) in [
+        ("spec", spec_table()?),
+        ("conditions", keylime_attestor_api::conditions::markdown()),
+        ("nodes", keylime_attestor_api::node_reason::markdown()),
+    ] {
         let (start, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
         let (before, rest) = readme.split_once(&start).with_context(|| format!("no {start}"))?;
         let (told, after) = rest.split_once(&end).with_context(|| format!("no {end}"))?;
