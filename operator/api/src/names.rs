@@ -20,7 +20,8 @@ pub mod label {
     pub const ATTESTOR_NAME: &str = "spire.keylime.dev/attestor-name";
     /// Namespace of the `KeylimeAttestor` that an object belongs to.
     pub const ATTESTOR_NAMESPACE: &str = "spire.keylime.dev/attestor-namespace";
-    /// On a Node: the id of its agent at Keylime, where it is a valid label value. Below this prefix a kubelet cannot write its own Node.
+    /// On a Node whose SPIRE agent attests by Keylime: the id of its agent at Keylime, where it is a valid label value. Its workloads hang on it. Below this
+    /// prefix a kubelet cannot write its own Node.
     pub const NODE_AGENT_ID: &str = "node-restriction.kubernetes.io/keylime-agent-id";
 }
 
@@ -34,7 +35,7 @@ pub mod annotation {
     pub const DERIVED_FROM: &str = "spire.keylime.dev/derived-from";
     /// On a Node: the id of its agent at Keylime. Set by somebody else it is a claim that goes before all other ways to find the agent.
     pub const AGENT_ID: &str = "spire.keylime.dev/agent-id";
-    /// On a Node: the SPIFFE ID of its agent in SPIRE, as attested by Keylime, while SPIRE has it.
+    /// On a Node whose SPIRE agent attests by Keylime: the SPIFFE ID of that agent, also while it is evicted.
     pub const SPIFFE_ID: &str = "spire.keylime.dev/spiffe-id";
 }
 

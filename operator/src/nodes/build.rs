@@ -6,7 +6,7 @@ use keylime_attestor_api::{AttestedNode, AttestedNodeStatus, NodeReason, NodeSta
 use kube::Resource as _;
 use serde_json::{Map, Value, json};
 
-use super::facts::{KeptFacts, Marks, NodeFacts};
+use super::facts::{KeptFacts, Marks, NodeFacts, PodFacts};
 use crate::target::Owner;
 
 /// Longest value of a label.
@@ -44,15 +44,54 @@ pub(super) fn is_made(kept: Option<&KeptFacts>, owner: &Owner, node: &NodeFacts)
     kept.is_some_and(|kept| kept.owner.as_ref() == Some(owner) && kept.node_uid.as_ref() == Some(&node.uid))
 }
 
+/// What is known of a node's SPIRE agent, other than its state.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SpireAgent<'a> {
+    pub(super) pod: Option<&'a PodFacts>,
+    /// SPIRE's server pods should report which agents SPIRE has.
+    pub(super) observed: bool,
+    /// The agents' pods carry an overlay of ours, so that one without it has its old attestor.
+    pub(super) managed: bool,
+}
+
 /// What should be on a Node. An agent that is in doubt is not written there, nor one that somebody else has written there.
-pub(super) fn marks(node: &NodeFacts, reason: NodeReason, status: &AttestedNodeStatus) -> Marks {
+///
+/// Label and SPIFFE ID make the agent at Keylime the parent of the node's workloads. They come when the node has attested by it, not before: until then
+/// its workloads hang on its old agent. They stay when it fails: otherwise a node that Keylime fails would get its workloads back by its old attestor.
+pub(super) fn marks(
+    node: &NodeFacts,
+    spire: SpireAgent<'_>,
+    reason: NodeReason,
+    status: &AttestedNodeStatus,
+) -> Marks {
     let doubtful = matches!(reason, NodeReason::AmbiguousAgent | NodeReason::AgentMoved);
     let agent = status.agent_id.clone().filter(|_| !doubtful);
+    let before = node.marks.clone();
+    let label = match &agent {
+        Some(agent) => Some(agent.clone()).filter(|agent| is_label_value(agent)),
+        None => before.label,
+    };
+    let spiffe_id = status.spiffe_id.clone().filter(|_| !doubtful).or(before.spiffe_id);
+    let is_parent = is_parent(node, spire, status);
     Marks {
-        label: agent.clone().filter(|agent| is_label_value(agent)),
+        label: label.filter(|_| is_parent),
+        spiffe_id: spiffe_id.filter(|_| is_parent),
         agent_id: agent.filter(|_| node.claim.is_none()),
-        spiffe_id: status.spiffe_id.clone().filter(|_| !doubtful),
     }
+}
+
+/// Whether a node's workloads hang on its agent at Keylime.
+fn is_parent(node: &NodeFacts, spire: SpireAgent<'_>, status: &AttestedNodeStatus) -> bool {
+    let pod = spire.pod.filter(|pod| !pod.leaving);
+    if spire.managed && pod.is_some_and(|pod| pod.hash.is_none()) {
+        return false;
+    }
+    let attested = match spire.observed {
+        true => status.spiffe_id.is_some(),
+        false => pod.is_some_and(|pod| pod.ready && pod.hash.is_some()),
+    };
+    let was = node.marks.label.is_some() || node.marks.spiffe_id.is_some();
+    attested || was && spire.managed
 }
 
 /// What is applied to a Node. With the uid it can never make a Node of the same name anew.
@@ -132,7 +171,8 @@ mod tests {
         for (agent, label) in [("a-1", Some("a-1")), (&long, None), ("-a", None), ("a_", None)] {
             let mut status = passing();
             (status.agent_id, status.spiffe_id) = (Some(agent.to_owned()), Some("spiffe://x".to_owned()));
-            let marks = marks(&node(&[]), NodeReason::Attested, &status);
+            let spire = SpireAgent { observed: true, ..SpireAgent::default() };
+            let marks = marks(&node(&[]), spire, NodeReason::Attested, &status);
             assert_eq!((marks.agent_id.as_deref(), marks.label.as_deref()), (Some(agent), label));
             assert_eq!(marks.spiffe_id.as_deref(), Some("spiffe://x"));
         }
@@ -142,12 +182,82 @@ mod tests {
     fn what_is_in_doubt_or_claimed_is_not_written_there() {
         let mut status = passing();
         (status.agent_id, status.spiffe_id) = (Some("a".to_owned()), Some("s".to_owned()));
+        let spire = SpireAgent { observed: true, ..SpireAgent::default() };
         for reason in [NodeReason::AgentMoved, NodeReason::AmbiguousAgent] {
-            assert_eq!(marks(&node(&[]), reason, &status), Marks::default());
+            assert_eq!(marks(&node(&[]), spire, reason, &status), Marks::default());
         }
         let claimed = NodeFacts { claim: Some("a".to_owned()), ..node(&[]) };
-        let marks = marks(&claimed, NodeReason::Attested, &status);
+        let marks = marks(&claimed, spire, NodeReason::Attested, &status);
         assert_eq!((marks.agent_id, marks.label.as_deref()), (None, Some("a")));
+    }
+
+    /// Whether a node's workloads hang on its agent at Keylime: its pod's overlay and whether it is ready, what SPIRE has, and what was so.
+    fn parent(
+        pod: Option<(bool, bool)>,
+        observed: bool,
+        held: bool,
+        was: bool,
+        managed: bool,
+    ) -> Option<String> {
+        let pod = pod.map(|(overlaid, ready)| PodFacts {
+            ready,
+            hash: overlaid.then(|| "h".to_owned()),
+            ..PodFacts::default()
+        });
+        let mut node = node(&[]);
+        node.marks.label = was.then(|| "a".to_owned());
+        let mut status = passing();
+        status.agent_id = Some("a".to_owned());
+        status.spiffe_id = held.then(|| "spiffe://x".to_owned());
+        marks(&node, SpireAgent { pod: pod.as_ref(), observed, managed }, NodeReason::Attested, &status).label
+    }
+
+    #[test]
+    fn workloads_hang_on_their_old_agent_until_the_node_has_attested() {
+        for (pod, observed, held, is_parent) in [
+            (Some((false, true)), true, false, false),
+            // An agent of Keylime that SPIRE remembers, and the old one runs again.
+            (Some((false, true)), true, true, false),
+            (Some((true, true)), true, false, false),
+            (Some((true, true)), true, true, true),
+            (Some((true, false)), false, false, false),
+            (Some((true, true)), false, false, true),
+            (None, false, false, false),
+        ] {
+            let came = parent(pod, observed, held, false, true);
+            assert_eq!(came.is_some(), is_parent, "{pod:?} {observed} {held}");
+        }
+    }
+
+    #[test]
+    fn a_node_that_fails_does_not_get_its_workloads_back_by_its_old_attestor() {
+        for pod in [Some((true, false)), Some((true, true)), None] {
+            for observed in [true, false] {
+                assert!(parent(pod, observed, false, true, true).is_some(), "{pod:?} {observed}");
+            }
+        }
+        // Its old agent was put back.
+        assert_eq!(parent(Some((false, true)), true, false, true, true), None);
+        // Nobody knows which agent it runs.
+        assert_eq!(parent(Some((false, true)), true, false, true, false), None);
+    }
+
+    #[test]
+    fn what_keylime_no_longer_knows_keeps_its_parent() {
+        let mut node = node(&[]);
+        (node.marks.label, node.marks.spiffe_id) = (Some("a".to_owned()), Some("s".to_owned()));
+        let mut status = passing();
+        (status.agent_id, status.spiffe_id) = (None, None);
+        let marks = marks(
+            &node,
+            SpireAgent { managed: true, ..SpireAgent::default() },
+            NodeReason::NotEnrolled,
+            &status,
+        );
+        assert_eq!(
+            (marks.label.as_deref(), marks.spiffe_id.as_deref(), marks.agent_id),
+            (Some("a"), Some("s"), None)
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use keylime::{Doubt, Endpoint, States};
-use keylime_attestor_api::{AttestedNodeStatus, KeylimeAttestor, NodeReason};
+use keylime_attestor_api::{AttestedNodeStatus, KeylimeAttestor, Mode, NodeReason};
 use kube::ResourceExt as _;
 use kube::api::ListParams;
 use tracing::{info, warn};
@@ -333,7 +333,13 @@ impl Look<'_> {
     /// Writes what changed, and tells it once it is written.
     async fn write(&self, past: &mut Past, judged: Vec<Judged>, view: &mut View) {
         let mut writes = Vec::new();
-        for Judged { node, previous, judgement, .. } in judged {
+        let spec = &self.resource.spec;
+        for Judged { node, previous, judgement, pod } in judged {
+            let spire = build::SpireAgent {
+                pod: pod.as_deref(),
+                observed: spec.enforcement.is_some(),
+                managed: spec.spire.mode != Mode::ConfigOnly,
+            };
             let Judgement { reason, healthy, last_success, status } = judgement;
             // The same text is kept once.
             let status = match &previous {
@@ -341,7 +347,7 @@ impl Look<'_> {
                 _ => Arc::new(status),
             };
             let wanted = Wanted {
-                marks: build::marks(&node, reason, &status),
+                marks: build::marks(&node, spire, reason, &status),
                 taint: build::wants_taint(self.resource.spec.nodes.taint, status.state),
                 kept: self.cluster.kept.get(&node.name).cloned(),
                 status: Arc::clone(&status),
