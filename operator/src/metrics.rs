@@ -124,30 +124,5 @@ fn label(owner: &Owner, condition: &str) -> Condition {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_happened_is_in_the_text_and_what_is_gone_is_not() {
-        let metrics = Metrics::new();
-        let owner = Owner { namespace: "n".to_owned(), name: "spire".to_owned() };
-        let status =
-            serde_json::from_value(serde_json::json!({"conditions": [{"type": "Ready", "status": "True",
-            "reason": "Ready", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}));
-        metrics.reconciled("done", Duration::from_millis(20));
-        metrics.asked(&[("verifier", "answered")]);
-        metrics.reported(&owner, &status.unwrap());
-        let text = metrics.text().unwrap();
-        let ready = r#"keylime_attestor_operator_condition{namespace="n",name="spire",condition="Ready"} 1"#;
-        for line in [
-            ready,
-            r#"keylime_attestor_operator_reconciles_total{outcome="done"} 1"#,
-            r#"keylime_attestor_operator_reconcile_duration_seconds_count{outcome="done"} 1"#,
-            r#"keylime_attestor_operator_keylime_requests_total{server="verifier",outcome="answered"} 1"#,
-        ] {
-            assert!(text.contains(line), "{line} is not in\n{text}");
-        }
-        metrics.forget(&owner);
-        assert!(!metrics.text().unwrap().contains(ready));
-    }
-}
+#[path = "metrics_tests.rs"]
+mod tests;

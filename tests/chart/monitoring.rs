@@ -12,6 +12,9 @@ use tempfile::TempDir;
 
 use crate::helm::{HELMS, at, chart, objects, read, repository, template, text, value_set};
 
+/// What all metrics of ours begin with.
+const PREFIX: &str = "keylime_attestor_";
+
 #[test]
 fn prometheus_takes_the_rules() -> Result<()> {
     let folder = TempDir::new()?;
@@ -75,6 +78,28 @@ fn prometheus_takes_what_the_dashboard_asks() -> Result<()> {
         promtool(&["promql", "--experimental", "format", &filled])?;
     }
     Ok(())
+}
+
+/// Nothing asks for a metric that the operator does not have.
+#[test]
+fn alerts_and_dashboard_ask_for_the_metrics_of_the_operator() -> Result<()> {
+    let listed = read(&repository().join("operator/testdata/metrics.txt"))?;
+    let has: BTreeSet<&str> = listed.lines().collect();
+    ensure!(!has.is_empty(), "the list is empty");
+    let mut asked = expressions()?;
+    for alert in alerts()? {
+        asked.push(at(&alert, "/expr").to_owned());
+    }
+    let asked: BTreeSet<&str> = asked.iter().flat_map(|expression| metrics(expression)).collect();
+    let unknown: Vec<_> = asked.iter().filter(|metric| !has.contains(**metric)).collect();
+    ensure!(unknown.is_empty(), "the operator does not have {unknown:?}");
+    Ok(())
+}
+
+/// Names of metrics in an expression.
+fn metrics(expression: &str) -> impl Iterator<Item = &str> {
+    let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
+    words.filter(|word| word.starts_with(PREFIX))
 }
 
 /// All that the dashboard asks, also to fill in its variables.
