@@ -13,8 +13,8 @@ use crate::target::Owner;
 use crate::workload::{Kind, UnreadableWorkload, Workload, WorkloadKey};
 
 /// A log's last lines that are read, and their length in bytes: enough for SPIRE's own reason to end.
-const LOG_LINES: i64 = 5;
-const LOG_BYTES: i64 = 4096;
+const LOG_LINES: i64 = 20;
+const LOG_BYTES: i64 = 16 * 1024;
 
 /// Objects in one page of a long list.
 const PAGE: u32 = 500;

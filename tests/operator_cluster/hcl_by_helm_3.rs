@@ -26,11 +26,6 @@ fn each_mode_serves_an_hcl_configuration_and_gives_it_back() -> Result<()> {
     let before = Snapshot::without_us(&cluster)?;
     say(clock, "SPIRE attests by k8s_psat, and the operator is ready");
 
-    overlay(&cluster)?;
-    resource::delete(&cluster)?;
-    expect_as(&before, &cluster)?;
-    say(clock, "Overlay");
-
     in_place(&cluster, &before)?;
     resource::delete(&cluster)?;
     expect_as(&before, &cluster)?;
@@ -41,14 +36,33 @@ fn each_mode_serves_an_hcl_configuration_and_gives_it_back() -> Result<()> {
     expect_as(&before, &cluster)?;
     say(clock, "ConfigOnly");
 
+    // A live resource is given one mode after the other.
+    in_place(&cluster, &before)?;
+    overlay(&cluster, &before)?;
+    config_only(&cluster, &before)?;
+    overlay(&cluster, &before)?;
+    say(clock, "from InPlace to Overlay, ConfigOnly and Overlay");
+    upgrade_spire(&cluster)?;
+    resource::delete(&cluster)?;
+    expect_as(&before, &cluster)?;
+    say(clock, "SPIRE was upgraded, and the resource deleted");
+
     audit::expect_within_rights(&cluster)?;
     cluster.stop()
 }
 
-/// With upgrades of SPIRE, each one once more with the same values, and all of it back in the end.
-fn overlay(cluster: &Cluster) -> Result<()> {
+/// The derived configurations are read, and SPIRE's own are as they were.
+fn overlay(cluster: &Cluster, before: &Snapshot) -> Result<()> {
     resource::apply(cluster, "Overlay", "Deployment")?;
-    expect_keylime(cluster)?;
+    for (name, key) in CONFIGURATIONS {
+        let (own, now) = (before.entry(name, key)?, config_map(cluster, name, key)?);
+        ensure!(now == own, "{name} is {now}");
+    }
+    expect_keylime(cluster)
+}
+
+/// Each time once more with the same values, and all of it back in the end.
+fn upgrade_spire(cluster: &Cluster) -> Result<()> {
     let watch = Watch::start(cluster)?;
     for level in ["info", "debug"] {
         let set = format!("logLevel={level}");

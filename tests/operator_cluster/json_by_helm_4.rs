@@ -6,18 +6,18 @@ use anyhow::{Context as _, Result, ensure};
 use lab::cluster::{Cluster, Helm, NODES, Node, Options, SPIRE_NAMESPACE};
 use lab::wait;
 
-use crate::audit;
 use crate::resource::{self, TIMEOUT, derived, expect_keylime, expect_psat, expect_ready_with, member, say};
 use crate::snapshot::{Snapshot, expect_nothing_of_ours};
 use crate::templates::Watch;
+use crate::{apiserver_away, audit, failing_rollouts};
 
 const HELM: Helm = Helm::V4;
 const VALUES: [&str; 2] = ["logLevel=info", "server.agentTTL=30m"];
 /// What an agent's SVID lives then, in seconds.
 const AGENT_TTL: u64 = 30 * 60;
 
-/// For servers of another kind, and for rollouts that fail.
-const RIGHTS_FOR_OTHERS: [&str; 4] = ["get deployments", "patch deployments", "delete pods", "get pods/log"];
+/// For servers of another kind.
+const RIGHTS_FOR_OTHERS: [&str; 2] = ["get deployments", "patch deployments"];
 
 #[test]
 fn one_resource_has_the_nodes_attested_by_keylime_until_it_is_deleted() -> Result<()> {
@@ -28,8 +28,13 @@ fn one_resource_has_the_nodes_attested_by_keylime_until_it_is_deleted() -> Resul
     say(clock, "SPIRE attests by k8s_psat");
 
     cluster.install_operator(HELM)?;
+    resource::expect_helm_test(&cluster, HELM)?;
     let before = Snapshot::without_us(&cluster)?;
     say(clock, "the operator is ready");
+    failing_rollouts::of_a_server_without_the_image(&cluster)?;
+    say(clock, "the server's rollout failed and was taken back");
+    failing_rollouts::of_agents_with_the_wrong_secret(&cluster)?;
+    say(clock, "the agents' rollout failed and was taken back");
     resource::apply(&cluster, "Overlay", "StatefulSet")?;
     say(clock, "the resource is Ready");
     expect_keylime(&cluster)?;
@@ -38,6 +43,8 @@ fn one_resource_has_the_nodes_attested_by_keylime_until_it_is_deleted() -> Resul
     audit::wait_for_an_idle_minute(&cluster)?;
     say(clock, "an idle minute has passed");
 
+    apiserver_away::is_survived(&cluster)?;
+    say(clock, "the apiserver went and came");
     refuses_a_node_that_fails(&cluster, NODES)?;
     say(clock, "a node failed, was refused, and came back");
 

@@ -3,7 +3,9 @@
 
 #![expect(clippy::indexing_slicing, reason = "what the tests share is test code too")]
 
+mod apiserver_away;
 mod audit;
+mod failing_rollouts;
 mod hcl_by_helm_3;
 mod json_by_helm_4;
 mod resource;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use lab::cluster::{Cluster, NODES, Node, SPIRE_NAMESPACE, attestor};
+use lab::cluster::{Cluster, Helm, NODES, Node, OPERATOR, SPIRE_NAMESPACE, attestor};
 use lab::wait;
 use serde_json::Value;
 
@@ -20,6 +20,13 @@ pub(crate) fn apply(cluster: &Cluster, mode: &str, server: &str) -> Result<()> {
         SPIRE_NAMESPACE,
         "--timeout=120s",
     ])?;
+    Ok(())
+}
+
+/// The chart's own test passes, in a pod.
+pub(crate) fn expect_helm_test(cluster: &Cluster, helm: Helm) -> Result<()> {
+    let tested = cluster.helm(helm, &["test", OPERATOR, "--namespace", OPERATOR, "--timeout", "60s"])?;
+    ensure!(tested.contains("Succeeded"), "{tested}");
     Ok(())
 }
 

@@ -61,7 +61,7 @@ pub(crate) async fn complaint(cluster: &Cluster, workload: &Workload, nodes: &[S
     let mut message = format!("pod {}: {}", pod.name_any(), state(pod));
     if let Some((container, previous)) = failed(pod)
         && let Some(log) = cluster.log(pod, &container, previous).await
-        && let Some(line) = last_line(&log)
+        && let Some(line) = telling_line(&log)
     {
         message += &format!(": {line}");
     }
@@ -104,19 +104,29 @@ fn complaint_of(status: &ContainerStatus) -> Option<String> {
     Some(format!("container {name} ended with {}{message}", ended.exit_code))
 }
 
-/// The container whose log tells more, and whether in its previous run.
+/// The container whose log tells more, and whether in its previous run: one that failed, or else one that runs and does not become ready.
 fn failed(pod: &Pod) -> Option<(String, bool)> {
-    containers(pod).find_map(|status| {
+    let failed = containers(pod).find_map(|status| {
         let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref());
         let ended_now = ended.is_some_and(|ended| ended.exit_code != 0);
         let unready = !status.ready && status.restart_count > 0;
         (ended_now || unready).then(|| (status.name.clone(), !ended_now))
+    });
+    let runs = |status: &&ContainerStatus| status.state.as_ref().is_some_and(|state| state.running.is_some());
+    failed.or_else(|| {
+        let unready = containers(pod).filter(runs).find(|status| !status.ready)?;
+        Some((unready.name.clone(), false))
     })
 }
 
-fn last_line(log: &str) -> Option<&str> {
-    log.lines().map(str::trim).rfind(|line| !line.is_empty())
+/// The last line in which SPIRE reports an error, or else the last one at all.
+fn telling_line(log: &str) -> Option<&str> {
+    let mut lines = log.lines().map(str::trim).filter(|line| !line.is_empty()).rev();
+    lines.clone().find(|line| ERRORS.iter().any(|level| line.contains(level))).or_else(|| lines.next())
 }
+
+/// How SPIRE marks an error in its log, as text and as JSON.
+const ERRORS: [&str; 4] = ["level=error", "level=fatal", "\"level\":\"error\"", "\"level\":\"fatal\""];
 
 #[cfg(test)]
 #[path = "pods_tests.rs"]

@@ -59,5 +59,27 @@ fn the_log_is_that_of_the_container_that_ended() {
     assert_eq!(failed(&crashed), Some(("spire-agent".to_owned(), true)));
     let ended = pod(None, false, container(json!({"terminated": {"exitCode": 1}})));
     assert_eq!(failed(&ended), Some(("spire-agent".to_owned(), false)));
-    assert_eq!(last_line("a\nb\n\n"), Some("b"));
+    let waiting = json!([
+        {"name": "proxy", "image": "x", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}}},
+        {"name": "spire-agent", "image": "x", "imageID": "", "ready": false, "restartCount": 0, "state": {"running": {}}},
+    ]);
+    assert_eq!(failed(&pod(None, false, waiting)), Some(("spire-agent".to_owned(), false)));
+    let starting = json!([{"name": "spire-agent", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"waiting": {"reason": "PodInitializing"}}}]);
+    assert_eq!(failed(&pod(None, false, starting)), None);
+}
+
+#[test]
+fn the_line_is_the_last_error_or_else_the_last() {
+    for (log, line) in [
+        ("a\nb\n\n", Some("b")),
+        ("level=error msg=x\nlevel=error msg=y\nlevel=debug msg=z\n", Some("level=error msg=y")),
+        (
+            "{\"level\":\"error\",\"msg\":\"y\"}\n{\"level\":\"debug\"}",
+            Some("{\"level\":\"error\",\"msg\":\"y\"}"),
+        ),
+        ("\n", None),
+    ] {
+        assert_eq!(telling_line(log), line);
+    }
 }
