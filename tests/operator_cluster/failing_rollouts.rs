@@ -1,17 +1,14 @@
-//! Rollouts that fail for what people get wrong: what is said about it, and that SPIRE has what it had before.
+//! A rollout that fails for what people get wrong: what is said about it, and that SPIRE has what it had before.
 
 use anyhow::{Result, ensure};
 use lab::cluster::{Cluster, SPIRE_NAMESPACE, attestor};
-use lab::fake_keylime::pki::Ca;
 use lab::wait;
-use tempfile::TempDir;
 
 use crate::resource::{TIMEOUT, expect_psat, member};
 
 /// Short, because nothing here comes right by waiting; long enough for a container to end and be started again.
 const ROLLOUT: &str = "  rollout: {progressDeadline: 40s}\n";
 const NO_IMAGE: &str = "localhost/keylime-attestor:misspelt";
-const WRONG_SECRET: &str = "keylime-wrong-client";
 /// A pod's own overlay, or nothing.
 const HASH: &str = "jsonpath={.spec.template.metadata.annotations.spire\\.keylime\\.dev/content-hash}";
 
@@ -32,25 +29,6 @@ pub(crate) fn of_a_server_without_the_image(cluster: &Cluster) -> Result<()> {
     assert_eq!(in_spire(cluster, &["get", "statefulset", "spire-server", "--output", HASH])?, "");
     let agents = in_spire(cluster, &["get", "daemonset", "spire-agent", "--output", "json"])?;
     ensure!(!agents.contains("keylime-attestor"), "the agents were changed without the server: {agents}");
-    expect_psat(cluster)
-}
-
-/// The agents show a certificate that no Keylime agent serves: each ends by itself, and its log says why.
-pub(crate) fn of_agents_with_the_wrong_secret(cluster: &Cluster) -> Result<()> {
-    let folder = TempDir::new()?;
-    let nobodys = Ca::new()?.write_client(folder.path())?;
-    cluster.keylime().create_secret(SPIRE_NAMESPACE, WRONG_SECRET, &nobodys)?;
-    let resource = attestor("Overlay", "StatefulSet").replace("keylime-node-client", WRONG_SECRET);
-    cluster.apply(&[&resource, ROLLOUT].concat())?;
-    let message = wait_for_rollback(cluster, "AgentsRolledOut")?;
-    ensure!(message.contains("pod spire-agent-"), "{message}");
-    ensure!(message.contains("Keylime agent"), "{message}");
-
-    cluster.wait_for_spire()?;
-    assert_eq!(in_spire(cluster, &["get", "daemonset", "spire-agent", "--output", HASH])?, "");
-    let server = in_spire(cluster, &["get", "statefulset", "spire-server", "--output", HASH])?;
-    ensure!(!server.is_empty(), "the server did nothing wrong and lost its overlay");
-    in_spire(cluster, &["delete", "secret", WRONG_SECRET])?;
     expect_psat(cluster)
 }
 
