@@ -36,6 +36,9 @@ PKG_CONFIG_LIBDIR=$("$here/static-tss.sh") \
   RUSTC_WRAPPER=$here/rustc.sh \
   "${build[@]}" "${programs[@]/#/--package=}"
 
+# A release is stripped by its profile. With their debug information the others are larger than the memory that init containers may use.
+strip=()
+[ "$profile" = release ] || strip=(--strip)
 for program in "${programs[@]}"; do
-  install -m 0755 "$target/$platform/${profile/#dev/debug}/$program" "$into/"
+  install -m 0755 "${strip[@]}" "$target/$platform/${profile/#dev/debug}/$program" "$into/"
 done
