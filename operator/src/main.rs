@@ -12,6 +12,7 @@ mod fight;
 mod fixture;
 mod gather;
 mod http;
+mod lease;
 mod log;
 mod memory;
 mod metrics;

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result};
 use futures_util::StreamExt as _;
 use futures_util::stream::SelectAll;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::controller::{Config as ControllerConfig, Error as ControllerError};
 use kube::runtime::{Controller, watcher};
 use kube::{Api, Client};
-use kube_lease_manager::LeaseManagerBuilder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{debug, info};
@@ -21,18 +20,13 @@ use crate::cli::Args;
 use crate::cluster::Cluster;
 use crate::events::Events;
 use crate::http::{self, Answer};
+use crate::lease::Election;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::nodes::{self, Nodes};
 use crate::plugins::{self, Checksums};
 use crate::reconcile::{Context, Guarded, error_policy, reconcile};
 use crate::watch::with_watches;
-
-/// Name of the Lease.
-const LEASE: &str = "keylime-attestor-operator";
-/// How long a Lease is good for when its holder is silent, and how long before that it is renewed. In seconds.
-const LEASE_DURATION: u64 = 15;
-const LEASE_GRACE: u64 = 5;
 
 /// Changes that come in a burst are looked at once.
 const DEBOUNCE: Duration = Duration::from_millis(200);
@@ -77,24 +71,16 @@ async fn operate(
     if !args.leader_elect {
         return lead(stop).await;
     }
-    let lease = lease(&args, client).await?;
-    let (mut leads, lease) = lease.watch().await;
-    info!(lease = LEASE, "waits to lead");
+    let mut election = Election::enter(&args, client).await?;
     tokio::select! {
-        elected = leads.wait_for(|leads| *leads) => drop(elected.context("failed to hold the Lease")?),
+        elected = election.won() => elected?,
         _ = stop.wait_for(|stop| *stop) => return Ok(()),
     }
-    info!(lease = LEASE, "leads");
     tokio::select! {
         ended = lead(stop) => ended?,
-        _ = async { leads.clone().wait_for(|leads| !*leads).await.map(drop) } => {
-            bail!("lost the Lease {LEASE}: another replica leads now, and this one starts anew")
-        }
+        lost = election.lost() => return Err(lost),
     }
-    // Gives the Lease back, so that another replica need not wait for its end.
-    drop(leads);
-    lease.await.context("failed to give the Lease back")?.context("failed to give the Lease back")?;
-    Ok(())
+    election.give_back().await
 }
 
 /// Reconciles until the signal, and until what is under way has come to its end.
@@ -187,18 +173,6 @@ fn metrics_answers(metrics: Arc<Metrics>) -> impl Fn(&str) -> Answer {
         }
         _ => Answer::NoSuchPath,
     }
-}
-
-async fn lease(args: &Args, client: Client) -> Result<kube_lease_manager::LeaseManager> {
-    let namespace = args.lease_namespace.as_ref().or(args.pod_namespace.as_ref());
-    let namespace = namespace.ok_or_else(|| {
-        anyhow!("expected a namespace for the Lease: give --lease-namespace, or POD_NAMESPACE")
-    })?;
-    let pod = args.pod_name.as_ref();
-    let pod = pod.ok_or_else(|| anyhow!("expected POD_NAME: the Lease is held in the name of the pod"))?;
-    let lease = LeaseManagerBuilder::new(client, LEASE).with_namespace(namespace).with_identity(pod);
-    let lease = lease.with_duration(LEASE_DURATION).with_grace(LEASE_GRACE).build().await;
-    lease.with_context(|| format!("failed to get or make the Lease {namespace}/{LEASE}"))
 }
 
 fn plugins_dir(args: &Args) -> Result<PathBuf> {

@@ -71,23 +71,42 @@ async fn it_goes_on_when_the_apiserver_comes_back() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_that_cannot_renew_its_lease_ends_before_another_may_have_it() -> Result<()> {
+    let mut site = Site::start_alone("unrenewed").await?;
+    site.apply(&spire::json(&site.namespace))?;
+    site.attest(json!({}))?;
+    let mut operator = site.operator_with(&elect("unrenewed", "one"))?;
+    site.make_ready()?;
+    let server = std::sync::Arc::get_mut(&mut site.server).context("the apiserver is shared")?;
+    server.go_down()?;
+    ensure!(!operator.process.wait_for_end(TIMEOUT)?.success());
+    let log = operator.process.log()?;
+    ensure!(log.contains("failed to renew the Lease"), "{log}");
+
+    server.come_up()?;
+    let operator = site.operator_with(&elect("unrenewed", "another"))?;
+    site.wait("the other one to lead", |site| Ok(holder(site)? == "another"))?;
+    site.delete()?;
+    site.let_go()?;
+    operator.stop()
+}
+
+/// The flags of one replica.
+fn elect<'a>(namespace: &'a str, name: &'a str) -> [&'a str; 7] {
+    ["--leader-elect", "--lease-namespace", namespace, "--pod-namespace", namespace, "--pod-name", name]
+}
+
+fn holder(site: &Site) -> Result<String> {
+    let output = "jsonpath={.spec.holderIdentity}";
+    site.kubectl(&["get", "lease", "keylime-attestor-operator", "--output", output])
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_replicas_one_acts_and_the_other_follows() -> Result<()> {
     let mut site = Site::start("elected").await?;
-    let elect = |name| {
-        ["--leader-elect", "--lease-namespace", "elected", "--pod-namespace", "elected", "--pod-name", name]
-    };
-    let first = site.operator_with(&elect("first"))?;
-    let holder = |site: &Site| {
-        site.kubectl(&[
-            "get",
-            "lease",
-            "keylime-attestor-operator",
-            "--output",
-            "jsonpath={.spec.holderIdentity}",
-        ])
-    };
+    let first = site.operator_with(&elect("elected", "first"))?;
     site.wait("the first to lead", |site| Ok(holder(site)? == "first"))?;
-    let mut second = site.operator_with(&elect("second"))?;
+    let mut second = site.operator_with(&elect("elected", "second"))?;
     second.process.wait_for_log("waits to lead", TIMEOUT)?;
     ensure!(second.get(&second.health, "/readyz")?.contains("ok"));
     site.apply(&spire::json(&site.namespace))?;
