@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::conditions::{configuration_applied as reason, degraded};
-use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus, RolloutState, RolloutStatus, names};
+use keylime_attestor_api::{
+    KeylimeAttestor, KeylimeAttestorStatus, Mode, RolloutState, RolloutStatus, names,
+};
 use kube::ResourceExt as _;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
@@ -274,6 +276,10 @@ async fn take_back(context: &Context, resource: &KeylimeAttestor) -> Result<Acti
         Err(error) => return Err(error.into()),
     }
     report(context, resource, &outcome, now).await?;
+    if let Some(gathered) = outcome.gathered.filter(|_| resource.spec.spire.mode != Mode::ConfigOnly) {
+        give(context, &owner, &gathered);
+        context.nodes.give_workloads_back(resource).await?;
+    }
     Err(Error::Withdrawing)
 }
 

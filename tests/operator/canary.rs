@@ -6,7 +6,7 @@ use lab::wait;
 use serde_json::{Value, json};
 
 use crate::site::{Operator, Site, TIMEOUT};
-use crate::spire;
+use crate::{pods, spire};
 
 /// A site whose agents run on these nodes, with the node's standing at Keylime.
 async fn site(namespace: &str, nodes: &[(&str, &str)], flags: &[&str]) -> Result<Site> {
@@ -49,20 +49,11 @@ fn stand(site: &Site, node: &str, state: &str) -> Result<()> {
 
 /// Makes the pod of a node's agent.
 fn start(site: &Site, node: &str, hash: Option<&str>) -> Result<()> {
-    let mut pod =
-        spire::pod(&site.namespace, &format!("agent-{node}"), "spire-agent", hash.unwrap_or_default());
-    if hash.is_none() {
-        pod["metadata"]["annotations"] = json!({});
-    }
-    pod["spec"]["nodeName"] = json!(name(site, node));
-    site.apply_with(&pod, &["--server-side"])
+    pods::start_agent(site, &format!("agent-{node}"), &name(site, node), hash)
 }
 
 fn ready(site: &Site, node: &str) -> Result<()> {
-    let patch = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}}).to_string();
-    let pod = format!("agent-{node}");
-    let args = ["patch", "pod", &pod, "--subresource", "status", "--type", "merge", "--patch", &patch];
-    site.kubectl(&args).map(drop)
+    pods::ready(site, &format!("agent-{node}"))
 }
 
 fn uid(site: &Site, node: &str) -> Result<String> {

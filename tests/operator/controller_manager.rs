@@ -1,8 +1,11 @@
 //! spire-controller-manager beside SPIRE's server: its parentIDTemplate, and what it had before.
 
 use anyhow::{Context as _, Result, ensure};
+use lab::fake_keylime::Node;
 use serde_json::{Value, json};
 
+use crate::nodes::annotation;
+use crate::pods;
 use crate::site::Site;
 use crate::spire::{self, MANAGER, MANAGER_KEY};
 
@@ -129,4 +132,55 @@ async fn it_is_let_go_when_it_is_no_longer_asked_for() -> Result<()> {
         Ok(!site.exists("configmap/spire-controller-manager-keylime")?)
     })?;
     operator.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workloads_keep_their_parents_until_the_agent_of_their_node_is_back() -> Result<()> {
+    let mut site = Site::start("manager-back").await?;
+    site.apply(&spire::with_manager(spire::json(&site.namespace), CHART, json!({}))?)?;
+    site.attest(asked())?;
+    let operator = site.operator()?;
+    site.make_ready()?;
+    let hash = site.hash("daemonset/spire-agent")?.context("no overlay")?;
+    for name in ["back-a", "back-b"] {
+        site.make_node(name, name, "")?;
+        site.keylime.add(Node { id: name.to_owned(), ..Node::recorded() });
+        pods::start_agent(&site, name, name, Some(&hash))?;
+        pods::ready(&site, name)?;
+    }
+    site.wait("the workloads to have their parents", |site| {
+        Ok(parent(site, "back-a")? && parent(site, "back-b")?)
+    })?;
+
+    site.delete()?;
+    site.wait("the agents to go back", |site| Ok(site.hash("daemonset/spire-agent")?.is_none()))?;
+    let go_back = |name: &str| -> Result<()> {
+        site.kubectl(&["delete", "pod", name])?;
+        pods::start_agent(&site, name, name, None)
+    };
+    go_back("back-a")?;
+    let looks = operator.reconciles()?;
+    site.wait("some looks", |_| Ok(operator.reconciles()? > looks + 1))?;
+    ensure!(parent(&site, "back-a")?, "its agent is not ready yet");
+    pods::ready(&site, "back-a")?;
+    site.wait("the parent of the node that is back to go", |site| Ok(!parent(site, "back-a")?))?;
+    ensure!(parent(&site, "back-b")?, "its agent still attests by Keylime");
+    // What gives the workloads of the other node their parent stays as well.
+    ensure!(container(&site)?.get("command").is_some());
+    ensure!(site.exists("configmap/spire-controller-manager-keylime")?);
+    ensure!(annotation(&site, "back-a", "agent-id")?.is_some(), "that goes with all the rest");
+
+    go_back("back-b")?;
+    pods::ready(&site, "back-b")?;
+    site.wait("the parent of the other node to go", |site| Ok(!parent(site, "back-b")?))?;
+    ensure!(site.hash("statefulset/spire-server")?.is_some(), "the server was not last");
+    site.let_go()?;
+    ensure!(annotation(&site, "back-a", "agent-id")?.is_none());
+    operator.stop()
+}
+
+/// Whether the workloads of a node hang on its agent at Keylime.
+fn parent(site: &Site, node: &str) -> Result<bool> {
+    let label = "/metadata/labels/node-restriction.kubernetes.io~1keylime-agent-id";
+    Ok(site.get(&format!("node/{node}"))?.pointer(label).is_some())
 }

@@ -6,7 +6,7 @@ use lab::wait;
 use serde_json::{Value, json};
 
 use crate::site::{Operator, Site, TIMEOUT};
-use crate::spire;
+use crate::{pods, spire};
 
 /// A site with nodes of its own, SPIRE rolled out, and an operator that looks at them.
 async fn site(namespace: &str, nodes: &[Made], changes: Value) -> Result<(Site, Operator)> {
@@ -37,7 +37,7 @@ fn merge(into: &mut Value, changes: &Value) {
 /// Name, system UUID and address.
 type Made = (&'static str, &'static str, &'static str);
 
-fn passing(id: &str) -> Node {
+pub(crate) fn passing(id: &str) -> Node {
     Node { id: id.to_owned(), ..Node::recorded() }
 }
 
@@ -46,7 +46,7 @@ fn at_address(id: &str, ip: &str) -> Node {
 }
 
 /// Waits until a node has a reason; its AttestedNode.
-fn expect(site: &Site, node: &str, reason: &str) -> Result<Value> {
+pub(crate) fn expect(site: &Site, node: &str, reason: &str) -> Result<Value> {
     wait::until(&format!("node {node} to be {reason}"), TIMEOUT, || {
         let attested = site.get(&format!("attestednode/{node}"))?;
         ensure!(attested["status"]["reason"] == reason, "it is {}", attested["status"]);
@@ -54,7 +54,7 @@ fn expect(site: &Site, node: &str, reason: &str) -> Result<Value> {
     })
 }
 
-fn annotation(site: &Site, node: &str, key: &str) -> Result<Option<String>> {
+pub(crate) fn annotation(site: &Site, node: &str, key: &str) -> Result<Option<String>> {
     let node = site.get(&format!("node/{node}"))?;
     let value = node.pointer(&format!("/metadata/annotations/spire.keylime.dev~1{key}"));
     Ok(value.and_then(Value::as_str).map(str::to_owned))
@@ -134,21 +134,8 @@ async fn each_state_of_a_node_is_shown_and_told() -> Result<()> {
     };
     ensure!(label(&site)?.is_null(), "its workloads would hang on an agent that does not run yet");
     let hash = site.hash("daemonset/spire-agent")?.context("no overlay")?;
-    let mut agent = spire::pod(&site.namespace, "agent-by-ip", "spire-agent", &hash);
-    agent["spec"]["nodeName"] = json!("by-ip");
-    site.apply(&agent)?;
-    let status = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}}).to_string();
-    site.kubectl(&[
-        "patch",
-        "pod",
-        "agent-by-ip",
-        "--subresource",
-        "status",
-        "--type",
-        "merge",
-        "--patch",
-        &status,
-    ])?;
+    pods::start_agent(&site, "agent-by-ip", "by-ip", Some(&hash))?;
+    pods::ready(&site, "agent-by-ip")?;
     site.wait("the label of a node that attests by Keylime", |site| Ok(label(site)? == "some-id"))?;
 
     site.keylime.change("some-id", |node| {
@@ -185,6 +172,16 @@ async fn each_state_of_a_node_is_shown_and_told() -> Result<()> {
     ] {
         ensure!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
+    let by_node = |node: &str| -> Result<bool> {
+        let metrics = operator.get(&operator.metrics, "/metrics")?;
+        Ok(metrics.contains(&format!(r#",node="{node}""#)))
+    };
+    ensure!(by_node("unknown")? && by_node("by-ip")?);
+    site.kubectl(&["delete", "node", "unknown"])?;
+    site.wait("the series of a node that is gone to go", |_| Ok(!by_node("unknown")?))?;
+    ensure!(by_node("by-ip")?, "the other nodes' went, too");
+    site.attest(json!({"nodes": {"grace": "0", "metricsByNode": false}}))?;
+    site.wait("the series of all nodes to go", |_| Ok(!by_node("by-ip")?))?;
 
     site.keylime.add(at_address("some-id", "10.0.0.3"));
     expect(&site, "by-ip", "Attested")?;

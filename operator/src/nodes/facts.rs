@@ -105,6 +105,11 @@ impl PodFacts {
             node: pod.spec.and_then(|spec| spec.node_name).unwrap_or_default(),
         }
     }
+
+    /// Whether the agent runs with its former attestor.
+    pub(crate) fn is_back(&self) -> bool {
+        self.ready && self.hash.is_none() && !self.leaving
+    }
 }
 
 impl KeptFacts {

@@ -39,6 +39,30 @@ impl Nodes {
         Ok(names.is_empty())
     }
 
+    /// Has the workloads of nodes hang on their former agents again where these are back; those of the others keep the parent that still runs. To be
+    /// called again and again while SPIRE is being taken back; no look follows.
+    ///
+    /// # Errors
+    /// When the apiserver does not take it.
+    pub(crate) async fn give_workloads_back(&self, resource: &KeylimeAttestor) -> Result<(), Error> {
+        let owner = Owner::of(resource);
+        let one = self.one(&owner);
+        let mut past = one.turn.lock().await;
+        past.withdrawn.clone_from(&resource.metadata.uid);
+        let pods = self.pods(&self.given(&owner).unwrap_or_default());
+        // What is not seen yet is seen the next time.
+        let (Ok(nodes), Ok(kept), Ok(pods)) = (self.nodes.all(), self.kept.all(), pods) else {
+            return Ok(());
+        };
+        for (name, node) in &nodes {
+            let is_ours = kept.get(name).is_some_and(|kept| kept.owner.as_ref() == Some(&owner));
+            if is_ours && pods.get(name).is_some_and(|pod| pod.is_back()) {
+                write::unparent(&self.cluster, node).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes what is ours off a Node, and deletes its `AttestedNode`: last, since it tells what is ours.
     pub(super) async fn take_off(&self, node: Option<&NodeFacts>, name: &str) -> Result<(), Error> {
         if let Some(node) = node {

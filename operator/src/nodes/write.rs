@@ -76,6 +76,12 @@ pub(super) async fn unmark(cluster: &Cluster, node: &NodeFacts) -> Result<(), Er
     mark(cluster, node, &Marks::default(), Some(false)).await
 }
 
+/// Takes off a Node what makes its agent at Keylime the parent of its workloads.
+pub(super) async fn unparent(cluster: &Cluster, node: &NodeFacts) -> Result<(), Error> {
+    let marks = Marks { agent_id: node.marks.agent_id.clone(), ..Marks::default() };
+    mark(cluster, node, &marks, None).await
+}
+
 /// Deletes an `AttestedNode`.
 pub(super) async fn delete(cluster: &Cluster, name: &str) -> Result<(), Error> {
     let api: Api<AttestedNode> = Api::all(cluster.client.clone());
