@@ -46,6 +46,7 @@ fn view() -> View {
         elsewhere: None,
         reach: Reach::not_checked(),
         loops: Vec::new(),
+        told: BTreeMap::new(),
         unreported: Vec::new(),
         trouble: None,
     }

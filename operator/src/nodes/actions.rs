@@ -1,6 +1,6 @@
 //! What the plugins in SPIRE's server pods did to agents: each is told once, also when the operator or SPIRE's server starts again. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use keylime_attestor_api::EnforcementStatus;
 use keylime_attestor_api::names::event;
@@ -28,8 +28,8 @@ pub(super) fn recall(told: &mut Told, status: &[EnforcementStatus]) {
     }
 }
 
-/// What was not told yet. It counts as told then.
-pub(super) fn untold(told: &mut Told, reports: &[Reported]) -> Vec<Untold> {
+/// What was not told yet. It counts as told then, for as long as its pod is among those that there are: one may fail to report for a while.
+pub(super) fn untold(told: &mut Told, reports: &[Reported], pods: Option<&BTreeSet<String>>) -> Vec<Untold> {
     let mut untold = Vec::new();
     for Reported { pod, report, .. } in reports {
         let last = match told.get(pod) {
@@ -42,8 +42,7 @@ pub(super) fn untold(told: &mut Told, reports: &[Reported]) -> Vec<Untold> {
         let newest = report.actions.iter().map(|action| action.sequence).max().unwrap_or(0);
         told.insert(pod.clone(), (report.plugin_started, newest.max(last)));
     }
-    // Pods that are no more.
-    told.retain(|pod, _| reports.is_empty() || reports.iter().any(|reported| reported.pod == *pod));
+    told.retain(|pod, _| pods.is_none_or(|pods| pods.contains(pod)));
     untold
 }
 
@@ -97,7 +96,7 @@ mod tests {
     }
 
     fn sequences(told: &mut Told, reports: &[Reported]) -> Vec<u64> {
-        untold(told, reports).into_iter().map(|untold| untold.action.sequence).collect()
+        untold(told, reports, None).into_iter().map(|untold| untold.action.sequence).collect()
     }
 
     #[test]
@@ -128,10 +127,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_told_of_a_pod_is_known_for_as_long_as_there_is_the_pod() {
+        let mut told = Told::new();
+        let there = BTreeSet::from(["spire-server-0".to_owned(), "spire-server-1".to_owned()]);
+        let mut of_both = reports(10, &[1]);
+        of_both.extend(reports(10, &[1, 2]));
+        of_both[1].pod = "spire-server-1".to_owned();
+        assert_eq!(untold(&mut told, &of_both, Some(&there)).len(), 3);
+        // One of them does not report for a while.
+        assert_eq!(untold(&mut told, &of_both[..1], Some(&there)), []);
+        assert_eq!(untold(&mut told, &of_both, Some(&there)), []);
+        untold(&mut told, &of_both[..1], Some(&BTreeSet::from(["spire-server-0".to_owned()])));
+        assert_eq!(told.len(), 1);
+    }
+
+    #[test]
     fn what_was_not_done_is_told_as_that() {
         let mut reports = reports(1, &[1]);
         reports[0].report.actions[0].error = Some("no".to_owned());
-        let [one] = &untold(&mut Told::new(), &reports)[..] else { panic!() };
+        let [one] = &untold(&mut Told::new(), &reports, None)[..] else { panic!() };
         assert_eq!((one.news.reason, one.news.bad), (event::ENFORCEMENT_FAILED, true));
         assert!(one.news.note.contains("no"), "{}", one.news.note);
     }

@@ -15,6 +15,7 @@ use kube::api::ListParams;
 use tracing::{info, warn};
 
 use super::facts::{KeptFacts, NodeFacts, PodFacts};
+use super::follow::NotFollowed;
 use super::judge::{Judgement, Rules, Seen, judge};
 use super::matching::{Agents, Match, Previous, match_all};
 use super::spire::{Reported, SpireAgents};
@@ -36,6 +37,8 @@ struct InCluster {
 struct Reports {
     reports: Vec<Reported>,
     unreported: Vec<String>,
+    /// The pods that there are, whether they report or not, as far as that is known.
+    pods: Option<BTreeSet<String>>,
 }
 
 /// Looks. Whether something was seen; if not, it is tried again soon.
@@ -46,6 +49,8 @@ pub(super) async fn look(context: &Context, resource: &KeylimeAttestor, given: &
     if past.withdrawn.is_some() && past.withdrawn == resource.metadata.uid {
         return true;
     }
+    let told = resource.status.as_ref().map(|status| status.enforcement.as_slice()).unwrap_or_default();
+    actions::recall(&mut past.told, told);
     let (start, now) = (Instant::now(), Timestamp::now());
     let at = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let ((states, reach), reports) = tokio::join!(ask_keylime(given), ask_spire(context, resource, given));
@@ -56,6 +61,7 @@ pub(super) async fn look(context: &Context, resource: &KeylimeAttestor, given: &
         elsewhere: None,
         reach,
         loops: Vec::new(),
+        told: BTreeMap::new(),
         unreported: reports.unreported.clone(),
         trouble: None,
     };
@@ -73,17 +79,20 @@ pub(super) async fn look(context: &Context, resource: &KeylimeAttestor, given: &
             look.see(&mut past, &mut view).await;
             true
         }
+        // At the start, and soon over: what the status says stays.
+        Err(NotFollowed::NotYet) => return false,
         Err(error) => {
             view.trouble = Some(format!("The nodes and their pods are not known: {error}."));
             false
         }
     };
+    view.told.clone_from(&past.told);
     context.metrics.nodes.looked(&owner, resource, &view, start.elapsed());
     context.nodes.publish(&owner, resource, view);
     seen
 }
 
-fn in_cluster(context: &Context, given: &Given) -> Result<InCluster, super::follow::NotFollowed> {
+fn in_cluster(context: &Context, given: &Given) -> Result<InCluster, NotFollowed> {
     let nodes = &context.nodes;
     Ok(InCluster { nodes: nodes.nodes.all()?, kept: nodes.kept.all()?, pods: nodes.pods(given)? })
 }
@@ -97,7 +106,9 @@ async fn ask_keylime(given: &Given) -> (States, Reach) {
 
 /// Only where SPIRE's server pods are set up to report.
 async fn ask_spire(context: &Context, resource: &KeylimeAttestor, given: &Given) -> Reports {
-    let Some(enforcement) = &resource.spec.enforcement else { return Reports::default() };
+    let Some(enforcement) = &resource.spec.enforcement else {
+        return Reports { pods: Some(BTreeSet::new()), ..Reports::default() };
+    };
     let (Some((namespace, selector)), Some(credentials)) = (&given.server, &given.credentials) else {
         let text = "neither the pods of SPIRE's server nor the Secret for Keylime are known yet".to_owned();
         return Reports { unreported: vec![text], ..Reports::default() };
@@ -120,7 +131,8 @@ async fn ask_spire(context: &Context, resource: &KeylimeAttestor, given: &Given)
         let report = reporter.report(&endpoint).await.map_err(|error| format!("pod {name}: {error}"))?;
         Ok(Reported { pod: name, endpoint, report })
     });
-    let mut reports = Reports::default();
+    let names = Some(pods.iter().map(|pod| pod.name_any()).collect());
+    let mut reports = Reports { pods: names, ..Reports::default() };
     for answer in join_all(asked).await {
         match answer {
             Ok(reported) => reports.reports.push(reported),
@@ -161,7 +173,7 @@ impl Look<'_> {
         self.tell_actions(past, &judged).await;
         self.write(past, judged, view).await;
         self.tidy_up(past, view).await;
-        view.loops = self.reports.reports.iter().map(|reported| loop_view(past, reported)).collect();
+        view.loops = self.reports.reports.iter().map(|reported| loop_view(reported)).collect();
     }
 
     /// Which verifiers give no answer, and since when.
@@ -305,10 +317,8 @@ impl Look<'_> {
 
     /// What the plugins did since the last look.
     async fn tell_actions(&self, past: &mut Past, judged: &[Judged]) {
-        let told =
-            self.resource.status.as_ref().map(|status| status.enforcement.as_slice()).unwrap_or_default();
-        actions::recall(&mut past.told, told);
-        for actions::Untold { action, news } in actions::untold(&mut past.told, &self.reports.reports) {
+        let Reports { reports, pods, .. } = self.reports;
+        for actions::Untold { action, news } in actions::untold(&mut past.told, reports, pods.as_ref()) {
             self.context.metrics.nodes.enforced(self.owner, actions::label(&action));
             let agent = action.agent_id.as_ref().map(|agent| agent.as_str());
             let node = judged.iter().find(|judged| {
@@ -402,15 +412,13 @@ impl Look<'_> {
     }
 }
 
-fn loop_view(past: &Past, reported: &Reported) -> LoopView {
+fn loop_view(reported: &Reported) -> LoopView {
     let enforcement = &reported.report.enforcement;
     LoopView {
         pod: reported.pod.clone(),
-        started: reported.report.plugin_started,
         action: enforcement.action,
         held: enforcement.held.clone(),
         error: enforcement.last_error.clone(),
-        last_action: past.told.get(&reported.pod).map(|(_, last)| *last).unwrap_or_default(),
     }
 }
 

@@ -51,6 +51,8 @@ pub(crate) struct View {
     pub(crate) reach: Reach,
     /// What the plugins in SPIRE's server pods say about themselves.
     pub(crate) loops: Vec<LoopView>,
+    /// By pod, also of those that said nothing now: when its plugin started, and the number of its last action that was told.
+    pub(crate) told: BTreeMap<String, (u64, u64)>,
     /// Why others of them said nothing.
     pub(crate) unreported: Vec<String>,
     /// Why the nodes could not be looked at, or what was seen could not be written.
@@ -72,13 +74,9 @@ pub(crate) struct NodeView {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LoopView {
     pub(crate) pod: String,
-    /// In Unix seconds.
-    pub(crate) started: u64,
     pub(crate) action: report::Mode,
     pub(crate) held: Option<String>,
     pub(crate) error: Option<String>,
-    /// Number of its last action.
-    pub(crate) last_action: u64,
 }
 
 /// What the reconcile loop found out, for the looks to go by.

@@ -40,14 +40,17 @@ pub(crate) fn nodes(view: &View, previous: Option<&NodesStatus>) -> NodesStatus 
 pub(crate) fn loops(view: &View) -> Vec<EnforcementStatus> {
     let time =
         |seconds: u64| i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
-    let loops = view.loops.iter().map(|one| EnforcementStatus {
-        name: one.pod.clone(),
-        started: Time(time(one.started).unwrap_or_default()),
-        last_action: i64::try_from(one.last_action).unwrap_or(i64::MAX),
-        held: one.held.clone(),
-        error: one.error.clone(),
+    let pods = view.told.iter().map(|(pod, (started, last))| {
+        let says = view.loops.iter().find(|one| one.pod == *pod);
+        EnforcementStatus {
+            name: pod.clone(),
+            started: Time(time(*started).unwrap_or_default()),
+            last_action: i64::try_from(*last).unwrap_or(i64::MAX),
+            held: says.and_then(|says| says.held.clone()),
+            error: says.and_then(|says| says.error.clone()),
+        }
     });
-    loops.collect()
+    pods.collect()
 }
 
 /// The condition NodesAttested.

@@ -19,6 +19,7 @@ fn view(nodes: &[(&str, NodeReason)]) -> View {
         elsewhere: None,
         reach: Reach::not_checked(),
         loops: Vec::new(),
+        told: std::collections::BTreeMap::from([("spire-server-0".to_owned(), (10, 3))]),
         unreported: Vec::new(),
         trouble: None,
     }
@@ -85,11 +86,9 @@ fn what_the_loops_say_decides() {
         let mut view = view(&[]);
         view.loops = vec![LoopView {
             pod: "spire-server-0".to_owned(),
-            started: 10,
             action,
             held: held.map(str::to_owned),
             error: error.map(str::to_owned),
-            last_action: 3,
         }];
         view
     };
@@ -109,6 +108,8 @@ fn what_the_loops_say_decides() {
     }
     let (_, message) = enforcing(Some(&of(Action::Evict)), Some(&one(Evict, Some("too many"), None)));
     assert!(message.starts_with("pod spire-server-0: too many."), "{message}");
+    // Also of one that says nothing now.
+    assert_eq!(loops(&view(&[])).len(), 1);
     let [status] = &loops(&one(Evict, None, None))[..] else { panic!("one loop") };
     assert_eq!(
         (status.name.as_str(), status.started.0.as_second(), status.last_action),

@@ -157,6 +157,7 @@ fn view(reach: Reason, nodes: &[NodeReason]) -> View {
         elsewhere: None,
         reach: Reach { reason: reach, message: reach.meaning.to_owned(), answers: Vec::new() },
         loops: Vec::new(),
+        told: BTreeMap::new(),
         unreported: Vec::new(),
         trouble: None,
     }
@@ -171,11 +172,9 @@ fn looks_at_nodes() -> Vec<(Look, [&'static str; 3])> {
         let mut view = view(keylime_reachable::REACHABLE, &[NodeReason::Attested]);
         view.loops = vec![LoopView {
             pod: "p".to_owned(),
-            started: 1,
             action: report::Mode::Evict,
             held: held.map(str::to_owned),
             error: error.map(str::to_owned),
-            last_action: 0,
         }];
         Look { resource: evicting(), view: Some(view), ..Look::new() }
     };
