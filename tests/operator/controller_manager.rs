@@ -67,6 +67,9 @@ async fn it_is_overlaid_and_comes_back_as_it_was() -> Result<()> {
 
         site.delete()?;
         site.let_go()?;
+        // What its owner has changed meanwhile has stayed.
+        ensure!(site.text(MANAGER, MANAGER_KEY)? == upgraded);
+        site.apply_with(&spire::config_map(namespace, MANAGER, MANAGER_KEY, CHART), flags)?;
         site.is_as(&before)?;
         operator.stop()?;
     }

@@ -14,5 +14,6 @@ mod one_config_map;
 mod overlay;
 mod pods;
 mod refused;
+mod reports;
 mod site;
 mod spire;
