@@ -173,7 +173,7 @@ impl Look<'_> {
         self.tell_actions(past, &judged).await;
         self.write(past, judged, view).await;
         self.tidy_up(past, view).await;
-        view.loops = self.reports.reports.iter().map(|reported| loop_view(reported)).collect();
+        view.loops = self.reports.reports.iter().map(loop_view).collect();
     }
 
     /// Which verifiers give no answer, and since when.
