@@ -20,7 +20,7 @@ setup: ## install what the lab needs: Debian packages, SPIRE, Keylime, Kubernete
 image: packages ## make the image, target/image/keylime-attestor.oci.tar
 	operator/image/image.sh
 
-demo: setup build image ## see it on a real Kubernetes: one chart, one resource, and all nodes are attested
+demo: setup build image ## see it on a real Kubernetes: one resource, all nodes are attested, and one that fails loses its identity
 	@$(target)/debug/demo
 
 demo-local: setup build ## see one node attested by a SPIRE and a Keylime that are processes

@@ -1,6 +1,6 @@
 //! `make demo`: on a real Kubernetes with a real SPIRE and a real Keylime, one chart and one resource have every node attested by its TPM. A
-//! node that fails is refused, and deleting the resource gives SPIRE back what it had. Only the TPMs are software. All of it runs in
-//! namespaces of this machine, and is gone at the end.
+//! node that fails loses its identity within seconds, and has it back when it is repaired. Deleting the resource gives SPIRE back what it had.
+//! Only the TPMs are software. All of it runs in namespaces of this machine, and is gone at the end.
 
 mod narrator;
 
@@ -14,13 +14,26 @@ use crate::narrator::{heading, quote, say, timed};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 
+/// What the resource asks for beyond attestation.
+const CONSEQUENCES: &str = "  enforcement: {action: Evict}
+  nodes: {interval: 5s}
+";
+
+/// So much of a condition's message is shown.
+const WIDTH: usize = 200;
+
+/// The pod of a workload, on the node that fails.
+const WORKLOAD: &str = "workload";
+
 /// What the summary tells.
 struct Told {
     /// From `kubectl apply` until both nodes were attested.
     attested_after: Duration,
     /// The identity of a node.
     id: String,
-    /// Why the failing node was refused.
+    /// From Keylime's verdict until SPIRE's server had evicted the agent of the failing node.
+    evicted_after: Duration,
+    /// Why that agent was refused when it attested anew.
     refusal: String,
     /// From `kubectl delete` until SPIRE was as before.
     back_after: Duration,
@@ -64,7 +77,7 @@ fn tell(cluster: &Cluster) -> Result<Told> {
     fetch_identity_of_a_workload(cluster)?;
 
     heading(5, "Somebody tampers with a node");
-    let refusal = tamper(cluster, NODES)?;
+    let (evicted_after, refusal) = tamper(cluster, NODES)?;
 
     heading(6, "The node is repaired");
     repair(cluster, NODES)?;
@@ -72,11 +85,11 @@ fn tell(cluster: &Cluster) -> Result<Told> {
     heading(7, "The resource is deleted");
     let back_after = delete(cluster)?;
     let [node, _] = NODES;
-    Ok(Told { attested_after, id: cluster.keylime_id(node)?, refusal, back_after })
+    Ok(Told { attested_after, id: cluster.keylime_id(node)?, evicted_after, refusal, back_after })
 }
 
 fn apply(cluster: &Cluster) -> Result<Duration> {
-    let resource = attestor("Overlay", "StatefulSet");
+    let resource = attestor("Overlay", "StatefulSet") + CONSEQUENCES;
     quote("kubectl apply -f -", &resource);
     let begun = Instant::now();
     cluster.apply(&resource)?;
@@ -88,9 +101,12 @@ fn apply(cluster: &Cluster) -> Result<Duration> {
     timed("both nodes are attested by Keylime", || wait_for(cluster, &keylime))?;
     let took = begun.elapsed();
     evict_others(cluster, &keylime)?;
-    say("           (what k8s_psat had attested was evicted: spire-server agent evict)");
+    say("           (what k8s_psat had attested stays listed until its SVIDs end, or is evicted, as here)");
     show_agents(cluster)?;
-    quote("kubectl get kla", &in_spire(cluster, &["get", "kla"])?);
+    timed("the operator has seen it: kubectl wait --for=condition=NodesAttested", || {
+        wait_for_nodes(cluster)
+    })?;
+    show_nodes(cluster)?;
     quote("kubectl describe kla spire", &conditions(&in_spire(cluster, &["describe", "kla", "spire"])?)?);
     Ok(took)
 }
@@ -99,63 +115,65 @@ fn fetch_identity_of_a_workload(cluster: &Cluster) -> Result<()> {
     let [node, _] = NODES;
     let parent = cluster.keylime_id(node)?;
     cluster.create_entry(&parent, "spiffe://example.org/workload", &["k8s:pod-name:workload"])?;
-    cluster.start_workload("workload", node)?;
+    cluster.start_workload(WORKLOAD, node)?;
     let id = timed("a pod on the node has its X509-SVID", || {
-        wait::until("an SVID", TIMEOUT, || cluster.workload_id("workload"))
+        wait::until("an SVID", TIMEOUT, || cluster.workload_id(WORKLOAD))
     })?;
     say(&format!("   It is {id}, by an entry whose parent is\n   {parent}."));
     Ok(())
 }
 
-/// Gives the reason that SPIRE's agent was told.
-fn tamper(cluster: &Cluster, [failing, passing]: [Node; 2]) -> Result<String> {
+/// Gives how long the failing node kept its agent, and the reason that this agent was told then.
+fn tamper(cluster: &Cluster, [failing, passing]: [Node; 2]) -> Result<(Duration, String)> {
     timed("something unknown was measured into PCR 23 of node1; Keylime fails the node", || {
         cluster.keylime().fail(failing)
     })?;
-    let pod = agent_pod(cluster, failing)?;
-    let lost = cluster.keylime_id(failing)?;
-    cluster.spire_server(&["agent", "evict", "-spiffeID", &lost])?;
-    let refusal = timed(
-        "its SPIRE agent has to attest again (spire-server agent evict), is refused, and ends",
-        || {
-            wait::until("a refused agent", TIMEOUT, || {
-                let log = in_spire(cluster, &["logs", &pod, "--previous"])?;
-                let line = log
-                    .lines()
-                    .rev()
-                    .find(|line| line.contains("code = PermissionDenied desc = nodeattestor"));
-                let (_, text) =
-                    line.and_then(|line| line.split_once("nodeattestor(keylime): ")).context("no refusal")?;
-                Ok(text.split('"').next().unwrap_or_default().to_owned())
-            })
-        },
-    )?;
-    quote("kubectl logs --previous (SPIRE's agent on node1)", &refusal);
-    timed("SPIRE's server knows the other node only, and the operator has seen it", || {
-        cluster.wait_for_agents(&[cluster.keylime_id(passing)?])?;
-        wait::until("a failing node", TIMEOUT, || {
-            let failing =
-                in_spire(cluster, &["get", "kla", "spire", "--output", "jsonpath={.status.nodes.failing}"])?;
-            ensure!(failing == "1", "there are {failing}");
-            Ok(())
+    let failed = Instant::now();
+    timed("SPIRE's server has evicted the node's agent by itself", || {
+        cluster.wait_for_agents(&[cluster.keylime_id(passing)?])
+    })?;
+    let evicted_after = failed.elapsed();
+    let refusal = timed("the agent attested anew, was refused, and ended", || refusal(cluster, failing))?;
+    timed("the workload on the node gets no SVID any longer, and the operator tells of the node", || {
+        wait::until("a workload without identity", TIMEOUT, || {
+            let id = cluster.workload_id(WORKLOAD);
+            ensure!(id.is_err(), "it still gets {id:?}");
+            expect_one_failing(cluster)
         })
     })?;
+    quote("kubectl logs (SPIRE's agent on node1)", &refusal);
     show_agents(cluster)?;
-    quote("kubectl get kla", &in_spire(cluster, &["get", "kla"])?);
-    Ok(refusal)
+    show_nodes(cluster)?;
+    let events = ["events", "--for", &format!("attestednode/{}", failing.name)];
+    quote(&format!("kubectl {}", events.join(" ")), &cluster.kubectl(&events)?);
+    Ok((evicted_after, refusal))
+}
+
+/// Why SPIRE's server refused the agent on a node, by the log of its pod.
+fn refusal(cluster: &Cluster, node: Node) -> Result<String> {
+    let pod = agent_pod(cluster, node)?;
+    wait::until("a refused agent", TIMEOUT, || {
+        let log = in_spire(cluster, &["logs", &pod])? + &in_spire(cluster, &["logs", &pod, "--previous"])?;
+        let line =
+            log.lines().rev().find(|line| line.contains("code = PermissionDenied desc = nodeattestor"));
+        let (_, text) =
+            line.and_then(|line| line.split_once("nodeattestor(keylime): ")).context("no refusal")?;
+        Ok(text.split('"').next().unwrap_or_default().to_owned())
+    })
 }
 
 fn repair(cluster: &Cluster, [failing, _]: [Node; 2]) -> Result<()> {
     timed("PCR 23 is as it should be; Keylime looked again, and passes the node", || {
         cluster.keylime().repair(failing)
     })?;
-    timed(
-        "the pod of its SPIRE agent was deleted, Kubernetes made another, and that one has attested",
-        || {
-            in_spire(cluster, &["delete", &agent_pod(cluster, failing)?, "--wait=false"])?;
-            cluster.wait_for_agents(&ids(|node| cluster.keylime_id(node))?)
-        },
-    )
+    timed("Kubernetes started its SPIRE agent again, and that has attested by itself", || {
+        cluster.wait_for_agents(&ids(|node| cluster.keylime_id(node))?)
+    })?;
+    timed("the workload has its SVID again, and the operator has seen the node recover", || {
+        wait::until("an SVID", TIMEOUT, || cluster.workload_id(WORKLOAD))?;
+        wait_for_nodes(cluster)
+    })?;
+    show_nodes(cluster)
 }
 
 fn delete(cluster: &Cluster) -> Result<Duration> {
@@ -178,20 +196,22 @@ fn delete(cluster: &Cluster) -> Result<Duration> {
 }
 
 fn print_summary(told: &Told, took: Duration) {
-    let Told { attested_after, id, refusal, back_after } = told;
+    let Told { attested_after, id, evicted_after, refusal, back_after } = told;
     say(&format!(
         "\nWhat you saw, in {:.0} s:
   - Nothing of SPIRE was edited by hand. {:.0} s after one `kubectl apply`, both nodes had identities like
     {id},
     because their TPMs signed a fresh challenge, and Keylime says that they run what they should.
   - A workload on such a node got its own identity from it.
-  - Once Keylime failed a node, SPIRE took its identity away:
+  - {:.0} s after Keylime failed a node, SPIRE took its identity away, with nobody there, and gave it no new one:
     {refusal}
-  - Once it was repaired, it got its identity back.
+    Kubernetes tells of it in the AttestedNode, in the resource, in Events and metrics.
+  - Once it was repaired, node and workload got their identities back by themselves.
   - {:.0} s after the resource was deleted, SPIRE was as before.
 All that was started is ended now, and its files are removed.",
         took.as_secs_f64(),
         attested_after.as_secs_f64(),
+        evicted_after.as_secs_f64(),
         back_after.as_secs_f64(),
     ));
 }
@@ -218,7 +238,27 @@ fn show_agents(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// The part of a description that says how it is.
+/// What the operator tells of the nodes.
+fn show_nodes(cluster: &Cluster) -> Result<()> {
+    quote("kubectl get kla", &in_spire(cluster, &["get", "kla"])?);
+    quote("kubectl get attestednodes", &cluster.kubectl(&["get", "attestednodes"])?);
+    Ok(())
+}
+
+fn wait_for_nodes(cluster: &Cluster) -> Result<()> {
+    in_spire(cluster, &["wait", "--for=condition=NodesAttested", "kla/spire", "--timeout=120s"])?;
+    Ok(())
+}
+
+/// The resource is written after its `AttestedNode`s.
+fn expect_one_failing(cluster: &Cluster) -> Result<()> {
+    let failing =
+        in_spire(cluster, &["get", "kla", "spire", "--output", "jsonpath={.status.nodes.failing}"])?;
+    ensure!(failing == "1", "there are {failing}");
+    Ok(())
+}
+
+/// The part of a description that says how it is. One condition goes on with a template.
 fn conditions(description: &str) -> Result<String> {
     let lines = description.lines().skip_while(|line| line.trim() != "Conditions:");
     let lines = lines.filter(|line| {
@@ -226,7 +266,7 @@ fn conditions(description: &str) -> Result<String> {
             .iter()
             .any(|part| line.trim().starts_with(part))
     });
-    let text: Vec<_> = lines.collect();
+    let text: Vec<_> = lines.map(|line| line.chars().take(WIDTH).collect::<String>()).collect();
     ensure!(!text.is_empty(), "it has no conditions: {description}");
     Ok(text.join("\n"))
 }

@@ -107,7 +107,7 @@ fn print_summary(id: &str, refusal: &str, took: Duration) {
   - SPIRE gave the node the identity {id}
     because its TPM signed a fresh challenge, and Keylime says that it runs what it should.
   - A workload on the node got its own identity from it.
-  - Once Keylime failed the node, SPIRE took its identity away:
+  - Once Keylime failed the node, it was refused as soon as it had to attest again:
     {refusal}
   - Once it was repaired, it got its identity back.
 All that was started is ended now, and its files are removed.",
