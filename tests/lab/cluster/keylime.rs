@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -67,6 +68,31 @@ impl<'a> Keylime<'a> {
         self.wait_for(node, "PASS")
     }
 
+    /// The attestation key that the registrar holds for a node.
+    ///
+    /// # Errors
+    /// When the registrar's database cannot be read.
+    pub fn registered_key(self, node: Node) -> Result<String> {
+        let key =
+            self.registrar("select aik_tpm from registrarmain where agent_id = ?", &[&self.agent_id(node)?])?;
+        ensure!(!key.is_empty(), "the registrar does not know {}", node.name);
+        Ok(key)
+    }
+
+    /// Has the registrar hold another attestation key for a node. The verifier goes on with the one that the node was enrolled with.
+    ///
+    /// # Errors
+    /// When the registrar's database cannot be written.
+    pub fn register_key(self, node: Node, key: &str) -> Result<()> {
+        self.registrar(
+            "update registrarmain set aik_tpm = ? where agent_id = ?",
+            &[key, &self.agent_id(node)?],
+        )?;
+        let held = self.registered_key(node)?;
+        ensure!(held == key, "the registrar holds {held}");
+        Ok(())
+    }
+
     /// A client certificate that administers verifier and registrar, and the authority that made theirs. Their certificates name localhost,
     /// verifier.keylime.svc, registrar.keylime.svc and 10.90.0.1.
     pub fn admin_tls(self) -> Files {
@@ -110,6 +136,18 @@ impl<'a> Keylime<'a> {
             self.cluster.apply(&secret.to_string())?;
         }
         Ok(())
+    }
+
+    /// A statement to the registrar's database, which it reads anew for each answer; the first value of the first row.
+    fn registrar(self, statement: &str, values: &[&str]) -> Result<String> {
+        const PROGRAM: &str = "import sqlite3, sys
+with sqlite3.connect(sys.argv[1], timeout=10) as database:
+    row = database.execute(sys.argv[2], sys.argv[3:]).fetchone()
+    print(row[0] if row else '')";
+        let database = self.cluster.state.join("keylime/reg_data.sqlite");
+        let mut python = Command::new("python3");
+        let answer = output(python.args(["-c", PROGRAM]).arg(database).arg(statement).args(values))?;
+        Ok(answer.trim().to_owned())
     }
 
     /// Runs one of tpm2-tools on a node's TPM.
