@@ -361,11 +361,14 @@ impl Site {
         self.kubectl(&args).map(drop)
     }
 
-    /// The reason of a condition, with its message.
+    /// The reason of a condition, with its message. One that is about an earlier state of the resource has none.
     pub(crate) fn condition(&self, type_: &str) -> Result<(String, String)> {
         let resource = self.get("kla/spire")?;
+        let generation = &resource["metadata"]["generation"];
         let conditions = resource.pointer("/status/conditions").and_then(Value::as_array);
-        let condition = conditions.into_iter().flatten().find(|condition| condition["type"] == type_);
+        let mut conditions = conditions.into_iter().flatten();
+        let condition = conditions
+            .find(|condition| condition["type"] == type_ && condition["observedGeneration"] == *generation);
         let text = |key: &str| {
             condition.and_then(|condition| condition[key].as_str()).unwrap_or_default().to_owned()
         };
