@@ -71,6 +71,8 @@ fn what_happened_is_in_the_text_and_what_is_gone_is_not() {
     metrics.forget(&owner());
     let text = metrics.text().unwrap();
     assert!(!text.contains(ready) && !text.contains(stale), "{text}");
+    // All that names the resource is gone with it.
+    assert!(!text.contains(r#"name="spire""#), "{text}");
 }
 
 /// The chart's alerts and dashboard ask for the metrics of this list, which a test of the chart compares.

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use keylime_attestor_api::names::event;
 use keylime_attestor_api::{KeylimeAttestor, NodeReason, NodeState};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -13,7 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::nodes::View;
+use crate::nodes::{View, actions};
 use crate::target::Owner;
 
 /// Upper bounds of a look's duration in seconds.
@@ -185,20 +186,24 @@ impl NodeMetrics {
 
     /// A node's state changed.
     pub(crate) fn transition(&self, owner: &Owner, reason: &'static str) {
-        let Owner { namespace, name } = owner.clone();
-        self.transitions.get_or_create(&Transition { namespace, name, reason }).inc();
+        self.transitions.get_or_create(&transition(owner, reason)).inc();
     }
 
     /// SPIRE's server did something to an agent.
-    pub(crate) fn enforced(&self, owner: &Owner, (action, outcome): (&'static str, &'static str)) {
-        let Owner { namespace, name } = owner.clone();
-        self.actions.get_or_create(&Action { namespace, name, action, outcome }).inc();
+    pub(crate) fn enforced(&self, owner: &Owner, action: (&'static str, &'static str)) {
+        self.actions.get_or_create(&enforced(owner, action)).inc();
     }
 
     /// A resource is gone.
     pub(crate) fn forget(&self, owner: &Owner) {
         for reason in NodeReason::ALL {
             self.states.remove(&in_state(owner, reason));
+        }
+        for reason in NodeReason::ALL.map(NodeReason::as_str).into_iter().chain([event::RECOVERED]) {
+            self.transitions.remove(&transition(owner, reason));
+        }
+        for action in actions::LABELS {
+            self.actions.remove(&enforced(owner, action));
         }
         self.forget_nodes(owner);
         self.last_success.remove(&of(owner));
@@ -227,6 +232,16 @@ fn of(owner: &Owner) -> Resource {
 fn in_state(owner: &Owner, reason: NodeReason) -> InState {
     let Owner { namespace, name } = owner.clone();
     InState { namespace, name, state: reason.state().as_str(), reason: reason.as_str() }
+}
+
+fn transition(owner: &Owner, reason: &'static str) -> Transition {
+    let Owner { namespace, name } = owner.clone();
+    Transition { namespace, name, reason }
+}
+
+fn enforced(owner: &Owner, (action, outcome): (&'static str, &'static str)) -> Action {
+    let Owner { namespace, name } = owner.clone();
+    Action { namespace, name, action, outcome }
 }
 
 fn of_node(owner: &Owner, node: &str) -> OfNode {

@@ -27,6 +27,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) spire: Option<&'a SpireAgents>,
     /// Whether SPIRE's server pods should report.
     pub(crate) observed: bool,
+    /// Whether the operator puts the plugin into the agents' pods.
+    pub(crate) managed: bool,
 }
 
 /// What is known of one node.
@@ -219,10 +221,17 @@ fn by_spire(rules: &Rules<'_>, seen: &Seen<'_>, keylime: &Keylime) -> Spire {
         (NodeReason::SpireAgentNotReady, format!("{} {text}", NodeReason::SpireAgentNotReady.meaning()))
     });
     let Some(spire) = rules.spire else {
+        let old = rules.managed && seen.pod.is_some_and(|pod| pod.hash.is_none());
+        if old {
+            let reason = NodeReason::IdentityNotIssued;
+            let text = format!("{} Its SPIRE agent still runs without the plugin.", reason.meaning());
+            let identity = ("False", reason.as_str(), text.clone());
+            return Spire { against: unready.or(Some((reason, text))), spiffe_id: None, identity };
+        }
         let message = if rules.observed {
             "no pod of SPIRE's server reports what SPIRE holds; see the condition Enforcing of the KeylimeAttestor"
         } else {
-            "it is not known what SPIRE holds; spec.enforcement of the KeylimeAttestor turns that on, {} does no more"
+            "it is not known what SPIRE holds; `enforcement: {}` in the spec of the KeylimeAttestor turns that on, and nothing else"
         };
         // A SPIFFE ID that was known stays while nobody tells: entries of workloads hang on it.
         let before = seen.previous.filter(|_| rules.observed).and_then(|previous| previous.spiffe_id.clone());

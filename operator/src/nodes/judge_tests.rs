@@ -39,6 +39,7 @@ struct Case {
     silent: Vec<(&'static str, i64)>,
     agents: Option<serde_json::Value>,
     observed: bool,
+    managed: bool,
     now: i64,
 }
 
@@ -53,6 +54,7 @@ impl Case {
             silent: Vec::new(),
             agents: None,
             observed: false,
+            managed: true,
             now: NOW,
         }
     }
@@ -81,6 +83,7 @@ impl Case {
             silent: &silent,
             spire: spire.as_ref(),
             observed: self.observed,
+            managed: self.managed,
         };
         let node = NodeFacts { name: "n".to_owned(), uid: "u".to_owned(), ..NodeFacts::default() };
         judge(
@@ -250,6 +253,23 @@ fn a_spiffe_id_stays_while_nobody_tells_and_goes_when_spire_says_so() {
     let off = Case { previous: Some(known.clone()), ..Case::new() }.judge().status;
     assert_eq!(off.spiffe_id, None);
     assert_eq!(Case { previous: Some(known), ..Case::held(json!([])) }.judge().status.spiffe_id, None);
+}
+
+#[test]
+fn a_pod_without_the_plugin_has_no_identity_from_it() {
+    let pod = |hash: Option<&str>| {
+        Some(PodFacts { ready: true, hash: hash.map(str::to_owned), ..PodFacts::default() })
+    };
+    let judged = |pod, observed, managed| Case { pod, observed, managed, ..Case::new() }.judge();
+    for observed in [false, true] {
+        let old = judged(pod(None), observed, true);
+        assert_eq!(old.reason, NodeReason::IdentityNotIssued);
+        assert!(old.healthy);
+        assert_eq!(conditions(&old.status)[2], ("False", "IdentityNotIssued"));
+        assert_eq!(judged(pod(Some("h")), observed, true).reason, NodeReason::Attested);
+        // Nothing in such a pod tells whether its user has put the plugin into it.
+        assert_eq!(judged(pod(None), observed, false).reason, NodeReason::Attested);
+    }
 }
 
 #[test]

@@ -208,6 +208,7 @@ impl Look<'_> {
             silent: &past.silent,
             spire,
             observed: self.resource.spec.enforcement.is_some(),
+            managed: self.resource.spec.spire.mode != Mode::ConfigOnly,
         };
         let mut judged = Vec::new();
         for (name, node) in self.cluster.nodes.iter().filter(|(_, node)| self.selects(node)) {

@@ -3,7 +3,7 @@
 //! A look reads (Nodes, pods and `AttestedNode`s are followed; verifiers and SPIRE's server pods are asked), matches and judges purely, and writes what
 //! changed. What it saw is a [`View`], which the reconcile loop puts into the status.
 
-mod actions;
+pub(crate) mod actions;
 mod build;
 mod facts;
 mod follow;

@@ -69,5 +69,8 @@ impl Facts<'_> {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
+mod nodes_tests;
+#[cfg(test)]
+mod parented_tests;
+#[cfg(test)]
 mod tests;

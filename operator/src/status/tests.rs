@@ -11,34 +11,34 @@ use serde_json::{Value, json};
 use super::*;
 use crate::fixture::{controller_manager, gathered, merge, now, object, plan, read, reported, resource};
 use crate::gather::reach::Reach;
-use crate::nodes::{LoopView, NodeView};
+use crate::nodes::NodeView;
 use crate::workload::Kind;
 
 /// A look at a resource, and what it came to.
-struct Look {
-    resource: KeylimeAttestor,
-    previous: KeylimeAttestorStatus,
-    server: RolloutState,
-    agent: RolloutState,
-    problems: Vec<Problem>,
-    complaint: Option<&'static str>,
-    stuck: bool,
+pub(super) struct Look {
+    pub(super) resource: KeylimeAttestor,
+    pub(super) previous: KeylimeAttestorStatus,
+    pub(super) server: RolloutState,
+    pub(super) agent: RolloutState,
+    pub(super) problems: Vec<Problem>,
+    pub(super) complaint: Option<&'static str>,
+    pub(super) stuck: bool,
     /// None: nobody has looked yet.
-    view: Option<View>,
-    agents_updated: i32,
+    pub(super) view: Option<View>,
+    pub(super) agents_updated: i32,
     /// Of those that are updated.
-    agents_ready: i32,
-    server_held: bool,
-    agents_held: bool,
+    pub(super) agents_ready: i32,
+    pub(super) server_held: bool,
+    pub(super) agents_held: bool,
     /// The configuration of spire-controller-manager in the server's pod.
-    controller_manager: Option<&'static str>,
+    pub(super) controller_manager: Option<&'static str>,
     /// How far agents are that move in steps.
-    canary: Option<CanaryStatus>,
-    speechless: bool,
+    pub(super) canary: Option<CanaryStatus>,
+    pub(super) speechless: bool,
 }
 
 impl Look {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             resource: resource(json!({})),
             previous: KeylimeAttestorStatus::default(),
@@ -58,22 +58,22 @@ impl Look {
         }
     }
 
-    fn rolling(server: RolloutState, agent: RolloutState) -> Self {
+    pub(super) fn rolling(server: RolloutState, agent: RolloutState) -> Self {
         Self { server, agent, ..Self::new() }
     }
 
-    fn problem(reason: Reason) -> Self {
+    pub(super) fn problem(reason: Reason) -> Self {
         Self { problems: vec![Problem::new(reason, format!("because of {}", reason.name))], ..Self::new() }
     }
 
-    fn deleted(mut self) -> Self {
+    pub(super) fn deleted(mut self) -> Self {
         self.resource.metadata.deletion_timestamp =
             Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap());
         self.view = None;
         self
     }
 
-    fn status(&self) -> KeylimeAttestorStatus {
+    pub(super) fn status(&self) -> KeylimeAttestorStatus {
         let mut gathered = gathered(&self.resource);
         for (key, found) in &mut gathered.found {
             let held = if key.kind == Kind::DaemonSet { self.agents_held } else { self.server_held };
@@ -119,13 +119,13 @@ impl Look {
         })
     }
 
-    fn reasons(&self) -> Vec<(String, String)> {
+    pub(super) fn reasons(&self) -> Vec<(String, String)> {
         let conditions = self.status().conditions.into_iter();
         let conditions = conditions.map(|condition| (condition.type_, condition.reason));
         conditions.filter(|(type_, _)| *type_ != PARENTED.as_str()).collect()
     }
 
-    fn message(&self, type_: ConditionType) -> String {
+    pub(super) fn message(&self, type_: ConditionType) -> String {
         conditions::previous(&self.status(), type_).unwrap().message.clone()
     }
 }
@@ -133,7 +133,7 @@ impl Look {
 use RolloutState::{Complete, Failed, Progressing, RolledBack, Waiting, Withdrawing};
 
 /// What was seen of Keylime and of nodes with these reasons.
-fn view(reach: Reason, nodes: &[NodeReason]) -> View {
+pub(super) fn view(reach: Reason, nodes: &[NodeReason]) -> View {
     let node = |(number, reason): (usize, &NodeReason)| {
         let status = AttestedNodeStatus {
             state: reason.state(),
@@ -161,37 +161,6 @@ fn view(reach: Reason, nodes: &[NodeReason]) -> View {
         unreported: Vec::new(),
         trouble: None,
     }
-}
-
-/// Looks that differ in what was seen of the nodes, with the reasons of Ready, NodesAttested and Enforcing.
-fn looks_at_nodes() -> Vec<(Look, [&'static str; 3])> {
-    let evicting = || resource(json!({"enforcement": {"action": "Evict"}}));
-    let of =
-        |nodes: &[NodeReason]| Look { view: Some(view(keylime_reachable::REACHABLE, nodes)), ..Look::new() };
-    let evicts = |held: Option<&str>, error: Option<&str>| {
-        let mut view = view(keylime_reachable::REACHABLE, &[NodeReason::Attested]);
-        view.loops = vec![LoopView {
-            pod: "p".to_owned(),
-            action: report::Mode::Evict,
-            held: held.map(str::to_owned),
-            error: error.map(str::to_owned),
-        }];
-        Look { resource: evicting(), view: Some(view), ..Look::new() }
-    };
-    let unseen = |resource| Look { resource, view: None, ..Look::new() };
-    vec![
-        // A node that fails does not break the installation.
-        (of(&[NodeReason::Attested, NodeReason::Stale]), ["Ready", "NodesFailing", "Off"]),
-        (of(&[NodeReason::NotEnrolled]), ["Ready", "NodesNotAttested", "Off"]),
-        (of(&[NodeReason::KeylimeUnreachable]), ["Ready", "NodesUnknown", "Off"]),
-        (of(&[]), ["Ready", "NoNodes", "Off"]),
-        (unseen(resource(json!({}))), ["KeylimeUnreachable", "NotChecked", "Off"]),
-        (unseen(evicting()), ["KeylimeUnreachable", "NotChecked", "NotObserved"]),
-        (Look { speechless: true, ..Look::new() }, ["KeylimeUnreachable", "Attested", "Off"]),
-        (evicts(None, None), ["Ready", "Attested", "Enforcing"]),
-        (evicts(Some("too many"), None), ["Ready", "Attested", "Held"]),
-        (evicts(None, Some("no answer")), ["Ready", "Attested", "Failed"]),
-    ]
 }
 
 /// Each look with the reasons of Ready, ConfigurationApplied, ServerRolledOut, AgentsRolledOut, KeylimeReachable and Degraded.
@@ -354,67 +323,14 @@ fn each_look_comes_to_its_conditions() {
     }
 }
 
-const PARENTED: ConditionType = ConditionType::WorkloadsParented;
-
-/// Each look with its reason of WorkloadsParented, and a part of the message.
-fn parented() -> Vec<(Look, &'static str, &'static str)> {
-    let chart = Some(include_str!("../../testdata/controller-manager/chart.yaml"));
-    let known = "kind: ControllerManagerConfig\nparentIDTemplate: 'spiffe://x/spire/agent/keylime/{{ .NodeMeta.Name }}'\n";
-    let asked = |mode| resource(json!({"spire": {"mode": mode, "controllerManager": {}}}));
-    let overlaid = || Look { resource: asked("Overlay"), controller_manager: chart, ..Look::new() };
-    let set = "set spec.spire.controllerManager to {}, or parentIDTemplate in controller-manager-config.yaml of the ConfigMap \
-               spire-server/spire-controller-manager to: {{ if index .NodeMeta.Labels";
-    vec![
-        (overlaid(), "Overlaid", "which Keylime attested"),
-        (Look { server: Progressing, ..overlaid() }, "RollingOut", "being replaced"),
-        (Look { resource: asked("ConfigOnly"), ..overlaid() }, "NotManaged", "ConfigOnly"),
-        (Look { controller_manager: Some(known), ..Look::new() }, "TemplateSet", "already"),
-        (Look { controller_manager: chart, ..Look::new() }, "TemplateMissing", set),
-        (Look::new(), "NoControllerManager", "keylime-agent-id\" }}{{ else if index"),
-        (Look::problem(configuration_applied::SPEC_INVALID), "WaitingForConfiguration", "not been applied"),
-        (overlaid().deleted(), "Withdrawing", "gets back"),
-    ]
-}
-
-#[test]
-fn what_the_controller_manager_knows_of_keylime_is_told() {
-    let mut produced = BTreeSet::new();
-    for (look, reason, part) in parented() {
-        let status = look.status();
-        let condition = conditions::previous(&status, PARENTED).unwrap();
-        assert_eq!(condition.reason, reason);
-        assert!(condition.message.contains(part), "{}", condition.message);
-        produced.insert(reason);
-    }
-    let all = REASONS.iter().filter(|reason| reason.condition == PARENTED);
-    assert_eq!(produced, all.map(|reason| reason.name).collect());
-}
-
-#[test]
-fn the_controller_manager_is_shown_as_it_was_found() {
-    let (look, _, _) = parented().remove(0);
-    let shown = serde_json::to_value(look.status().controller_manager).unwrap();
-    let key = "controller-manager-config.yaml";
-    let expected = json!({"container": "spire-controller-manager", "configMap": {"name": "spire-controller-manager", "key": key},
-        "appliedConfigMap": {"name": "spire-controller-manager-keylime", "key": key}});
-    assert_eq!(shown, expected);
-    let (look, _, _) = parented().remove(4);
-    assert_eq!(look.status().controller_manager.unwrap().applied_config_map, None);
-}
-
-#[test]
-fn each_look_at_nodes_comes_to_its_conditions() {
-    for (look, expected) in looks_at_nodes() {
-        let reasons: BTreeMap<String, String> = look.reasons().into_iter().collect();
-        let came = ["Ready", "NodesAttested", "Enforcing"].map(|type_| reasons[type_].as_str());
-        assert_eq!(came, expected);
-    }
-}
+pub(super) const PARENTED: ConditionType = ConditionType::WorkloadsParented;
 
 #[test]
 fn every_reason_is_produced() {
-    let all_looks =
-        looks().into_iter().map(|(look, _)| look).chain(looks_at_nodes().into_iter().map(|(look, _)| look));
+    let all_looks = looks()
+        .into_iter()
+        .map(|(look, _)| look)
+        .chain(nodes_tests::looks().into_iter().map(|(look, _)| look));
     let produced: BTreeSet<(String, String)> = all_looks.flat_map(|look| look.reasons()).collect();
     let all: BTreeSet<(String, String)> = REASONS
         .iter()
