@@ -2,18 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::StreamExt as _;
-use futures_util::future::join_all;
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
-use keylime::{Doubt, Endpoint, States};
+use keylime::{Doubt, States};
 use keylime_attestor_api::{AttestedNodeStatus, KeylimeAttestor, Mode, NodeReason};
 use kube::ResourceExt as _;
-use kube::api::ListParams;
 use tracing::{info, warn};
 
+use super::ask::{Reports, ask_keylime, ask_spire};
 use super::facts::{KeptFacts, NodeFacts, PodFacts};
 use super::follow::NotFollowed;
 use super::judge::{Judgement, Rules, Seen, judge};
@@ -21,7 +19,6 @@ use super::matching::{Agents, Match, Previous, match_all};
 use super::spire::{Reported, SpireAgents};
 use super::write::{self, Wanted};
 use super::{Given, LoopView, NodeView, Past, View, actions, build, news};
-use crate::gather::reach::{self, Reach};
 use crate::reconcile::Context;
 use crate::target::Owner;
 
@@ -30,15 +27,6 @@ struct InCluster {
     nodes: BTreeMap<String, Arc<NodeFacts>>,
     kept: BTreeMap<String, Arc<KeptFacts>>,
     pods: BTreeMap<String, Arc<PodFacts>>,
-}
-
-/// What SPIRE's server pods reported, and why some did not.
-#[derive(Default)]
-struct Reports {
-    reports: Vec<Reported>,
-    unreported: Vec<String>,
-    /// The pods that there are, whether they report or not, as far as that is known.
-    pods: Option<BTreeSet<String>>,
 }
 
 /// Looks. Whether something was seen; if not, it is tried again soon.
@@ -95,51 +83,6 @@ pub(super) async fn look(context: &Context, resource: &KeylimeAttestor, given: &
 fn in_cluster(context: &Context, given: &Given) -> Result<InCluster, NotFollowed> {
     let nodes = &context.nodes;
     Ok(InCluster { nodes: nodes.nodes.all()?, kept: nodes.kept.all()?, pods: nodes.pods(given)? })
-}
-
-async fn ask_keylime(given: &Given) -> (States, Reach) {
-    match &given.credentials {
-        Some(credentials) => reach::ask(credentials).await,
-        None => (States::default(), Reach::not_checked()),
-    }
-}
-
-/// Only where SPIRE's server pods are set up to report.
-async fn ask_spire(context: &Context, resource: &KeylimeAttestor, given: &Given) -> Reports {
-    let Some(enforcement) = &resource.spec.enforcement else {
-        return Reports { pods: Some(BTreeSet::new()), ..Reports::default() };
-    };
-    let (Some((namespace, selector)), Some(credentials)) = (&given.server, &given.credentials) else {
-        let text = "neither the pods of SPIRE's server nor the Secret for Keylime are known yet".to_owned();
-        return Reports { unreported: vec![text], ..Reports::default() };
-    };
-    let pods =
-        context.cluster.namespaced::<Pod>(namespace).list(&ListParams::default().labels(selector)).await;
-    let pods = match pods {
-        Ok(pods) => pods.items,
-        Err(error) => {
-            let text = format!("failed to list the pods of SPIRE's server: {error}");
-            return Reports { unreported: vec![text], ..Reports::default() };
-        }
-    };
-    let reporter = &credentials.reporter;
-    let asked = pods.iter().map(async |pod| {
-        let name = pod.name_any();
-        let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref());
-        let ip = ip.ok_or_else(|| format!("pod {name} has no address yet"))?;
-        let endpoint = Endpoint::new(ip, enforcement.report_port).map_err(|error| error.to_string())?;
-        let report = reporter.report(&endpoint).await.map_err(|error| format!("pod {name}: {error}"))?;
-        Ok(Reported { pod: name, endpoint, report })
-    });
-    let names = Some(pods.iter().map(|pod| pod.name_any()).collect());
-    let mut reports = Reports { pods: names, ..Reports::default() };
-    for answer in join_all(asked).await {
-        match answer {
-            Ok(reported) => reports.reports.push(reported),
-            Err(text) => reports.unreported.push(text),
-        }
-    }
-    reports
 }
 
 /// A look under way.
@@ -422,6 +365,3 @@ fn loop_view(reported: &Reported) -> LoopView {
         error: enforcement.last_error.clone(),
     }
 }
-
-/// Longest time that a report may take; SPIRE's server answers from what it has.
-pub(crate) const REPORT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -4,6 +4,7 @@
 //! changed. What it saw is a [`View`], which the reconcile loop puts into the status.
 
 pub(crate) mod actions;
+mod ask;
 mod build;
 mod facts;
 mod follow;
@@ -35,7 +36,7 @@ use crate::target::Owner;
 use facts::{KeptFacts, NodeFacts, PodFacts};
 use follow::Followed;
 
-pub(crate) use look::REPORT_TIMEOUT;
+pub(crate) use ask::REPORT_TIMEOUT;
 pub(crate) use schedule::run;
 
 /// What was seen at the last look at the nodes of one resource.

@@ -1,0 +1,74 @@
+//! What Keylime and SPIRE say: every verifier about its agents, and every pod of SPIRE's server about what SPIRE holds.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use k8s_openapi::api::core::v1::Pod;
+use keylime::{Endpoint, States};
+use keylime_attestor_api::KeylimeAttestor;
+use kube::ResourceExt as _;
+use kube::api::ListParams;
+
+use super::Given;
+use super::spire::Reported;
+use crate::gather::reach::{self, Reach};
+use crate::reconcile::Context;
+
+/// Longest time that a report may take; SPIRE's server answers from what it has.
+pub(crate) const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What SPIRE's server pods reported, and why some did not.
+#[derive(Default)]
+pub(super) struct Reports {
+    pub(super) reports: Vec<Reported>,
+    pub(super) unreported: Vec<String>,
+    /// The pods that there are, whether they report or not, as far as that is known.
+    pub(super) pods: Option<BTreeSet<String>>,
+}
+
+/// What every verifier says of its agents, and whether Keylime's servers answer.
+pub(super) async fn ask_keylime(given: &Given) -> (States, Reach) {
+    match &given.credentials {
+        Some(credentials) => reach::ask(credentials).await,
+        None => (States::default(), Reach::not_checked()),
+    }
+}
+
+/// Only where SPIRE's server pods are set up to report.
+pub(super) async fn ask_spire(context: &Context, resource: &KeylimeAttestor, given: &Given) -> Reports {
+    let Some(enforcement) = &resource.spec.enforcement else {
+        return Reports { pods: Some(BTreeSet::new()), ..Reports::default() };
+    };
+    let (Some((namespace, selector)), Some(credentials)) = (&given.server, &given.credentials) else {
+        let text = "neither the pods of SPIRE's server nor the Secret for Keylime are known yet".to_owned();
+        return Reports { unreported: vec![text], ..Reports::default() };
+    };
+    let pods =
+        context.cluster.namespaced::<Pod>(namespace).list(&ListParams::default().labels(selector)).await;
+    let pods = match pods {
+        Ok(pods) => pods.items,
+        Err(error) => {
+            let text = format!("failed to list the pods of SPIRE's server: {error}");
+            return Reports { unreported: vec![text], ..Reports::default() };
+        }
+    };
+    let reporter = &credentials.reporter;
+    let asked = pods.iter().map(async |pod| {
+        let name = pod.name_any();
+        let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref());
+        let ip = ip.ok_or_else(|| format!("pod {name} has no address yet"))?;
+        let endpoint = Endpoint::new(ip, enforcement.report_port).map_err(|error| error.to_string())?;
+        let report = reporter.report(&endpoint).await.map_err(|error| format!("pod {name}: {error}"))?;
+        Ok(Reported { pod: name, endpoint, report })
+    });
+    let names = Some(pods.iter().map(|pod| pod.name_any()).collect());
+    let mut reports = Reports { pods: names, ..Reports::default() };
+    for answer in join_all(asked).await {
+        match answer {
+            Ok(reported) => reports.reports.push(reported),
+            Err(text) => reports.unreported.push(text),
+        }
+    }
+    reports
+}
