@@ -1,5 +1,7 @@
 //! What is asked of the apiserver, in our own types.
 
+use std::time::Duration;
+
 use futures_util::future::try_join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -8,6 +10,8 @@ use kube::api::{Api, DynamicObject, ListParams, LogParams, ObjectList};
 use kube::core::{PartialObjectMeta, Selector};
 use kube::{Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
+use tokio::time::{sleep, timeout};
+use tracing::warn;
 
 use crate::target::Owner;
 use crate::workload::{Kind, UnreadableWorkload, Workload, WorkloadKey};
@@ -15,6 +19,10 @@ use crate::workload::{Kind, UnreadableWorkload, Workload, WorkloadKey};
 /// A log's last lines that are read, and their length in bytes: enough for SPIRE's own reason to end.
 const LOG_LINES: i64 = 20;
 const LOG_BYTES: i64 = 16 * 1024;
+
+/// How long the apiserver may take for an answer that is waited for, and when it is asked again.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Objects in one page of a long list.
 const PAGE: u32 = 500;
@@ -90,6 +98,24 @@ fn words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
         other => other.to_string(),
+    }
+}
+
+/// Asks again and again until the apiserver itself answers, be it with a refusal: for what cannot be done without it.
+pub(crate) async fn answered<T>(ask: impl AsyncFn() -> kube::Result<T>) -> kube::Result<T> {
+    let mut told = false;
+    loop {
+        match timeout(ANSWER_TIMEOUT, ask()).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(kube::Error::Api(status))) if status.code < 500 && status.code != 429 => {
+                return Err(kube::Error::Api(status));
+            }
+            _ if told => {}
+            Ok(Err(error)) => warn!(%error, "waits for the apiserver"),
+            Err(late) => warn!(error = %late, "waits for the apiserver"),
+        }
+        told = true;
+        sleep(ASK_AGAIN).await;
     }
 }
 

@@ -9,10 +9,11 @@ use kube::{Api, Client};
 use kube_lease_manager::{LeaseManager, LeaseManagerBuilder, LeaseManagerError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::{debug, info};
 
 use crate::cli::Args;
+use crate::cluster::answered;
 
 /// Name of the Lease.
 const NAME: &str = "keylime-attestor-operator";
@@ -24,6 +25,8 @@ const GRACE: u64 = 5;
 const SAFE: Duration = Duration::from_secs(DURATION - 2);
 /// How often the holder looks whether the Lease is renewed: several times between a renewal and the end of the one before.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long a renewal takes that is under way.
+const RENEWAL: Duration = Duration::from_millis(200);
 
 /// One replica's part in the election.
 pub(crate) struct Election {
@@ -45,7 +48,9 @@ impl Election {
         let holder = args.pod_name.clone();
         let holder =
             holder.ok_or_else(|| anyhow!("expected POD_NAME: the Lease is held in the name of the pod"))?;
-        let api = Api::namespaced(client.clone(), namespace);
+        let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
+        // The manager gives up at once when the apiserver is away.
+        drop(answered(async || api.get_opt(NAME).await).await);
         let lease = LeaseManagerBuilder::new(client, NAME).with_namespace(namespace).with_identity(&holder);
         let lease = lease.with_duration(DURATION).with_grace(GRACE).build().await;
         let lease = lease.with_context(|| format!("failed to get or make the Lease {namespace}/{NAME}"))?;
@@ -54,14 +59,20 @@ impl Election {
         Ok(Self { leads, manager, api, holder })
     }
 
-    /// Waits until it leads.
+    /// Waits until it leads. Its manager says so for every Lease in the name of this pod: one that ran out, from before the program was started
+    /// again, has to be renewed first.
     ///
     /// # Errors
     /// When it never will.
     pub(crate) async fn won(&mut self) -> Result<()> {
-        self.leads.wait_for(|leads| *leads).await.context("failed to hold the Lease")?;
-        info!(lease = NAME, "leads");
-        Ok(())
+        loop {
+            self.leads.wait_for(|leads| *leads).await.context("failed to hold the Lease")?;
+            if timeout(LOOK, self.left()).await.is_ok_and(|left| left.is_some_and(|left| !left.is_zero())) {
+                info!(lease = NAME, "leads");
+                return Ok(());
+            }
+            sleep(RENEWAL).await;
+        }
     }
 
     /// Waits, having won, until it leads no longer; why.
@@ -94,16 +105,25 @@ impl Election {
     async fn ran_out(&self) {
         let mut good = Instant::now() + SAFE;
         loop {
-            match timeout_at(good, self.api.get(NAME)).await {
-                Ok(Ok(lease)) => good = Instant::now() + left(&lease, &self.holder, Timestamp::now()),
-                Ok(Err(error)) => debug!(%error, lease = NAME, "whether the Lease is renewed is not known"),
-                Err(_late) => {}
+            if let Ok(Some(left)) = timeout_at(good, self.left()).await {
+                good = Instant::now() + left;
             }
             let now = Instant::now();
             if good <= now {
                 return;
             }
             sleep_until(good.min(now + LOOK)).await;
+        }
+    }
+
+    /// How long this replica may go on by the Lease as it is now; nothing when that is not known.
+    async fn left(&self) -> Option<Duration> {
+        match self.api.get(NAME).await {
+            Ok(lease) => Some(left(&lease, &self.holder, Timestamp::now())),
+            Err(error) => {
+                debug!(%error, lease = NAME, "whether the Lease is renewed is not known");
+                None
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tracing::{debug, info};
 
 use crate::cli::Args;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, answered};
 use crate::events::Events;
 use crate::http::{self, Answer};
 use crate::lease::Election;
@@ -62,16 +62,16 @@ async fn operate(
     let client =
         Client::try_default().await.context("failed to find the cluster: expected a pod or KUBECONFIG")?;
     let checksums = Checksums::read(&plugins_dir(&args)?)?;
-    let image = plugin_image(&args, &client).await;
     let events = Events::new(client.clone(), args.pod_name.clone());
     let cluster = Cluster { client: client.clone(), namespaces: args.namespaces.clone() };
+    let (image, election) = tokio::select! {
+        begun = begin(&args, &client) => begun?,
+        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+    };
     // One that waits to lead is ready, too: a rollout of the operator goes on only then.
     ready.store(true, Ordering::Relaxed);
     let lead = |stop| control(cluster, checksums, image, events, metrics, stop);
-    if !args.leader_elect {
-        return lead(stop).await;
-    }
-    let mut election = Election::enter(&args, client).await?;
+    let Some(mut election) = election else { return lead(stop).await };
     tokio::select! {
         elected = election.won() => elected?,
         _ = stop.wait_for(|stop| *stop) => return Ok(()),
@@ -81,6 +81,13 @@ async fn operate(
         lost = election.lost() => return Err(lost),
     }
     election.give_back().await
+}
+
+/// What the apiserver has to be asked first. It may be away: then this waits for it.
+async fn begin(args: &Args, client: &Client) -> Result<(Option<String>, Option<Election>)> {
+    let image = plugin_image(args, client).await;
+    let election = if args.leader_elect { Some(Election::enter(args, client.clone()).await?) } else { None };
+    Ok((image, election))
 }
 
 /// Reconciles until the signal, and until what is under way has come to its end.
@@ -189,7 +196,8 @@ async fn plugin_image(args: &Args, client: &Client) -> Option<String> {
         return args.plugin_image.clone();
     }
     let (name, namespace) = (args.pod_name.as_ref()?, args.pod_namespace.as_ref()?);
-    let pod = Api::<Pod>::namespaced(client.clone(), namespace).get(name).await;
+    let pods = Api::<Pod>::namespaced(client.clone(), namespace);
+    let pod = answered(async || pods.get(name).await).await;
     let image = pod.as_ref().ok().and_then(plugins::image);
     match &image {
         Some(image) => info!(image, "plugins are installed from the operator's own image"),

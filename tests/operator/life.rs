@@ -71,7 +71,7 @@ async fn it_goes_on_when_the_apiserver_comes_back() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_cannot_renew_its_lease_ends_before_another_may_have_it() -> Result<()> {
+async fn one_that_cannot_renew_its_lease_ends_and_leads_again_when_it_can() -> Result<()> {
     let mut site = Site::start_alone("unrenewed").await?;
     site.apply(&spire::json(&site.namespace))?;
     site.attest(json!({}))?;
@@ -83,7 +83,20 @@ async fn one_that_cannot_renew_its_lease_ends_before_another_may_have_it() -> Re
     let log = operator.process.log()?;
     ensure!(log.contains("failed to renew the Lease"), "{log}");
 
+    // Kubernetes starts the container again, in the same pod: the Lease, which ran out, is in its name.
+    let mut again = site.operator_with(&elect("unrenewed", "one"))?;
+    again.process.wait_for_log("waits for the apiserver", TIMEOUT)?;
+    ensure!(again.get(&again.health, "/readyz")?.contains("503"), "it is ready without an apiserver");
+    let server = std::sync::Arc::get_mut(&mut site.server).context("the apiserver is shared")?;
     server.come_up()?;
+    again.process.wait_for_log("leads lease", TIMEOUT)?;
+    let derived = site.text("spire-agent-keylime", "agent.conf")?;
+    site.patch("configmap/spire-agent-keylime", &json!({"data": {"agent.conf": "broken"}}))?;
+    site.wait("the configuration to be right", |site| {
+        Ok(site.text("spire-agent-keylime", "agent.conf")? == derived)
+    })?;
+    again.stop()?;
+
     let operator = site.operator_with(&elect("unrenewed", "another"))?;
     site.wait("the other one to lead", |site| Ok(holder(site)? == "another"))?;
     site.delete()?;
