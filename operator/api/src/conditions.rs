@@ -387,8 +387,8 @@ reasons! {
             "Nothing is wrong that would need somebody.",
             "Nothing.";
         ROLLOUT_FAILED = True "RolloutFailed":
-            "A rollout failed and was left as it is (`spec.rollout.rollback` is false).",
-            "Correct what the pod's message says, or set `rollback`.";
+            "A rollout failed. It is taken back, unless `spec.rollout.rollback` is false.",
+            "Correct what the pod's message says.";
         ROLLED_BACK = True "RolledBack":
             "A rollout failed and was taken back.",
             "Correct what the pod's message says; a change of the resource tries again.";

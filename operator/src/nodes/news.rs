@@ -40,9 +40,13 @@ pub(super) fn of(
         _ => false,
     };
     if changed && !calm {
+        // A SPIRE agent is not ready in every rollout; when it cannot be, the kubelet warns.
         let bad = !matches!(
             reason,
-            NodeReason::Attested | NodeReason::KeylimeAttestationPending | NodeReason::IdentityNotIssued
+            NodeReason::Attested
+                | NodeReason::KeylimeAttestationPending
+                | NodeReason::IdentityNotIssued
+                | NodeReason::SpireAgentNotReady
         );
         news.push(News { reason: reason.as_str(), note: status.message.clone(), bad });
     }
@@ -82,7 +86,7 @@ mod tests {
     fn each_transition_is_told_once() {
         use NodeReason::{
             AgentMoved, Attested, Banned, IdentityNotIssued, KeylimeAttestationFailed, KeylimeUnreachable,
-            NotEnrolled, Stale,
+            NotEnrolled, SpireAgentNotReady, Stale,
         };
         for (from, to, healthy, expected) in [
             (None, Attested, true, vec![]),
@@ -101,6 +105,7 @@ mod tests {
             (Some(Attested), Stale, false, vec![("Stale", true)]),
             (Some(IdentityNotIssued), Attested, true, vec![("Attested", false)]),
             (Some(Attested), Banned, true, vec![("Banned", true)]),
+            (Some(Attested), SpireAgentNotReady, true, vec![("SpireAgentNotReady", false)]),
             (Some(Attested), AgentMoved, false, vec![("AgentMoved", true)]),
             (Some(Attested), KeylimeUnreachable, false, vec![("KeylimeUnreachable", true)]),
             (Some(KeylimeUnreachable), Attested, true, vec![("Attested", false)]),

@@ -110,8 +110,8 @@ pub(crate) fn enforcing(enforcement: Option<&Enforcement>, view: Option<&View>) 
     if let Some((pod, error)) = loops.iter().find_map(|one| Some((&one.pod, one.error.as_ref()?))) {
         return with(FAILED, &format!("pod {pod}: {error}."));
     }
+    let unreported = view.map(|view| view.unreported.join("; ")).unwrap_or_default();
     if loops.is_empty() || loops.iter().any(|one| one.action != action) {
-        let unreported = view.map(|view| view.unreported.join("; ")).unwrap_or_default();
         let detail = if loops.is_empty() {
             unreported
         } else {
@@ -119,7 +119,11 @@ pub(crate) fn enforcing(enforcement: Option<&Enforcement>, view: Option<&View>) 
         };
         return with(NOT_OBSERVED, &format!("{} {detail}", NOT_OBSERVED.meaning));
     }
-    (ENFORCING, ENFORCING.meaning.to_owned())
+    if unreported.is_empty() {
+        return (ENFORCING, ENFORCING.meaning.to_owned());
+    }
+    // One is enough to act on all agents.
+    (ENFORCING, format!("{} Of others nothing is known: {unreported}.", ENFORCING.meaning))
 }
 
 /// All that the status says by a view, but when it was seen.

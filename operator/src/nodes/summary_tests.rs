@@ -108,6 +108,10 @@ fn what_the_loops_say_decides() {
     }
     let (_, message) = enforcing(Some(&of(Action::Evict)), Some(&one(Evict, Some("too many"), None)));
     assert!(message.starts_with("pod spire-server-0: too many."), "{message}");
+    let mut one_of_two = one(Evict, None, None);
+    one_of_two.unreported = vec!["pod spire-server-1: no answer".to_owned()];
+    let (reason, message) = enforcing(Some(&of(Action::Evict)), Some(&one_of_two));
+    assert!(reason == e::ENFORCING && message.ends_with("spire-server-1: no answer."), "{message}");
     // Also of one that says nothing now.
     assert_eq!(loops(&view(&[])).len(), 1);
     let [status] = &loops(&one(Evict, None, None))[..] else { panic!("one loop") };
