@@ -1,8 +1,10 @@
-//! A rollout that fails for what people get wrong: what is said about it, and that SPIRE has what it had before.
+//! Rollouts that fail for what people get wrong: what is said about it, and that SPIRE has what it had before.
 
 use anyhow::{Result, ensure};
 use lab::cluster::{Cluster, SPIRE_NAMESPACE, attestor};
+use lab::fake_keylime::pki::Ca;
 use lab::wait;
+use tempfile::TempDir;
 
 use crate::resource::{TIMEOUT, expect_psat, member};
 
@@ -30,6 +32,24 @@ pub(crate) fn of_a_server_without_the_image(cluster: &Cluster) -> Result<()> {
     let agents = in_spire(cluster, &["get", "daemonset", "spire-agent", "--output", "json"])?;
     ensure!(!agents.contains("keylime-attestor"), "the agents were changed without the server: {agents}");
     expect_psat(cluster)
+}
+
+/// The agents show a certificate that no Keylime agent serves: each ends by itself, and its log says why.
+pub(crate) fn of_agents_with_the_wrong_secret(cluster: &Cluster) -> Result<()> {
+    let folder = TempDir::new()?;
+    let nobodys = Ca::new()?.write_client(folder.path())?;
+    cluster.keylime().create_secret(SPIRE_NAMESPACE, "keylime-node-client", &nobodys)?;
+    cluster.apply(&(attestor("Overlay", "StatefulSet") + ROLLOUT))?;
+    let message = wait_for_rollback(cluster, "AgentsRolledOut")?;
+    ensure!(message.contains("pod spire-agent-"), "{message}");
+    ensure!(message.contains("Keylime agent"), "{message}");
+
+    cluster.wait_for_spire()?;
+    assert_eq!(in_spire(cluster, &["get", "daemonset", "spire-agent", "--output", HASH])?, "");
+    let server = in_spire(cluster, &["get", "statefulset", "spire-server", "--output", HASH])?;
+    ensure!(!server.is_empty(), "the server did nothing wrong and lost its overlay");
+    expect_psat(cluster)?;
+    cluster.keylime().create_secrets(SPIRE_NAMESPACE)
 }
 
 /// Degraded's message, once the rollout is taken back.

@@ -9,15 +9,15 @@ use lab::wait;
 use crate::resource::{self, TIMEOUT, derived, expect_keylime, expect_psat, expect_ready_with, member, say};
 use crate::snapshot::{Snapshot, expect_nothing_of_ours};
 use crate::templates::Watch;
-use crate::{audit, failing_rollouts};
+use crate::{apiserver_away, audit, failing_rollouts};
 
 const HELM: Helm = Helm::V4;
 const VALUES: [&str; 2] = ["logLevel=info", "server.agentTTL=30m"];
 /// What an agent's SVID lives then, in seconds.
 const AGENT_TTL: u64 = 30 * 60;
 
-/// For servers of another kind, and for containers that end.
-const RIGHTS_FOR_OTHERS: [&str; 3] = ["get deployments", "patch deployments", "get pods/log"];
+/// For servers of another kind.
+const RIGHTS_FOR_OTHERS: [&str; 2] = ["get deployments", "patch deployments"];
 
 #[test]
 fn one_resource_has_the_nodes_attested_by_keylime_until_it_is_deleted() -> Result<()> {
@@ -33,6 +33,8 @@ fn one_resource_has_the_nodes_attested_by_keylime_until_it_is_deleted() -> Resul
     say(clock, "the operator is ready");
     failing_rollouts::of_a_server_without_the_image(&cluster)?;
     say(clock, "the server's rollout failed and was taken back");
+    failing_rollouts::of_agents_with_the_wrong_secret(&cluster)?;
+    say(clock, "the agents' rollout failed and was taken back");
     resource::apply(&cluster, "Overlay", "StatefulSet")?;
     say(clock, "the resource is Ready");
     expect_keylime(&cluster)?;
@@ -41,6 +43,8 @@ fn one_resource_has_the_nodes_attested_by_keylime_until_it_is_deleted() -> Resul
     audit::wait_for_an_idle_minute(&cluster)?;
     say(clock, "an idle minute has passed");
 
+    apiserver_away::is_survived(&cluster)?;
+    say(clock, "the apiserver went and came");
     refuses_a_node_that_fails(&cluster, NODES)?;
     say(clock, "a node failed, was refused, and came back");
 

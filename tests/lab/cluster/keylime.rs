@@ -1,7 +1,7 @@
 //! The cluster's Keylime: who the nodes are for it, what it thinks of them, and how it is made to think otherwise.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -120,22 +120,26 @@ impl<'a> Keylime<'a> {
     /// # Errors
     /// When the apiserver refuses them.
     pub fn create_secrets(self, namespace: &str) -> Result<()> {
-        for (name, tls) in
-            [("keylime-admin-client", self.admin_tls()), ("keylime-node-client", self.node_tls())]
-        {
-            let read = |file: PathBuf| {
-                fs::read_to_string(&file).with_context(|| format!("failed to read {}", file.display()))
-            };
-            let secret = json!({
-                "apiVersion": "v1",
-                "kind": "Secret",
-                "metadata": {"name": name, "namespace": namespace},
-                "type": "kubernetes.io/tls",
-                "stringData": {"ca.crt": read(tls.ca)?, "tls.crt": read(tls.cert)?, "tls.key": read(tls.key)?},
-            });
-            self.cluster.apply(&secret.to_string())?;
-        }
-        Ok(())
+        self.create_secret(namespace, "keylime-admin-client", &self.admin_tls())?;
+        self.create_secret(namespace, "keylime-node-client", &self.node_tls())
+    }
+
+    /// Puts a client certificate into a namespace, as a Secret of this name.
+    ///
+    /// # Errors
+    /// When its files cannot be read, or the apiserver refuses it.
+    pub fn create_secret(self, namespace: &str, name: &str, tls: &Files) -> Result<()> {
+        let read = |file: &Path| {
+            fs::read_to_string(file).with_context(|| format!("failed to read {}", file.display()))
+        };
+        let secret = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": namespace},
+            "type": "kubernetes.io/tls",
+            "stringData": {"ca.crt": read(&tls.ca)?, "tls.crt": read(&tls.cert)?, "tls.key": read(&tls.key)?},
+        });
+        self.cluster.apply(&secret.to_string()).map(drop)
     }
 
     /// A statement to the registrar's database, which it reads anew for each answer; the first value of the first row.
