@@ -7,8 +7,8 @@ use lab::cluster::{Cluster, Component, Helm, NODES, Node, Options, SPIRE_NAMESPA
 use lab::wait;
 
 use crate::seen::{
-    TIMEOUT, agent_pod, attested_node, condition, expect_all_attested, expect_event, expect_metric,
-    expect_ready, expect_state, is_listed, patch, resource, say,
+    TIMEOUT, agent_pod, attested_node, condition, expect_all_attested, expect_event, expect_listed,
+    expect_metric, expect_ready, expect_state, is_listed, patch, resource, say,
 };
 
 /// What the resource says beyond the usual: short intervals, so that the test is. What is measured is those and the work behind them.
@@ -20,12 +20,16 @@ const MORE: &str = "  nodes: {interval: 5s, grace: 10s}
 fn a_node_that_fails_loses_its_identity_until_it_passes_again() -> Result<()> {
     let clock = Instant::now();
     let cluster = Cluster::start(&Options::default())?;
-    cluster.install_spire(Helm::V4, &[])?;
+    cluster.install_spire(Helm::V4, &["agent.keysOnDisk=true"])?;
     cluster.install_operator(Helm::V4)?;
     cluster.apply(&(attestor("Overlay", "StatefulSet") + MORE))?;
     expect_ready(&cluster)?;
+    say(clock, "all agents run with the plugin");
     expect_all_attested(&cluster)?;
-    say(clock, "both nodes are attested");
+    for node in NODES {
+        expect_event(&cluster, node, "Reattested")?;
+    }
+    say(clock, "both nodes are attested, whose agents lived on with their former SVIDs before");
 
     one_fails(&cluster, NODES)?;
     say(clock, "a node failed, was evicted, and came back");
@@ -42,6 +46,9 @@ fn a_node_that_fails_loses_its_identity_until_it_passes_again() -> Result<()> {
     for node in NODES {
         let left = cluster.kubectl(&["get", "node", node.name, "--output", "jsonpath={.metadata}"])?;
         ensure!(!left.contains("spire.keylime.dev/"), "the operator left {left}");
+        // An agent whose keys are on its disk lives on with what it has, until somebody evicts it.
+        cluster.spire_server(&["agent", "evict", "-spiffeID", &cluster.keylime_id(node)?])?;
+        expect_listed(&cluster, &cluster.psat_id(node)?)?;
     }
     cluster.stop()
 }
@@ -124,11 +131,11 @@ fn one_is_banned(cluster: &Cluster, [_, failing]: [Node; 2]) -> Result<()> {
     cluster.spire_server(&["agent", "evict", "-spiffeID", &id])?;
     restart_agent(cluster, failing)?;
     expect_all_attested(cluster)?;
-    patch(cluster, "{\"enforcement\": {\"action\": \"Evict\"}}")?;
+    patch(cluster, "{\"enforcement\": {\"action\": \"Evict\", \"grace\": \"30s\"}}")?;
     expect_all_attested(cluster)
 }
 
-/// More than half would go: a human has to look first.
+/// More than half would go: a human has to look first. They fail one after the other, within the grace.
 fn all_fail(cluster: &Cluster) -> Result<()> {
     for node in NODES {
         cluster.keylime().fail(node)?;

@@ -7,7 +7,7 @@ use lab::cluster::{Cluster, Helm, NODES, Node, Options, SPIRE_NAMESPACE, attesto
 use lab::wait;
 
 use crate::seen::{
-    TIMEOUT, agent_pod, condition, expect_all_attested, expect_ready, is_listed, resource, say,
+    TIMEOUT, agent_pod, condition, expect_all_attested, expect_listed, expect_ready, is_listed, resource, say,
 };
 
 /// What the resource says beyond the usual; it goes on where that ends, in spec.spire.
@@ -38,11 +38,7 @@ fn nodes_move_one_by_one_and_workloads_keep_their_identities() -> Result<()> {
 
     cluster.kubectl(&["delete", "kla/spire", "--namespace", SPIRE_NAMESPACE, "--timeout=180s"])?;
     for node in NODES {
-        let psat = cluster.psat_id(node)?;
-        wait::until(&format!("{psat} back"), TIMEOUT, || {
-            ensure!(is_listed(&cluster, &psat)?, "it is not listed");
-            Ok(())
-        })?;
+        expect_listed(&cluster, &cluster.psat_id(node)?)?;
         expect_identity(&cluster, node)?;
     }
     say(clock, "workloads on both nodes have their SVIDs by k8s_psat again");

@@ -97,6 +97,14 @@ pub(crate) fn is_listed(cluster: &Cluster, id: &str) -> Result<bool> {
     Ok(cluster.agents()?.iter().any(|agent| agent.id == *id))
 }
 
+/// Waits until SPIRE's server has an agent with this SPIFFE ID.
+pub(crate) fn expect_listed(cluster: &Cluster, id: &str) -> Result<()> {
+    wait::until(&format!("the agent {id}"), TIMEOUT, || {
+        ensure!(is_listed(cluster, id)?, "it is not listed");
+        Ok(())
+    })
+}
+
 /// The SPIRE agent's pod on a node.
 pub(crate) fn agent_pod(cluster: &Cluster, node: Node) -> Result<Value> {
     let field = format!("spec.nodeName={}", node.name);

@@ -22,8 +22,10 @@
 {{- $agent := dict "data_dir" "/var/lib/spire" "log_format" "text" "log_level" .Values.logLevel "rebootstrap_delay" "10m" "rebootstrap_mode" "always"
       "server_address" (printf "spire-server.%s" .Release.Namespace) "server_port" "443" "socket_path" "/tmp/spire-agent/public/spire-agent.sock"
       "trust_bundle_format" "spiffe" "trust_bundle_path" "/run/spire/bundle/bundle.spiffe" "trust_domain" .Values.trustDomain -}}
+{{- $keys := dict "memory" (dict "plugin_data" nil) -}}
+{{- if .Values.agent.keysOnDisk }}{{ $keys = dict "disk" (dict "plugin_data" (dict "directory" "/var/lib/spire")) }}{{ end -}}
 {{- $plugins := dict
-      "KeyManager" (list (dict "memory" (dict "plugin_data" nil)))
+      "KeyManager" (list $keys)
       "NodeAttestor" (list (dict "k8s_psat" (dict "plugin_data" (dict "cluster" .Values.clusterName))))
       "WorkloadAttestor" (list (dict "k8s" (dict "plugin_data" (dict "disable_container_selectors" false "skip_kubelet_verification" true
         "use_new_container_locator" true "verbose_container_locator_logs" false)))) -}}
