@@ -19,6 +19,9 @@ pub(crate) const AGENT_JSON: &str = include_str!("../../plugins/hcl/testdata/cha
 pub(crate) const SERVER_HCL: &str = include_str!("../../plugins/hcl/testdata/manual-server.conf");
 pub(crate) const AGENT_HCL: &str = include_str!("../../plugins/hcl/testdata/manual-agent.conf");
 
+/// Of the resource.
+const GENERATION: i64 = 7;
+
 pub(crate) fn now() -> Timestamp {
     "2026-01-01T12:00:00Z".parse().unwrap()
 }
@@ -28,7 +31,7 @@ pub(crate) fn resource(changes: Value) -> KeylimeAttestor {
     let mut resource = json!({
         "apiVersion": "spire.keylime.dev/v1alpha1",
         "kind": "KeylimeAttestor",
-        "metadata": {"name": "spire", "namespace": "spire-system", "generation": 7},
+        "metadata": {"name": "spire", "namespace": "spire-system", "generation": GENERATION},
         "spec": {
             "keylime": {
                 "verifier": {"host": "keylime.example"},
@@ -262,7 +265,7 @@ pub(crate) fn reported(
     serde_json::from_value(json!({
         "kind": kind.as_str(), "name": text("/metadata/name"), "namespace": text("/metadata/namespace"),
         "rollout": {"state": state, "contentHash": (state != RolloutState::Waiting).then_some(hash), "lastProgressTime": since.to_string(), "desired": 3,
-            "updated": ready, "ready": ready},
+            "observedGeneration": GENERATION, "updated": ready, "ready": ready},
     }))
     .unwrap()
 }

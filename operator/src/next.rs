@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::conditions::server_rolled_out;
 use keylime_attestor_api::{KeylimeAttestorStatus, Mode, Rollout, RolloutState, RolloutStatus};
@@ -80,6 +81,7 @@ pub(crate) fn next(
     for agent in &plan.agents {
         done &= decision.target(agent, server_done, &mut next);
     }
+    next.rollouts.values_mut().for_each(|rollout| rollout.observed_generation = plan.generation);
     next.waits_for_server = !server_done;
     if done && next.steps.is_empty() {
         next.steps = decision.leftovers();
@@ -106,7 +108,8 @@ impl Decision<'_> {
             return self.staged(target, workload, share, may_begin, next);
         }
         let overlay = overlay(&self.plan.owner, self.plan.mode, target, workload);
-        let previous = rollout_of(self.previous, &target.key);
+        let previous = self.rollout_of(&target.key);
+        let previous = previous.as_ref();
         let same = previous.filter(|previous| previous.content_hash.as_deref() == Some(&overlay.hash));
         let state = same.map(|previous| previous.state);
         if state == Some(RolloutState::RolledBack) {
@@ -126,7 +129,8 @@ impl Decision<'_> {
 
     /// What a workload is due whose turn has come.
     fn in_turn(&self, target: &Target, workload: &Workload, overlay: Overlay, next: &mut Next) -> bool {
-        let previous = rollout_of(self.previous, &target.key);
+        let previous = self.rollout_of(&target.key);
+        let previous = previous.as_ref();
         let known = previous.is_some_and(|previous| previous.content_hash.as_deref() == Some(&overlay.hash));
         next.steps.extend(self.configuration(target, known));
         // Where agents moved in steps before, they no longer are to.
@@ -215,11 +219,25 @@ impl Decision<'_> {
         self.plan.targets().filter(same).filter_map(entry).collect()
     }
 
+    /// The rollout of a workload as it was last reported. One that failed has another try when the resource has changed since.
+    fn rollout_of(&self, key: &WorkloadKey) -> Option<RolloutStatus> {
+        let last = rollout_of(self.previous, key)?.clone();
+        match last.state {
+            _ if last.observed_generation == self.plan.generation => Some(last),
+            RolloutState::RolledBack => None,
+            RolloutState::Failed => Some(RolloutStatus {
+                state: RolloutState::Progressing,
+                last_progress_time: Time(self.now),
+                ..last
+            }),
+            _ => Some(last),
+        }
+    }
+
     fn has_begun(&self, target: &Target) -> bool {
         let Some(workload) = &target.workload else { return true };
         let hash = overlay(&self.plan.owner, self.plan.mode, target, workload).hash;
-        rollout_of(self.previous, &target.key)
-            .is_some_and(|previous| previous.content_hash.as_deref() == Some(&hash))
+        self.rollout_of(&target.key).is_some_and(|previous| previous.content_hash.as_deref() == Some(&hash))
     }
 
     fn take_back(&self, target: &Target, workload: &Workload) -> Vec<Step> {

@@ -176,8 +176,23 @@ fn what_was_rolled_back_is_not_tried_again_until_something_changes() {
     let mut scene = Scene::new().reported((RolledBack, 0, 60), (Waiting, 0, 60));
     let next = scene.next();
     assert_eq!((short(&next), scene.state(&next, SERVER)), (vec![], RolledBack));
+    let tried = ["configure spire-server-keylime false", "overlay spire-server false"];
     scene.resource = resource(json!({"attestation": {"maxAttestationAge": "1m"}}));
-    assert_eq!(short(&scene.next()), ["configure spire-server-keylime false", "overlay spire-server false"]);
+    assert_eq!(short(&scene.next()), tried);
+    // The pods would not see any of it, but whoever changed it wants another try.
+    scene.resource = resource(json!({}));
+    scene.resource.metadata.generation = Some(8);
+    let next = scene.next();
+    assert_eq!((short(&next), scene.state(&next, SERVER)), (tried.map(str::to_owned).to_vec(), Progressing));
+    assert!(next.rollouts.values().all(|rollout| rollout.observed_generation == Some(8)));
+}
+
+#[test]
+fn what_failed_is_not_taken_back_when_the_resource_has_changed_since() {
+    let mut failed = Scene::new().applied(SERVER, 1, 2).reported((Failed, 0, 90), (Waiting, 0, 60));
+    failed.resource.metadata.generation = Some(8);
+    let next = failed.next();
+    assert_eq!((short(&next), failed.state(&next, SERVER)), (vec![], Progressing));
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub(crate) fn begun(
     RolloutStatus {
         state,
         content_hash: hash,
+        observed_generation: None,
         last_progress_time: Time(now),
         desired: workload.pods.desired,
         updated: 0,
@@ -55,6 +56,7 @@ pub(crate) fn advanced(
     RolloutStatus {
         state,
         content_hash: Some(hash.to_owned()),
+        observed_generation: None,
         last_progress_time: Time(if state == before { last } else { now }),
         desired: pods.desired,
         updated: pods.updated,

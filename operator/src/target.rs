@@ -30,6 +30,8 @@ pub(crate) struct Asked {
 pub(crate) struct Plan {
     /// Namespace and name of the resource.
     pub(crate) owner: Owner,
+    /// Of the resource.
+    pub(crate) generation: Option<i64>,
     pub(crate) mode: Mode,
     pub(crate) server: Target,
     pub(crate) agents: Vec<Target>,

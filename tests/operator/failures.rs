@@ -29,8 +29,8 @@ async fn a_rollout_that_fails_is_taken_back() -> Result<()> {
     site.wait("the stuck pod to go", |site| Ok(!site.exists("pod/spire-server-2")?))?;
     ensure!(site.hash("daemonset/spire-agent")?.is_none(), "the agents were changed");
 
-    // Tried again when something changes that the pods read.
-    site.attest(json!({"attestation": {"maxAttestationAge": "1m"}}))?;
+    // Tried again when the resource changes, be it in nothing that the pods read.
+    site.attest(json!({"rollout": {"progressDeadline": "5m"}}))?;
     site.wait_for("ServerRolledOut", "Progressing")?;
     site.make_ready()?;
     operator.stop()

@@ -225,6 +225,10 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_hash: Option<String>,
 
+    /// Generation of the resource that this was seen for. What failed is tried again with another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
     /// When the rollout last got on: it came into this state, or one more pod became ready. progressDeadline counts from here.
     pub last_progress_time: Time,
 

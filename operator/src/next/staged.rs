@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use keylime_attestor_api::{CanaryStatus, RolloutState, RolloutStatus, Share};
 use kube::ResourceExt as _;
 
-use super::{Decision, Next, Step, rollout_of, seen};
+use super::{Decision, Next, Step, seen};
 use crate::build::covers::applied;
 use crate::build::overlay::{Overlay, claim, identity, overlay};
 use crate::canary::{self, Facts, Verdict};
@@ -36,7 +36,8 @@ impl Decision<'_> {
         next: &mut Next,
     ) -> bool {
         let overlay = overlay(&self.plan.owner, self.plan.mode, target, workload);
-        let previous = rollout_of(self.previous, &target.key);
+        let previous = self.rollout_of(&target.key);
+        let previous = previous.as_ref();
         let same = previous.filter(|previous| previous.content_hash.as_deref() == Some(&overlay.hash));
         let state = same.map(|previous| previous.state);
         if let Some(back) = same.filter(|same| same.state == RolloutState::RolledBack) {
@@ -82,7 +83,8 @@ impl Decision<'_> {
         share: Share,
         next: &mut Next,
     ) -> bool {
-        let previous = rollout_of(self.previous, &target.key);
+        let previous = self.rollout_of(&target.key);
+        let previous = previous.as_ref();
         let same = previous.filter(|previous| previous.content_hash.as_deref() == Some(&overlay.hash));
         let step = same.and_then(|same| same.canary.as_ref()).map(|canary| canary.step.as_slice());
         let verdict = canary::decide(&Facts {
@@ -158,6 +160,7 @@ impl Decision<'_> {
         RolloutStatus {
             state,
             content_hash: Some(overlay.hash.clone()),
+            observed_generation: None,
             last_progress_time: Time(last),
             desired: workload.pods.desired,
             updated: workload.pods.updated,

@@ -228,6 +228,14 @@ fn a_failed_step_replaces_no_further_pod() {
 }
 
 #[test]
+fn a_failed_step_has_another_try_when_the_resource_has_changed() {
+    let mut failed =
+        Scene::new().daemon_set(true, 1, Held::ByUs).pods(&FIRST_BROKEN).reported(Failed, &["a"], 600);
+    failed.resource.metadata.generation = Some(8);
+    assert_eq!(failed.look(), (vec![], Progressing, steps(&["a"])));
+}
+
+#[test]
 fn each_node_that_is_done_gives_time() {
     let pods = [("a", true, true), ("b", true, false), ("c", false, true)];
     let scene =

@@ -73,6 +73,7 @@ pub(crate) fn validate(
     match (targets.next(), manager) {
         (Some(server), Ok(manager)) if problems.is_empty() => Ok(Plan {
             owner: Owner::of(resource),
+            generation: resource.metadata.generation,
             mode: resource.spec.spire.mode,
             server: Target { manager, ..server },
             agents: targets.collect(),
