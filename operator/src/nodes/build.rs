@@ -240,6 +240,16 @@ mod tests {
         assert_eq!(parent(Some((false, true)), true, false, true, true), None);
         // Nobody knows which agent it runs.
         assert_eq!(parent(Some((false, true)), true, false, true, false), None);
+        assert_eq!(parent(Some((false, true)), false, false, true, false), None);
+    }
+
+    #[test]
+    fn a_pod_that_ends_says_nothing_about_the_one_that_follows() {
+        let ending = PodFacts { leaving: true, ..PodFacts::default() };
+        let spire = SpireAgent { pod: Some(&ending), observed: true, managed: true };
+        let mut status = passing();
+        (status.agent_id, status.spiffe_id) = (Some("a".to_owned()), Some("s".to_owned()));
+        assert_eq!(marks(&node(&[]), spire, NodeReason::Attested, &status).label.as_deref(), Some("a"));
     }
 
     #[test]

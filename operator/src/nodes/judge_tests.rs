@@ -278,3 +278,22 @@ fn an_agent_that_moved_stays_in_the_books_of_its_old_node() {
     let moved = |stays| Case { matched: Match::Moved("x".to_owned(), stays), ..Case::new() }.judge().status;
     assert_eq!((moved(stays).agent_id.as_deref(), moved(None).agent_id), (Some("a"), None));
 }
+
+#[test]
+fn whether_a_node_is_enrolled_is_not_known_while_a_verifier_is_silent() {
+    let of = |silent| Case { matched: Match::Nobody, record: None, silent, ..Case::new() }.judge().reason;
+    assert_eq!(of(vec![]), NodeReason::NotEnrolled);
+    assert_eq!(of(vec![(VERIFIER, NOW - 300)]), NodeReason::KeylimeUnreachable);
+}
+
+#[test]
+fn each_condition_has_the_time_of_its_own_last_change() {
+    let later = Case { previous: Some(passing()), now: NOW + 60, ..Case::of("FAIL", None) }.judge().status;
+    let times = later.conditions.iter().map(|condition| condition.last_transition_time.0.as_second() - NOW);
+    assert_eq!(times.collect::<Vec<_>>(), [60, 60, 0]);
+}
+
+#[test]
+fn a_success_at_the_beginning_of_time_is_none() {
+    assert_eq!(Case::of("PENDING", Some(0)).judge().last_success, None);
+}

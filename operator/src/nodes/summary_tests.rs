@@ -99,6 +99,7 @@ fn what_the_loops_say_decides() {
         (Some(of(Action::Evict)), None, e::NOT_OBSERVED),
         (Some(of(Action::Evict)), Some(view(&[])), e::NOT_OBSERVED),
         (Some(of(Action::Evict)), Some(one(Off, None, None)), e::NOT_OBSERVED),
+        (Some(of(Action::Ban)), Some(one(Evict, None, None)), e::NOT_OBSERVED),
         (Some(of(Action::Evict)), Some(one(Evict, None, None)), e::ENFORCING),
         (Some(of(Action::Ban)), Some(one(Ban, None, None)), e::ENFORCING),
         (Some(of(Action::Evict)), Some(one(Evict, Some("too many"), None)), e::HELD),
