@@ -85,7 +85,7 @@ async fn operate(
 
 /// What the apiserver has to be asked first. It may be away: then this waits for it.
 async fn begin(args: &Args, client: &Client) -> Result<(Option<String>, Option<Election>)> {
-    let image = plugin_image(args, client).await;
+    let image = plugin_image(args, client).await?;
     let election = if args.leader_elect { Some(Election::enter(args, client.clone()).await?) } else { None };
     Ok((image, election))
 }
@@ -191,17 +191,24 @@ fn plugins_dir(args: &Args) -> Result<PathBuf> {
 }
 
 /// What is given, or else the image of the operator's own pod. Without either, resources have to name it.
-async fn plugin_image(args: &Args, client: &Client) -> Option<String> {
+///
+/// # Errors
+/// When the apiserver refuses to tell: for a while after its start it refuses what it allows later, so that it is not to be taken as an answer.
+async fn plugin_image(args: &Args, client: &Client) -> Result<Option<String>> {
     if args.plugin_image.is_some() {
-        return args.plugin_image.clone();
+        return Ok(args.plugin_image.clone());
     }
-    let (name, namespace) = (args.pod_name.as_ref()?, args.pod_namespace.as_ref()?);
+    let Some((name, namespace)) = args.pod_name.as_ref().zip(args.pod_namespace.as_ref()) else {
+        return Ok(None);
+    };
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
-    let pod = answered(async || pods.get(name).await).await;
-    let image = pod.as_ref().ok().and_then(plugins::image);
+    let pod = answered(async || pods.get_opt(name).await).await.with_context(|| {
+        format!("failed to get the operator's own pod {namespace}/{name}, for its image: let it, or give --plugin-image")
+    })?;
+    let image = pod.as_ref().and_then(plugins::image);
     match &image {
         Some(image) => info!(image, "plugins are installed from the operator's own image"),
         None => tracing::warn!(pod = name, "the image of the operator's own pod was not found"),
     }
-    image
+    Ok(image)
 }

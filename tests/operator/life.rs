@@ -1,10 +1,13 @@
 //! The operator as a process: killed, started again, elected, cut off.
 
+use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use lab::wait;
-use serde_json::json;
+use lab::process::Process;
+use lab::{programs, wait};
+use serde_json::{Value, json};
 
 use crate::site::{Site, TIMEOUT};
 use crate::spire;
@@ -102,6 +105,28 @@ async fn one_that_cannot_renew_its_lease_ends_and_leads_again_when_it_can() -> R
     site.delete()?;
     site.let_go()?;
     operator.stop()
+}
+
+/// For a while after its start, an apiserver refuses everybody: what it says then is not to be gone by.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_may_not_see_its_own_pod_ends_and_says_what_it_needs() -> Result<()> {
+    let site = Site::start("blind").await?;
+    let folder = tempfile::tempdir()?;
+    let config = folder.path().join("kubeconfig");
+    let mut nobody: Value = serde_json::from_str(&fs::read_to_string(site.server.kubeconfig())?)?;
+    nobody["users"][0]["user"]["as"] = json!("nobody");
+    fs::write(&config, nobody.to_string())?;
+    let mut command = Command::new(programs::built("keylime-attestor-operator")?);
+    command.env("KUBECONFIG", &config);
+    command.args(["--metrics-address", "127.0.0.1:0", "--health-address", "127.0.0.1:0"]);
+    command.args(["--pod-namespace", "blind", "--pod-name", "own"]);
+    let mut operator = Process::start("operator", folder.path(), &mut command)?;
+    ensure!(!operator.wait_for_end(TIMEOUT)?.success());
+    let log = operator.log()?;
+    for expected in ["pod blind/own", "--plugin-image", "User \"nobody\" cannot get resource \"pods\""] {
+        ensure!(log.contains(expected), "expected {expected} in {log}");
+    }
+    Ok(())
 }
 
 /// The flags of one replica.
