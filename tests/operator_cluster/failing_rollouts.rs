@@ -34,7 +34,7 @@ pub(crate) fn of_a_server_without_the_image(cluster: &Cluster) -> Result<()> {
     expect_psat(cluster)
 }
 
-/// The agents show a certificate that no Keylime agent serves: each ends by itself, and its log says why.
+/// The first agent shows a certificate that no Keylime agent takes: it tries on and on, and its log says why.
 pub(crate) fn of_agents_with_the_wrong_secret(cluster: &Cluster) -> Result<()> {
     let folder = TempDir::new()?;
     let nobodys = Ca::new()?.write_client(folder.path())?;
