@@ -1,4 +1,4 @@
-//! The README says what the programs are.
+//! The documents say what the programs are, and lead where they say.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,19 +10,22 @@ use serde_json::Value;
 
 #[test]
 fn the_configuration_tables_are_those_of_the_programs() -> Result<()> {
-    let readme = readme()?;
-    for program in ["keylime-attestor-agent", "keylime-attestor-server"] {
+    for (program, document) in [
+        ("keylime-attestor-agent", "plugins/agent/README.md"),
+        ("keylime-attestor-server", "plugins/server/README.md"),
+    ] {
         let printed = Command::new(programs::built(program)?).arg("configuration").output()?.stdout;
         let table = String::from_utf8(printed)?;
-        assert!(readme.contains(&table), "the README lacks what `{program} configuration` prints:\n{table}");
+        let told = read(document)?;
+        assert!(told.contains(&table), "{document} lacks what `{program} configuration` prints:\n{table}");
     }
     Ok(())
 }
 
 #[test]
 fn the_selectors_are_those_that_the_code_makes() -> Result<()> {
-    let readme = readme()?;
-    let rows: Vec<&str> = section(&readme, "## Selectors")?
+    let document = read("plugins/server/README.md")?;
+    let rows: Vec<&str> = section(&document, "## Selectors")?
         .lines()
         .filter_map(|line| line.strip_prefix("| `keylime:")?.split([':', '`']).next())
         .collect();
@@ -39,34 +42,74 @@ fn the_selectors_are_those_that_the_code_makes() -> Result<()> {
 
 #[test]
 fn the_tables_of_the_resource_are_those_of_the_operator() -> Result<()> {
-    let mut readme = readme()?;
     for (name, table) in [
         ("spec", spec_table()?),
         ("conditions", keylime_attestor_api::conditions::markdown()),
         ("nodes", keylime_attestor_api::node_reason::markdown()),
     ] {
+        let document = format!("operator/docs/{name}.md");
+        let text = read(&document)?;
         let (start, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
-        let (before, rest) = readme.split_once(&start).with_context(|| format!("no {start}"))?;
+        let (before, rest) = text.split_once(&start).with_context(|| format!("no {start}"))?;
         let (told, after) = rest.split_once(&end).with_context(|| format!("no {end}"))?;
         if env::var_os("UPDATE_GENERATED").is_some() {
-            readme = format!("{before}{start}{table}{end}{after}");
-            fs::write(root().join("README.md"), &readme)?;
+            fs::write(root().join(&document), format!("{before}{start}{table}{end}{after}"))?;
         } else {
-            assert_eq!(
-                told, table,
-                "the README's table `{name}` is old: UPDATE_GENERATED=1 cargo test -p lab --test readme"
-            );
+            assert_eq!(told, table, "{document} is old: UPDATE_GENERATED=1 cargo test -p lab --test readme");
         }
     }
     Ok(())
 }
 
+/// Of every document: a file that a link names is there, and so is the heading.
+#[test]
+fn links_lead_somewhere() -> Result<()> {
+    let listed = Command::new("git").args(["ls-files", "*.md"]).current_dir(root()).output()?.stdout;
+    let mut wrong = Vec::new();
+    for document in String::from_utf8(listed)?.lines() {
+        let text = read(document)?;
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if !link.contains("://") && !leads_somewhere(document, link)? {
+                wrong.push(format!("{document}: {link}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these links lead nowhere: {wrong:#?}");
+    Ok(())
+}
+
+fn leads_somewhere(document: &str, link: &str) -> Result<bool> {
+    let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+    let from = root().join(document);
+    let folder = from.parent().context("a document is in a folder")?;
+    let target = if file.is_empty() { from.clone() } else { folder.join(file) };
+    if heading.is_empty() {
+        return Ok(target.exists());
+    }
+    let Ok(text) = fs::read_to_string(&target) else { return Ok(false) };
+    Ok(text.lines().filter(|line| line.starts_with('#')).any(|line| anchor(line) == heading))
+}
+
+/// What a heading is linked by, as GitHub and GitLab make it.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter(|kept| kept.is_alphanumeric() || matches!(kept, ' ' | '-' | '_'));
+    kept.map(|kept| if kept == ' ' { '-' } else { kept }).collect()
+}
+
+#[test]
+fn the_readme_is_short() -> Result<()> {
+    let lines = read("README.md")?.lines().count();
+    assert!(lines <= 150, "the README has {lines} lines: the rest lies with what it describes");
+    Ok(())
+}
+
 #[test]
 fn every_text_of_the_troubleshooting_table_can_appear() -> Result<()> {
-    let readme = readme()?;
+    let document = read("plugins/server/README.md")?;
     let mut sources = String::new();
     read_sources(&root().join("plugins"), &mut sources)?;
-    let rows: Vec<&str> = section(&readme, "## Troubleshooting")?
+    let rows: Vec<&str> = section(&document, "## Troubleshooting")?
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
         .collect();
@@ -113,12 +156,12 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn readme() -> Result<String> {
-    Ok(fs::read_to_string(root().join("README.md"))?)
+fn read(document: &str) -> Result<String> {
+    fs::read_to_string(root().join(document)).with_context(|| format!("failed to read {document}"))
 }
 
-fn section<'a>(readme: &'a str, heading: &str) -> Result<&'a str> {
-    let (_, section) = readme.split_once(heading).with_context(|| format!("the README has no {heading}"))?;
+fn section<'a>(document: &'a str, heading: &str) -> Result<&'a str> {
+    let (_, section) = document.split_once(heading).with_context(|| format!("no heading {heading}"))?;
     Ok(section.split("\n## ").next().unwrap_or_default())
 }
 

@@ -1,7 +1,7 @@
 //! The conditions of a `KeylimeAttestor`, and every reason that each can have, with what it means and what to do.
 //!
 //! A reason is a value of type [`Reason`], which knows its condition and its status: the operator can only report pairs that are written
-//! down here. The README has the same table, made by [`markdown`] and compared in a test.
+//! down here. `operator/docs/conditions.md` has the same table, made by [`markdown`] and compared in a test.
 
 use std::fmt;
 
@@ -213,7 +213,7 @@ reasons! {
             "Read the apiserver's own message; for a missing right, add the namespace to the chart's values.";
         FIGHTING = False "Fighting":
             "Somebody keeps reverting what the operator applies, as OpenShift's SPIRE operator does with what it owns.",
-            "Stop the other side, whose field manager the message names; the README says how for OpenShift. Until then the operator tries less and less often.";
+            "Stop the other side, whose field manager the message names; operator/README.md says how for OpenShift. Until then the operator tries less and less often.";
         WITHDRAWING = False "Withdrawing":
             "The resource is being deleted: our part is being taken out again, from the agents first, then from the server.",
             "Wait.";
@@ -372,7 +372,7 @@ reasons! {
             "See ServerRolledOut.";
         NO_CONTROLLER_MANAGER = Unknown "NoControllerManager":
             "No spire-controller-manager was found in the pod of SPIRE's server.",
-            "Whoever makes the entries has to give them the agents of Keylime as parents; the README says which.";
+            "Whoever makes the entries has to give them the agents of Keylime as parents; operator/README.md says which.";
         WAITING_FOR_CONFIGURATION = Unknown "WaitingForConfiguration":
             "The configuration has not been applied.",
             "See ConfigurationApplied.";

@@ -1,5 +1,5 @@
 //! Why a node is in its state: every reason, with what it means and what to do. They are on the `AttestedNode`, in `status.nodes`, and the reasons of
-//! the Events about nodes. The README has them as a table, made by [`markdown`] and compared in a test.
+//! the Events about nodes. `operator/docs/nodes.md` has them as a table, made by [`markdown`] and compared in a test.
 
 use crate::NodeState;
 

@@ -15,7 +15,7 @@ const KEY_FILE: &str = "keylime_tls_key_file";
 const PINNED_FILE: &str = "keylime_tls_server_cert_file";
 const REQUEST_TIMEOUT: &str = "request_timeout";
 
-/// Every key, for `--help` and the README. The Go plugin's keys and defaults are among them, unchanged.
+/// Every key, for `--help` and the plugin's README. The Go plugin's keys and defaults are among them, unchanged.
 pub(crate) const KEYS: &[ConfigKey] = &[
     ConfigKey { name: HOST, default: "127.0.0.1", about: "host of the node's Keylime agent" },
     ConfigKey { name: "keylime_agent_port", default: "9002", about: "its port" },

@@ -19,7 +19,7 @@ const VERIFIERS: &str = "keylime_verifiers";
 /// The most verifiers beside the main one. Each attestation asks all of them.
 const MAX_FURTHER_VERIFIERS: usize = 8;
 
-/// Every key but those of blocks, for `--help` and the README. The Go plugin's keys and defaults are among them, unchanged.
+/// Every key but those of blocks, for `--help` and the plugin's README. The Go plugin's keys and defaults are among them, unchanged.
 const KEYS: &[ConfigKey] = &[
     ConfigKey { name: "keylime_verifier_host", default: "127.0.0.1", about: "host of Keylime's verifier" },
     ConfigKey { name: "keylime_verifier_port", default: "8881", about: "its https port" },

@@ -21,7 +21,7 @@ const DEFAULT_SOCKET: &str = "/tmp/spire-server/private/api.sock";
 const DEFAULT_INTERVAL: u64 = 10;
 const DEFAULT_MAX_PER_INTERVAL: u32 = 10;
 
-/// The keys in the block, for `--help` and the README.
+/// The keys in the block, for `--help` and the plugin's README.
 pub(crate) const KEYS: [ConfigKey; 7] = [
     ConfigKey {
         name: "enforcement.action",
