@@ -15,25 +15,27 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 setup: ## install what the lab needs: Debian packages, SPIRE, Keylime, Kubernetes (cached)
-	@$(setup)/all.sh $(target)/lab
+	@$(setup)/all.sh $(target)/lab lab
 
 image: packages ## make the image, target/image/keylime-attestor.oci.tar
 	operator/image/image.sh
 
-demo: setup build image ## see it on a real Kubernetes: one resource, all nodes are attested, and one that fails loses its identity
+demo: ## see it on a real Kubernetes: one resource, all nodes are attested, and one that fails loses its identity
+	@$(setup)/all.sh $(target)/lab demo
 	@$(target)/debug/demo
 
 demo-local: setup build ## see one node attested by a SPIRE and a Keylime that are processes
 	@$(target)/debug/demo-local
 
-test: setup build image ## run all tests
+test: ## run all tests
+	@$(setup)/all.sh $(target)/lab test
 	cargo test --workspace --no-fail-fast
 
 lint: packages ## check formatting, clippy, licences, shell and Go code
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	$$($(setup)/cargo-deny.sh) --log-level error check licenses bans sources
-	git ls-files '*.sh' .ci/run | xargs shellcheck --external-sources --source-path SCRIPTDIR
+	git ls-files '*.sh' .ci/run | xargs shellcheck --external-sources --source-path SCRIPTDIR --enable check-extra-masked-returns,check-set-e-suppressed
 	gofmt -l tests | (! grep .)
 	cd tests/lab/hclref && go vet . # the other Go programs are what is around Kubernetes, which vet would compile
 

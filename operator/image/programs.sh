@@ -30,9 +30,11 @@ ${CARGO_HOME:-$HOME/.cargo}=/cargo
 $target=/keylime-attestor/target"
 # Only with a target named are the flags not those of build scripts and procedural macros as well.
 build=(cargo build --profile "$profile" --locked --target "$platform" --target-dir "$target")
-PKG_CONFIG_LIBDIR=$("$here/static-tss.sh") \
+tss=$("$here/static-tss.sh")
+encoded=$(IFS=$'\x1f' && echo "${flags[*]}")
+PKG_CONFIG_LIBDIR=$tss \
   PKG_CONFIG_ALL_STATIC=1 \
-  CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f' && echo "${flags[*]}") \
+  CARGO_ENCODED_RUSTFLAGS=$encoded \
   RUSTC_WRAPPER=$here/rustc.sh \
   "${build[@]}" "${programs[@]/#/--package=}"
 

@@ -18,6 +18,8 @@ options=(
 )
 
 build() {
+  local cores
+  cores=$(nproc)
   curl -fsSL --retry 3 -o source.tar.gz "$source"
   echo "$sha256  source.tar.gz" | sha256sum --check --quiet
   tar -xzf source.tar.gz --strip-components 1
@@ -25,7 +27,7 @@ build() {
   sed -i "s/^git describe .*/printf $version >VERSION/" bootstrap
   ./bootstrap
   ./configure --prefix=/ --libdir=/lib "${options[@]}"
-  make -j"$(nproc)" install-libLTLIBRARIES install-pkgconfigDATA DESTDIR="$1"
+  make -j"$cores" install-libLTLIBRARIES install-pkgconfigDATA DESTDIR="$1"
   # The folder is where its pkg-config files are, wherever that is.
   # shellcheck disable=SC2016
   sed -i -e 's|^prefix=.*|prefix=${pcfiledir}/../..|' -e 's|^libdir=.*|libdir=${prefix}/lib|' "$1"/lib/pkgconfig/*.pc

@@ -15,19 +15,23 @@ authority() { # NAME
 
 certificate() { # NAME AUTHORITY SUBJECT serverAuth|clientAuth [ALTERNATIVE-NAMES]
   key "$1"
+  local serial extensions
+  serial=$(openssl rand -hex 8)
+  extensions=$(printf '%s\n' basicConstraints=CA:FALSE keyUsage=critical,digitalSignature "extendedKeyUsage=$4" "${5:+subjectAltName=$5}")
   openssl req -new -key "$1.key" -subj "$3" |
-    openssl x509 -req -CA "$2.crt" -CAkey "$2.key" -set_serial "0x$(openssl rand -hex 8)" -days 30 -out "$1.crt" 2>/dev/null -extfile <(
-      printf 'basicConstraints=CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=%s\n' "$4"
-      [ -z "${5:-}" ] || printf 'subjectAltName=%s\n' "$5"
-    )
+    openssl x509 -req -CA "$2.crt" -CAkey "$2.key" -set_serial "0x$serial" -days 30 -out "$1.crt" -extfile /dev/fd/3 3<<<"$extensions" 2>/dev/null
 }
 
 kubeconfig() { # FILE CERTIFICATE SERVER
+  local authority certificate key
+  authority=$(base64 -w0 kubernetes-ca.crt)
+  certificate=$(base64 -w0 "$2.crt")
+  key=$(base64 -w0 "$2.key")
   cat >"$1.kubeconfig" <<END
 apiVersion: v1
 kind: Config
-clusters: [{name: lab, cluster: {server: "$3", certificate-authority-data: $(base64 -w0 kubernetes-ca.crt)}}]
-users: [{name: lab, user: {client-certificate-data: $(base64 -w0 "$2.crt"), client-key-data: $(base64 -w0 "$2.key")}}]
+clusters: [{name: lab, cluster: {server: "$3", certificate-authority-data: $authority}}]
+users: [{name: lab, user: {client-certificate-data: $certificate, client-key-data: $key}}]
 contexts: [{name: lab, context: {cluster: lab, user: lab}}]
 current-context: lab
 END

@@ -15,7 +15,7 @@ cluster=$(cd "$(dirname "$0")" && pwd)
 . "$cluster/../setup/cache.sh"
 . "$cluster/cgroups.sh"
 
-[ "$(id -u)" = 0 ] || { say 'the cluster needs root: for namespaces, mounts and cgroups of its own'; exit 77; }
+[ "$EUID" = 0 ] || { say 'the cluster needs root: for namespaces, mounts and cgroups of its own'; exit 77; }
 [ -e /proc/sys/net/bridge/bridge-nf-call-iptables ] || { say "the cluster needs the kernel's br_netfilter: modprobe br_netfilter"; exit 77; }
 
 state=$CACHE/cluster
@@ -60,7 +60,9 @@ until_done() {
     [ $SECONDS -lt $deadline ] || { say "$1: not within two minutes"; exit 1; }
     sleep 0.1
   done
-  say "$(printf '%5d ms: %s' $(($(date +%s%3N) - begun)) "$1")"
+  local now
+  now=$(date +%s%3N)
+  say "$((now - begun)) ms: $1"
 }
 
 volumes() {

@@ -63,7 +63,7 @@ start_node() {
       >"$state/log/node$1.log" 2>&1 </dev/null
   ) &
   local starter=$! init=
-  until [ "$(cat "/proc/$starter/comm")" = unshare ] && init=$(tr -d ' ' <"/proc/$starter/task/$starter/children") && [ -n "$init" ]; do sleep 0.02; done
+  until grep -qx unshare "/proc/$starter/comm" && init=$(tr -d ' ' <"/proc/$starter/task/$starter/children") && [ -n "$init" ]; do sleep 0.02; done
   leave_node_root "node$1" $starter
   echo "$init" >"$state/pid/node$1"
   ip link add "cable$1" type veth peer name eth0 netns "$init"
@@ -100,8 +100,11 @@ write_tenant() {
 # and repair it.
 enrol() {
   until_done test -e "$state/ready/keylime-node$1"
-  until bash "$state/tenant.sh" -c add -t "10.90.0.1$1" -v 127.0.0.1 -u "$(cat "$state/node$1/agent-id")" \
-    --tpm_policy "{\"23\": [\"$(printf '%064d' 0)\"]}" >>"$state/log/keylime-tenant-node$1.log" 2>&1; do sleep 0.2; done
+  local id zeros
+  id=$(cat "$state/node$1/agent-id")
+  zeros=$(printf '%064d' 0)
+  until bash "$state/tenant.sh" -c add -t "10.90.0.1$1" -v 127.0.0.1 -u "$id" \
+    --tpm_policy "{\"23\": [\"$zeros\"]}" >>"$state/log/keylime-tenant-node$1.log" 2>&1; do sleep 0.2; done
   touch "$state/ready/enrolled-node$1"
 }
 

@@ -1,29 +1,57 @@
 #!/usr/bin/env bash
-# Everything that the lab needs. Leaves links to it in the folder given, where the tests look.
+# all.sh FOLDER lab|demo|test: what the lab needs, or what the demo or the tests need, with this project's own programs and image. All that
+# can be is made side by side. Leaves links to the lab's programs in FOLDER, where the tests look.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/cache.sh"
-links=$1
+links=$(mkdir -p "$1" && cd "$1" && pwd)
+purpose=$2
 
 require() { command -v "$1" >/dev/null || { say "$1 is missing: install $2 first"; exit 1; }; }
 require cargo 'Rust from https://rustup.rs'
 require go 'Go from https://go.dev/dl (1.21 or later)'
 
-"$here/packages.sh"
-spire=$("$here/spire.sh")
-servers=$("$here/keylime.sh" servers)
-agent=$("$here/keylime.sh" agent)
-manager=$("$here/tool.sh" spire-controller-manager)
-promtool=$("$here/tool.sh" promtool)
-folders=$("$here/../cluster/install.sh")
-{ read -r programs; read -r tools; read -r _; } <<<"$folders"
+link() {
+  local made
+  made=$(result "$1")
+  ln -sfn "$made" "$links/$2"
+}
 
-mkdir -p "$links"
-ln -sfn "$spire" "$links/spire"
-ln -sfn "$servers" "$links/keylime"
-ln -sfn "$agent" "$links/keylime-agent"
-ln -sfn "$manager" "$links/spire-controller-manager"
-ln -sfn "$promtool" "$links/promtool"
-ln -sfn "$programs" "$links/cluster-programs"
-ln -sfn "$tools" "$links/cluster-tools"
+# What the cluster needs, by the scripts that install.sh calls: here they run at once, and it finds what they made.
+start_lab() {
+  start spire "$here/spire.sh"
+  start kubernetes "$here/kubernetes.sh"
+  start spire-controller-manager "$here/tool.sh" spire-controller-manager
+  start keylime "$here/keylime.sh" servers
+  start keylime-agent "$here/keylime.sh" agent
+  start cluster-tools "$here/cluster-tools.sh"
+  [ "$purpose" = demo ] || start promtool "$here/tool.sh" promtool
+}
+
+start_own() {
+  cd "$here/../../.."
+  case $purpose in
+    demo) start programs cargo build --package lab --bin demo ;;
+    test) start programs cargo build --workspace --bins ;;
+  esac
+  start image operator/image/image.sh
+}
+
+"$here/packages.sh"
+say "The first time this takes about 15 minutes on 2 cores, then seconds."
+. "$here/jobs.sh"
+start_lab
+[ "$purpose" = lab ] || start_own
+total=$((${#names[@]} + 1))
+finish
+start cluster "$here/../cluster/install.sh"
+finish
+
+link spire spire
+link keylime keylime
+link keylime-agent keylime-agent
+link spire-controller-manager spire-controller-manager
+[ "$purpose" = demo ] || link promtool promtool
+link kubernetes cluster-programs
+link cluster-tools cluster-tools
 say "ready after $SECONDS s, cached in $CACHE"

@@ -1,10 +1,12 @@
 # Sourced by the scripts beside it: steps that say what they do, and a cache that no broken-off run can spoil.
 # shellcheck shell=bash
+set -euo pipefail
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/keylime-attestor
 mkdir -p "$CACHE"
 
-say() { printf '[setup] %s\n' "$*" >&2; }
+# To the terminal also where standard error is a log: all.sh names another descriptor then.
+say() { printf '[setup] %s\n' "$*" >&"${SAY:-2}"; }
 
 running=
 trap '[ -z "$running" ] || say "$running: FAILED"' EXIT
@@ -20,8 +22,13 @@ step() {
   running=
 }
 
-# key FILE...: names a cache entry by the content of what it is made from.
-key() { cat -- "$@" | sha256sum | cut -c1-12; }
+# key WHAT...: names a cache entry by what it is made from: files, functions of the script, - for standard input.
+key() {
+  local what
+  for what in "$@"; do
+    if declare -F "$what" >/dev/null; then declare -f "$what"; else cat -- "$what"; fi || return
+  done | sha256sum | cut -c1-12
+}
 
 # cached ENTRY TEXT COMMAND...: makes $CACHE/ENTRY, unless it is there, by COMMAND with a new folder as its
 # last argument. The folder gets its name only when it is complete, and a lock for each entry lets a second

@@ -15,6 +15,7 @@ install() {
   for site in "$1"/lib/python3.*/site-packages; do ln -s /usr/lib/python3/dist-packages/gpg "$site/gpg"; done
 }
 
-entry=keylime-$1-$(key "$requirements" "$0")
-cached "$entry" "installing $(grep -o '^keylime==[0-9.]*' "$requirements") ($1)" install
+entry=keylime-$1-$(key "$requirements" install)
+release=$(grep -o "^keylime==[0-9.]*" "$requirements")
+cached "$entry" "installing $release ($1)" install
 echo "$CACHE/$entry"

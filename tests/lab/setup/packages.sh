@@ -8,23 +8,30 @@ packages=("$@")
   # To build: the C compiler for SPIRE's sqlite, the TPM stack for tss-esapi.
   gcc libc6-dev pkg-config libtss2-dev
   # To build the TPM stack for static programs, and to look at those.
-  autoconf autoconf-archive automake libtool make file iproute2
+  autoconf autoconf-archive automake libltdl-dev libtool make file
   # Software TPMs, and what Keylime's programs call.
   swtpm swtpm-tools tpm2-tools libtss2-tcti-swtpm0 python3-venv python3-gpg
   # The lab itself, and make lint.
   curl openssl shellcheck
+  # What the cluster's nodes are made of. PROGRAM=PACKAGE: the program may as well be from elsewhere than Debian.
+  containerd=containerd runc=runc nft=nftables ip=iproute2 socat=socat npm=npm /usr/lib/cni/bridge=containernetworking-plugins
 )
 
 root=()
-[ "$(id -u)" = 0 ] || root=(sudo)
+uid=$(id -u)
+[ "$uid" = 0 ] || root=(sudo)
 
 install() {
   "${root[@]}" apt-get update -qq
   "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y -o Dpkg::Use-Pty=0 --no-install-recommends "$@"
 }
 
+installed=$(dpkg-query --show --showformat '${Package} ${db:Status-Status}\n')
 missing=()
 for package in "${packages[@]}"; do
-  [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+  case $package in
+    *=*) command -v "${package%%=*}" >/dev/null || missing+=("${package#*=}") ;;
+    *) grep -qxF "$package installed" <<<"$installed" || missing+=("$package") ;;
+  esac
 done
 [ ${#missing[@]} = 0 ] || step "installing Debian packages: ${missing[*]}" install "${missing[@]}"

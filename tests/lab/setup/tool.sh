@@ -19,6 +19,6 @@ build() {
   while read -r path; do install -D -m 644 -t "$1/${path%/*}" "$source/$path"; done <"$files"
 }
 
-entry=$name-$(key "$module/go.mod" "$module/go.sum" "$files" "$0")
+entry=$name-$(key "$module/go.mod" "$module/go.sum" "$files" build)
 cached "$entry" "building $name" build
 echo "$CACHE/$entry"
