@@ -8,11 +8,11 @@ use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditi
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::build::in_place::{FieldOwners, released};
 use crate::cluster::{Cluster, Error};
-use crate::next::Step;
-use crate::validate::Problem;
-use crate::workload::is_ours;
+use crate::model::managed_fields::{FieldOwners, released};
+use crate::model::problem::Problem;
+use crate::model::step::Step;
+use crate::model::workload::is_ours;
 
 /// What became of the steps.
 #[derive(Debug, Default)]

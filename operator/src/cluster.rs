@@ -5,16 +5,20 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use keylime_attestor_api::{AttestedNode, names};
+use keylime_attestor_api::{AttestedNode, KeylimeAttestor, names};
 use kube::api::{Api, DynamicObject, ListParams, LogParams, ObjectList};
+use kube::core::DeserializeGuard;
 use kube::core::{PartialObjectMeta, Selector};
 use kube::{Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
-use crate::target::Owner;
-use crate::workload::{Kind, UnreadableWorkload, Workload, WorkloadKey};
+use crate::model::target::Owner;
+use crate::model::workload::{Kind, UnreadableWorkload, Workload, WorkloadKey};
+
+/// A resource, or why it cannot be read: one of them never stops the others.
+pub(crate) type Guarded = DeserializeGuard<KeylimeAttestor>;
 
 /// A log's last lines that are read, and their length in bytes: enough for SPIRE's own reason to end.
 const LOG_LINES: i64 = 20;

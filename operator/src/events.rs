@@ -10,7 +10,7 @@ use kube::{Client, Resource as _};
 use serde_json::Value;
 use tracing::debug;
 
-use crate::next::Step;
+use crate::model::step::Step;
 
 /// What the API takes as an Event's note, in bytes.
 const MAX_NOTE: usize = 1024;

@@ -5,14 +5,14 @@ use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus, RolloutState, WorkloadStatus};
 use serde_json::{Value, json};
 
-use crate::build::derived;
+use crate::configuration::derived;
+use crate::discover::discover;
+use crate::discover::manager;
 use crate::gather::{Found, FoundManager, Gathered, Presence};
+use crate::model::target::{Asked, Plan, Role};
+use crate::model::workload::{Kind, Workload};
 use crate::plugins::Checksums;
-use crate::target::{Asked, Plan, Role};
-use crate::validate::discover::discover;
-use crate::validate::manager;
 use crate::validate::validate;
-use crate::workload::{Kind, Workload};
 
 pub(crate) const SERVER_JSON: &str = include_str!("../../plugins/hcl/testdata/chart-server.conf");
 pub(crate) const AGENT_JSON: &str = include_str!("../../plugins/hcl/testdata/chart-agent.conf");

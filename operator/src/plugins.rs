@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use k8s_openapi::api::core::v1::Pod;
 use ring::digest::{Context, SHA256};
 
-use crate::target::Role;
+use crate::model::target::Role;
 
 /// SHA-256 of both plugins, in hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,9 +7,10 @@ use std::path::Path;
 use keylime_attestor_api::Mode;
 use serde_json::{Value, json};
 
-use super::{derived, in_place, overlay::overlay};
+use super::{in_place, overlay::overlay};
+use crate::configuration::derived;
 use crate::fixture::{AGENT_HCL, SERVER_HCL, config_map, gathered, plan, resource};
-use crate::target::{Plan, Role};
+use crate::model::target::{Plan, Role};
 
 /// SPIRE from manifests of one's own: a Deployment, HCL, no TLS to Keylime's agents.
 fn manual(mode: &str) -> Plan {

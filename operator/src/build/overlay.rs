@@ -7,9 +7,9 @@ use keylime_attestor_api::names::{annotation, path};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-use super::derived;
-use crate::target::{Manager, Owner, Role, Target};
-use crate::workload::{Workload, owner_labels};
+use crate::configuration::derived;
+use crate::model::target::{Manager, Owner, Role, Target};
+use crate::model::workload::{Workload, owner_labels};
 
 const INSTALL: &str = "keylime-attestor-install";
 const CONFIGURATION: &str = "keylime-attestor-configuration";

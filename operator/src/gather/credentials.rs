@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use std::{io, io::Write as _};
 
 use k8s_openapi::api::core::v1::Secret;
@@ -17,7 +18,10 @@ use tempfile::TempDir;
 
 use super::Presence;
 use crate::cluster::{Cluster, Error};
-use crate::target::{Asked, Role};
+use crate::model::target::{Asked, Role};
+
+/// Longest time that a report may take; SPIRE's server answers from what it has.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A client of Keylime's servers, with the files that it follows.
 pub(crate) struct Credentials {
@@ -121,7 +125,7 @@ fn client(keylime: &Keylime, secret: &Secret, version: String) -> Result<Credent
     };
     let told = |problems: Vec<keylime::Problem>| problems.iter().map(in_secret).collect::<Vec<_>>();
     let servers = Servers::new(config).map_err(told)?;
-    let reporter = report::Client::new(twin, crate::nodes::REPORT_TIMEOUT).map_err(told)?;
+    let reporter = report::Client::new(twin, REPORT_TIMEOUT).map_err(told)?;
     Ok(Credentials { servers, verifiers: number, reporter, version, _files: files })
 }
 

@@ -11,15 +11,14 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use keylime_attestor_api::KeylimeAttestor;
 use kube::ResourceExt as _;
 
-use crate::build::parent::config;
-use crate::build::{derived, in_place};
-use crate::canary;
 use crate::cluster::{Cluster, Error};
-use crate::target::{Asked, Owner, Role};
-use crate::validate::Problem;
-use crate::validate::discover::{Discovered, discover};
-use crate::validate::manager;
-use crate::workload::{Kind, Workload, WorkloadKey};
+use crate::configuration::parent::config;
+use crate::configuration::{derived, original};
+use crate::discover::{Discovered, discover, manager};
+use crate::model::node::Node;
+use crate::model::problem::Problem;
+use crate::model::target::{Asked, Owner, Role, only_key, text};
+use crate::model::workload::{Kind, Workload, WorkloadKey};
 use credentials::Credentials;
 
 /// What was found.
@@ -42,7 +41,7 @@ pub(crate) struct Gathered {
     /// Pods of StatefulSets that are not complete, and of DaemonSets that move in steps.
     pub(crate) pods: BTreeMap<WorkloadKey, Vec<Pod>>,
     /// What Keylime and SPIRE say about the nodes, where agents move in steps.
-    pub(crate) nodes: BTreeMap<String, canary::Node>,
+    pub(crate) nodes: BTreeMap<String, Node>,
     /// Whether it is known which agents SPIRE has.
     pub(crate) knows_identities: bool,
     /// The operator's own image.
@@ -72,6 +71,18 @@ pub(crate) struct FoundManager {
     pub(crate) source: Option<ConfigMap>,
     /// Ours beside it.
     pub(crate) beside: Option<ConfigMap>,
+}
+
+impl FoundManager {
+    /// The key of the configuration, and the configuration.
+    pub(crate) fn entry(&self) -> Option<(&str, &str)> {
+        let source = self.source.as_ref()?;
+        let key = match &self.discovered.key {
+            Some(key) => key,
+            None => only_key(source)?,
+        };
+        Some((key, text(source, key)?))
+    }
 }
 
 /// A ConfigMap of SPIRE that is edited in place.
@@ -115,7 +126,7 @@ pub(crate) async fn gather(
     }
     gathered.managers = managers(cluster, resource, &gathered).await?;
     for beside in &gathered.our_maps {
-        let Some(name) = in_place::source_of(beside).filter(|_| !in_place::edited(beside).is_empty()) else {
+        let Some(name) = original::source_of(beside).filter(|_| !original::edited(beside).is_empty()) else {
             continue;
         };
         let namespace = beside.namespace().unwrap_or_default();
@@ -126,8 +137,7 @@ pub(crate) async fn gather(
     let in_steps = resource.spec.rollout.as_ref().is_some_and(|rollout| rollout.canary.is_some());
     gathered.pods = pods::of_unfinished(cluster, &gathered, in_steps).await?;
     if in_steps && gathered.pods.keys().any(|key| key.kind == Kind::DaemonSet) {
-        let nodes =
-            cluster.attested_nodes_of(&owner, |node| (node.name_any(), canary::Node::of(node))).await?;
+        let nodes = cluster.attested_nodes_of(&owner, |node| (node.name_any(), Node::of(node))).await?;
         gathered.nodes = nodes.into_iter().collect();
         gathered.knows_identities = resource.spec.enforcement.is_some();
     }

@@ -67,26 +67,6 @@ fn news(action: &Action) -> News {
     }
 }
 
-/// All ways in which actions are counted: what was done, and whether it was.
-pub(crate) const LABELS: [(&str, &str); 6] = [
-    ("evict", "done"),
-    ("evict", "failed"),
-    ("ban", "done"),
-    ("ban", "failed"),
-    ("reattest", "done"),
-    ("reattest", "failed"),
-];
-
-/// How the action is counted.
-pub(super) fn label(action: &Action) -> (&'static str, &'static str) {
-    let act = match action.action {
-        Act::Evict => "evict",
-        Act::Ban => "ban",
-        Act::Reattest => "reattest",
-    };
-    (act, if action.error.is_some() { "failed" } else { "done" })
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -149,15 +129,6 @@ mod tests {
         assert_eq!(untold(&mut told, &of_both, Some(&there)), []);
         untold(&mut told, &of_both[..1], Some(&BTreeSet::from(["spire-server-0".to_owned()])));
         assert_eq!(told.len(), 1);
-    }
-
-    #[test]
-    fn every_action_is_counted_in_one_of_the_ways() {
-        let [one] = &untold(&mut Told::new(), &reports(1, &[1]), None)[..] else { panic!() };
-        let counted = [Act::Evict, Act::Ban, Act::Reattest].into_iter().flat_map(|act| {
-            [None, Some("no".to_owned())].map(|error| Action { action: act, error, ..one.action.clone() })
-        });
-        assert_eq!(counted.map(|action| label(&action)).collect::<Vec<_>>(), LABELS);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What Keylime and SPIRE say: every verifier about its agents, and every pod of SPIRE's server about what SPIRE holds.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
@@ -10,13 +9,9 @@ use keylime_attestor_api::KeylimeAttestor;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
 
-use super::Given;
 use super::spire::Reported;
+use super::{Context, Given};
 use crate::gather::reach::{self, Reach};
-use crate::reconcile::Context;
-
-/// Longest time that a report may take; SPIRE's server answers from what it has.
-pub(crate) const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What SPIRE's server pods reported, and why some did not.
 #[derive(Default)]

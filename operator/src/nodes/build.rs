@@ -7,7 +7,7 @@ use kube::Resource as _;
 use serde_json::{Map, Value, json};
 
 use super::facts::{KeptFacts, Marks, NodeFacts, PodFacts};
-use crate::target::Owner;
+use crate::model::target::Owner;
 
 /// Longest value of a label.
 const MAX_LABEL: usize = 63;

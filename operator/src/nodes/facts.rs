@@ -11,7 +11,8 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 
 use crate::gather::pods;
-use crate::target::Owner;
+use crate::model::pod::is_ready;
+use crate::model::target::Owner;
 
 /// What is kept of a Node.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -92,7 +93,7 @@ impl NodeFacts {
 
 impl PodFacts {
     pub(crate) fn read(pod: Pod) -> Self {
-        let ready = pods::is_ready(&pod);
+        let ready = is_ready(&pod);
         let message =
             if ready { String::new() } else { format!("pod {}: {}", pod.name_any(), pods::state(&pod)) };
         Self {

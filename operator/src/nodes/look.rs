@@ -18,9 +18,8 @@ use super::judge::{Judgement, Rules, Seen, judge};
 use super::matching::{Agents, Match, Previous, match_all};
 use super::spire::{Reported, SpireAgents};
 use super::write::{self, Wanted};
-use super::{Given, LoopView, NodeView, Past, View, actions, build, news};
-use crate::reconcile::Context;
-use crate::target::Owner;
+use super::{Context, Given, LoopView, NodeView, Past, View, actions, build, news};
+use crate::model::target::Owner;
 
 /// What Kubernetes has.
 struct InCluster {
@@ -75,7 +74,7 @@ pub(super) async fn look(context: &Context, resource: &KeylimeAttestor, given: &
         }
     };
     view.told.clone_from(&past.told);
-    context.metrics.nodes.looked(&owner, resource, &view, start.elapsed());
+    context.metrics.nodes.looked(&owner, &view.counted(resource, start.elapsed()));
     context.nodes.publish(&owner, resource, view);
     seen
 }
@@ -263,7 +262,7 @@ impl Look<'_> {
     async fn tell_actions(&self, past: &mut Past, judged: &[Judged]) {
         let Reports { reports, pods, .. } = self.reports;
         for actions::Untold { action, news } in actions::untold(&mut past.told, reports, pods.as_ref()) {
-            self.context.metrics.nodes.enforced(self.owner, actions::label(&action));
+            self.context.metrics.nodes.enforced(self.owner, &action);
             let agent = action.agent_id.as_ref().map(|agent| agent.as_str());
             let node = judged.iter().find(|judged| {
                 let status = judged.previous.as_deref().unwrap_or(&judged.judgement.status);

@@ -3,7 +3,7 @@
 //! A look reads (Nodes, pods and `AttestedNode`s are followed; verifiers and SPIRE's server pods are asked), matches and judges purely, and writes what
 //! changed. What it saw is a [`View`], which the reconcile loop puts into the status.
 
-pub(crate) mod actions;
+mod actions;
 mod ask;
 mod build;
 mod facts;
@@ -20,23 +20,27 @@ mod write;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::{AttestedNode, AttestedNodeStatus, KeylimeAttestor, NodeReason};
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject};
+use kube::runtime::reflector::Store;
 use kube::runtime::watcher;
 use tokio::sync::watch;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Guarded};
+use crate::events::Events;
 use crate::gather::credentials::Credentials;
 use crate::gather::reach::Reach;
-use crate::target::Owner;
+use crate::metrics::Metrics;
+use crate::metrics::nodes::{Look, NodeSeen};
+use crate::model::target::Owner;
 use facts::{KeptFacts, NodeFacts, PodFacts};
 use follow::Followed;
 
-pub(crate) use ask::REPORT_TIMEOUT;
 pub(crate) use schedule::run;
 
 /// What was seen at the last look at the nodes of one resource.
@@ -60,6 +64,27 @@ pub(crate) struct View {
     pub(crate) trouble: Option<String>,
 }
 
+impl View {
+    /// What is counted of it.
+    fn counted(&self, resource: &KeylimeAttestor, duration: Duration) -> Look<'_> {
+        let now = self.at.as_second();
+        let nodes = self.nodes.iter().map(|(name, node)| NodeSeen {
+            name,
+            reason: node.reason,
+            age: node
+                .last_success
+                .map(|success| Duration::from_secs(u64::try_from(now - success).unwrap_or_default())),
+        });
+        Look {
+            duration,
+            failed: self.trouble.is_some(),
+            held: self.loops.iter().any(|one| one.held.is_some()),
+            by_node: resource.spec.nodes.metrics_by_node,
+            nodes: nodes.collect(),
+        }
+    }
+}
+
 /// One node.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeView {
@@ -78,6 +103,16 @@ pub(crate) struct LoopView {
     pub(crate) action: report::Mode,
     pub(crate) held: Option<String>,
     pub(crate) error: Option<String>,
+}
+
+/// What all looks share.
+pub(crate) struct Context {
+    pub(crate) cluster: Cluster,
+    pub(crate) events: Arc<Events>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// All resources, of every namespace that is looked after.
+    pub(crate) resources: Vec<Store<Guarded>>,
+    pub(crate) nodes: Arc<Nodes>,
 }
 
 /// What the reconcile loop found out, for the looks to go by.

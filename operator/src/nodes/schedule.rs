@@ -10,9 +10,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
-use super::look;
-use crate::reconcile::Context;
-use crate::target::Owner;
+use super::{Context, look};
+use crate::model::target::Owner;
 
 /// How often it is seen which resources there are and which looks are due.
 const TICK: Duration = Duration::from_millis(500);

@@ -8,7 +8,7 @@ use super::facts::NodeFacts;
 use super::follow::NotFollowed;
 use super::{Nodes, write};
 use crate::cluster::Error;
-use crate::target::Owner;
+use crate::model::target::Owner;
 
 impl Nodes {
     /// Takes everything of a resource off the nodes and deletes its `AttestedNode`s; no look follows. True when nothing was left to do: until then it

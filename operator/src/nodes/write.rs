@@ -11,7 +11,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use super::build;
 use super::facts::{KeptFacts, Marks, NodeFacts};
 use crate::cluster::{Cluster, Error};
-use crate::target::Owner;
+use crate::model::target::Owner;
 
 /// Objects that are written side by side.
 pub(super) const CONCURRENCY: usize = 8;

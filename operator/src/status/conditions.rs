@@ -11,8 +11,8 @@ use super::Facts;
 use super::parented::parented;
 use super::rolled_out::rolled_out;
 use crate::gather::reach::Reach;
+use crate::model::target::Role;
 use crate::nodes::summary;
-use crate::target::Role;
 
 /// Longest message in characters: the API takes 32768, and all conditions are shown side by side.
 const MAX_MESSAGE: usize = 4096;

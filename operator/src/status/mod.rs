@@ -12,10 +12,10 @@ use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus, NodesStatus, RolloutStatus};
 
 use crate::gather::Gathered;
+use crate::model::problem::Problem;
+use crate::model::target::Plan;
+use crate::model::workload::WorkloadKey;
 use crate::nodes::{View, summary};
-use crate::target::Plan;
-use crate::validate::Problem;
-use crate::workload::WorkloadKey;
 
 /// All that a status says something about.
 pub(crate) struct Facts<'a> {

@@ -5,8 +5,8 @@ use keylime_attestor_api::{ConfigMapEntry, ControllerManagerStatus, Mode, Rollou
 
 use super::Facts;
 use super::conditions::Finding;
-use crate::build::derived;
-use crate::build::parent::{Parents, config};
+use crate::configuration::derived;
+use crate::configuration::parent::{Parents, config};
 use crate::gather::FoundManager;
 
 /// The condition.

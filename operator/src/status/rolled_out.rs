@@ -4,7 +4,7 @@ use keylime_attestor_api::conditions::{Reason, agents_rolled_out, server_rolled_
 use keylime_attestor_api::{CanaryStatus, Mode, RolloutState, RolloutStatus};
 
 use super::Facts;
-use crate::target::{Plan, Role, Target};
+use crate::model::target::{Plan, Role, Target};
 
 /// The reasons that both conditions have.
 struct Reasons {

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::fixture::{controller_manager, gathered, merge, now, object, plan, read, reported, resource};
 use crate::gather::reach::Reach;
+use crate::model::workload::Kind;
 use crate::nodes::NodeView;
-use crate::workload::Kind;
 
 /// A look at a resource, and what it came to.
 pub(super) struct Look {

@@ -3,10 +3,10 @@
 use keylime_attestor_api::{ConfigMapEntry, Mode, WorkloadStatus};
 
 use super::Facts;
-use crate::build::derived;
-use crate::next::rollout_of;
-use crate::target::Target;
-use crate::workload::WorkloadKey;
+use crate::configuration::derived;
+use crate::model::target::Target;
+use crate::model::workload::WorkloadKey;
+use crate::rollout::next::rollout_of;
 
 /// The server, and the agents.
 pub(super) fn workloads(facts: &Facts<'_>) -> (Option<WorkloadStatus>, Vec<WorkloadStatus>) {

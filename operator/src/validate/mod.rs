@@ -1,6 +1,5 @@
 //! Turns what the resource asks for and what was found into a [`Plan`] that cannot be wrong, or says everything that stands in the way. Pure.
 
-pub(crate) mod discover;
 pub(crate) mod manager;
 mod spec;
 mod taint;
@@ -9,36 +8,23 @@ use std::collections::BTreeMap;
 
 use hcl::edit;
 use k8s_openapi::api::core::v1::ConfigMap;
-use keylime_attestor_api::conditions::{Reason, configuration_applied as reason};
+use keylime_attestor_api::conditions::configuration_applied as reason;
 use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorSpec, Mode};
 use serde_json::{Map, Value};
 
-use crate::build::parent::Parents;
-use crate::build::{derived, in_place, plugin_data};
+use crate::configuration::parent::Parents;
+use crate::configuration::{derived, original, plugin_data};
+use crate::discover::Discovered;
 use crate::gather::{Found, Gathered, Presence};
+use crate::model::problem::Problem;
+use crate::model::target::{Asked, Manager, Owner, Plan, Plugin, Role, Source, Target, only_key, text};
 use crate::plugins::Checksums;
-use crate::strategy::Strategy;
-use crate::target::{Asked, Manager, Owner, Plan, Plugin, Role, Source, Target, text};
-use discover::Discovered;
+use crate::rollout::strategy::Strategy;
 
 /// What a ConfigMap can hold, in bytes, as the apiserver counts.
 const MAX_CONFIG_MAP: usize = 1 << 20;
 /// More than our node attestor can have in any spelling: the schema bounds every text in it.
 const OUR_PART: usize = 16 << 10;
-
-/// One thing that stands in the way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Problem {
-    pub(crate) reason: Reason,
-    /// What was expected, what was found, and what to do.
-    pub(crate) message: String,
-}
-
-impl Problem {
-    pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
-    }
-}
 
 /// Checks everything.
 ///
@@ -284,22 +270,19 @@ fn configuration(
         let at = format!("{key} in the ConfigMap {namespace}/{name}");
         Problem::new(reason::CONFIGURATION_INVALID, format!("{at}: {error}. The pods keep the last good one"))
     };
-    let original = in_place::original_of(asked.role, found, &key, current).ok_or_else(|| {
-        let advice = "put back what SPIRE had before, as by applying its manifests or its chart once more";
-        invalid(format!(
-            "our node attestor in it cannot be told from the rest, or what was kept is lost: {advice}"
-        ))
-    })?;
+    let original = original::original_of(asked.role, (live, found.beside.as_ref()), &key, current)
+        .ok_or_else(|| {
+            let advice =
+                "put back what SPIRE had before, as by applying its manifests or its chart once more";
+            invalid(format!(
+                "our node attestor in it cannot be told from the rest, or what was kept is lost: {advice}"
+            ))
+        })?;
     let derived = derived::derive(asked.role, &original, plugin, data)
         .map_err(|error: edit::Error| invalid(error.to_string()))?;
     let source =
         Source { config_map: name.clone(), key, original, live: live.clone(), beside: found.beside.clone() };
     Ok((source, derived))
-}
-
-fn only_key(map: &ConfigMap) -> Option<&String> {
-    let mut keys = map.data.iter().flatten().map(|(key, _)| key);
-    keys.next().filter(|_| keys.next().is_none())
 }
 
 /// Both ConfigMaps, SPIRE's edited in place and ours beside it, hold at most what SPIRE's has now and our part.
@@ -360,5 +343,4 @@ fn steps(spec: &KeylimeAttestorSpec, targets: &[Target]) -> Vec<Problem> {
 }
 
 #[cfg(test)]
-#[path = "validate_tests.rs"]
 mod tests;

@@ -5,7 +5,7 @@ use keylime::Endpoint;
 use keylime_attestor_api::KeylimeAttestorSpec;
 use keylime_attestor_api::conditions::configuration_applied::SPEC_INVALID;
 
-use super::Problem;
+use crate::model::problem::Problem;
 
 /// Everything that is wrong with the resource by itself.
 pub(crate) fn problems(spec: &KeylimeAttestorSpec) -> Vec<Problem> {

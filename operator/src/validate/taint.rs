@@ -5,8 +5,8 @@ use keylime_attestor_api::KeylimeAttestorSpec;
 use keylime_attestor_api::conditions::configuration_applied::SPEC_INVALID;
 use keylime_attestor_api::names::TAINT;
 
-use super::Problem;
-use crate::target::{Role, Target};
+use crate::model::problem::Problem;
+use crate::model::target::{Role, Target};
 
 /// The DaemonSets that do not tolerate our taint, where it is asked for.
 pub(super) fn problems(spec: &KeylimeAttestorSpec, targets: &[Target]) -> Vec<Problem> {
@@ -16,7 +16,7 @@ pub(super) fn problems(spec: &KeylimeAttestorSpec, targets: &[Target]) -> Vec<Pr
         let pod = workload.template.spec.as_ref();
         !pod.iter().flat_map(|pod| pod.tolerations.iter().flatten()).any(tolerates)
     });
-    let problem = |workload: &crate::workload::Workload| {
+    let problem = |workload: &crate::model::workload::Workload| {
         let text = format!(
             "spec.nodes.taint: the pods of the {} do not tolerate {TAINT}:NoSchedule, so that they could not come back to a node with it: add the toleration to it",
             workload.key

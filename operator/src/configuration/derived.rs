@@ -1,0 +1,79 @@
+//! SPIRE's configuration with our node attestor in it, and the ConfigMap that holds it beside SPIRE's own.
+
+use std::collections::BTreeMap;
+
+use hcl::edit::{self, NodeAttestor, Placement};
+use keylime_attestor_api::Format;
+use keylime_attestor_api::names::{SUFFIX, annotation, path};
+use serde_json::{Map, Value, json};
+
+use crate::model::target::{Manager, Owner, Plugin, Role, Source, Target};
+use crate::model::workload::owner_labels;
+
+/// The configuration of SPIRE with our node attestor in it. Every byte outside of it stays.
+pub(crate) fn derive(
+    role: Role,
+    original: &str,
+    plugin: &Plugin,
+    data: &Map<String, Value>,
+) -> Result<String, edit::Error> {
+    let program = format!("{}/{}", path::PLUGIN, role.plugin());
+    let element = NodeAttestor {
+        name: &plugin.name,
+        plugin_cmd: &program,
+        plugin_checksum: Some(&plugin.checksum),
+        plugin_data: data,
+    };
+    let placement = match role {
+        Role::Server => Placement::Beside,
+        Role::Agent => Placement::Sole,
+    };
+    edit::set_node_attestor(original, &element, placement)
+}
+
+/// How a configuration is written; SPIRE decides it by the first character, too.
+pub(crate) fn format(text: &str) -> Format {
+    if text.trim_start().starts_with('{') { Format::Json } else { Format::Hcl }
+}
+
+/// Name of the ConfigMap beside SPIRE's.
+pub(crate) fn name(config_map: &str) -> String {
+    format!("{config_map}{SUFFIX}")
+}
+
+/// The derived ConfigMap of a target. `others` are the entries of other targets in it.
+pub(crate) fn config_map(owner: &Owner, target: &Target, others: BTreeMap<String, String>) -> Value {
+    let Source { config_map, key, .. } = &target.source;
+    let mut data = others;
+    data.insert(key.clone(), target.derived.clone());
+    object(owner, &target.key.namespace, config_map, BTreeMap::new(), data)
+}
+
+/// The derived ConfigMap of spire-controller-manager.
+pub(crate) fn of_manager(owner: &Owner, namespace: &str, manager: &Manager) -> Value {
+    let Manager { config_map, key, derived, .. } = manager;
+    object(owner, namespace, config_map, BTreeMap::new(), BTreeMap::from([(key.clone(), derived.clone())]))
+}
+
+/// A ConfigMap of ours beside the one of SPIRE that is named.
+pub(crate) fn object(
+    owner: &Owner,
+    namespace: &str,
+    config_map: &str,
+    mut annotations: BTreeMap<&str, String>,
+    data: BTreeMap<String, String>,
+) -> Value {
+    // The same for every target: several may have their configurations in one ConfigMap.
+    annotations.insert(annotation::DERIVED_FROM, config_map.to_owned());
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": name(config_map),
+            "namespace": namespace,
+            "labels": owner_labels(&owner.namespace, &owner.name),
+            "annotations": annotations,
+        },
+        "data": data,
+    })
+}

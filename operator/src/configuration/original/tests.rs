@@ -1,0 +1,71 @@
+use serde_json::json;
+
+use super::*;
+use crate::fixture::{AGENT_HCL, AGENT_JSON, SERVER_HCL, SERVER_JSON};
+
+fn set(role: Role, text: &str, name: &str) -> String {
+    let plugin = Plugin { name: name.to_owned(), checksum: "a".repeat(64), image: String::new() };
+    let data = json!({"keylime_agent_host": "127.0.0.1", "keylime_agent_port": 9002});
+    derive(role, text, &plugin, data.as_object().unwrap()).unwrap()
+}
+
+fn kept(original: &str) -> Option<Kept<'_>> {
+    Some(Kept { original, plugin: "keylime" })
+}
+
+const ALL: [(Role, &str); 4] = [
+    (Role::Server, SERVER_JSON),
+    (Role::Server, SERVER_HCL),
+    (Role::Agent, AGENT_JSON),
+    (Role::Agent, AGENT_HCL),
+];
+
+#[test]
+fn what_nobody_touched_comes_back_byte_for_byte() {
+    for (role, text) in ALL {
+        let edited = set(role, text, "keylime");
+        assert_ne!(edited, text);
+        assert_eq!(original(role, kept(text), &edited).as_deref(), Some(text));
+        assert_eq!(original(role, None, text).as_deref(), Some(text));
+    }
+}
+
+#[test]
+fn edits_beside_ours_survive() {
+    for (role, text) in ALL {
+        let change = |text: &str| {
+            text.replace("example.org", "example.net").replace("example-cluster", "other-cluster")
+        };
+        let edited = change(&set(role, text, "keylime"));
+        let expected = match role {
+            // The attestors of a server stay beside ours, and so do edits of them.
+            Role::Server => change(text),
+            Role::Agent => text.replace("example.org", "example.net"),
+        };
+        assert_eq!(original(role, kept(text), &edited), Some(expected), "{role:?}");
+    }
+}
+
+#[test]
+fn a_file_without_our_part_is_a_new_original() {
+    for (role, text) in ALL {
+        let fresh = text.replace("example.org", "example.net");
+        assert_eq!(original(role, kept(text), &fresh), Some(fresh.clone()));
+    }
+}
+
+#[test]
+fn our_own_part_edited_by_hand_is_undone() {
+    for (role, text) in ALL {
+        let edited = set(role, text, "keylime").replace("9002", "9003");
+        assert_eq!(original(role, kept(text), &edited).as_deref(), Some(text), "{role:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_told_apart_is_not_guessed() {
+    let edited = set(Role::Agent, AGENT_HCL, "keylime").replace("NodeAttestor", "# a note\n  NodeAttestor");
+    let found = original(Role::Agent, kept(AGENT_HCL), &edited);
+    assert!(found.is_none_or(|text| text == AGENT_HCL.replace("NodeAttestor", "# a note\n  NodeAttestor")));
+    assert_eq!(original(Role::Agent, kept("agent {}\nplugins {}"), "not { hcl"), None);
+}

@@ -1,0 +1,97 @@
+//! The plugins' own configuration, `plugin_data`, from the resource.
+
+use keylime_attestor_api::names::{path, secret_key};
+use keylime_attestor_api::{Action, Enforcement, Keylime, KeylimeAttestorSpec, Verifier};
+use serde_json::{Map, Value, json};
+
+use crate::model::target::Role;
+
+/// The `plugin_data` of a role. Every setting of the resource is written out, so that a default that differs between two versions of the
+/// plugin has no effect.
+pub(crate) fn plugin_data(role: Role, spec: &KeylimeAttestorSpec) -> Map<String, Value> {
+    let data = match role {
+        Role::Server => server(spec),
+        Role::Agent => agent(&spec.keylime),
+    };
+    data.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+}
+
+fn server(spec: &KeylimeAttestorSpec) -> Vec<(&'static str, Option<Value>)> {
+    let KeylimeAttestorSpec { keylime, spire, attestation, nodes: _, enforcement, plugin: _, rollout: _ } =
+        spec;
+    let registrar_host = keylime.registrar.host.as_ref().unwrap_or(&keylime.verifier.host);
+    let metadata_keys = &attestation.allowed_metadata_keys;
+    vec![
+        ("keylime_verifier_host", Some(json!(keylime.verifier.host))),
+        ("keylime_verifier_port", Some(json!(keylime.verifier.port))),
+        ("keylime_verifiers", (!keylime.verifiers.is_empty()).then(|| json!(addresses(&keylime.verifiers)))),
+        ("keylime_registrar_host", Some(json!(registrar_host))),
+        ("keylime_registrar_port", Some(json!(keylime.registrar.port))),
+        ("keylime_tls_ca_cert_file", Some(file(secret_key::CA))),
+        ("keylime_tls_cert_file", Some(file(secret_key::CERTIFICATE))),
+        ("keylime_tls_key_file", Some(file(secret_key::PRIVATE_KEY))),
+        ("keylime_tls_server_name", keylime.tls.server_name.as_ref().map(|name| json!(name))),
+        ("max_attestation_age", Some(json!(attestation.max_attestation_age.as_str()))),
+        ("can_reattest", Some(json!(attestation.can_reattest))),
+        ("plugin_name", Some(json!(spire.plugin_name))),
+        ("agent_path_template", Some(json!(attestation.agent_path_template))),
+        ("allowed_metadata_keys", (!metadata_keys.is_empty()).then(|| json!(metadata_keys))),
+        ("request_timeout", Some(json!(keylime.request_timeout.as_str()))),
+        ("challenge_timeout", Some(json!(attestation.challenge_timeout.as_str()))),
+        ("enforcement", enforcement.as_ref().map(block)),
+    ]
+}
+
+/// As `host:port`, an IPv6 address in brackets.
+fn addresses(verifiers: &[Verifier]) -> Vec<String> {
+    let address = |Verifier { host, port }: &Verifier| match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    };
+    verifiers.iter().map(address).collect()
+}
+
+fn block(enforcement: &Enforcement) -> Value {
+    let Enforcement {
+        action,
+        interval,
+        grace,
+        max_per_interval,
+        max_unhealthy,
+        spire_socket_path,
+        report_port,
+    } = enforcement;
+    let action = match action {
+        Action::Observe => "off",
+        Action::Evict => "evict",
+        Action::Ban => "ban",
+    };
+    json!({
+        "action": action,
+        "spire_socket_path": spire_socket_path,
+        "interval": interval.as_str(),
+        "grace": grace.as_str(),
+        "max_per_interval": max_per_interval,
+        "max_unhealthy": max_unhealthy.to_string(),
+        // The pods' addresses are not known here, and may be of either family: [::] takes both.
+        "report_address": format!("[::]:{report_port}"),
+    })
+}
+
+fn agent(keylime: &Keylime) -> Vec<(&'static str, Option<Value>)> {
+    let agent = &keylime.agent;
+    let tls = agent.tls.as_ref();
+    let pinned = tls.filter(|tls| tls.pin_server_certificate);
+    vec![
+        ("keylime_agent_host", Some(json!(agent.host))),
+        ("keylime_agent_port", Some(json!(agent.port))),
+        ("keylime_tls_cert_file", tls.map(|_| file(secret_key::CERTIFICATE))),
+        ("keylime_tls_key_file", tls.map(|_| file(secret_key::PRIVATE_KEY))),
+        ("keylime_tls_server_cert_file", pinned.map(|_| file(secret_key::PINNED_CERTIFICATE))),
+        ("request_timeout", Some(json!(keylime.request_timeout.as_str()))),
+    ]
+}
+
+fn file(key: &str) -> Value {
+    json!(format!("{}/{key}", path::TLS))
+}

@@ -1,0 +1,120 @@
+//! Pods that hold up a rollout: which they are, and what they complain about.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::ResourceExt as _;
+
+use super::Gathered;
+use crate::cluster::{Cluster, Error};
+use crate::model::pod::{self, is_ready};
+use crate::model::workload::{Kind, Workload, WorkloadKey};
+
+/// Longest message in characters; a condition's may have 32768, a person reads less.
+const MAX_MESSAGE: usize = 700;
+
+/// The pods of every StatefulSet that is not complete: one that orders its pods does not replace a pod that never became ready. With `in_steps` also
+/// those of the DaemonSets that have something to be replaced or that wait for us to do so.
+pub(super) async fn of_unfinished(
+    cluster: &Cluster,
+    gathered: &Gathered,
+    in_steps: bool,
+) -> Result<BTreeMap<WorkloadKey, Vec<Pod>>, Error> {
+    let named = gathered.found.values().filter_map(|found| found.workload.as_ref());
+    let mut pods = BTreeMap::new();
+    for workload in named.chain(&gathered.ours) {
+        if pods.contains_key(&workload.key) {
+            continue;
+        }
+        let found = match workload.key.kind {
+            Kind::StatefulSet if !workload.pods.complete => cluster.pods(workload).await?,
+            Kind::DaemonSet if in_steps && (!workload.pods.complete || workload.held.is_some()) => {
+                cluster.many_pods(workload, pod::slim).await?
+            }
+            Kind::StatefulSet | Kind::DaemonSet | Kind::Deployment => continue,
+        };
+        pods.insert(workload.key.clone(), found);
+    }
+    Ok(pods)
+}
+
+/// What the first pod of a workload that is not ready complains about, on these nodes if any are given; nothing when all are ready.
+pub(crate) async fn complaint(cluster: &Cluster, workload: &Workload, nodes: &[String]) -> Option<String> {
+    let pods = cluster.pods(workload).await.ok()?;
+    let is_on = |pod: &&Pod| {
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
+        nodes.is_empty() || node.is_some_and(|node| nodes.contains(node))
+    };
+    let pod = pods.iter().filter(is_on).find(|pod| !is_ready(pod))?;
+    let mut message = format!("pod {}: {}", pod.name_any(), state(pod));
+    if let Some((container, previous)) = failed(pod)
+        && let Some(log) = cluster.log(pod, &container, previous).await
+        && let Some(line) = telling_line(&log)
+    {
+        message += &format!(": {line}");
+    }
+    Some(message.chars().take(MAX_MESSAGE).collect())
+}
+
+/// What the pod's status says, the first of: a container that waits or ended, and why it is not scheduled.
+pub(crate) fn state(pod: &Pod) -> String {
+    let Some(status) = &pod.status else { return "it has no status yet".to_owned() };
+    if let Some(text) = containers(pod).find_map(complaint_of) {
+        return text;
+    }
+    let conditions = status.conditions.iter().flatten();
+    let unscheduled = conditions.filter(|condition| condition.status == "False").find_map(|condition| {
+        let message = condition.message.as_deref()?;
+        Some(format!("{}: {message}", condition.reason.as_deref().unwrap_or(&condition.type_)))
+    });
+    unscheduled.unwrap_or_else(|| "it is not ready".to_owned())
+}
+
+fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let status = pod.status.as_ref();
+    let init = status.and_then(|status| status.init_container_statuses.as_ref());
+    let main = status.and_then(|status| status.container_statuses.as_ref());
+    init.into_iter().flatten().chain(main.into_iter().flatten())
+}
+
+fn complaint_of(status: &ContainerStatus) -> Option<String> {
+    let name = &status.name;
+    let state = status.state.as_ref()?;
+    if let Some(waiting) = &state.waiting
+        && waiting.reason.as_deref() != Some("PodInitializing")
+    {
+        let reason = waiting.reason.as_deref().unwrap_or("waiting");
+        let message = waiting.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
+        return Some(format!("container {name}: {reason}{message}"));
+    }
+    let ended = state.terminated.as_ref().filter(|ended| ended.exit_code != 0)?;
+    let message = ended.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
+    Some(format!("container {name} ended with {}{message}", ended.exit_code))
+}
+
+/// The container whose log tells more, and whether in its previous run: one that failed, or else one that runs and does not become ready.
+fn failed(pod: &Pod) -> Option<(String, bool)> {
+    let failed = containers(pod).find_map(|status| {
+        let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref());
+        let ended_now = ended.is_some_and(|ended| ended.exit_code != 0);
+        let unready = !status.ready && status.restart_count > 0;
+        (ended_now || unready).then(|| (status.name.clone(), !ended_now))
+    });
+    let runs = |status: &&ContainerStatus| status.state.as_ref().is_some_and(|state| state.running.is_some());
+    failed.or_else(|| {
+        let unready = containers(pod).filter(runs).find(|status| !status.ready)?;
+        Some((unready.name.clone(), false))
+    })
+}
+
+/// The last line in which SPIRE reports an error, or else the last one at all.
+fn telling_line(log: &str) -> Option<&str> {
+    let mut lines = log.lines().map(str::trim).filter(|line| !line.is_empty()).rev();
+    lines.clone().find(|line| ERRORS.iter().any(|level| line.contains(level))).or_else(|| lines.next())
+}
+
+/// How SPIRE marks an error in its log, as text and as JSON.
+const ERRORS: [&str; 4] = ["level=error", "level=fatal", "\"level\":\"error\"", "\"level\":\"fatal\""];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,307 @@
+//! What Prometheus is told about nodes.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use keylime_attestor_api::names::event;
+use keylime_attestor_api::{NodeReason, NodeState};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use report::Act;
+
+use crate::model::target::Owner;
+
+/// Upper bounds of a look's duration in seconds.
+const BUCKETS: [f64; 8] = [0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0];
+
+/// The metrics of looks at nodes.
+pub(crate) struct NodeMetrics {
+    states: Family<InState, Gauge>,
+    by_node: Family<NodeInState, Gauge>,
+    last_success: Family<Resource, Gauge<f64, AtomicU64>>,
+    last_success_by_node: Family<OfNode, Gauge<f64, AtomicU64>>,
+    transitions: Family<Transition, Counter>,
+    looks: Family<Resource, Histogram>,
+    errors: Family<Resource, Counter>,
+    held: Family<Resource, Gauge>,
+    actions: Family<Action, Counter>,
+    /// What is shown by node, to be taken back.
+    shown: Mutex<BTreeMap<Owner, Vec<Shown>>>,
+}
+
+/// A look at the nodes of one resource, as far as it is counted.
+pub(crate) struct Look<'v> {
+    pub(crate) duration: Duration,
+    /// Nothing was seen, or what was seen could not be written.
+    pub(crate) failed: bool,
+    /// SPIRE's server leaves failing agents alone, because they are too many.
+    pub(crate) held: bool,
+    /// Nodes are to be told of by name.
+    pub(crate) by_node: bool,
+    pub(crate) nodes: Vec<NodeSeen<'v>>,
+}
+
+/// One node of it.
+pub(crate) struct NodeSeen<'v> {
+    pub(crate) name: &'v str,
+    pub(crate) reason: NodeReason,
+    /// Of its last success at Keylime.
+    pub(crate) age: Option<Duration>,
+}
+
+/// All ways in which actions on agents are counted: what was done, and whether it was.
+const OUTCOMES: [(&str, &str); 6] = [
+    ("evict", "done"),
+    ("evict", "failed"),
+    ("ban", "done"),
+    ("ban", "failed"),
+    ("reattest", "done"),
+    ("reattest", "failed"),
+];
+
+fn outcome(action: &report::Action) -> (&'static str, &'static str) {
+    let act = match action.action {
+        Act::Evict => "evict",
+        Act::Ban => "ban",
+        Act::Reattest => "reattest",
+    };
+    (act, if action.error.is_some() { "failed" } else { "done" })
+}
+
+type Shown = (NodeInState, OfNode);
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Resource {
+    namespace: String,
+    name: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct InState {
+    namespace: String,
+    name: String,
+    state: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfNode {
+    namespace: String,
+    name: String,
+    node: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct NodeInState {
+    namespace: String,
+    name: String,
+    node: String,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Transition {
+    namespace: String,
+    name: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Action {
+    namespace: String,
+    name: String,
+    action: &'static str,
+    outcome: &'static str,
+}
+
+impl NodeMetrics {
+    /// Makes and registers them, below the product's prefix.
+    pub(crate) fn new(registry: &mut Registry) -> Self {
+        let looks: Family<Resource, Histogram> =
+            Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
+        let metrics = Self {
+            states: Family::default(),
+            by_node: Family::default(),
+            last_success: Family::default(),
+            last_success_by_node: Family::default(),
+            transitions: Family::default(),
+            looks,
+            errors: Family::default(),
+            held: Family::default(),
+            actions: Family::default(),
+            shown: Mutex::default(),
+        };
+        let states = "Nodes of each KeylimeAttestor in each state, by the reason for it";
+        registry.register("node_state", states, metrics.states.clone());
+        registry.register(
+            "node_state_by_node",
+            "The state of each node: 1 for the one it is in; with spec.nodes.metricsByNode",
+            metrics.by_node.clone(),
+        );
+        registry.register(
+            "node_last_success_seconds",
+            "Age of the oldest last success at Keylime among the nodes of each KeylimeAttestor, as of the last look",
+            metrics.last_success.clone(),
+        );
+        registry.register(
+            "node_last_success_by_node_seconds",
+            "Age of each node's last success at Keylime, as of the last look; with spec.nodes.metricsByNode",
+            metrics.last_success_by_node.clone(),
+        );
+        registry.register(
+            "node_transitions",
+            "Changes of nodes' states, by what was told of them",
+            metrics.transitions.clone(),
+        );
+        registry.register("look_duration_seconds", "How long looks at all nodes take", metrics.looks.clone());
+        registry.register(
+            "look_errors",
+            "Looks that saw nothing, and nodes that could not be written",
+            metrics.errors.clone(),
+        );
+        registry.register(
+            "enforcement_held",
+            "Whether SPIRE's server leaves failing agents alone because too many of them fail: 1 if so",
+            metrics.held.clone(),
+        );
+        registry.register(
+            "enforcement_actions",
+            "What SPIRE's server did to agents: evict, ban, reattest; by outcome: done, failed",
+            metrics.actions.clone(),
+        );
+        metrics
+    }
+
+    /// A look has ended.
+    pub(crate) fn looked(&self, owner: &Owner, look: &Look<'_>) {
+        self.looks.get_or_create(&of(owner)).observe(look.duration.as_secs_f64());
+        if look.failed {
+            self.errors.get_or_create(&of(owner)).inc();
+        }
+        self.held.get_or_create(&of(owner)).set(i64::from(look.held));
+        for reason in NodeReason::ALL {
+            let nodes = look.nodes.iter().filter(|node| node.reason == reason).count();
+            self.states.get_or_create(&in_state(owner, reason)).set(i64::try_from(nodes).unwrap_or(i64::MAX));
+        }
+        match look.nodes.iter().filter_map(|node| node.age).max() {
+            Some(age) => drop(self.last_success.get_or_create(&of(owner)).set(age.as_secs_f64())),
+            None => drop(self.last_success.remove(&of(owner))),
+        }
+        // Nodes that are no more, and states that are past, leave nothing behind.
+        self.forget_nodes(owner);
+        if look.by_node {
+            self.show_nodes(owner, &look.nodes);
+        }
+    }
+
+    fn show_nodes(&self, owner: &Owner, nodes: &[NodeSeen<'_>]) {
+        let mut shown = Vec::new();
+        for NodeSeen { name, reason, age } in nodes {
+            let (state, labels) = (node_in_state(owner, name, reason.state()), of_node(owner, name));
+            self.by_node.get_or_create(&state).set(1);
+            if let Some(age) = age {
+                self.last_success_by_node.get_or_create(&labels).set(age.as_secs_f64());
+            }
+            shown.push((state, labels));
+        }
+        self.shown().insert(owner.clone(), shown);
+    }
+
+    /// Something of a look could not be written.
+    pub(crate) fn look_failed(&self, owner: &Owner) {
+        self.errors.get_or_create(&of(owner)).inc();
+    }
+
+    /// A node's state changed.
+    pub(crate) fn transition(&self, owner: &Owner, reason: &'static str) {
+        self.transitions.get_or_create(&transition(owner, reason)).inc();
+    }
+
+    /// SPIRE's server did something to an agent.
+    pub(crate) fn enforced(&self, owner: &Owner, action: &report::Action) {
+        self.actions.get_or_create(&enforced(owner, outcome(action))).inc();
+    }
+
+    /// A resource is gone.
+    pub(crate) fn forget(&self, owner: &Owner) {
+        for reason in NodeReason::ALL {
+            self.states.remove(&in_state(owner, reason));
+        }
+        for reason in NodeReason::ALL.map(NodeReason::as_str).into_iter().chain([event::RECOVERED]) {
+            self.transitions.remove(&transition(owner, reason));
+        }
+        for action in OUTCOMES {
+            self.actions.remove(&enforced(owner, action));
+        }
+        self.forget_nodes(owner);
+        self.last_success.remove(&of(owner));
+        self.held.remove(&of(owner));
+        self.looks.remove(&of(owner));
+        self.errors.remove(&of(owner));
+    }
+
+    fn forget_nodes(&self, owner: &Owner) {
+        for (in_state, node) in self.shown().remove(owner).into_iter().flatten() {
+            self.by_node.remove(&in_state);
+            self.last_success_by_node.remove(&node);
+        }
+    }
+
+    /// A panic while the lock is held leaves nothing half done that would matter.
+    fn shown(&self) -> MutexGuard<'_, BTreeMap<Owner, Vec<Shown>>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn of(owner: &Owner) -> Resource {
+    Resource { namespace: owner.namespace.clone(), name: owner.name.clone() }
+}
+
+fn in_state(owner: &Owner, reason: NodeReason) -> InState {
+    let Owner { namespace, name } = owner.clone();
+    InState { namespace, name, state: reason.state().as_str(), reason: reason.as_str() }
+}
+
+fn transition(owner: &Owner, reason: &'static str) -> Transition {
+    let Owner { namespace, name } = owner.clone();
+    Transition { namespace, name, reason }
+}
+
+fn enforced(owner: &Owner, (action, outcome): (&'static str, &'static str)) -> Action {
+    let Owner { namespace, name } = owner.clone();
+    Action { namespace, name, action, outcome }
+}
+
+fn of_node(owner: &Owner, node: &str) -> OfNode {
+    let Owner { namespace, name } = owner.clone();
+    OfNode { namespace, name, node: node.to_owned() }
+}
+
+fn node_in_state(owner: &Owner, node: &str, state: NodeState) -> NodeInState {
+    let Owner { namespace, name } = owner.clone();
+    NodeInState { namespace, name, node: node.to_owned(), state: state.as_str() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_action_is_counted_in_one_of_the_ways() {
+        let counted = ["evict", "ban", "reattest"].into_iter().flat_map(|act| {
+            [json!(null), json!("no")].map(|error| {
+                let action = json!({"sequence": 1, "time": 1, "spiffe_id": "s", "action": act, "reason": "r", "error": error});
+                outcome(&serde_json::from_value(action).unwrap())
+            })
+        });
+        assert_eq!(counted.collect::<Vec<_>>(), OUTCOMES);
+    }
+}

@@ -1,0 +1,119 @@
+//! The book that the apiserver keeps of who owns a field.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::model::workload::is_ours;
+
+/// Somebody who owns a field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FieldOwner {
+    manager: String,
+    operation: String,
+    /// He owns the map around it, too.
+    with_map: bool,
+}
+
+/// By key of SPIRE's ConfigMap.
+pub(crate) type FieldOwners = BTreeMap<String, Vec<FieldOwner>>;
+
+/// Who owns an entry, other than us.
+pub(crate) fn owners_of(map: &ConfigMap, key: &str) -> Vec<FieldOwner> {
+    let of = |entry: &ManagedFieldsEntry| {
+        let fields = &entry.fields_v1.as_ref()?.0;
+        fields.pointer(&pointer(key))?;
+        Some(FieldOwner {
+            manager: entry.manager.clone()?,
+            operation: entry.operation.clone()?,
+            with_map: fields.pointer("/f:data/.").is_some(),
+        })
+    };
+    let entries = map.metadata.managed_fields.iter().flatten();
+    entries.filter(|entry| !is_ours(entry)).filter_map(of).collect()
+}
+
+/// The book that the apiserver keeps of a restored ConfigMap, without us: each entry is again its former owner's. One that nobody has would seem
+/// to have been written before there was a book, and its owner's next server-side apply would be a conflict.
+pub(crate) fn released(fields: &[ManagedFieldsEntry], owners: &FieldOwners) -> Vec<ManagedFieldsEntry> {
+    let ours = fields.iter().find(|entry| is_ours(entry));
+    let mut released: Vec<ManagedFieldsEntry> =
+        fields.iter().filter(|entry| !is_ours(entry)).cloned().collect();
+    for (key, owners) in owners {
+        for owner in owners {
+            let is_it = |entry: &&mut ManagedFieldsEntry| {
+                entry.manager.as_ref() == Some(&owner.manager)
+                    && entry.operation.as_ref() == Some(&owner.operation)
+                    && entry.subresource.is_none()
+            };
+            let mut field = json!({"f:data": {format!("f:{key}"): {}}});
+            if owner.with_map {
+                add(&mut field, &json!({"f:data": {".": {}}}));
+            }
+            match released.iter_mut().find(is_it) {
+                Some(entry) => add(&mut entry.fields_v1.get_or_insert_with(|| FieldsV1(json!({}))).0, &field),
+                None => released.extend(ours.map(|ours| ManagedFieldsEntry {
+                    manager: Some(owner.manager.clone()),
+                    operation: Some(owner.operation.clone()),
+                    fields_v1: Some(FieldsV1(field)),
+                    ..ours.clone()
+                })),
+            }
+        }
+    }
+    released
+}
+
+fn add(fields: &mut Value, more: &Value) {
+    let (Value::Object(fields), Value::Object(more)) = (fields, more) else { return };
+    for (key, more) in more {
+        add(fields.entry(key.clone()).or_insert_with(|| json!({})), more);
+    }
+}
+
+/// Where an entry is in the apiserver's book.
+fn pointer(key: &str) -> String {
+    format!("/f:data/f:{}", key.replace('~', "~0").replace('/', "~1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::SERVER_HCL;
+
+    #[test]
+    fn each_entry_is_its_former_owners_again() {
+        let entry = |manager: &str, operation: &str, fields: Value| -> ManagedFieldsEntry {
+            serde_json::from_value(json!({"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields}))
+                .unwrap()
+        };
+        let mut live = crate::fixture::config_map("n", "spire", "server.conf", SERVER_HCL);
+        let before = vec![
+            entry("helm", "Apply", json!({"f:data": {"f:server.conf": {}}})),
+            entry(
+                "kubectl",
+                "Update",
+                json!({"f:data": {".": {}, "f:server.conf": {}}, "f:metadata": {"f:labels": {}}}),
+            ),
+            entry("other", "Update", json!({"f:metadata": {"f:annotations": {}}})),
+        ];
+        live.metadata.managed_fields = Some(before.clone());
+        let owners = FieldOwners::from([("server.conf".to_owned(), owners_of(&live, "server.conf"))]);
+        // What a forced apply makes of it: who has nothing left goes.
+        let after = [
+            entry("kubectl", "Update", json!({"f:data": {".": {}}, "f:metadata": {"f:labels": {}}})),
+            entry("other", "Update", json!({"f:metadata": {"f:annotations": {}}})),
+            entry(
+                keylime_attestor_api::names::FIELD_MANAGER,
+                "Apply",
+                json!({"f:data": {"f:server.conf": {}}}),
+            ),
+        ];
+        let mut released = released(&after, &owners);
+        released.sort_by(|a, b| a.manager.cmp(&b.manager));
+        assert_eq!(released, before);
+    }
+}

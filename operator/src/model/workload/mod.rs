@@ -1,0 +1,302 @@
+//! A workload of SPIRE as the cluster has it, whatever its kind.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ManagedFieldsEntry, ObjectMeta};
+use keylime_attestor_api::names;
+use kube::api::{ApiResource, DynamicObject};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// Kinds of workload that SPIRE runs in, all of apps/v1. In the order in which they are withdrawn: agents come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Kind {
+    DaemonSet,
+    Deployment,
+    StatefulSet,
+}
+
+/// Which workload.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct WorkloadKey {
+    pub(crate) kind: Kind,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+/// A workload that exists.
+#[derive(Clone, Debug)]
+pub(crate) struct Workload {
+    pub(crate) key: WorkloadKey,
+    pub(crate) uid: String,
+    /// It is about to be gone.
+    pub(crate) deleting: bool,
+    /// The object as it came, to compare with what should be in it.
+    pub(crate) live: Value,
+    pub(crate) template: PodTemplateSpec,
+    pub(crate) selector: LabelSelector,
+    pub(crate) pods: PodCounts,
+    /// Which of its own settings keeps its pods from being replaced.
+    pub(crate) held: Option<&'static str>,
+    /// The `KeylimeAttestor` (namespace, name) whose overlay it carries, by its labels.
+    pub(crate) claimed_by: Option<(String, String)>,
+    /// Whether the apiserver counts fields of it as ours.
+    pub(crate) managed: bool,
+    /// The apiserver's book of who owns which field.
+    pub(crate) fields: Vec<ManagedFieldsEntry>,
+    /// The field manager, other than us, who wrote last.
+    pub(crate) last_writer: Option<String>,
+}
+
+/// How far the pods are, in the words of the workload's controller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PodCounts {
+    /// Pods that should run.
+    pub(crate) desired: i32,
+    /// Pods of the present template.
+    pub(crate) updated: i32,
+    /// Pods of the present template that are ready, as far as the counts tell: those of older templates are taken as ready.
+    pub(crate) ready: i32,
+    /// Pods of any template that are available.
+    pub(crate) available: i32,
+    /// All pods that should run are of the present template and are available.
+    pub(crate) complete: bool,
+}
+
+/// An object whose kind is not the one that was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to read the {key}: {error}")]
+pub(crate) struct UnreadableWorkload {
+    key: WorkloadKey,
+    error: serde_json::Error,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 3] = [Self::DaemonSet, Self::Deployment, Self::StatefulSet];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::DaemonSet => "DaemonSet",
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+        }
+    }
+
+    /// What the API is asked for.
+    pub(crate) fn resource(self) -> ApiResource {
+        match self {
+            Self::DaemonSet => ApiResource::erase::<DaemonSet>(&()),
+            Self::Deployment => ApiResource::erase::<Deployment>(&()),
+            Self::StatefulSet => ApiResource::erase::<StatefulSet>(&()),
+        }
+    }
+}
+
+impl fmt::Display for WorkloadKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind.as_str(), self.namespace, self.name)
+    }
+}
+
+impl Workload {
+    /// Reads an object that the API gave for this kind.
+    pub(crate) fn read(kind: Kind, object: DynamicObject) -> Result<Self, UnreadableWorkload> {
+        let metadata = object.metadata.clone();
+        let key = WorkloadKey {
+            kind,
+            namespace: metadata.namespace.clone().unwrap_or_default(),
+            name: metadata.name.clone().unwrap_or_default(),
+        };
+        let parts = || -> Result<(Value, Parts), serde_json::Error> {
+            let live = serde_json::to_value(object)?;
+            let parts = match kind {
+                Kind::DaemonSet => daemon_set(read(&live)?),
+                Kind::Deployment => deployment(read(&live)?),
+                Kind::StatefulSet => stateful_set(read(&live)?),
+            };
+            Ok((live, parts))
+        };
+        match parts() {
+            Ok((live, parts)) => Ok(Self::new(key, metadata, live, parts)),
+            Err(error) => Err(UnreadableWorkload { key, error }),
+        }
+    }
+
+    fn new(key: WorkloadKey, metadata: ObjectMeta, live: Value, parts: Parts) -> Self {
+        let Parts { template, selector, pods, held } = parts;
+        let label = |key| metadata.labels.as_ref().and_then(|labels| labels.get(key)).cloned();
+        let fields = metadata.managed_fields.as_deref().unwrap_or_default();
+        Self {
+            uid: metadata.uid.clone().unwrap_or_default(),
+            deleting: metadata.deletion_timestamp.is_some(),
+            live,
+            template,
+            selector,
+            pods,
+            held,
+            claimed_by: label(names::label::ATTESTOR_NAMESPACE).zip(label(names::label::ATTESTOR_NAME)),
+            managed: fields.iter().any(is_ours),
+            last_writer: last_writer(fields),
+            fields: fields.to_vec(),
+            key,
+        }
+    }
+
+    /// Whether the apiserver counts the command of a container as ours.
+    pub(crate) fn owns_command(&self, container: &str) -> bool {
+        let command =
+            format!("/f:spec/f:template/f:spec/f:containers/k:{}/f:command", json!({"name": container}));
+        self.owns(&command)
+    }
+
+    /// Whether the apiserver counts a field as ours; it is written as in the apiserver's book.
+    fn owns(&self, field: &str) -> bool {
+        self.fields
+            .iter()
+            .filter(|entry| is_ours(entry))
+            .any(|entry| entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer(field).is_some()))
+    }
+
+    /// The pod template's own part about pods.
+    pub(crate) fn pod_spec(&self) -> Option<&PodSpec> {
+        self.template.spec.as_ref()
+    }
+
+    pub(crate) fn containers(&self) -> &[Container] {
+        self.pod_spec().map(|spec| spec.containers.as_slice()).unwrap_or_default()
+    }
+}
+
+/// The field manager, other than us, who wrote last, be it by apply or by update. Status is written by controllers and does not count.
+pub(crate) fn last_writer(fields: &[ManagedFieldsEntry]) -> Option<String> {
+    fields
+        .iter()
+        .filter(|entry| entry.subresource.is_none() && entry.manager.as_deref() != Some(names::FIELD_MANAGER))
+        .max_by_key(|entry| entry.time.as_ref().map(|time| time.0))
+        .and_then(|entry| entry.manager.clone())
+}
+
+pub(crate) fn is_ours(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(names::FIELD_MANAGER)
+        && entry.operation.as_deref() == Some("Apply")
+        && entry.subresource.is_none()
+}
+
+/// What the kinds have in common.
+struct Parts {
+    template: PodTemplateSpec,
+    selector: LabelSelector,
+    pods: PodCounts,
+    held: Option<&'static str>,
+}
+
+fn read<K: DeserializeOwned>(live: &Value) -> Result<K, serde_json::Error> {
+    K::deserialize(live)
+}
+
+fn daemon_set(object: DaemonSet) -> Parts {
+    let spec = object.spec.unwrap_or_default();
+    let status = object.status.unwrap_or_default();
+    let strategy = spec.update_strategy.as_ref().and_then(|strategy| strategy.type_.as_deref());
+    let current = status.observed_generation >= object.metadata.generation;
+    let counts = Counts {
+        current,
+        desired: status.desired_number_scheduled,
+        all: status.current_number_scheduled,
+        updated: status.updated_number_scheduled.unwrap_or(0),
+        available: status.number_available.unwrap_or(0),
+    };
+    Parts {
+        pods: counts.pods(),
+        held: (strategy == Some("OnDelete")).then_some("its update strategy is OnDelete"),
+        template: spec.template,
+        selector: spec.selector,
+    }
+}
+
+fn deployment(object: Deployment) -> Parts {
+    let spec = object.spec.unwrap_or_default();
+    let status = object.status.unwrap_or_default();
+    let counts = Counts {
+        current: status.observed_generation >= object.metadata.generation,
+        desired: spec.replicas.unwrap_or(1),
+        all: status.replicas.unwrap_or(0),
+        updated: status.updated_replicas.unwrap_or(0),
+        available: status.available_replicas.unwrap_or(0),
+    };
+    Parts {
+        pods: counts.pods(),
+        held: (spec.paused == Some(true)).then_some("it is paused"),
+        template: spec.template,
+        selector: spec.selector,
+    }
+}
+
+fn stateful_set(object: StatefulSet) -> Parts {
+    let spec = object.spec.unwrap_or_default();
+    let status = object.status.unwrap_or_default();
+    let one_revision = status.current_revision.is_some() && status.current_revision == status.update_revision;
+    let strategy = spec.update_strategy.unwrap_or_default();
+    let partition = strategy.rolling_update.and_then(|rolling| rolling.partition).unwrap_or(0);
+    let counts = Counts {
+        current: status.observed_generation >= object.metadata.generation,
+        desired: spec.replicas.unwrap_or(1),
+        all: status.replicas,
+        // After a rollout the controller counts all pods as current ones, not as updated ones.
+        updated: if one_revision { status.replicas } else { status.updated_replicas.unwrap_or(0) },
+        available: status.available_replicas.unwrap_or(0),
+    };
+    Parts {
+        pods: counts.pods(),
+        held: match strategy.type_.as_deref() {
+            Some("OnDelete") => Some("its update strategy is OnDelete"),
+            _ if partition > 0 => Some("its rolling update has a partition"),
+            _ => None,
+        },
+        template: spec.template,
+        selector: spec.selector,
+    }
+}
+
+/// The counts of a status.
+struct Counts {
+    /// The controller has seen the present generation; before that, the other counts are about an older template.
+    current: bool,
+    desired: i32,
+    all: i32,
+    updated: i32,
+    available: i32,
+}
+
+impl Counts {
+    fn pods(self) -> PodCounts {
+        let Self { current, desired, all, available, .. } = self;
+        if !current {
+            return PodCounts { desired, available, ..PodCounts::default() };
+        }
+        let updated = self.updated.clamp(0, desired.max(0));
+        let older = (all - self.updated).max(0);
+        PodCounts {
+            desired,
+            updated,
+            available,
+            ready: (available - older).clamp(0, updated),
+            complete: updated == desired && older == 0 && available >= desired,
+        }
+    }
+}
+
+/// The labels that tell whose an object is.
+pub(crate) fn owner_labels(namespace: &str, name: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (names::label::MANAGED_BY.to_owned(), names::FIELD_MANAGER.to_owned()),
+        (names::label::ATTESTOR_NAME.to_owned(), name.to_owned()),
+        (names::label::ATTESTOR_NAMESPACE.to_owned(), namespace.to_owned()),
+    ])
+}
+
+#[cfg(test)]
+mod tests;

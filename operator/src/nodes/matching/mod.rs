@@ -1,0 +1,188 @@
+//! Which agent of Keylime belongs to which node. Two claims on one node or one agent are reported and never guessed. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use evidence::AgentId;
+use keylime_attestor_api::MatchedBy;
+
+use super::facts::NodeFacts;
+
+/// What a node has to do with Keylime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Match {
+    /// This is its agent.
+    Agent(AgentId, MatchedBy),
+    /// It has none.
+    Nobody,
+    /// It cannot be said, for this reason.
+    Ambiguous(String),
+    /// An agent that was on another node that is still there. The text says which and where; the id is given to the node that it was on.
+    Moved(String, Option<(AgentId, MatchedBy)>),
+}
+
+/// What was matched before, by node.
+pub(crate) type Previous = BTreeMap<String, (AgentId, MatchedBy)>;
+
+/// An agent, and where its verifier reaches it.
+pub(crate) type Agents = BTreeMap<AgentId, Option<IpAddr>>;
+
+type Nodes = BTreeMap<String, Arc<NodeFacts>>;
+
+/// Matches all nodes of the cluster with all agents. `held` are the nodes whose verifier gives no answer at the moment: they keep the agent that they
+/// had, and no other node gets it.
+pub(crate) fn match_all(
+    nodes: &Nodes,
+    agents: &Agents,
+    previous: &Previous,
+    held: &BTreeSet<String>,
+) -> BTreeMap<String, Match> {
+    let mut claims = Claims::default();
+    let index = Index::of(agents);
+    for (name, node) in nodes {
+        if let Some(claim) = &node.claim {
+            match AgentId::new(claim) {
+                Ok(agent) => claims.add(name, agent, MatchedBy::Annotation),
+                Err(error) => {
+                    let text = format!("the annotation {} names no agent: {error}", annotation());
+                    claims.spoiled.insert(name.clone(), text);
+                }
+            }
+        } else if let Some((agent, by)) = previous.get(name).filter(|_| held.contains(name)) {
+            claims.add(name, agent.clone(), *by);
+        } else {
+            by_id(name, node, &index, &mut claims);
+        }
+    }
+    by_address(nodes, agents, &mut claims);
+    claims.settle(nodes, previous)
+}
+
+/// Agents by their ids, which are compared without regard to case, and by address.
+struct Index<'a> {
+    ids: BTreeMap<String, Vec<&'a AgentId>>,
+}
+
+impl<'a> Index<'a> {
+    fn of(agents: &'a Agents) -> Self {
+        let mut ids: BTreeMap<String, Vec<&AgentId>> = BTreeMap::new();
+        for agent in agents.keys() {
+            ids.entry(agent.as_str().to_ascii_lowercase()).or_default().push(agent);
+        }
+        Self { ids }
+    }
+
+    fn named(&self, text: &str) -> &[&'a AgentId] {
+        self.ids.get(&text.to_ascii_lowercase()).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+/// The first way that finds an agent decides.
+fn by_id(name: &str, node: &NodeFacts, index: &Index<'_>, claims: &mut Claims) {
+    let uuid = index.named(&node.system_uuid);
+    if !uuid.is_empty() {
+        uuid.iter().for_each(|agent| claims.add(name, (*agent).clone(), MatchedBy::SystemUuid));
+        return;
+    }
+    let names: BTreeSet<&AgentId> = std::iter::once(name)
+        .chain(node.hostnames.iter().map(String::as_str))
+        .flat_map(|text| index.named(text))
+        .copied()
+        .collect();
+    names.into_iter().for_each(|agent| claims.add(name, agent.clone(), MatchedBy::NodeName));
+}
+
+/// Only nodes and agents that no id brought together: an address says less than an id.
+fn by_address(nodes: &Nodes, agents: &Agents, claims: &mut Claims) {
+    let mut at: BTreeMap<IpAddr, Vec<&AgentId>> = BTreeMap::new();
+    for (agent, ip) in agents {
+        if let Some(ip) = ip.filter(|_| !claims.by_agent.contains_key(agent)) {
+            at.entry(ip).or_default().push(agent);
+        }
+    }
+    let free: Vec<_> = nodes.iter().filter(|(name, _)| claims.is_free(name)).collect();
+    for (name, node) in free {
+        for agent in node.addresses.iter().filter_map(|address| at.get(address)).flatten() {
+            claims.add(name, (*agent).clone(), MatchedBy::InternalIp);
+        }
+    }
+}
+
+/// Who claims whom.
+#[derive(Default)]
+struct Claims {
+    by_node: BTreeMap<String, BTreeMap<AgentId, MatchedBy>>,
+    by_agent: BTreeMap<AgentId, BTreeSet<String>>,
+    /// Nodes whose claim cannot be read.
+    spoiled: BTreeMap<String, String>,
+}
+
+impl Claims {
+    fn add(&mut self, node: &str, agent: AgentId, by: MatchedBy) {
+        self.by_agent.entry(agent.clone()).or_default().insert(node.to_owned());
+        self.by_node.entry(node.to_owned()).or_default().insert(agent, by);
+    }
+
+    fn is_free(&self, node: &str) -> bool {
+        !self.by_node.contains_key(node) && !self.spoiled.contains_key(node)
+    }
+
+    fn settle(&self, nodes: &Nodes, previous: &Previous) -> BTreeMap<String, Match> {
+        let mut matches: BTreeMap<String, Match> =
+            nodes.keys().map(|name| (name.clone(), self.of(name))).collect();
+        for (agent, from, to) in self.moved(&matches, nodes, previous) {
+            let text = format!("agent {agent} was on node {from} and now answers for node {to}");
+            let stays = previous.get(&from).cloned();
+            matches.insert(from, Match::Moved(text.clone(), stays));
+            matches.insert(to, Match::Moved(text, None));
+        }
+        matches
+    }
+
+    fn of(&self, node: &str) -> Match {
+        if let Some(text) = self.spoiled.get(node) {
+            return Match::Ambiguous(text.clone());
+        }
+        let Some(agents) = self.by_node.get(node) else { return Match::Nobody };
+        let mut claimed = agents.iter();
+        let (Some((agent, by)), None) = (claimed.next(), claimed.next()) else {
+            let agents: Vec<&str> = agents.keys().map(AgentId::as_str).collect();
+            return Match::Ambiguous(format!("agents {} claim node {node}", agents.join(", ")));
+        };
+        match self.by_agent.get(agent) {
+            Some(nodes) if nodes.len() > 1 => {
+                let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
+                Match::Ambiguous(format!("nodes {} claim agent {agent}", nodes.join(", ")))
+            }
+            _ => Match::Agent(agent.clone(), *by),
+        }
+    }
+
+    /// Agents that were on another node that is still there, unless somebody has said where they belong.
+    fn moved(
+        &self,
+        matches: &BTreeMap<String, Match>,
+        nodes: &Nodes,
+        previous: &Previous,
+    ) -> Vec<(AgentId, String, String)> {
+        let was: BTreeMap<&AgentId, &String> = previous
+            .iter()
+            .filter(|(name, _)| nodes.contains_key(*name))
+            .map(|(name, (agent, _))| (agent, name))
+            .collect();
+        let moved = matches.iter().filter_map(|(to, found)| {
+            let Match::Agent(agent, by) = found else { return None };
+            let from = was.get(agent).filter(|from| **from != to && *by != MatchedBy::Annotation)?;
+            Some((agent.clone(), (*from).clone(), to.clone()))
+        });
+        moved.collect()
+    }
+}
+
+const fn annotation() -> &'static str {
+    keylime_attestor_api::names::annotation::AGENT_ID
+}
+
+#[cfg(test)]
+mod tests;

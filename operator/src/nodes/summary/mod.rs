@@ -1,0 +1,174 @@
+//! What the status of a `KeylimeAttestor` says about its nodes. Pure.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use keylime_attestor_api::conditions::{Reason, enforcing as enforcing_reason, nodes_attested as reason};
+use keylime_attestor_api::{
+    Action, Enforcement, EnforcementStatus, KeylimeAttestor, NodeNotAttested, NodeReason, NodeState,
+    NodesStatus,
+};
+
+use super::View;
+
+/// So many nodes are listed in the status, and named in a condition.
+const LISTED: usize = 50;
+const NAMED: usize = 10;
+
+/// `status.nodes`. The time of the look only goes along with other changes: else every look would be a write.
+pub(crate) fn nodes(view: &View, previous: Option<&NodesStatus>) -> NodesStatus {
+    let of = |state| count(view.nodes.values().filter(|node| node.status.state == state).count());
+    let all = not_attested(view);
+    let listed = all.iter().take(LISTED);
+    let mut nodes = NodesStatus {
+        total: count(view.nodes.len()),
+        attested: of(NodeState::Attested),
+        failing: of(NodeState::Failing),
+        pending: of(NodeState::Pending),
+        unknown: of(NodeState::Unknown),
+        not_enrolled: of(NodeState::NotEnrolled),
+        last_look_time: previous.and_then(|previous| previous.last_look_time.clone()),
+        not_attested: listed.cloned().collect(),
+        more: count(all.len().saturating_sub(LISTED)),
+    };
+    if previous != Some(&nodes) {
+        nodes.last_look_time = Some(Time(view.at));
+    }
+    nodes
+}
+
+/// `status.enforcement`.
+pub(crate) fn loops(view: &View) -> Vec<EnforcementStatus> {
+    let time =
+        |seconds: u64| i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    let pods = view.told.iter().map(|(pod, (started, last))| {
+        let says = view.loops.iter().find(|one| one.pod == *pod);
+        EnforcementStatus {
+            name: pod.clone(),
+            started: Time(time(*started).unwrap_or_default()),
+            last_action: i64::try_from(*last).unwrap_or(i64::MAX),
+            held: says.and_then(|says| says.held.clone()),
+            error: says.and_then(|says| says.error.clone()),
+        }
+    });
+    pods.collect()
+}
+
+/// The condition NodesAttested.
+pub(crate) fn attested(view: Option<&View>) -> (Reason, String) {
+    let Some(view) = view else { return (reason::NOT_CHECKED, reason::NOT_CHECKED.meaning.to_owned()) };
+    let (reason, mut message) = finding(view);
+    if let Some((owner, nodes)) = &view.elsewhere {
+        message += &format!(
+            " {nodes} further nodes belong to KeylimeAttestor {owner}, which selects them as well: narrow spec.nodes.selector."
+        );
+    }
+    if let Some(trouble) = &view.trouble {
+        message += &format!(" {trouble}");
+    }
+    (reason, message)
+}
+
+fn finding(view: &View) -> (Reason, String) {
+    let all = not_attested(view);
+    let unreachable = |node: &&NodeNotAttested| node.reason == NodeReason::KeylimeUnreachable.as_str();
+    let failing = all.iter().filter(|node| node.state == NodeState::Failing).count();
+    let unclear = all.iter().filter(unreachable).count();
+    let reason = if failing > 0 {
+        reason::NODES_FAILING
+    } else if all.len() > unclear {
+        reason::NODES_NOT_ATTESTED
+    } else if unclear > 0 {
+        reason::NODES_UNKNOWN
+    } else if !view.nodes.is_empty() {
+        return (reason::ATTESTED, reason::ATTESTED.meaning.to_owned());
+    } else if view.trouble.is_some() {
+        return (reason::NOT_CHECKED, reason::NOT_CHECKED.meaning.to_owned());
+    } else {
+        return (reason::NO_NODES, format!("{} {}", reason::NO_NODES.meaning, reason::NO_NODES.remedy));
+    };
+    let named: Vec<String> =
+        all.iter().take(NAMED).map(|node| format!("{} ({})", node.name, node.reason)).collect();
+    let more = all.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let total = view.nodes.len();
+    (reason, format!("{} of {total} nodes are not attested: {}{more}.", all.len(), named.join(", ")))
+}
+
+/// The condition Enforcing.
+pub(crate) fn enforcing(enforcement: Option<&Enforcement>, view: Option<&View>) -> (Reason, String) {
+    use enforcing_reason::{ENFORCING, FAILED, HELD, NOT_OBSERVED, OFF};
+    let with = |reason: Reason, detail: &str| (reason, format!("{detail} {}", reason.remedy));
+    let loops = view.map(|view| view.loops.as_slice()).unwrap_or_default();
+    let action = match enforcement.map(|enforcement| enforcement.action) {
+        None | Some(Action::Observe) => return (OFF, format!("{} {}", OFF.meaning, OFF.remedy)),
+        Some(Action::Evict) => report::Mode::Evict,
+        Some(Action::Ban) => report::Mode::Ban,
+    };
+    if let Some((pod, held)) = loops.iter().find_map(|one| Some((&one.pod, one.held.as_ref()?))) {
+        return with(HELD, &format!("pod {pod}: {held}."));
+    }
+    if let Some((pod, error)) = loops.iter().find_map(|one| Some((&one.pod, one.error.as_ref()?))) {
+        return with(FAILED, &format!("pod {pod}: {error}."));
+    }
+    let unreported = view.map(|view| view.unreported.join("; ")).unwrap_or_default();
+    if loops.is_empty() || loops.iter().any(|one| one.action != action) {
+        let detail = if loops.is_empty() {
+            unreported
+        } else {
+            "SPIRE's server still runs with another action".to_owned()
+        };
+        return with(NOT_OBSERVED, &format!("{} {detail}", NOT_OBSERVED.meaning));
+    }
+    if unreported.is_empty() {
+        return (ENFORCING, ENFORCING.meaning.to_owned());
+    }
+    // One is enough to act on all agents.
+    (ENFORCING, format!("{} Of others nothing is known: {unreported}.", ENFORCING.meaning))
+}
+
+/// All that the status says by a view, but when it was seen.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Said {
+    nodes: NodesStatus,
+    loops: Vec<EnforcementStatus>,
+    attested: (Reason, String),
+    enforcing: (Reason, String),
+    reach: (Reason, String),
+}
+
+/// What the status says by a view: while it is the same there is nothing to write.
+pub(crate) fn said(resource: &KeylimeAttestor, view: &View) -> Said {
+    Said {
+        nodes: NodesStatus { last_look_time: None, ..nodes(view, None) },
+        loops: loops(view),
+        attested: attested(Some(view)),
+        enforcing: enforcing(resource.spec.enforcement.as_ref(), Some(view)),
+        reach: (view.reach.reason, view.reach.message.clone()),
+    }
+}
+
+/// The nodes that are not attested, those that fail first.
+fn not_attested(view: &View) -> Vec<NodeNotAttested> {
+    let mut all: Vec<NodeNotAttested> = Vec::new();
+    for (name, node) in view.nodes.iter().filter(|(_, node)| node.status.state != NodeState::Attested) {
+        all.push(NodeNotAttested {
+            name: name.clone(),
+            agent_id: node.status.agent_id.clone(),
+            state: node.status.state,
+            reason: node.status.reason.clone(),
+            since: node.status.since.clone(),
+            last_success: node.status.last_success.clone(),
+            message: node.status.message.clone(),
+        });
+    }
+    // In the order in which the states are declared; stable, so by name within.
+    all.sort_by_key(|node| node.state);
+    all
+}
+
+fn count(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

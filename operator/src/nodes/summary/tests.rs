@@ -1,0 +1,123 @@
+use std::sync::Arc;
+
+use keylime_attestor_api::conditions::{enforcing as e, nodes_attested as n};
+
+use super::*;
+use crate::gather::reach::Reach;
+use crate::model::target::Owner;
+use crate::nodes::judge::tests::with_reason;
+use crate::nodes::{LoopView, NodeView};
+
+fn view(nodes: &[(&str, NodeReason)]) -> View {
+    let node = |(name, reason): &(&str, NodeReason)| {
+        let status = Arc::new(with_reason(*reason));
+        ((*name).to_owned(), NodeView { reason: *reason, last_success: None, status })
+    };
+    View {
+        at: Timestamp::from_second(1_800_000_000).unwrap(),
+        nodes: nodes.iter().map(node).collect(),
+        elsewhere: None,
+        reach: Reach::not_checked(),
+        loops: Vec::new(),
+        told: std::collections::BTreeMap::from([("spire-server-0".to_owned(), (10, 3))]),
+        unreported: Vec::new(),
+        trouble: None,
+    }
+}
+
+#[test]
+fn the_worst_node_decides_and_is_named_first() {
+    use NodeReason::{
+        AgentMoved, AmbiguousAgent, Attested, IdentityNotIssued, KeylimeUnreachable, NotEnrolled, Stale,
+    };
+    for (nodes, expected) in [
+        (&[][..], n::NO_NODES),
+        (&[("a", Attested), ("b", Attested)], n::ATTESTED),
+        (&[("a", NotEnrolled), ("b", KeylimeUnreachable), ("c", Stale)], n::NODES_FAILING),
+        (&[("a", NotEnrolled), ("b", KeylimeUnreachable)], n::NODES_NOT_ATTESTED),
+        (&[("a", IdentityNotIssued)], n::NODES_NOT_ATTESTED),
+        (&[("a", AmbiguousAgent)], n::NODES_NOT_ATTESTED),
+        (&[("a", AgentMoved), ("b", KeylimeUnreachable)], n::NODES_NOT_ATTESTED),
+        (&[("a", KeylimeUnreachable), ("b", Attested)], n::NODES_UNKNOWN),
+    ] {
+        assert_eq!(attested(Some(&view(nodes))).0, expected, "{nodes:?}");
+    }
+    let (_, message) = attested(Some(&view(&[("a", NotEnrolled), ("b", Attested), ("z", Stale)])));
+    assert_eq!(message, "2 of 3 nodes are not attested: z (Stale), a (NotEnrolled).");
+    assert_eq!(attested(None).0, n::NOT_CHECKED);
+}
+
+#[test]
+fn what_stands_in_the_way_of_a_look_is_said() {
+    let mut blind = view(&[]);
+    blind.trouble = Some("The nodes are not known.".to_owned());
+    let (reason, message) = attested(Some(&blind));
+    assert_eq!(reason, n::NOT_CHECKED);
+    assert!(message.ends_with("The nodes are not known."), "{message}");
+    let mut shared = view(&[("a", NodeReason::Attested)]);
+    shared.elsewhere = Some((Owner { namespace: "n".to_owned(), name: "first".to_owned() }, 3));
+    assert!(attested(Some(&shared)).1.contains("3 further nodes belong to KeylimeAttestor n/first"));
+}
+
+#[test]
+fn at_most_fifty_nodes_are_listed_and_the_rest_is_counted() {
+    let names: Vec<String> = (0..60).map(|number| format!("n{number:02}")).collect();
+    let all: Vec<_> = names.iter().map(|name| (name.as_str(), NodeReason::NotEnrolled)).collect();
+    let nodes = nodes(&view(&all), None);
+    assert_eq!((nodes.total, nodes.not_enrolled, nodes.not_attested.len(), nodes.more), (60, 60, 50, 10));
+    let (_, message) = attested(Some(&view(&all)));
+    assert!(message.contains("n09 (NotEnrolled) and 50 more.") && !message.contains("n10"), "{message}");
+}
+
+#[test]
+fn the_time_of_a_look_is_written_with_something_else_only() {
+    let first = nodes(&view(&[("a", NodeReason::Attested)]), None);
+    let mut later = view(&[("a", NodeReason::Attested)]);
+    later.at = Timestamp::from_second(1_800_000_030).unwrap();
+    assert_eq!(nodes(&later, Some(&first)), first);
+    let failed = View { at: later.at, ..view(&[("a", NodeReason::Stale)]) };
+    assert_eq!(nodes(&failed, Some(&first)).last_look_time, Some(Time(later.at)));
+}
+
+#[test]
+fn what_the_loops_say_decides() {
+    let of = |action| Enforcement { action, ..Enforcement::default() };
+    let one = |action, held: Option<&str>, error: Option<&str>| {
+        let mut view = view(&[]);
+        view.loops = vec![LoopView {
+            pod: "spire-server-0".to_owned(),
+            action,
+            held: held.map(str::to_owned),
+            error: error.map(str::to_owned),
+        }];
+        view
+    };
+    use report::Mode::{Ban, Evict, Off};
+    for (enforcement, view, expected) in [
+        (None, None, e::OFF),
+        (Some(of(Action::Observe)), Some(one(Off, None, None)), e::OFF),
+        (Some(of(Action::Evict)), None, e::NOT_OBSERVED),
+        (Some(of(Action::Evict)), Some(view(&[])), e::NOT_OBSERVED),
+        (Some(of(Action::Evict)), Some(one(Off, None, None)), e::NOT_OBSERVED),
+        (Some(of(Action::Ban)), Some(one(Evict, None, None)), e::NOT_OBSERVED),
+        (Some(of(Action::Evict)), Some(one(Evict, None, None)), e::ENFORCING),
+        (Some(of(Action::Ban)), Some(one(Ban, None, None)), e::ENFORCING),
+        (Some(of(Action::Evict)), Some(one(Evict, Some("too many"), None)), e::HELD),
+        (Some(of(Action::Evict)), Some(one(Evict, None, Some("no answer"))), e::FAILED),
+    ] {
+        assert_eq!(enforcing(enforcement.as_ref(), view.as_ref()).0, expected);
+    }
+    let (_, message) = enforcing(Some(&of(Action::Evict)), Some(&one(Evict, Some("too many"), None)));
+    assert!(message.starts_with("pod spire-server-0: too many."), "{message}");
+    let mut one_of_two = one(Evict, None, None);
+    one_of_two.unreported = vec!["pod spire-server-1: no answer".to_owned()];
+    let (reason, message) = enforcing(Some(&of(Action::Evict)), Some(&one_of_two));
+    assert!(reason == e::ENFORCING && message.ends_with("spire-server-1: no answer."), "{message}");
+    // Also of one that says nothing now.
+    assert_eq!(loops(&view(&[])).len(), 1);
+    let [status] = &loops(&one(Evict, None, None))[..] else { panic!("one loop") };
+    assert_eq!(
+        (status.name.as_str(), status.started.0.as_second(), status.last_action),
+        ("spire-server-0", 10, 3)
+    );
+}

@@ -1,0 +1,163 @@
+//! The Lease: of several replicas one acts, and it acts only while no other can have the Lease yet.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Error, Result, anyhow};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::jiff::Timestamp;
+use kube::{Api, Client};
+use kube_lease_manager::{LeaseManager, LeaseManagerBuilder, LeaseManagerError};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tracing::{debug, info};
+
+use crate::cluster::answered;
+use crate::process::cli::Args;
+
+/// Name of the Lease.
+const NAME: &str = "keylime-attestor-operator";
+/// How long a Lease is good for when its holder is silent, and how long before that it is renewed. In seconds.
+const DURATION: u64 = 15;
+const GRACE: u64 = 5;
+
+/// How long after a renewal its holder goes on when no other renewal succeeds: less than the others wait, whose clocks may be ahead.
+const SAFE: Duration = Duration::from_secs(DURATION - 2);
+/// How often the holder looks whether the Lease is renewed: several times between a renewal and the end of the one before.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long a renewal takes that is under way.
+const RENEWAL: Duration = Duration::from_millis(200);
+
+/// One replica's part in the election.
+pub(crate) struct Election {
+    leads: watch::Receiver<bool>,
+    manager: JoinHandle<Result<LeaseManager, LeaseManagerError>>,
+    api: Api<Lease>,
+    holder: String,
+}
+
+impl Election {
+    /// Waits to lead from now on.
+    ///
+    /// # Errors
+    /// When it is not known where the Lease should be and who takes it, or it can neither be read nor made.
+    pub(crate) async fn enter(args: &Args, client: Client) -> Result<Self> {
+        let namespace = args.lease_namespace.as_ref().or(args.pod_namespace.as_ref()).ok_or_else(|| {
+            anyhow!("expected a namespace for the Lease: give --lease-namespace, or POD_NAMESPACE")
+        })?;
+        let holder = args.pod_name.clone();
+        let holder =
+            holder.ok_or_else(|| anyhow!("expected POD_NAME: the Lease is held in the name of the pod"))?;
+        let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
+        // The manager gives up at once when the apiserver is away.
+        drop(answered(async || api.get_opt(NAME).await).await);
+        let lease = LeaseManagerBuilder::new(client, NAME).with_namespace(namespace).with_identity(&holder);
+        let lease = lease.with_duration(DURATION).with_grace(GRACE).build().await;
+        let lease = lease.with_context(|| format!("failed to get or make the Lease {namespace}/{NAME}"))?;
+        let (leads, manager) = lease.watch().await;
+        info!(lease = NAME, "waits to lead");
+        Ok(Self { leads, manager, api, holder })
+    }
+
+    /// Waits until it leads. Its manager says so for every Lease in the name of this pod: one that ran out, from before the program was started
+    /// again, has to be renewed first.
+    ///
+    /// # Errors
+    /// When it never will.
+    pub(crate) async fn won(&mut self) -> Result<()> {
+        loop {
+            self.leads.wait_for(|leads| *leads).await.context("failed to hold the Lease")?;
+            if timeout(LOOK, self.left()).await.is_ok_and(|left| left.is_some_and(|left| !left.is_zero())) {
+                info!(lease = NAME, "leads");
+                return Ok(());
+            }
+            sleep(RENEWAL).await;
+        }
+    }
+
+    /// Waits, having won, until it leads no longer; why.
+    pub(crate) async fn lost(&self) -> Error {
+        let mut leads = self.leads.clone();
+        tokio::select! {
+            _ = leads.wait_for(|leads| !*leads) => {
+                anyhow!("lost the Lease {NAME}: another replica leads now, and this one starts anew")
+            }
+            () = self.ran_out() => {
+                anyhow!("failed to renew the Lease {NAME} in time: another replica may lead soon, and this one starts anew")
+            }
+        }
+    }
+
+    /// Gives the Lease back, so that another replica need not wait for its end.
+    ///
+    /// # Errors
+    /// When the apiserver does not take it.
+    pub(crate) async fn give_back(self) -> Result<()> {
+        drop(self.leads);
+        self.manager
+            .await
+            .context("failed to give the Lease back")?
+            .context("failed to give the Lease back")?;
+        Ok(())
+    }
+
+    /// Ends when the Lease was not renewed for too long. Its manager does not tell: when it cannot renew, it goes on trying, and leads.
+    async fn ran_out(&self) {
+        let mut good = Instant::now() + SAFE;
+        loop {
+            if let Ok(Some(left)) = timeout_at(good, self.left()).await {
+                good = Instant::now() + left;
+            }
+            let now = Instant::now();
+            if good <= now {
+                return;
+            }
+            sleep_until(good.min(now + LOOK)).await;
+        }
+    }
+
+    /// How long this replica may go on by the Lease as it is now; nothing when that is not known.
+    async fn left(&self) -> Option<Duration> {
+        match self.api.get(NAME).await {
+            Ok(lease) => Some(left(&lease, &self.holder, Timestamp::now())),
+            Err(error) => {
+                debug!(%error, lease = NAME, "whether the Lease is renewed is not known");
+                None
+            }
+        }
+    }
+}
+
+/// How long its holder may go on. The time in the Lease is by this replica's own clock; should that have been set back, it counts as now.
+fn left(lease: &Lease, holder: &str, now: Timestamp) -> Duration {
+    let spec = lease.spec.as_ref().filter(|spec| spec.holder_identity.as_deref() == Some(holder));
+    let Some(renewed) = spec.and_then(|spec| spec.renew_time.as_ref()) else { return Duration::ZERO };
+    let silent = Duration::try_from(now.duration_since(renewed.0)).unwrap_or_default();
+    SAFE.saturating_sub(silent)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn only_its_holder_goes_on_and_only_until_others_may_take_it() {
+        let now: Timestamp = "2026-01-01T00:00:20Z".parse().unwrap();
+        let of = |spec: Value| {
+            let lease = serde_json::from_value(json!({"metadata": {"name": NAME}, "spec": spec})).unwrap();
+            left(&lease, "me", now).as_secs()
+        };
+        let renewed = |holder: &str, second: u32| {
+            of(
+                json!({"holderIdentity": holder, "renewTime": format!("2026-01-01T00:00:{second:02}.000000Z")}),
+            )
+        };
+        assert_eq!((renewed("me", 20), renewed("me", 10), renewed("me", 8)), (13, 3, 1));
+        assert_eq!((renewed("me", 7), renewed("me", 1)), (0, 0));
+        assert_eq!((renewed("you", 20), of(json!({"holderIdentity": "me"})), of(json!(null))), (0, 0, 0));
+        // The clock was set back.
+        assert_eq!(renewed("me", 50), 13);
+    }
+}

@@ -1,0 +1,8 @@
+//! The process: command line, log, Lease, HTTP ports, and what runs as long as it does.
+
+pub(crate) mod cli;
+pub(crate) mod http;
+pub(crate) mod lease;
+pub(crate) mod log;
+pub(crate) mod probe;
+pub(crate) mod run;

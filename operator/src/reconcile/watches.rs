@@ -1,0 +1,89 @@
+//! Which changes in the cluster make the operator look at which resources.
+
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::ConfigMap;
+use keylime_attestor_api::conditions::configuration_applied::APPLIED;
+use keylime_attestor_api::{KeylimeAttestor, names};
+use kube::core::{NamespaceResourceScope, PartialObjectMeta};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::{Controller, watcher};
+use kube::{Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+
+use crate::cluster::{Cluster, Guarded};
+use crate::configuration::derived;
+use crate::model::target::Asked;
+
+/// Adds the watches of workloads and ConfigMaps, of their metadata alone.
+pub(crate) fn with_watches(cluster: &Cluster, controller: Controller<Guarded>) -> Controller<Guarded> {
+    let store = controller.store();
+    let controller = watch::<DaemonSet>(cluster, controller, &store, names_workload);
+    let controller = watch::<Deployment>(cluster, controller, &store, names_workload);
+    let controller = watch::<StatefulSet>(cluster, controller, &store, names_workload);
+    watch::<ConfigMap>(cluster, controller, &store, may_use_config_map)
+}
+
+/// Whether a resource has to do with an object of this namespace and name.
+type Concerns = fn(&KeylimeAttestor, &str, &str) -> bool;
+
+fn watch<K>(
+    cluster: &Cluster,
+    controller: Controller<Guarded>,
+    store: &Store<Guarded>,
+    concerns: Concerns,
+) -> Controller<Guarded>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    K: Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+{
+    let mut controller = controller;
+    for api in cluster.apis::<PartialObjectMeta<K>>() {
+        let store = store.clone();
+        controller = controller.watches(api, watcher::Config::default(), move |object| {
+            let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+            let owner = owner(&object);
+            let is_concerned = |resource: &KeylimeAttestor| {
+                let own = (resource.namespace().unwrap_or_default(), resource.name_any());
+                owner.as_ref() == Some(&own) || concerns(resource, &namespace, &name)
+            };
+            concerned(&store, is_concerned)
+        });
+    }
+    controller
+}
+
+fn concerned(
+    store: &Store<Guarded>,
+    is_concerned: impl Fn(&KeylimeAttestor) -> bool,
+) -> Vec<ObjectRef<Guarded>> {
+    let all = store.state();
+    let concerned = all.iter().filter(|resource| resource.0.as_ref().is_ok_and(&is_concerned));
+    concerned.map(|resource| ObjectRef::from_obj(&**resource)).collect()
+}
+
+/// The resource that an object is labelled with.
+fn owner<K: Resource>(object: &PartialObjectMeta<K>) -> Option<(String, String)> {
+    let labels = object.labels();
+    let namespace = labels.get(names::label::ATTESTOR_NAMESPACE)?;
+    Some((namespace.clone(), labels.get(names::label::ATTESTOR_NAME)?.clone()))
+}
+
+fn names_workload(resource: &KeylimeAttestor, namespace: &str, name: &str) -> bool {
+    Asked::all(resource).iter().any(|asked| asked.key.namespace == namespace && asked.key.name == name)
+}
+
+/// By name once all are found. Until then any ConfigMap beside a workload may be the one that is waited for.
+fn may_use_config_map(resource: &KeylimeAttestor, namespace: &str, name: &str) -> bool {
+    let asked = Asked::all(resource);
+    if !asked.iter().any(|asked| asked.key.namespace == namespace) {
+        return false;
+    }
+    let Some(status) = &resource.status else { return true };
+    let all_found = status.conditions.iter().any(|condition| condition.reason == APPLIED.name);
+    let workloads = status.server.iter().chain(&status.agents);
+    !all_found
+        || workloads
+            .filter_map(|workload| workload.config_map.as_ref())
+            .chain(status.controller_manager.iter().map(|manager| &manager.config_map))
+            .any(|entry| entry.name == name || derived::name(&entry.name) == name)
+}

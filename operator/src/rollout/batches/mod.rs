@@ -1,0 +1,157 @@
+//! A rollout in steps: which nodes get their new SPIRE agent next, from what the cluster has. Pure.
+//!
+//! A step is first written into the status and then carried out, so that whoever looks next, after a crash too, knows which nodes it is about.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Pod;
+use keylime_attestor_api::Share;
+use keylime_attestor_api::names::annotation;
+use kube::ResourceExt as _;
+
+use crate::model::node::{Node, Standing};
+use crate::model::pod::{carries_overlay, is_ready};
+
+/// Nodes in one step at most: they are listed in the status.
+const MAX_STEP: usize = 500;
+
+/// What a decision is made on.
+pub(crate) struct Facts<'a> {
+    /// Those that are looked after, by name.
+    pub(crate) nodes: &'a BTreeMap<String, Node>,
+    /// The DaemonSet's pods.
+    pub(crate) pods: &'a [Pod],
+    /// What the moved pods carry.
+    pub(crate) hash: &'a str,
+    /// Nodes in one step.
+    pub(crate) share: Share,
+    /// A moved node is one that SPIRE is known to have attested; otherwise a pod that is ready is enough.
+    pub(crate) needs_identity: bool,
+    /// The step that is under way, by the status.
+    pub(crate) step: &'a [String],
+}
+
+/// What follows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Verdict {
+    /// The step that is under way; empty when there is nothing to be moved.
+    pub(crate) step: Vec<String>,
+    /// It begins now. Its pods are replaced at the next look.
+    pub(crate) begins: bool,
+    /// Nodes of the step that are not done.
+    pub(crate) waiting: Vec<String>,
+    /// Pods of the step that are to be replaced.
+    pub(crate) replace: Vec<Pod>,
+    /// Nodes whose agent is the new one.
+    pub(crate) moved: usize,
+    /// Nodes with the old agent that Keylime knows and does not pass now.
+    pub(crate) not_passed: Vec<String>,
+    /// Nodes with the old agent that Keylime has no agent for.
+    pub(crate) not_enrolled: Vec<String>,
+}
+
+impl Verdict {
+    /// Nothing is under way, and nothing that Keylime knows is left.
+    pub(crate) fn is_done(&self) -> bool {
+        self.step.is_empty() && self.not_passed.is_empty()
+    }
+}
+
+/// Decides.
+pub(crate) fn decide(facts: &Facts<'_>) -> Verdict {
+    let agents = agents(facts.pods, facts.hash);
+    let mut verdict = Verdict { moved: moved(&agents), ..Verdict::default() };
+    for (name, _) in agents.iter().filter(|(_, agent)| matches!(agent, Agent::Old(_))) {
+        match standing(facts, name) {
+            Standing::Passed => {}
+            Standing::NotPassed => verdict.not_passed.push((*name).to_owned()),
+            Standing::NotEnrolled => verdict.not_enrolled.push((*name).to_owned()),
+        }
+    }
+    for name in facts.step {
+        match (agents.get(name.as_str()), standing(facts, name)) {
+            (Some(Agent::Old(pod)), Standing::Passed) => {
+                verdict.replace.push((*pod).clone());
+                verdict.waiting.push(name.clone());
+            }
+            // Not touched yet, and no longer to be.
+            (Some(Agent::Old(_)), _) => continue,
+            (Some(Agent::New { ready }), _) if *ready && has_identity(facts, name) => {}
+            (Some(_), _) => verdict.waiting.push(name.clone()),
+            (None, _) if facts.nodes.contains_key(name) => verdict.waiting.push(name.clone()),
+            // The node is gone.
+            (None, _) => continue,
+        }
+        verdict.step.push(name.clone());
+    }
+    if verdict.waiting.is_empty() {
+        verdict.step = following(facts, &agents);
+        verdict.waiting.clone_from(&verdict.step);
+        verdict.begins = !verdict.step.is_empty();
+    }
+    verdict
+}
+
+/// Pods that an overlay was taken back from and that still carry it: those that are not ready at once, the others as many at a time as a step has, and
+/// only while nothing else is on its way.
+pub(crate) fn taken_back(pods: &[Pod], share: Share) -> Vec<&Pod> {
+    let goes = |pod: &&Pod| pod.metadata.deletion_timestamp.is_some();
+    let stays: Vec<&Pod> = pods.iter().filter(|pod| carries_overlay(pod) && !goes(pod)).collect();
+    let (ready, broken): (Vec<&Pod>, Vec<&Pod>) = stays.into_iter().partition(|pod| is_ready(pod));
+    let others_are_ready =
+        pods.iter().filter(|pod| !carries_overlay(pod)).all(is_ready) && !pods.iter().any(|pod| goes(&pod));
+    if !broken.is_empty() || !others_are_ready {
+        return broken;
+    }
+    ready.into_iter().take(share.of(pods.len()).min(MAX_STEP)).collect()
+}
+
+/// The SPIRE agent of a node.
+enum Agent<'a> {
+    Old(&'a Pod),
+    New {
+        ready: bool,
+    },
+    /// It ends, and another follows.
+    Ending,
+}
+
+/// By node. Of a pod that ends and the one that follows it, the latter counts.
+fn agents<'a>(pods: &'a [Pod], hash: &str) -> BTreeMap<&'a str, Agent<'a>> {
+    let mut agents = BTreeMap::new();
+    for pod in pods {
+        let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) else { continue };
+        if pod.metadata.deletion_timestamp.is_some() {
+            agents.entry(node).or_insert(Agent::Ending);
+            continue;
+        }
+        let is_new = pod.annotations().get(annotation::CONTENT_HASH).is_some_and(|carried| carried == hash);
+        let agent = if is_new { Agent::New { ready: is_ready(pod) } } else { Agent::Old(pod) };
+        agents.insert(node, agent);
+    }
+    agents
+}
+
+fn moved(agents: &BTreeMap<&str, Agent<'_>>) -> usize {
+    agents.values().filter(|agent| matches!(agent, Agent::New { .. })).count()
+}
+
+/// A node that nobody has looked at yet counts as one that is not passed: it is not touched, and is waited for.
+fn standing(facts: &Facts<'_>, name: &str) -> Standing {
+    facts.nodes.get(name).map_or(Standing::NotPassed, |node| node.standing)
+}
+
+fn has_identity(facts: &Facts<'_>, name: &str) -> bool {
+    !facts.needs_identity || facts.nodes.get(name).is_some_and(|node| node.issued)
+}
+
+/// The next step, in the order of the names.
+fn following(facts: &Facts<'_>, agents: &BTreeMap<&str, Agent<'_>>) -> Vec<String> {
+    let most = facts.share.of(agents.len()).min(MAX_STEP);
+    let old = agents.iter().filter(|(_, agent)| matches!(agent, Agent::Old(_)));
+    let may_move = old.filter(|(name, _)| standing(facts, name) == Standing::Passed);
+    may_move.map(|(name, _)| (*name).to_owned()).take(most).collect()
+}
+
+#[cfg(test)]
+mod tests;

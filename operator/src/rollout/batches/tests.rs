@@ -1,0 +1,194 @@
+use serde_json::json;
+
+use super::*;
+use crate::model::pod::slim;
+
+/// A pod of a node: whether it carries the new overlay, is ready, and is ending.
+fn pod(node: &str, new: bool, ready: bool, ending: bool) -> Pod {
+    serde_json::from_value(json!({
+        "metadata": {"name": format!("agent-on-{node}"), "uid": node,
+            "annotations": if new { json!({annotation::CONTENT_HASH: "new"}) } else { json!({}) },
+            "deletionTimestamp": ending.then_some("2026-01-01T00:00:00Z")},
+        "spec": {"nodeName": node, "containers": []},
+        "status": {"conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}]},
+    }))
+    .unwrap()
+}
+
+fn old(node: &str) -> Pod {
+    pod(node, false, true, false)
+}
+
+fn new(node: &str) -> Pod {
+    pod(node, true, true, false)
+}
+
+const PASSED: Node = Node { standing: Standing::Passed, issued: false };
+const ISSUED: Node = Node { standing: Standing::Passed, issued: true };
+const FAILING: Node = Node { standing: Standing::NotPassed, issued: false };
+const UNKNOWN_TO_KEYLIME: Node = Node { standing: Standing::NotEnrolled, issued: false };
+
+fn look(nodes: &[(&str, Node)], pods: &[Pod], step: &[&str], share: Share, needs_identity: bool) -> Verdict {
+    let nodes = nodes.iter().map(|(name, node)| ((*name).to_owned(), *node)).collect();
+    let step: Vec<String> = step.iter().map(ToString::to_string).collect();
+    decide(&Facts { nodes: &nodes, pods, hash: "new", share, needs_identity, step: &step })
+}
+
+fn replaced(verdict: &Verdict) -> Vec<&str> {
+    verdict.replace.iter().map(|pod| pod.metadata.uid.as_deref().unwrap()).collect()
+}
+
+const THREE: [(&str, Node); 3] = [("a", PASSED), ("b", PASSED), ("c", PASSED)];
+const ONE: Share = Share::Nodes(1);
+
+#[test]
+fn a_step_is_announced_before_a_pod_is_touched() {
+    let verdict = look(&THREE, &[old("c"), old("b"), old("a")], &[], Share::Nodes(2), false);
+    assert_eq!((verdict.step.as_slice(), verdict.begins), (&["a".to_owned(), "b".to_owned()][..], true));
+    assert_eq!(replaced(&verdict), Vec::<&str>::new());
+    let verdict = look(&THREE, &[old("c"), old("b"), old("a")], &["a", "b"], Share::Nodes(2), false);
+    assert_eq!((replaced(&verdict), verdict.begins), (vec!["a", "b"], false));
+}
+
+#[test]
+fn the_next_step_waits_for_all_of_this_one() {
+    for (pods, waiting) in [
+        (vec![pod("a", false, true, true), new("b"), old("c")], vec!["a"]),
+        (vec![new("b"), old("c")], vec!["a"]),
+        (vec![pod("a", true, false, false), new("b"), old("c")], vec!["a"]),
+        (vec![pod("a", true, false, false), pod("b", true, false, false), old("c")], vec!["a", "b"]),
+        (
+            vec![
+                pod("a", false, true, true),
+                pod("a", true, true, false),
+                pod("b", true, false, false),
+                old("c"),
+            ],
+            vec!["b"],
+        ),
+    ] {
+        let verdict = look(&THREE, &pods, &["a", "b"], ONE, false);
+        assert_eq!(
+            (verdict.waiting, verdict.begins),
+            (waiting.iter().map(ToString::to_string).collect(), false)
+        );
+        assert_eq!(verdict.replace, []);
+    }
+    let verdict = look(&THREE, &[new("a"), new("b"), old("c")], &["a", "b"], ONE, false);
+    assert_eq!((verdict.step, verdict.begins, verdict.moved), (vec!["c".to_owned()], true, 2));
+}
+
+#[test]
+fn where_it_is_known_the_identity_is_waited_for() {
+    let pods = [new("a"), old("b")];
+    let nodes = |a| [("a", a), ("b", PASSED)];
+    assert_eq!(look(&nodes(PASSED), &pods, &["a"], ONE, true).waiting, ["a"]);
+    assert_eq!(look(&nodes(PASSED), &pods, &["a"], ONE, false).step, ["b"]);
+    assert_eq!(look(&nodes(ISSUED), &pods, &["a"], ONE, true).step, ["b"]);
+}
+
+#[test]
+fn only_nodes_that_keylime_passes_are_moved() {
+    let nodes = [("a", UNKNOWN_TO_KEYLIME), ("b", FAILING), ("c", PASSED)];
+    // Nobody has looked at d yet.
+    let pods = [old("a"), old("b"), old("c"), old("d")];
+    let verdict = look(&nodes, &pods, &[], Share::Nodes(4), false);
+    assert_eq!((verdict.step, verdict.not_enrolled), (vec!["c".to_owned()], vec!["a".to_owned()]));
+    assert_eq!(verdict.not_passed, ["b", "d"]);
+}
+
+#[test]
+fn a_node_that_fails_before_its_turn_is_left_alone_and_one_that_fails_later_is_waited_for() {
+    let nodes = [("a", FAILING), ("b", PASSED)];
+    let verdict = look(&nodes, &[old("a"), old("b")], &["a", "b"], ONE, false);
+    assert_eq!((replaced(&verdict), verdict.step.as_slice()), (vec!["b"], &["b".to_owned()][..]));
+    let verdict = look(&nodes, &[pod("a", true, false, false), old("b")], &["a"], ONE, false);
+    assert_eq!((verdict.waiting, verdict.begins), (vec!["a".to_owned()], false));
+}
+
+#[test]
+fn a_node_that_is_gone_holds_nothing_up() {
+    let verdict = look(&[("b", PASSED)], &[old("b")], &["a"], ONE, false);
+    assert_eq!((verdict.step, verdict.begins), (vec!["b".to_owned()], true));
+}
+
+#[test]
+fn a_moved_node_of_an_earlier_step_holds_nothing_up() {
+    let verdict = look(&THREE, &[pod("a", true, false, false), new("b"), old("c")], &["b"], ONE, false);
+    assert_eq!((verdict.step, verdict.begins), (vec!["c".to_owned()], true));
+}
+
+#[test]
+fn when_all_are_moved_nothing_is_left() {
+    let verdict = look(&THREE, &[new("a"), new("b"), new("c")], &["c"], ONE, false);
+    assert_eq!(verdict, Verdict { moved: 3, ..Verdict::default() });
+}
+
+#[test]
+fn a_percentage_is_of_all_nodes() {
+    let share: Share = serde_json::from_value(json!("70%")).unwrap();
+    assert_eq!(look(&THREE, &[old("a"), old("b"), old("c")], &[], share, false).step.len(), 2);
+    let share: Share = serde_json::from_value(json!("1%")).unwrap();
+    assert_eq!(look(&THREE, &[old("a"), old("b"), old("c")], &[], share, false).step.len(), 1);
+}
+
+#[test]
+fn a_step_has_no_more_nodes_than_the_status_can_list() {
+    let names: Vec<String> = (0..600).map(|number| format!("n{number:03}")).collect();
+    let nodes: Vec<_> = names.iter().map(|name| (name.as_str(), PASSED)).collect();
+    let pods: Vec<_> = names.iter().map(|name| old(name)).collect();
+    assert_eq!(look(&nodes, &pods, &[], Share::Nodes(600), false).step.len(), MAX_STEP);
+}
+
+#[test]
+fn what_broke_goes_first_and_the_rest_in_steps() {
+    let back = |pods: &[Pod], share| -> Vec<String> {
+        taken_back(pods, share).iter().map(|pod| pod.metadata.uid.clone().unwrap()).collect()
+    };
+    let broken = pod("b", true, false, false);
+    assert_eq!(back(&[new("a"), broken.clone(), old("c")], ONE), ["b"]);
+    // While its successor is not there or not ready, nothing else goes.
+    assert_eq!(back(&[new("a"), pod("b", true, false, true), old("c")], ONE), Vec::<String>::new());
+    assert_eq!(back(&[new("a"), pod("b", false, false, false), old("c")], ONE), Vec::<String>::new());
+    assert_eq!(back(&[new("a"), old("b"), old("c")], ONE), ["a"]);
+    assert_eq!(back(&[new("a"), new("b"), old("c")], Share::Nodes(2)), ["a", "b"]);
+    assert_eq!(back(&[old("a"), old("b"), old("c")], ONE), Vec::<String>::new());
+}
+
+#[test]
+fn what_an_attested_node_says_is_read() {
+    let node = |state: &str, healthy: &str, issued: &str| {
+        let condition = |type_: &str, status: &str| json!({"type": type_, "status": status, "reason": "R", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"});
+        let node = serde_json::from_value(json!({
+            "apiVersion": "spire.keylime.dev/v1alpha1", "kind": "AttestedNode", "metadata": {"name": "a"},
+            "status": {"state": state, "reason": "R", "message": "m", "since": "2026-01-01T00:00:00Z",
+                "conditions": [condition("KeylimeHealthy", healthy), condition("IdentityIssued", issued)]},
+        }))
+        .unwrap();
+        Node::of(&node)
+    };
+    assert_eq!(node("Attested", "True", "True"), ISSUED);
+    assert_eq!(node("Pending", "True", "Unknown"), PASSED);
+    assert_eq!(node("Failing", "False", "False"), FAILING);
+    assert_eq!(node("Unknown", "Unknown", "Unknown"), FAILING);
+    assert_eq!(node("NotEnrolled", "False", "False"), UNKNOWN_TO_KEYLIME);
+}
+
+#[test]
+fn a_slim_pod_is_judged_like_the_whole_one() {
+    let pods = [old("a"), new("b"), pod("c", true, false, false), pod("d", false, true, true)];
+    let slim: Vec<Pod> = pods.iter().cloned().map(slim).collect();
+    let nodes = [("a", PASSED), ("b", PASSED), ("c", PASSED), ("d", PASSED)];
+    for step in [&[][..], &["a", "c"], &["d"]] {
+        let whole = look(&nodes, &pods, step, ONE, false);
+        let judged = look(&nodes, &slim, step, ONE, false);
+        assert_eq!(
+            (replaced(&judged), &judged.step, &judged.waiting),
+            (replaced(&whole), &whole.step, &whole.waiting)
+        );
+    }
+    let goes = |pods: &[Pod]| taken_back(pods, ONE).iter().map(|pod| pod.name_any()).collect::<Vec<_>>();
+    assert_eq!(goes(&slim), goes(&pods));
+    let labelled: Pod = serde_json::from_value(json!({"metadata": {"labels": {"app": "x"}}})).unwrap();
+    assert_eq!(crate::model::pod::slim(labelled).metadata.labels, None);
+}

@@ -1,0 +1,8 @@
+//! Which steps are due, from what is asked for and what the cluster has. Pure.
+
+pub(crate) mod batches;
+pub(crate) mod fight;
+pub(crate) mod next;
+pub(crate) mod progress;
+pub(crate) mod strategy;
+pub(crate) mod withdrawal;

@@ -1,0 +1,344 @@
+//! Which steps are due: the server's first, the agents' when it is rolled out. Pure.
+
+mod staged;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use keylime_attestor_api::conditions::server_rolled_out;
+use keylime_attestor_api::{KeylimeAttestorStatus, Mode, Rollout, RolloutState, RolloutStatus};
+use kube::ResourceExt as _;
+use serde_json::Value;
+
+use crate::build::covers::applied;
+use crate::build::in_place;
+use crate::build::overlay::{Overlay, identity, overlay};
+use crate::configuration::{derived, original};
+use crate::gather::{Edited, Gathered};
+use crate::model::pod::is_stuck;
+use crate::model::step::Step;
+use crate::model::target::{Owner, Plan, Role, Target, text};
+use crate::model::workload::{Workload, WorkloadKey, is_ours};
+use crate::rollout::progress;
+use crate::rollout::strategy::Strategy;
+
+/// What is due now, and how far the rollouts are when it is done.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Next {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) rollouts: BTreeMap<WorkloadKey, RolloutStatus>,
+    /// The agents wait for the server.
+    pub(crate) waits_for_server: bool,
+    /// When to look again by ourselves; changes of the cluster come earlier.
+    pub(crate) again: Option<Duration>,
+}
+
+/// Decides.
+pub(crate) fn next(
+    plan: &Plan,
+    gathered: &Gathered,
+    previous: &KeylimeAttestorStatus,
+    rollout: &Rollout,
+    now: Timestamp,
+) -> Next {
+    let decision = Decision { plan, gathered, previous, rollout, now };
+    let mut next = Next { steps: decision.orphans(), ..Next::default() };
+    let server_done = decision.target(&plan.server, true, &mut next);
+    let mut done = server_done;
+    for agent in &plan.agents {
+        done &= decision.target(agent, server_done, &mut next);
+    }
+    next.rollouts.values_mut().for_each(|rollout| rollout.observed_generation = plan.generation);
+    next.waits_for_server = !server_done;
+    if done && next.steps.is_empty() {
+        next.steps = decision.leftovers();
+    }
+    next
+}
+
+struct Decision<'a> {
+    plan: &'a Plan,
+    gathered: &'a Gathered,
+    previous: &'a KeylimeAttestorStatus,
+    rollout: &'a Rollout,
+    now: Timestamp,
+}
+
+impl Decision<'_> {
+    /// What one workload is due, and whether it runs with what it should.
+    fn target(&self, target: &Target, may_begin: bool, next: &mut Next) -> bool {
+        let Some(workload) = target.workload.as_ref().filter(|_| self.plan.mode != Mode::ConfigOnly) else {
+            next.steps.extend(self.configuration(target, false));
+            return true;
+        };
+        if let (Role::Agent, Some(share)) = (target.role, self.rollout.canary) {
+            return self.staged(target, workload, share, may_begin, next);
+        }
+        let overlay = overlay(&self.plan.owner, self.plan.mode, target, workload);
+        let previous = self.rollout_of(&target.key);
+        let previous = previous.as_ref();
+        let same = previous.filter(|previous| previous.content_hash.as_deref() == Some(&overlay.hash));
+        let state = same.map(|previous| previous.state);
+        if state == Some(RolloutState::RolledBack) {
+            next.steps.extend(stuck(self.gathered, workload, None));
+            next.rollouts.extend(seen(same, workload).map(|back| (target.key.clone(), back)));
+            return false;
+        }
+        next.steps.extend(stuck(self.gathered, workload, Some(&overlay.hash)));
+        let begun = state.is_some_and(|state| state != RolloutState::Waiting);
+        if !begun && !may_begin {
+            let waiting = progress::begun(workload, RolloutState::Waiting, None, self.now);
+            next.rollouts.insert(target.key.clone(), seen(previous, workload).unwrap_or(waiting));
+            return false;
+        }
+        self.in_turn(target, workload, overlay, next)
+    }
+
+    /// What a workload is due whose turn has come.
+    fn in_turn(&self, target: &Target, workload: &Workload, overlay: Overlay, next: &mut Next) -> bool {
+        let previous = self.rollout_of(&target.key);
+        let previous = previous.as_ref();
+        let known = previous.is_some_and(|previous| previous.content_hash.as_deref() == Some(&overlay.hash));
+        next.steps.extend(self.configuration(target, known));
+        // Where agents moved in steps before, they no longer are to.
+        let held_by_us = target.role == Role::Agent && Strategy::of(workload) == Strategy::Ours;
+        if held_by_us || !applied(&workload.live, &overlay.patch) {
+            let begun = progress::begun(workload, RolloutState::Progressing, Some(overlay.hash), self.now);
+            next.rollouts.insert(target.key.clone(), begun);
+            let object = overlay.patch;
+            let correction = known && !held_by_us;
+            next.steps.push(Step::Overlay { workload: target.key.clone(), object, correction });
+            return false;
+        }
+        let deadline = self.rollout.progress_deadline.get();
+        let was_held = was_held(self.previous, target.role);
+        let rollout = progress::advanced(previous, workload, &overlay.hash, deadline, was_held, self.now);
+        let (state, failed_before) =
+            (rollout.state, previous.is_some_and(|previous| previous.state == RolloutState::Failed));
+        if state == RolloutState::Progressing && workload.held.is_none() {
+            next.look_again(progress::left(&rollout, deadline, self.now));
+        }
+        let taken_back = state == RolloutState::Failed && failed_before && known && self.rollout.rollback;
+        if taken_back {
+            next.steps.extend(self.take_back(target, workload));
+            let back = progress::begun(workload, RolloutState::RolledBack, Some(overlay.hash), self.now);
+            next.rollouts.insert(target.key.clone(), back);
+            return false;
+        }
+        if state == RolloutState::Failed && self.rollout.rollback {
+            // The failure is reported first, with what the pods say, and then taken back.
+            next.look_again(Duration::from_secs(1));
+        }
+        next.rollouts.insert(target.key.clone(), rollout);
+        state == RolloutState::Complete && workload.pods.complete
+    }
+
+    /// The configuration of a target, where it is not as it should be. It is `known` when it was so before.
+    fn configuration(&self, target: &Target, known: bool) -> Vec<Step> {
+        let Plan { owner, mode, .. } = self.plan;
+        let source = &target.source;
+        let mut steps = Vec::new();
+        if let Some(manager) = &target.manager {
+            let object = derived::of_manager(owner, &target.key.namespace, manager);
+            if !is_applied(manager.beside.as_ref(), &object) {
+                steps.push(Step::Configure { object, correction: known });
+            }
+        }
+        let edited = source.beside.as_ref().is_some_and(|beside| !original::edited(beside).is_empty());
+        if *mode == Mode::InPlace {
+            let keep = in_place::keep(owner, target);
+            if !is_applied(source.beside.as_ref(), &keep) {
+                steps.push(Step::Configure { object: keep, correction: known });
+            }
+            let object = in_place::edit(owner, target);
+            if !is_applied(Some(&source.live), &object) {
+                steps.push(Step::Edit { object, correction: known });
+            }
+            return steps;
+        }
+        // Where the mode was InPlace before.
+        let edits = self.gathered.edits.iter().filter(|edit| is_of(edit, target));
+        steps.extend(edits.filter_map(|edit| restore(edit, |_, _| true)));
+        let object = derived::config_map(owner, target, self.beside(target));
+        if edited || !is_applied(source.beside.as_ref(), &object) {
+            steps.push(Step::Configure { object, correction: known });
+        }
+        steps
+    }
+
+    /// The derived texts of others from the same ConfigMap of SPIRE, which have to be said again: the new one, or until an agent's turn has come
+    /// the one that is there.
+    fn beside(&self, target: &Target) -> BTreeMap<String, String> {
+        let same = |other: &&Target| {
+            other.key != target.key
+                && other.key.namespace == target.key.namespace
+                && other.source.config_map == target.source.config_map
+        };
+        let entry = |other: &Target| {
+            let there = other.source.beside.as_ref().and_then(|map| text(map, &other.source.key));
+            let text = match other.role {
+                Role::Server => Some(other.derived.as_str()),
+                Role::Agent if self.has_begun(other) => Some(other.derived.as_str()),
+                Role::Agent => there,
+            };
+            Some((other.source.key.clone(), text?.to_owned()))
+        };
+        self.plan.targets().filter(same).filter_map(entry).collect()
+    }
+
+    /// The rollout of a workload as it was last reported. One that failed has another try when the resource has changed since.
+    fn rollout_of(&self, key: &WorkloadKey) -> Option<RolloutStatus> {
+        let last = rollout_of(self.previous, key)?.clone();
+        match last.state {
+            _ if last.observed_generation == self.plan.generation => Some(last),
+            RolloutState::RolledBack => None,
+            RolloutState::Failed => Some(RolloutStatus {
+                state: RolloutState::Progressing,
+                last_progress_time: Time(self.now),
+                ..last
+            }),
+            _ => Some(last),
+        }
+    }
+
+    fn has_begun(&self, target: &Target) -> bool {
+        let Some(workload) = &target.workload else { return true };
+        let hash = overlay(&self.plan.owner, self.plan.mode, target, workload).hash;
+        self.rollout_of(&target.key).is_some_and(|previous| previous.content_hash.as_deref() == Some(&hash))
+    }
+
+    fn take_back(&self, target: &Target, workload: &Workload) -> Vec<Step> {
+        let edits = self.gathered.edits.iter().filter(|edit| is_of(edit, target));
+        let key = &target.source.key;
+        let mut steps: Vec<Step> =
+            edits.filter_map(|edit| restore(edit, |_, edited| edited == key)).collect();
+        steps.push(Step::Withdraw { workload: workload.key.clone(), object: identity(workload) });
+        steps
+    }
+
+    /// Workloads that carry our overlay and are no longer to.
+    fn orphans(&self) -> Vec<Step> {
+        let kept = |workload: &&Workload| {
+            self.plan.mode != Mode::ConfigOnly && self.plan.targets().any(|target| target.key == workload.key)
+        };
+        let orphans = self.gathered.ours.iter().filter(|workload| !kept(workload));
+        orphans.flat_map(|workload| withdraw(self.gathered, workload)).collect()
+    }
+
+    /// ConfigMaps of ours that nothing is derived into any longer.
+    fn leftovers(&self) -> Vec<Step> {
+        let used = |map: &&ConfigMap| {
+            self.plan.targets().any(|target| {
+                let manager = target.manager.as_ref().map(|manager| &manager.config_map);
+                map.namespace().as_deref() == Some(&target.key.namespace)
+                    && std::iter::once(&target.source.config_map)
+                        .chain(manager)
+                        .any(|source| map.name_any() == derived::name(source))
+            })
+        };
+        let unused = |edit: &&Edited| !used(&&edit.beside);
+        let mut steps: Vec<Step> =
+            self.gathered.edits.iter().filter(unused).filter_map(|edit| restore(edit, |_, _| true)).collect();
+        steps.extend(self.gathered.our_maps.iter().filter(|map| !used(map)).map(delete));
+        steps
+    }
+}
+
+impl Next {
+    pub(crate) fn look_again(&mut self, after: Duration) {
+        self.again = Some(self.again.map_or(after, |again| again.min(after)));
+    }
+}
+
+/// The rollout of a workload as it was last reported.
+pub(crate) fn rollout_of<'s>(
+    status: &'s KeylimeAttestorStatus,
+    key: &WorkloadKey,
+) -> Option<&'s RolloutStatus> {
+    let all = status.server.iter().chain(&status.agents);
+    let mut ours = all.filter(|workload| {
+        workload.kind == key.kind.as_str() && workload.name == key.name && workload.namespace == key.namespace
+    });
+    ours.next()?.rollout.as_ref()
+}
+
+/// A state that stays, with the pods as they are now.
+fn seen(previous: Option<&RolloutStatus>, workload: &Workload) -> Option<RolloutStatus> {
+    let pods = workload.pods;
+    previous.map(|previous| RolloutStatus {
+        desired: pods.desired,
+        updated: pods.updated,
+        ready: pods.ready,
+        ..previous.clone()
+    })
+}
+
+fn was_held(status: &KeylimeAttestorStatus, role: Role) -> bool {
+    let type_ = match role {
+        Role::Server => "ServerRolledOut",
+        Role::Agent => "AgentsRolledOut",
+    };
+    let mut conditions = status.conditions.iter();
+    conditions.any(|condition| condition.type_ == type_ && condition.reason == server_rolled_out::PAUSED.name)
+}
+
+/// Takes the overlay of a workload out, with the pods that would stand in its way.
+pub(crate) fn withdraw(gathered: &Gathered, workload: &Workload) -> Vec<Step> {
+    let step = Step::Withdraw { workload: workload.key.clone(), object: identity(workload) };
+    std::iter::once(step).chain(stuck(gathered, workload, None)).collect()
+}
+
+/// Pods of other overlays than the one that should be, which never became ready.
+pub(crate) fn stuck(gathered: &Gathered, workload: &Workload, wanted: Option<&str>) -> Vec<Step> {
+    let pods = gathered.pods.get(&workload.key).into_iter().flatten();
+    pods.filter(|pod| is_stuck(pod, wanted))
+        .map(|pod| Step::DeletePod {
+            namespace: pod.namespace().unwrap_or_default(),
+            name: pod.name_any(),
+            uid: pod.uid().unwrap_or_default(),
+        })
+        .collect()
+}
+
+/// Puts back what an edited ConfigMap had, in the entries that are picked; nothing when that is so already.
+pub(crate) fn restore(edit: &Edited, picked: impl Fn(Role, &str) -> bool) -> Option<Step> {
+    let Edited { live, beside } = edit;
+    let object = in_place::restore(live, beside, &picked);
+    let release = original::edited(beside).iter().all(|(role, key)| picked(*role, key));
+    let still_ours = live.managed_fields().iter().any(is_ours);
+    let due = !is_applied(Some(live), &object) || release && still_ours;
+    let release = release.then(|| in_place::owners(beside));
+    due.then_some(Step::Restore { object, release })
+}
+
+pub(crate) fn delete(map: &ConfigMap) -> Step {
+    Step::Delete {
+        namespace: map.namespace().unwrap_or_default(),
+        name: map.name_any(),
+        uid: map.uid().unwrap_or_default(),
+    }
+}
+
+/// The resource whose part an object is.
+pub(crate) fn belongs_to(workload: &Workload, owner: &Owner) -> bool {
+    workload
+        .claimed_by
+        .as_ref()
+        .is_some_and(|(namespace, name)| *namespace == owner.namespace && *name == owner.name)
+}
+
+fn is_of(edit: &Edited, target: &Target) -> bool {
+    edit.live.namespace().as_deref() == Some(&target.key.namespace)
+        && edit.live.name_any() == target.source.config_map
+}
+
+fn is_applied(live: Option<&ConfigMap>, wanted: &Value) -> bool {
+    let live = live.and_then(|live| serde_json::to_value(live).ok());
+    live.is_some_and(|live| applied(&live, wanted))
+}
+
+#[cfg(test)]
+mod tests;

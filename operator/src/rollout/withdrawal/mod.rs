@@ -1,0 +1,123 @@
+//! Taking everything back: the agents first, then the server, each with its rollout, and our own objects last. Goes by what carries our labels and
+//! by what was reported, not by what the resource names now. Pure.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::jiff::Timestamp;
+use keylime_attestor_api::{KeylimeAttestorStatus, RolloutState, RolloutStatus, Share};
+
+use crate::gather::Gathered;
+use crate::model::pod::carries_overlay;
+use crate::model::step::Step;
+use crate::model::target::{Owner, Role};
+use crate::model::workload::{Kind, Workload, WorkloadKey};
+use crate::rollout::next::{Next, belongs_to, delete, restore, rollout_of, stuck, withdraw};
+use crate::rollout::progress;
+
+/// How far it is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Withdrawal {
+    /// These steps, then another look.
+    Going(Next),
+    /// Everything is back.
+    Done,
+}
+
+/// Decides.
+pub(crate) fn withdrawal(
+    owner: &Owner,
+    gathered: &Gathered,
+    previous: &KeylimeAttestorStatus,
+    canary: Option<Share>,
+    now: Timestamp,
+) -> Withdrawal {
+    let workloads = workloads(gathered);
+    for role in [Role::Agent, Role::Server] {
+        let mut next = Next::default();
+        let edits = gathered
+            .edits
+            .iter()
+            .filter_map(|edit| restore(edit, |of, _| role == Role::Server || of == role));
+        next.steps.extend(edits);
+        let mut waits = false;
+        for workload in workloads.values().filter(|workload| role_of(workload) == role && !workload.deleting)
+        {
+            waits |= one(owner, gathered, workload, previous, now, &mut next);
+            waits |= in_steps(gathered, workload, canary, &mut next);
+        }
+        if waits || !next.steps.is_empty() {
+            return Withdrawal::Going(next);
+        }
+    }
+    let steps: Vec<Step> = gathered.our_maps.iter().map(delete).collect();
+    if steps.is_empty() { Withdrawal::Done } else { Withdrawal::Going(Next { steps, ..Next::default() }) }
+}
+
+/// What one workload is due; true while its pods are being replaced.
+fn one(
+    owner: &Owner,
+    gathered: &Gathered,
+    workload: &Workload,
+    previous: &KeylimeAttestorStatus,
+    now: Timestamp,
+    next: &mut Next,
+) -> bool {
+    let previous = rollout_of(previous, &workload.key);
+    if belongs_to(workload, owner) {
+        next.steps.extend(withdraw(gathered, workload));
+        let begun = progress::begun(workload, RolloutState::Withdrawing, None, now);
+        next.rollouts.insert(workload.key.clone(), begun);
+        return true;
+    }
+    if !previous.is_some_and(was_ours) || workload.pods.complete {
+        return false;
+    }
+    next.steps.extend(stuck(gathered, workload, None));
+    let withdrawing = previous.filter(|previous| previous.state == RolloutState::Withdrawing);
+    let mut rollout = progress::begun(workload, RolloutState::Withdrawing, None, now);
+    (rollout.updated, rollout.ready) = (workload.pods.updated, workload.pods.ready);
+    if let Some(withdrawing) = withdrawing
+        && withdrawing.ready >= rollout.ready
+    {
+        rollout.last_progress_time = withdrawing.last_progress_time.clone();
+    }
+    next.rollouts.insert(workload.key.clone(), rollout);
+    true
+}
+
+/// Pods that moved in steps go back in steps where somebody else's OnDelete keeps Kubernetes from doing it; true while there are any.
+fn in_steps(gathered: &Gathered, workload: &Workload, canary: Option<Share>, next: &mut Next) -> bool {
+    let pods = gathered.pods.get(&workload.key).map(Vec::as_slice).unwrap_or_default();
+    let held = workload.held.is_some() && pods.iter().any(carries_overlay);
+    let Some(share) = canary.filter(|_| held && role_of(workload) == Role::Agent) else { return false };
+    if !next.steps.iter().any(|step| matches!(step, Step::Withdraw { .. })) {
+        next.take_pods_back(pods, workload, share);
+    }
+    true
+}
+
+fn workloads(gathered: &Gathered) -> BTreeMap<WorkloadKey, &Workload> {
+    let named = gathered.found.values().filter_map(|found| found.workload.as_ref());
+    named.chain(&gathered.ours).map(|workload| (workload.key.clone(), workload)).collect()
+}
+
+fn role_of(workload: &Workload) -> Role {
+    match workload.key.kind {
+        Kind::DaemonSet => Role::Agent,
+        Kind::Deployment | Kind::StatefulSet => Role::Server,
+    }
+}
+
+/// Whether its pods carried our overlay when it was last reported, so that they have to be replaced.
+fn was_ours(rollout: &RolloutStatus) -> bool {
+    match rollout.state {
+        RolloutState::Progressing
+        | RolloutState::Complete
+        | RolloutState::Failed
+        | RolloutState::Withdrawing => true,
+        RolloutState::Waiting | RolloutState::RolledBack => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+use keylime_attestor_api::RolloutState::{Complete, RolledBack, Withdrawing};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::fixture::{apply, config_map, gathered, now, object, read, replace, reported, resource, status};
+use crate::model::workload::owner_labels;
+
+const SERVER: Kind = Kind::StatefulSet;
+const AGENT: Kind = Kind::DaemonSet;
+
+fn owner() -> Owner {
+    Owner { namespace: "spire-system".to_owned(), name: "spire".to_owned() }
+}
+
+/// A workload with our overlay.
+fn ours(kind: Kind) -> Value {
+    json!({"metadata": {"labels": owner_labels("spire-system", "spire")}, "kind": kind.as_str()})
+}
+
+fn both() -> Gathered {
+    let mut gathered = gathered(&resource(json!({})));
+    for kind in [SERVER, AGENT] {
+        let mut live = object(kind, 3, 3);
+        apply(&mut live, &ours(kind));
+        gathered.ours.push(read(kind, live));
+        replace(&mut gathered, kind, 3, 3, Some(&ours(kind)));
+    }
+    gathered.our_maps.push(config_map("spire-system", "spire-agent-keylime", "agent.conf", ""));
+    gathered
+}
+
+/// One workload is out of our hands, its pods are so far.
+fn taken(gathered: &mut Gathered, kind: Kind, updated: i32) {
+    gathered.ours.retain(|workload| workload.key.kind != kind);
+    replace(gathered, kind, updated, updated, None);
+}
+
+fn look(gathered: &Gathered, server: RolloutState, agent: RolloutState, ago: i64) -> Vec<String> {
+    let previous = status(reported(SERVER, server, "h", 0, ago), vec![reported(AGENT, agent, "h", 0, ago)]);
+    match withdrawal(&owner(), gathered, &previous, None, now()) {
+        Withdrawal::Done => vec!["done".to_owned()],
+        Withdrawal::Going(next) => {
+            let mut said: Vec<String> = next
+                .steps
+                .iter()
+                .map(|step| match step {
+                    Step::Withdraw { workload, .. } => format!("withdraw {}", workload.name),
+                    Step::Delete { name, .. } => format!("delete {name}"),
+                    other => format!("{other:?}"),
+                })
+                .collect();
+            let waits = next.rollouts.iter().filter(|(_, rollout)| rollout.state == Withdrawing);
+            said.extend(waits.map(|(key, _)| format!("{} waits", key.name)));
+            said
+        }
+    }
+}
+
+#[test]
+fn the_agents_are_first_then_the_server_then_what_is_ours() {
+    let mut gathered = both();
+    assert_eq!(look(&gathered, Complete, Complete, 9), ["withdraw spire-agent", "spire-agent waits"]);
+    taken(&mut gathered, AGENT, 1);
+    assert_eq!(look(&gathered, Complete, Withdrawing, 9), ["spire-agent waits"]);
+    taken(&mut gathered, AGENT, 3);
+    assert_eq!(look(&gathered, Complete, Withdrawing, 9), ["withdraw spire-server", "spire-server waits"]);
+    taken(&mut gathered, SERVER, 0);
+    assert_eq!(look(&gathered, Withdrawing, Withdrawing, 9), ["spire-server waits"]);
+    taken(&mut gathered, SERVER, 3);
+    assert_eq!(look(&gathered, Withdrawing, Withdrawing, 9), ["delete spire-agent-keylime"]);
+    gathered.our_maps.clear();
+    assert_eq!(look(&gathered, Withdrawing, Withdrawing, 9), ["done"]);
+}
+
+#[test]
+fn what_is_gone_or_going_or_was_never_ours_is_not_waited_for() {
+    let mut absent = both();
+    absent.ours.clear();
+    absent.our_maps.clear();
+    absent.found.values_mut().for_each(|found| found.workload = None);
+    assert_eq!(look(&absent, Complete, Complete, 9), ["done"]);
+
+    let mut going = both();
+    going.our_maps.clear();
+    going.ours.iter_mut().for_each(|workload| workload.deleting = true);
+    going.found.values_mut().for_each(|found| found.workload.as_mut().unwrap().deleting = true);
+    assert_eq!(look(&going, Complete, Complete, 9), ["done"]);
+
+    let mut never = both();
+    never.our_maps.clear();
+    taken(&mut never, AGENT, 0);
+    taken(&mut never, SERVER, 0);
+    assert_eq!(look(&never, RolledBack, RolledBack, 9), ["done"]);
+}
+
+#[test]
+fn a_crash_between_taking_and_reporting_loses_no_wait() {
+    let mut gathered = both();
+    taken(&mut gathered, AGENT, 1);
+    assert_eq!(look(&gathered, Complete, Complete, 9), ["spire-agent waits"]);
+}
+
+#[test]
+fn what_moved_in_steps_under_somebody_elses_strategy_goes_back_in_steps() {
+    let look = |pods: Value, canary| {
+        let mut gathered = both();
+        taken(&mut gathered, AGENT, 1);
+        let mut live = object(AGENT, 1, 3);
+        crate::fixture::merge(&mut live, &json!({"spec": {"updateStrategy": {"type": "OnDelete"}}}));
+        let found = gathered.found.values_mut().find(|found| found.role == Role::Agent).unwrap();
+        found.workload = Some(read(AGENT, live));
+        let key = gathered.found.keys().find(|key| key.kind == AGENT).unwrap().clone();
+        gathered.pods.insert(key, serde_json::from_value(pods).unwrap());
+        let previous =
+            status(reported(SERVER, Complete, "h", 3, 5), vec![reported(AGENT, Withdrawing, "h", 0, 5)]);
+        match withdrawal(&owner(), &gathered, &previous, canary, now()) {
+            Withdrawal::Done => panic!("not done"),
+            Withdrawal::Going(next) => next
+                .steps
+                .into_iter()
+                .map(|step| match step {
+                    Step::DeletePod { name, .. } => name,
+                    other => format!("{other:?}"),
+                })
+                .collect::<Vec<_>>(),
+        }
+    };
+    let pod = |name: &str, moved: bool| {
+        json!({"metadata": {"name": name, "annotations": if moved { json!({"spire.keylime.dev/content-hash": "h"}) } else { json!({}) }},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+    };
+    let pods = || json!([pod("a", true), pod("b", true), pod("c", false)]);
+    assert_eq!(look(pods(), Some(Share::Nodes(1))), ["a"]);
+    assert_eq!(look(pods(), None), Vec::<String>::new());
+}

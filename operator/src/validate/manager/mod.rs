@@ -1,0 +1,106 @@
+//! What of spire-controller-manager is asked for and was found, complete and valid, or what stands in the way. Pure.
+
+use keylime_attestor_api::conditions::configuration_applied as reason;
+use keylime_attestor_api::{ControllerManager, Mode};
+
+use crate::configuration::derived;
+use crate::configuration::parent::{Parents, config};
+use crate::discover::manager::Discovered;
+use crate::gather::FoundManager;
+use crate::model::problem::Problem;
+use crate::model::target::Manager;
+use crate::model::workload::Workload;
+
+/// What is asked for, complete and valid.
+pub(super) fn manager(
+    mode: Mode,
+    asked: &ControllerManager,
+    workload: &Workload,
+    found: &[FoundManager],
+    parents: &Parents<'_>,
+) -> Result<Manager, Problem> {
+    let found = only(workload, found)?;
+    let Discovered { container, flags, config_map, command, .. } = &found.discovered;
+    if let Some(command) = command
+        && mode != Mode::ConfigOnly
+        && !workload.owns_command(container)
+    {
+        return Err(Problem::new(
+            reason::COMMAND_SET,
+            format!(
+                "expected no command in container {container} of the {}, it has {}: give the flags of spire-controller-manager as args, or \
+                 remove spec.spire.controllerManager and set its parentIDTemplate yourself",
+                workload.key,
+                command.join(" ")
+            ),
+        ));
+    }
+    let namespace = &workload.key.namespace;
+    let (key, current) = found.entry().ok_or_else(|| {
+        let expected =
+            found.discovered.key.as_ref().map_or("one key".to_owned(), |key| format!("the key {key}"));
+        let advice = "create it, or set spec.spire.controllerManager.configMap";
+        let message = format!(
+            "expected {expected} in the ConfigMap {namespace}/{config_map}, it is not there: {advice}"
+        );
+        Problem::new(reason::CONFIGURATION_NOT_FOUND, message)
+    })?;
+    let derived = config::derive(current, |original| parents.template(original)).map_err(|error| {
+        let message = format!(
+            "{key} in the ConfigMap {namespace}/{config_map}: {error}. Correct it, or remove spec.spire.controllerManager and set parentIDTemplate yourself"
+        );
+        Problem::new(reason::CONFIGURATION_INVALID, message)
+    })?;
+    Ok(Manager {
+        container: container.clone(),
+        program: asked.program.clone(),
+        flags: flags.clone(),
+        config_map: config_map.clone(),
+        key: key.to_owned(),
+        derived,
+        beside: found.beside.clone(),
+    })
+}
+
+/// The one that it must be.
+fn only<'f>(workload: &Workload, found: &'f [FoundManager]) -> Result<&'f FoundManager, Problem> {
+    let problem = |came: String| {
+        Problem::new(
+            reason::CONTAINER_NOT_FOUND,
+            format!(
+                "expected one container of the {} that runs spire-controller-manager with a configuration from a ConfigMap, found {came}: set \
+                 container, and if need be configMap, in spec.spire.controllerManager",
+                workload.key
+            ),
+        )
+    };
+    match found {
+        [] => Err(problem("none".to_owned())),
+        [only] => Ok(only),
+        several => {
+            let names = several.iter().map(|found| found.discovered.container.as_str());
+            Err(problem(names.collect::<Vec<_>>().join(", ")))
+        }
+    }
+}
+
+/// The ConfigMap is nobody else's: two texts that are derived for themselves cannot share one.
+pub(super) fn shared(
+    manager: &Manager,
+    namespace: &str,
+    others: &[crate::model::target::Target],
+) -> Option<Problem> {
+    let name = &manager.config_map;
+    let other =
+        others.iter().find(|other| other.key.namespace == namespace && other.source.config_map == *name)?;
+    let message = format!(
+        "spire-controller-manager and the {} have their configurations in one ConfigMap, {namespace}/{name}, from which {} would be made \
+         twice: move the one of spire-controller-manager to a ConfigMap of its own",
+        other.key,
+        derived::name(name)
+    );
+    Some(Problem::new(reason::CONFIGURATION_INVALID, message))
+}
+
+#[cfg(test)]
+mod tests;

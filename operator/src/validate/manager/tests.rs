@@ -1,0 +1,121 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::fixture::{checksums, controller_manager, gathered, resource};
+use crate::gather::Gathered;
+use crate::model::target::Plan;
+use crate::validate::validate;
+
+const CHART: &str = include_str!("../../../testdata/controller-manager/chart.yaml");
+
+/// What is found of a controller manager like this one in the server's pod.
+fn found(asked: Value, container: Value) -> Vec<Discovered> {
+    let resource = resource(json!({"spire": {"controllerManager": asked}}));
+    let mut gathered = gathered(&resource);
+    controller_manager(&resource, &mut gathered, container, CHART);
+    gathered.managers.into_iter().map(|found| found.discovered).collect()
+}
+
+fn plan(
+    asked: Value,
+    container: Value,
+    text: &str,
+    change: impl Fn(&mut Gathered),
+) -> Result<Plan, Vec<Problem>> {
+    let resource = resource(json!({"spire": {"controllerManager": asked}}));
+    let mut gathered = gathered(&resource);
+    controller_manager(&resource, &mut gathered, container, text);
+    change(&mut gathered);
+    validate(&resource, &gathered, &checksums())
+}
+
+fn reasons(result: Result<Plan, Vec<Problem>>) -> Vec<(&'static str, String)> {
+    let problems = result.err().unwrap_or_default();
+    problems.into_iter().map(|problem| (problem.reason.name, problem.message)).collect()
+}
+
+#[test]
+fn the_charts_container_is_found_without_a_word() {
+    let expected = Discovered {
+        container: "spire-controller-manager".to_owned(),
+        flags: vec!["--expand-env".to_owned()],
+        config_map: "spire-controller-manager".to_owned(),
+        key: Some("controller-manager-config.yaml".to_owned()),
+        command: None,
+    };
+    assert_eq!(found(json!({}), json!({})), [expected]);
+}
+
+#[test]
+fn paths_begin_where_the_container_does() {
+    for (container, expected) in [
+        (json!({"args": ["-config", "/controller-manager-config.yaml"]}), 1),
+        (json!({"workingDir": "/", "args": ["--config", "controller-manager-config.yaml"]}), 1),
+        (json!({"workingDir": "/conf"}), 0),
+        (json!({"args": []}), 0),
+    ] {
+        assert_eq!(found(json!({}), container.clone()).len(), expected, "{container}");
+    }
+    let asked = json!({"configMap": {"name": "m", "key": "k"}, "container": "spire-controller-manager"});
+    let found = found(asked, json!({"args": []}));
+    assert_eq!(found.iter().map(|found| found.config_map.as_str()).collect::<Vec<_>>(), ["m"]);
+}
+
+#[test]
+fn what_is_asked_for_is_planned() {
+    let plan = plan(json!({}), json!({}), CHART, |_| {}).unwrap();
+    let manager = plan.server.manager.unwrap();
+    assert!(manager.derived.contains("node-restriction.kubernetes.io/keylime-agent-id"));
+    assert_eq!(manager.program, "/spire-controller-manager");
+}
+
+#[test]
+fn each_refusal_says_why_and_what_to_do() {
+    let command = json!({"command": ["/manager"]});
+    for (asked, container, text, expected, part) in [
+        (json!({}), command, CHART, reason::COMMAND_SET, "it has /manager"),
+        (json!({"container": "other"}), json!({}), CHART, reason::CONTAINER_NOT_FOUND, "found none"),
+        (json!({}), json!({}), "kind: [", reason::CONFIGURATION_INVALID, "as YAML"),
+        (
+            json!({}),
+            json!({}),
+            "{kind: ControllerManagerConfig}",
+            reason::CONFIGURATION_INVALID,
+            "without touching the rest",
+        ),
+    ] {
+        let problems = reasons(plan(asked.clone(), container, text, |_| {}));
+        let [(reason, message)] = &problems[..] else { panic!("{asked}: {problems:?}") };
+        assert_eq!(*reason, expected.name, "{message}");
+        assert!(message.contains(part) && message.contains("spec.spire.controllerManager"), "{message}");
+    }
+    let gone = plan(json!({}), json!({}), CHART, |gathered| {
+        gathered.managers.iter_mut().for_each(|found| found.source = None)
+    });
+    assert_eq!(reasons(gone)[0].0, reason::CONFIGURATION_NOT_FOUND.name);
+    let twice = plan(json!({}), json!({}), CHART, |gathered| {
+        let again = gathered.managers[0].clone();
+        gathered.managers.push(again);
+    });
+    assert!(reasons(twice)[0].1.contains("found spire-controller-manager, spire-controller-manager"));
+    let shared = plan(json!({}), json!({}), CHART, |gathered| {
+        gathered.managers[0].discovered.config_map = "spire-server".to_owned();
+    });
+    assert!(reasons(shared)[0].1.contains("a ConfigMap of its own"));
+}
+
+#[test]
+fn a_command_that_is_ours_is_not_refused() {
+    let command = json!({"command": ["/bin/other"]});
+    let ours = json!([{"manager": "keylime-attestor-operator", "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1":
+        {"f:spec": {"f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"spire-controller-manager\"}": {"f:command": {}}}}}}}}]);
+    let taken = plan(json!({}), command, CHART, |gathered| {
+        let server = gathered
+            .found
+            .values_mut()
+            .find(|found| found.role == crate::model::target::Role::Server)
+            .unwrap();
+        server.workload.as_mut().unwrap().fields = serde_json::from_value(ours.clone()).unwrap();
+    });
+    assert_eq!(reasons(taken), []);
+}
