@@ -12,6 +12,7 @@ mod life;
 mod nodes;
 mod one_config_map;
 mod overlay;
+mod pod_security;
 mod pods;
 mod refused;
 mod reports;

@@ -2,6 +2,7 @@
 
 pub(crate) mod covers;
 pub(crate) mod in_place;
+mod install;
 pub(crate) mod overlay;
 
 #[cfg(test)]

@@ -7,13 +7,14 @@ use keylime_attestor_api::names::{annotation, path};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
+use super::install;
 use crate::configuration::derived;
 use crate::model::target::{Manager, Owner, Role, Target};
 use crate::model::workload::{Workload, owner_labels};
 
-const INSTALL: &str = "keylime-attestor-install";
 const CONFIGURATION: &str = "keylime-attestor-configuration";
-const PLUGIN: &str = "keylime-attestor-plugin";
+/// The folder that the plugin is installed into.
+pub(super) const PLUGIN: &str = "keylime-attestor-plugin";
 const SOCKET: &str = "keylime-attestor-socket";
 const TLS: &str = "keylime-attestor-tls";
 const CONTROLLER_MANAGER: &str = "keylime-attestor-controller-manager";
@@ -108,7 +109,7 @@ fn pod(mode: Mode, target: &Target) -> Value {
         }}));
     }
     json!({
-        "initContainers": [install(target)],
+        "initContainers": [install::container(target)],
         "containers": containers,
         "volumes": volumes,
     })
@@ -130,22 +131,6 @@ fn controller_manager(manager: &Manager) -> Value {
 fn has_fs_group(workload: &Workload) -> bool {
     let context = workload.pod_spec().and_then(|pod| pod.security_context.as_ref());
     context.is_some_and(|context| context.fs_group.is_some())
-}
-
-fn install(target: &Target) -> Value {
-    json!({
-        "name": INSTALL,
-        "image": target.plugin.image,
-        "command": [format!("/{}", target.role.plugin()), "install", "--to", path::PLUGIN],
-        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": false,
-            "readOnlyRootFilesystem": true,
-            "capabilities": {"drop": ["ALL"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "volumeMounts": [{"name": PLUGIN, "mountPath": path::PLUGIN}],
-    })
 }
 
 fn container(own_file: bool, target: &Target) -> Value {
@@ -180,9 +165,7 @@ fn environment(target: &Target) -> Value {
 }
 
 fn has_temporary_folder(target: &Target) -> bool {
-    let mut containers = target.workload.iter().flat_map(Workload::containers);
-    let container = containers.find(|container| Some(&container.name) == target.container.as_ref());
-    container.is_some_and(|container| {
+    install::spire(target).is_some_and(|container| {
         let mut variables = container.env.iter().flatten();
         let mut mounts = container.volume_mounts.iter().flatten();
         variables.any(|variable| variable.name == "TMPDIR" && variable.value.as_deref() != Some(path::SOCKET))

@@ -1,0 +1,80 @@
+//! The init container that installs the plugin for SPIRE's container. Pure.
+
+use k8s_openapi::api::core::v1::{Capabilities, Container, SeccompProfile, SecurityContext};
+use keylime_attestor_api::names::path;
+use serde_json::{Value, json};
+
+use super::overlay::PLUGIN;
+use crate::model::target::Target;
+use crate::model::workload::Workload;
+
+const NAME: &str = "keylime-attestor-install";
+
+/// The init container of a target.
+pub(super) fn container(target: &Target) -> Value {
+    let spire = spire(target).and_then(|container| container.security_context.as_ref());
+    json!({
+        "name": NAME,
+        "image": target.plugin.image,
+        "command": [format!("/{}", target.role.plugin()), "install", "--to", path::PLUGIN],
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
+        "securityContext": security_context(spire),
+        "volumeMounts": [{"name": PLUGIN, "mountPath": path::PLUGIN}],
+    })
+}
+
+/// SPIRE's container of a target.
+pub(super) fn spire(target: &Target) -> Option<&Container> {
+    let mut containers = target.workload.iter().flat_map(Workload::containers);
+    containers.find(|container| Some(&container.name) == target.container.as_ref())
+}
+
+/// The user of SPIRE's container, and less than anything else that it may.
+///
+/// What stands on the pod holds for both containers. What stands on SPIRE's alone has to be said
+/// again: Pod Security `restricted` asks each container for it, and a user of our own would not fit
+/// a pod that runs as root.
+fn security_context(spire: Option<&SecurityContext>) -> SecurityContext {
+    SecurityContext {
+        run_as_non_root: spire.and_then(|spire| spire.run_as_non_root),
+        run_as_user: spire.and_then(|spire| spire.run_as_user),
+        run_as_group: spire.and_then(|spire| spire.run_as_group),
+        allow_privilege_escalation: Some(false),
+        read_only_root_filesystem: Some(true),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), ..Capabilities::default() }),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".to_owned(),
+            ..SeccompProfile::default()
+        }),
+        ..SecurityContext::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_is_that_of_spires_container_and_its_rights_are_not() {
+        let context = |spire: Value| {
+            let mut context = json!(security_context(Some(&serde_json::from_value(spire).unwrap())));
+            let always = json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+                "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"}});
+            for (key, value) in always.as_object().unwrap() {
+                assert_eq!(context.as_object_mut().unwrap().remove(key).as_ref(), Some(value));
+            }
+            context
+        };
+        for user in [
+            json!({}),
+            json!({"runAsNonRoot": true}),
+            json!({"runAsNonRoot": true, "runAsUser": 1000, "runAsGroup": 1000}),
+            json!({"runAsNonRoot": false, "runAsUser": 0, "runAsGroup": 0}),
+        ] {
+            assert_eq!(context(user.clone()), user);
+        }
+        let rights = json!({"privileged": true, "allowPrivilegeEscalation": true, "capabilities": {"add": ["SYS_PTRACE"]},
+            "readOnlyRootFilesystem": false, "seccompProfile": {"type": "Unconfined"}});
+        assert_eq!(context(rights), json!({}));
+    }
+}
