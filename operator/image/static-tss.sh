@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # The TCG's TPM stack as static libraries, reduced to what tss-esapi links. Prints the folder with its pkg-config files.
-# Needs autoconf, autoconf-archive, automake, libtool, pkg-config, make, a C compiler, curl.
+# Needs autoconf, autoconf-archive, automake, libltdl-dev, libtool, pkg-config, make, a C compiler, and Debian's apt for the source.
 set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-# Debian trixie's source; the checksum is that of Debian's signed index. Distributions' own packages hold no static libraries.
+# Distributions' own packages hold no static libraries.
+release=trixie
 version=4.1.3
-source=https://deb.debian.org/debian/pool/main/t/tpm2-tss/tpm2-tss_$version.orig.tar.gz
 sha256=8a389bda64690910e7af7deaf64703a3faed416dc538c9c3e4f893f24893524d
 
 options=(
@@ -17,12 +18,15 @@ options=(
   --with-maxloglevel=none
 )
 
-build() {
-  local cores
+build() { # INSTALLED
+  local cores archive=tpm2-tss_$version.orig.tar.gz
   cores=$(nproc)
-  curl -fsSL --retry 3 -o source.tar.gz "$source"
-  echo "$sha256  source.tar.gz" | sha256sum --check --quiet
-  tar -xzf source.tar.gz --strip-components 1
+  "$here/debian-source.sh" tpm2-tss "$release" .
+  [ -e "$archive" ] || { echo "expected tpm2-tss $version in Debian $release: change version and checksum in static-tss.sh"; exit 1; }
+  echo "$sha256  $archive" | sha256sum --check --quiet
+  mkdir source
+  cd source
+  tar -xzf "../$archive" --strip-components 1
   # The archive is one of git's, where there is no git to ask for the version.
   sed -i "s/^git describe .*/printf $version >VERSION/" bootstrap
   ./bootstrap
@@ -34,17 +38,18 @@ build() {
 }
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/keylime-attestor
-entry=$cache/tpm2-tss-$(sha256sum <"${BASH_SOURCE[0]}" | cut -c1-12)
+made_from=$(declare -p release version sha256 options; declare -f build)
+entry=$cache/tpm2-tss-$(sha256sum <<<"$made_from" | cut -c1-12)
 mkdir -p "$cache"
 exec {lock}>"$entry.lock"
 flock "$lock"
 if [ ! -d "$entry" ]; then
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
-  mkdir "$work/source" "$work/installed"
+  mkdir "$work/installed"
   # A subshell of its own, not a condition: there bash would go on after an error.
-  (cd "$work/source" && build "$work/installed") >"$work/log" 2>&1 &
-  wait $! || { tail -n 50 "$work/log" >&2; echo "failed to build tpm2-tss $version" >&2; exit 1; }
+  (cd "$work" && build "$work/installed") >"$work/log" 2>&1 &
+  wait $! || { tail -n 50 "$work/log" >&2; echo "failed to build tpm2-tss $version, as above; what that needs is in the first lines of $0" >&2; exit 1; }
   rm -f "$work"/installed/lib/*.la
   rm -rf "$entry.part"
   cp -r "$work/installed" "$entry.part"
