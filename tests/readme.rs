@@ -5,6 +5,7 @@ use std::process::Command;
 use std::{env, fs};
 
 use anyhow::{Context as _, Result};
+use lab::process::output;
 use lab::programs;
 use serde_json::Value;
 
@@ -14,8 +15,7 @@ fn the_configuration_tables_are_those_of_the_programs() -> Result<()> {
         ("keylime-attestor-agent", "plugins/agent/README.md"),
         ("keylime-attestor-server", "plugins/server/README.md"),
     ] {
-        let printed = Command::new(programs::built(program)?).arg("configuration").output()?.stdout;
-        let table = String::from_utf8(printed)?;
+        let table = output(Command::new(programs::built(program)?).arg("configuration"))?;
         let told = read(document)?;
         assert!(told.contains(&table), "{document} lacks what `{program} configuration` prints:\n{table}");
     }
@@ -64,9 +64,10 @@ fn the_tables_of_the_resource_are_those_of_the_operator() -> Result<()> {
 /// Of every document: a file that a link names is there, and so is the heading.
 #[test]
 fn links_lead_somewhere() -> Result<()> {
-    let listed = Command::new("git").args(["ls-files", "*.md"]).current_dir(root()).output()?.stdout;
+    let listed = output(Command::new("git").args(["ls-files", "*.md"]).current_dir(root()))?;
+    assert!(listed.contains("README.md"), "git lists no documents: {listed}");
     let mut wrong = Vec::new();
-    for document in String::from_utf8(listed)?.lines() {
+    for document in listed.lines() {
         let text = read(document)?;
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             if !link.contains("://") && !leads_somewhere(document, link)? {
