@@ -9,7 +9,10 @@ export CARGO_TARGET_DIR ?= $(cache)/target
 endif
 target := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup image demo demo-local test lint bench reproduce clean build packages
+# Sources come through the tools that are set up on a machine, wherever they get them from: no file names the hosts.
+hosts := '(deb|ftp|security|snapshot)[.]debian[.]org|(proxy|sum)[.]golang[.]org|(pypi|pythonhosted)[.]org|registry[.]npmjs|(static|index)[.]crates[.]io'
+
+.PHONY: help setup image demo demo-local test lint bench reproduce fresh clean build packages
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -36,6 +39,7 @@ lint: packages ## check formatting, clippy, licences, shell and Go code
 	cargo clippy --workspace --all-targets -- -D warnings
 	$$($(setup)/cargo-deny.sh) --log-level error check licenses bans sources
 	git ls-files '*.sh' .ci/run | xargs shellcheck --external-sources --source-path SCRIPTDIR --enable check-extra-masked-returns,check-set-e-suppressed
+	! git grep --line-number --extended-regexp $(hosts)
 	gofmt -l tests | (! grep .)
 	cd tests/lab/hclref && go vet . # the other Go programs are what is around Kubernetes, which vet would compile
 
@@ -46,6 +50,9 @@ bench: setup build ## measure the plugins and the operator
 
 reproduce: image ## make the image once more elsewhere, and compare
 	cargo test --package lab --test image -- --ignored
+
+fresh: ## run targets (RUN="setup build image" if not given) on a fresh Debian 12 in a folder; names packages that miss
+	$(setup)/fresh.sh $(target)/fresh $(or $(RUN),setup build image)
 
 clean: ## remove all that was built or fetched, the cache too
 	rm -rf $(target) $(cache)

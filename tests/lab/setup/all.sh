@@ -23,7 +23,6 @@ start_lab() {
   start kubernetes "$here/kubernetes.sh"
   start spire-controller-manager "$here/tool.sh" spire-controller-manager
   start keylime "$here/keylime.sh" servers
-  start keylime-agent "$here/keylime.sh" agent
   start cluster-tools "$here/cluster-tools.sh"
   [ "$purpose" = demo ] || start promtool "$here/tool.sh" promtool
 }
@@ -49,7 +48,8 @@ finish
 
 link spire spire
 link keylime keylime
-link keylime-agent keylime-agent
+agent=$("$here/keylime.sh" agent)
+ln -sfn "$agent" "$links/keylime-agent"
 link spire-controller-manager spire-controller-manager
 [ "$purpose" = demo ] || link promtool promtool
 link kubernetes cluster-programs

@@ -13,8 +13,9 @@ packages=("$@")
   swtpm swtpm-tools tpm2-tools libtss2-tcti-swtpm0 python3-venv python3-gpg
   # The lab itself, and make lint.
   curl openssl shellcheck
-  # What the cluster's nodes are made of. PROGRAM=PACKAGE: the program may as well be from elsewhere than Debian.
-  containerd=containerd runc=runc nft=nftables ip=iproute2 socat=socat npm=npm /usr/lib/cni/bridge=containernetworking-plugins
+  # PROGRAM=PACKAGE: the program may as well be from elsewhere than Debian. For make lint and a test; for what comes from npm; for the cluster.
+  git=git npm=npm
+  containerd=containerd runc=runc nft=nftables ip=iproute2 socat=socat /usr/lib/cni/bridge=containernetworking-plugins
 )
 
 root=()
