@@ -32,7 +32,7 @@ demo-local: setup build ## see one node attested by a SPIRE and a Keylime that a
 
 test: ## run all tests
 	@$(setup)/all.sh $(target)/lab test
-	cargo test --workspace --no-fail-fast
+	tests/run.sh
 
 lint: packages ## check formatting, clippy, licences, shell and Go code
 	cargo fmt --all --check

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# All tests, in two groups side by side: those with a cluster, of which there is one at a time and which wait for it most of the time; and the
+# rest. The cluster's output follows that of the rest. Fails when a test of either failed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+clusters=(cluster consequences operator_cluster)
+names=$(sed -n '/^\[\[test\]\]/{n;s/^name = "\(.*\)"/\1/p}' tests/Cargo.toml)
+pattern=$(printf '%s\n' "${clusters[@]}")
+names=$(grep -vxF "$pattern" <<<"$names")
+mapfile -t others <<<"$names"
+
+cargo test --workspace --no-run
+
+log=$(mktemp)
+# A process group of its own, to end the tests with cargo.
+setsid cargo test --package lab --no-fail-fast "${clusters[@]/#/--test=}" >"$log" 2>&1 </dev/null &
+group=$!
+trap 'kill -- "-$group" 2>/dev/null || :; rm -f "$log"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+status=0
+cargo test --workspace --exclude lab --no-fail-fast || status=$?
+cargo test --package lab --no-fail-fast --lib --bins "${others[@]/#/--test=}" || status=$?
+cargo test --package lab --no-fail-fast --doc || status=$?
+wait "$group" || status=$?
+cat "$log"
+exit "$status"
