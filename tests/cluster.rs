@@ -2,7 +2,7 @@
 //! is killed.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -17,6 +17,8 @@ use lab::wait;
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// In which the nodes are; a name of cgroups.sh.
 const CGROUP: &str = "keylime-attestor-lab";
+/// Held by every process of a cluster; a name of cluster.sh.
+const LOCK: &str = "/run/lock/keylime-attestor-cluster";
 
 #[test]
 fn attests_nodes_and_workloads_and_leaves_no_trace() -> Result<()> {
@@ -64,7 +66,7 @@ fn attests_nodes_and_workloads_and_leaves_no_trace() -> Result<()> {
 
     cluster.stop()?;
     say(clock, "gone");
-    assert_eq!(Traces::now()?, before);
+    assert_eq!(Traces::after()?, before);
     Ok(())
 }
 
@@ -102,7 +104,7 @@ fn runs_spire_in_every_shape_after_a_killed_cluster() -> Result<()> {
     say(clock, "the apiserver went and came");
 
     cluster.stop()?;
-    assert_eq!(Traces::now()?, before);
+    assert_eq!(Traces::after()?, before);
     Ok(())
 }
 
@@ -148,9 +150,12 @@ fn start_and_kill_a_cluster() -> Result<()> {
     let mut ready = String::new();
     BufReader::new(script.stdout.take().context("no standard output")?).read_line(&mut ready)?;
     ensure!(!ready.is_empty(), "the cluster did not start: {}", script.wait()?);
+    let ours = cluster_processes()?;
+    ensure!(!ours.is_empty(), "a cluster has no processes");
     script.kill()?;
     wait::until("the end of all its processes", TIMEOUT, || {
-        let left = cluster_processes()?;
+        let now = cluster_processes()?;
+        let left: Vec<_> = ours.intersection(&now).collect();
         ensure!(left.is_empty(), "there are {left:?}");
         Ok(())
     })?;
@@ -182,9 +187,16 @@ struct Traces {
 impl Traces {
     /// Of anything but the lab: what a cluster left that was killed goes with the next one.
     fn before() -> Result<Self> {
-        let mut now = Self::now()?;
-        now.cgroups.remove(CGROUP);
-        Ok(now)
+        let mut before = Self::after()?;
+        before.cgroups.remove(CGROUP);
+        Ok(before)
+    }
+
+    /// While there is no cluster, as others on this machine, who start theirs when they like, wait for that as well.
+    fn after() -> Result<Self> {
+        let lock = File::create(LOCK)?;
+        lock.lock()?;
+        Self::now()
     }
 
     fn now() -> Result<Self> {
@@ -219,16 +231,16 @@ impl Traces {
     }
 }
 
-/// The command lines of everything that only a cluster runs.
+/// The command lines of everything that only a cluster runs. Not of who starts one: others may be waiting to.
 fn cluster_processes() -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for pid in names("/proc")? {
         // A process may end meanwhile.
         let line = fs::read(Path::new("/proc").join(&pid).join("cmdline")).unwrap_or_default();
         let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        if ["keylime-attestor/cluster", "lab/cluster/", "containerd-shim"]
-            .iter()
-            .any(|part| line.contains(part))
+        let has = |parts: &[&str]| parts.iter().any(|part| line.contains(part));
+        if has(&["keylime-attestor/cluster", "lab/cluster/", "containerd-shim"])
+            && !has(&["lab/cluster/cluster.sh", "lab/cluster/install.sh"])
         {
             found.insert(format!("{pid} {line}"));
         }
