@@ -43,7 +43,7 @@ lint: packages ## check formatting, clippy, licences, shell and Go code
 	gofmt -l tests | (! grep .)
 	cd tests/lab/hclref && go vet . # the other Go programs are what is around Kubernetes, which vet would compile
 
-bench: setup build ## measure the plugins and the operator
+bench: setup ## measure the plugins and the operator
 	ln -sfn "$$($(setup)/tool.sh kwok)" $(target)/lab/kwok
 	cargo build --release --package keylime-attestor-server --package keylime-attestor-operator
 	cargo bench --package hcl --package evidence --package lab --bench parse --bench quote --bench attestation --bench scale

@@ -37,7 +37,7 @@ start_own() {
 }
 
 "$here/packages.sh"
-say "The first time this takes about 15 minutes on 2 cores, then seconds."
+say "The first time this takes up to half an hour on 2 cores, then seconds. What is done is kept."
 . "$here/jobs.sh"
 start_lab
 [ "$purpose" = lab ] || start_own
