@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hcl::edit::{self, NodeAttestor, Placement};
+use hcl::edit::{self, NodeAttestor, Placement, Variables};
 use keylime_attestor_api::Format;
 use keylime_attestor_api::names::{SUFFIX, annotation, path};
 use serde_json::{Map, Value, json};
@@ -16,6 +16,7 @@ pub(crate) fn derive(
     original: &str,
     plugin: &Plugin,
     data: &Map<String, Value>,
+    variables: Variables,
 ) -> Result<String, edit::Error> {
     let program = format!("{}/{}", path::PLUGIN, role.plugin());
     let element = NodeAttestor {
@@ -28,7 +29,7 @@ pub(crate) fn derive(
         Role::Server => Placement::Beside,
         Role::Agent => Placement::Sole,
     };
-    edit::set_node_attestor(original, &element, placement)
+    edit::set_node_attestor(original, &element, placement, variables)
 }
 
 /// How a configuration is written; SPIRE decides it by the first character, too.

@@ -3,10 +3,11 @@
 pub(crate) mod manager;
 mod spec;
 mod taint;
+mod variables;
 
 use std::collections::BTreeMap;
 
-use hcl::edit;
+use hcl::edit::{self, Variables};
 use k8s_openapi::api::core::v1::ConfigMap;
 use keylime_attestor_api::conditions::configuration_applied as reason;
 use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorSpec, Mode};
@@ -220,6 +221,8 @@ fn discovered<'f>(
                     flags: Vec::new(),
                     config_map: config_map.name.clone(),
                     key: config_map.key.clone(),
+                    // Nothing says how SPIRE is started; they stay as they are either way.
+                    variables: Variables::Expanded,
                 },
             )),
             _ => Err(absent()),
@@ -234,12 +237,15 @@ struct Located {
     flags: Vec<String>,
     config_map: String,
     key: Option<String>,
+    variables: Variables,
 }
 
 impl From<&Discovered> for Located {
     fn from(discovered: &Discovered) -> Self {
-        let Discovered { container, flags, config_path, config_map, key, command: _ } = discovered.clone();
-        Self { container: Some(container), config_path: Some(config_path), flags, config_map, key }
+        let Discovered { container, flags, config_path, config_map, key, command } = discovered.clone();
+        let words = command.iter().flatten().chain(&flags).map(String::as_str);
+        let variables = variables::of_arguments(words);
+        Self { container: Some(container), config_path: Some(config_path), flags, config_map, key, variables }
     }
 }
 
@@ -270,16 +276,20 @@ fn configuration(
         let at = format!("{key} in the ConfigMap {namespace}/{name}");
         Problem::new(reason::CONFIGURATION_INVALID, format!("{at}: {error}. The pods keep the last good one"))
     };
+    let refused = |error: edit::Error| invalid(error.to_string());
     let original = original::original_of(asked.role, (live, found.beside.as_ref()), &key, current)
         .ok_or_else(|| {
+            // What SPIRE would not read either is no question of what is ours.
+            if let Err(error) = edit::node_attestors(current) {
+                return refused(error);
+            }
             let advice =
                 "put back what SPIRE had before, as by applying its manifests or its chart once more";
             invalid(format!(
                 "our node attestor in it cannot be told from the rest, or what was kept is lost: {advice}"
             ))
         })?;
-    let derived = derived::derive(asked.role, &original, plugin, data)
-        .map_err(|error: edit::Error| invalid(error.to_string()))?;
+    let derived = derived::derive(asked.role, &original, plugin, data, located.variables).map_err(refused)?;
     let source =
         Source { config_map: name.clone(), key, original, live: live.clone(), beside: found.beside.clone() };
     Ok((source, derived))

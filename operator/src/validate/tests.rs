@@ -36,6 +36,13 @@ fn text(gathered: &mut Gathered, text: &str) {
     agent(gathered).source = Some(config_map("spire-system", "spire-agent", "agent.conf", text));
 }
 
+/// Another pod of the agents, with these arguments.
+fn arguments(gathered: &mut Gathered, arguments: &[&str]) {
+    let mount = json!([{"name": "spire-config", "mountPath": "/c"}]);
+    let container = json!({"name": "spire-agent", "image": "x", "args": arguments, "volumeMounts": mount});
+    pod(gathered, json!({"containers": [container]}));
+}
+
 fn presence(gathered: &mut Gathered, presence: Presence) {
     let secret = ("spire-server".to_owned(), "keylime-client".to_owned());
     gathered.secrets.insert(secret, presence);
@@ -45,6 +52,51 @@ fn presence(gathered: &mut Gathered, presence: Presence) {
 fn what_is_complete_has_no_problems() {
     for mode in ["Overlay", "InPlace", "ConfigOnly"] {
         assert_eq!(problems(json!({"spire": {"mode": mode}}), |_| {}), []);
+    }
+}
+
+#[test]
+fn variables_stay_where_spire_expands_them() {
+    let with = |flags: &[&str]| {
+        problems(json!({}), |all| {
+            arguments(all, &[flags, &["-config", "/c/agent.conf"]].concat());
+            text(all, "agent {\n  server_port = ${PORT}\n  insecure_bootstrap = $YES\n}\nplugins {}\n");
+        })
+    };
+    assert_eq!(with(&["-expandEnv"]), []);
+    assert_eq!(with(&["run", "--expandEnv=true"]), []);
+    for flags in [&[][..], &["-expandEnv=false"]] {
+        let [(_, message)] = with(flags).try_into().unwrap();
+        assert!(message.contains("-expandEnv"), "{message}");
+    }
+}
+
+/// Also where it was edited in place: what SPIRE refuses is told before what is ours is looked for.
+#[test]
+fn a_plugin_that_is_declared_twice_is_named() {
+    let twice = "plugins {\n  NodeAttestor \"keylime\" {}\n  NodeAttestor \"keylime\" {}\n}\n";
+    for kept in [false, true] {
+        let found = problems(json!({"spire": {"mode": "InPlace"}}), |all| {
+            text(all, twice);
+            if kept {
+                let mut map = config_map(
+                    "spire-system",
+                    "spire-agent-keylime",
+                    "original-agent.agent.conf",
+                    "plugins {}\n",
+                );
+                let name = ("spire.keylime.dev/plugin-name".to_owned(), "keylime".to_owned());
+                map.metadata.annotations = Some([name].into());
+                agent(all).beside = Some(map);
+            }
+        });
+        let [(reason, message)] = found.try_into().unwrap();
+        assert_eq!(reason, reason::CONFIGURATION_INVALID.name);
+        assert!(
+            message.contains("line 3")
+                && message.contains("NodeAttestor \"keylime\" is declared already on line 2"),
+            "{message}"
+        );
     }
 }
 
@@ -123,6 +175,12 @@ fn each_refusal_says_why_and_what_to_do() {
             none(),
             Box::new(|all| text(all, "plugins {}\nplugins {}")),
             "more than once",
+        ),
+        (
+            reason::CONFIGURATION_INVALID,
+            none(),
+            Box::new(|all| text(all, "agent {\n  server_port = ${PORT}\n}\nplugins {}\n")),
+            "line 2, column 17: unexpected character '$'; a variable stands here only in a file that SPIRE reads with -expandEnv",
         ),
         (
             reason::CONFIGURATION_TOO_LARGE,

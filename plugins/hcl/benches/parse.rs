@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use hcl::edit::{NodeAttestor, Placement, set_node_attestor};
+use hcl::edit::{NodeAttestor, Placement, Variables, set_node_attestor};
 use hcl::{Duration, Fields, Port};
 use serde_json::{Map, Value};
 
@@ -30,7 +30,19 @@ fn parse(criterion: &mut Criterion) {
         plugin_data: &data,
     };
     criterion.bench_function("hcl/edit_chart_server", |bencher| {
-        bencher.iter(|| set_node_attestor(black_box(server), &element, Placement::Beside));
+        bencher.iter(|| set_node_attestor(black_box(server), &element, Placement::Beside, Variables::Kept));
+    });
+
+    // The worst that fits: everything on one line, and every attestor goes.
+    let items: String = (0..40_000).map(|i| format!("NodeAttestor \"n{i}\" {} ", "{}")).collect();
+    let line = format!("plugins {{ {items}}}");
+    criterion.bench_function("hcl/edit_agent_one_line_1MB", |bencher| {
+        bencher.iter(|| set_node_attestor(black_box(&line), &element, Placement::Sole, Variables::Kept));
+    });
+    let members: Vec<String> = (0..30_000).map(|i| format!("\"NodeAttestor\":{{\"n{i}\":{{}}}}")).collect();
+    let json = format!("{{\"plugins\":{{{}}}}}", members.join(","));
+    criterion.bench_function("hcl/edit_agent_json_1MB", |bencher| {
+        bencher.iter(|| set_node_attestor(black_box(&json), &element, Placement::Sole, Variables::Kept));
     });
 }
 

@@ -6,13 +6,13 @@
 
 use crate::number::{float_token, integer_token};
 use crate::parse::{expected, literal};
-use crate::scan::{Cursor, Lexeme, Token, is_space};
+use crate::scan::{Cursor, Lexeme, Token, Variables, hint, is_space, variable};
 use crate::tree::{Item, Key, Kind, Node};
 use crate::{Error, MAX_DEPTH, Position, Reason, quoted};
 
 /// Parses a whole JSON text, which must be one object.
-pub(crate) fn parse(text: &str) -> Result<Node, Error> {
-    let mut parser = Parser { cursor: Cursor::new(text), depth: 0 };
+pub(crate) fn parse(text: &str, variables: Variables) -> Result<Node, Error> {
+    let mut parser = Parser { cursor: Cursor::new(text, variables), depth: 0 };
     let open = parser.take()?;
     if open.token != Token::Open {
         return Err(expected(open.at, "'{'", &open.token));
@@ -55,6 +55,7 @@ impl<'t> Parser<'t> {
             ',' => Token::Comma,
             ':' => Token::Assign,
             '"' => Token::Text(quoted::scan(cursor, start.at, false)?),
+            '$' => variable(cursor, start)?,
             '-' | '0'..='9' => {
                 *cursor = start;
                 number(cursor)?
@@ -71,7 +72,7 @@ impl<'t> Parser<'t> {
             other => {
                 return Err(Error::new(
                     start.at,
-                    Reason::IllegalCharacter(other, "it is part of no JSON token"),
+                    Reason::IllegalCharacter(other, hint(other, "it is part of no JSON token")),
                 ));
             }
         })

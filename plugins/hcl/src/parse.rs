@@ -7,21 +7,21 @@
 //! list   = "[" { value | "," } "]"       with at least one comma between values, except after an inner list
 //! ```
 
-use crate::scan::{Cursor, Lexeme, Token, lexeme};
+use crate::scan::{Cursor, Lexeme, Token, Variables, lexeme};
 use crate::tree::{Item, Key, Kind, Node};
 use crate::{Error, MAX_DEPTH, Position, Reason};
 
 /// Parses a whole HCL text; the root covers all of it.
-pub(crate) fn parse(text: &str) -> Result<Node, Error> {
+pub(crate) fn parse(text: &str, variables: Variables) -> Result<Node, Error> {
     reject_reserved(text)?;
-    let mut parser = Parser { cursor: Cursor::new(text), next: None, depth: 0 };
+    let mut parser = Parser { cursor: Cursor::new(text, variables), next: None, depth: 0 };
     let items = parser.items(None)?;
     Ok(Node { kind: Kind::Object(items), at: Position::START, end: text.len() })
 }
 
 /// Two characters that Go refuses everywhere, also in comments.
 fn reject_reserved(text: &str) -> Result<(), Error> {
-    let mut cursor = Cursor::new(text);
+    let mut cursor = Cursor::new(text, Variables::Kept);
     let Some(offset) = text.find(['\0', '\u{e123}']) else { return Ok(()) };
     while cursor.at.offset < offset {
         cursor.next();
@@ -187,7 +187,7 @@ impl Parser<'_> {
 /// A value of a single token; gives back a token that is none.
 pub(crate) fn literal(token: Token, at: Position, end: Position) -> Result<Node, Token> {
     let kind = match token {
-        Token::Text(text) | Token::Heredoc(text) => Kind::Text(text),
+        Token::Text(text) | Token::Heredoc(text) | Token::Variable(text) => Kind::Text(text),
         Token::Integer(text, value) => Kind::Integer(text, value),
         Token::Float(value) => Kind::Float(value),
         Token::Bool(value) => Kind::Bool(value),

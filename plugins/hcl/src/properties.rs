@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use serde_json::{Map, Value};
 
 use crate::edit::tests::{SHAPES, data};
-use crate::edit::{NodeAttestor, Placement, node_attestors, remove_node_attestor, set_node_attestor};
+use crate::edit::{
+    NodeAttestor, Placement, Variables, node_attestors, remove_node_attestor, set_node_attestor,
+};
 use crate::reference::SAMPLES;
 use crate::tree::{Document, Kind, Node};
 use crate::{Fields, MAX_DEPTH, Port, from_str};
@@ -41,7 +43,7 @@ fn exercise(text: &str) {
     let element =
         NodeAttestor { name: "keylime", plugin_cmd: "/x", plugin_checksum: None, plugin_data: &data };
     for placement in [Placement::Beside, Placement::Sole] {
-        if let Ok(edited) = set_node_attestor(text, &element, placement) {
+        if let Ok(edited) = set_node_attestor(text, &element, placement, Variables::Expanded) {
             assert!(node_attestors(&edited).unwrap().contains(&"keylime".to_owned()));
             let back = remove_node_attestor(&edited, "keylime").unwrap();
             // Only put in: taking it out gives the text back.
@@ -102,7 +104,7 @@ proptest! {
             ("plugins {}", "/plugins/NodeAttestor/keylime/plugin_data/key"),
             ("{\"plugins\": {}}", "/plugins/NodeAttestor/0/keylime/plugin_data/key"),
         ] {
-            let edited = set_node_attestor(text, &element, Placement::Sole).unwrap();
+            let edited = set_node_attestor(text, &element, Placement::Sole, Variables::Kept).unwrap();
             prop_assert!(!edited.contains('$'));
             let read: Value = from_str(&edited).unwrap();
             prop_assert_eq!(read.pointer(path).and_then(Value::as_str), Some(value.as_str()));

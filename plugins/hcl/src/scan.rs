@@ -7,11 +7,21 @@ use crate::{Error, Position, Reason, heredoc, number, quoted};
 pub(crate) struct Cursor<'t> {
     pub(crate) text: &'t str,
     pub(crate) at: Position,
+    pub(crate) variables: Variables,
+}
+
+/// Whether the program that reads a text replaces `$X` and `${X}` in it before it parses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variables {
+    /// It does, as SPIRE with `-expandEnv`: a variable may stand where a value stands.
+    Expanded,
+    /// It does not: a variable is a string's content or nothing.
+    Kept,
 }
 
 impl<'t> Cursor<'t> {
-    pub(crate) fn new(text: &'t str) -> Self {
-        Self { text, at: Position::START }
+    pub(crate) fn new(text: &'t str, variables: Variables) -> Self {
+        Self { text, at: Position::START, variables }
     }
 
     pub(crate) fn rest(&self) -> &'t str {
@@ -68,6 +78,8 @@ pub(crate) enum Token {
     Text(String),
     /// A string as a value, but no key.
     Heredoc(String),
+    /// `$X` or `${X}` without quotes, with all that is written up against it.
+    Variable(String),
     Integer(String, i64),
     Float(f64),
     Bool(bool),
@@ -89,6 +101,7 @@ impl Token {
             Self::Name(_) => "a word without quotes",
             Self::Text(_) => "a string",
             Self::Heredoc(_) => "a heredoc",
+            Self::Variable(_) => "a variable",
             Self::Integer(..) | Self::Float(..) => "a number",
             Self::Bool(_) => "a boolean",
             Self::Open => "'{'",
@@ -136,10 +149,45 @@ fn token(cursor: &mut Cursor<'_>) -> Result<Token, Error> {
         ',' => Token::Comma,
         '=' => Token::Assign,
         '.' | '+' | '-' => Token::Operator(first),
-        '$' => return Err(illegal(start.at, '$', "a value to be expanded must stand in double quotes")),
+        '$' => variable(cursor, start)?,
         letter if letter.is_alphabetic() => return Err(Error::new(start.at, Reason::BareKeyNotAscii)),
-        other => return Err(illegal(start.at, other, "it is part of no HCL token")),
+        other => return Err(illegal(start.at, other, hint(other, "it is part of no HCL token"))),
     })
+}
+
+/// Reads variables without quotes whose first `$` has just been taken, with letters, digits and `_.-` between and behind
+/// them. What they stand for is not known here, so neither is what it is a part of.
+pub(crate) fn variable<'t>(cursor: &mut Cursor<'t>, start: Cursor<'t>) -> Result<Token, Error> {
+    if cursor.variables == Variables::Kept {
+        let hint = "a variable stands here only in a file that SPIRE reads with -expandEnv; start SPIRE with it, \
+                    or write the value itself";
+        return Err(illegal(start.at, '$', hint));
+    }
+    *cursor = start;
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    while cursor.take(|c| c == '$').is_some() {
+        let braced = cursor.take(|c| c == '{').is_some();
+        let first = cursor.take(|c| c.is_ascii_alphabetic() || c == '_').is_some();
+        cursor.take_while(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !first || braced && cursor.take(|c| c == '}').is_none() {
+            return Err(illegal(start.at, '$', "a variable is written as $NAME or ${NAME}"));
+        }
+        cursor.take_while(word);
+    }
+    Ok(Token::Variable(cursor.since(start.at).to_owned()))
+}
+
+/// What to do about a character that an editor or a web page leaves in a text and that is hard to see.
+pub(crate) fn hint(found: char, otherwise: &'static str) -> &'static str {
+    match found {
+        '\u{feff}' => {
+            "it is a byte order mark, which SPIRE does not read; save the file as UTF-8 without one"
+        }
+        '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{ad}' => "it is an invisible character; delete it",
+        '“' | '”' | '„' | '‘' | '’' => "it is a typographic quote; write a straight double quote",
+        space if space.is_whitespace() => "it is a space of another kind; write a plain one",
+        _ => otherwise,
+    }
 }
 
 /// A bare word: letters, digits, `_`, `-` and `.`. Go takes letters of every script; see the differences.

@@ -1,5 +1,6 @@
 //! The tree of a text as it is written: every item with its keys and the bytes it covers.
 
+use crate::scan::Variables;
 use crate::{Error, MAX_TEXT, Position, Reason, json, parse};
 
 /// In which of the two languages a text is written.
@@ -50,7 +51,7 @@ pub(crate) enum Kind {
     Integer(String, i64),
     /// Any other number; always finite.
     Float(f64),
-    /// A quoted string or a heredoc, escapes resolved.
+    /// A quoted string or a heredoc, escapes resolved, or a variable as it is written.
     Text(String),
     List(Vec<Node>),
     Object(Vec<Item>),
@@ -74,14 +75,19 @@ impl Node {
 }
 
 impl Document {
+    /// Of a text in which no variables are replaced.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        Self::parse_as(text, Variables::Kept)
+    }
+
+    pub(crate) fn parse_as(text: &str, variables: Variables) -> Result<Self, Error> {
         if text.len() > MAX_TEXT {
             return Err(Error::new(Position::START, Reason::TooLarge(text.len())));
         }
         if text.trim_start().starts_with('{') {
-            Ok(Self { language: Language::Json, root: json::parse(text)? })
+            Ok(Self { language: Language::Json, root: json::parse(text, variables)? })
         } else {
-            Ok(Self { language: Language::Hcl, root: parse::parse(text)? })
+            Ok(Self { language: Language::Hcl, root: parse::parse(text, variables)? })
         }
     }
 }

@@ -2,16 +2,20 @@
 //
 // It reads one JSON request a line and writes one JSON answer a line:
 //
-//	{"do": "tree", "text": T}      the parse tree: {"tree": [item, …], "balanced": bool} or {"error": E}
+//	{"do": "tree", "text": T}      the parse tree: {"tree": [item, …]} or {"error": E}
 //	{"do": "print", "text": T}     the text that SPIRE hands to a plugin whose plugin_data is T: {"text": P}
-//	{"do": "plugins", "text": T}   the plugins that SPIRE finds in the configuration T: {"plugins": [plugin, …]}
-//	{"do": "expand", "text": T}    what -expandEnv makes of T where every variable is "?": {"text": P}
+//	{"do": "plugins", "text": T}   the plugins that SPIRE finds in the configuration T:
+//	                               {"plugins": [plugin, …], "unknown": [key, …]}, keys that make SPIRE refuse it
+//	{"do": "expand", "text": T}    what -expandEnv makes of T where every variable is 7: {"text": P}
 //	{"do": "duration", "text": T}  time.ParseDuration: {"nanoseconds": N}
 //
 // An item is {"keys": [text, …], "at": [line, column, …], "value": value}, with a place for each key. A value is one of
 // {"null": true}, {"bool": B}, {"integer": spelling}, {"float": bits}, {"text": T}, {"list": [value, …]} and
 // {"object": [item, …]}. A plugin is {"kind", "name", "cmd", "checksum", "data"}, data as "print" gives it. A crash of the
 // library is an error, and so is a value that cannot be read.
+//
+// A text is parsed as SPIRE does it since 1.11.1: by hcl.Decode, which lets a key of HCL be given twice. (hcl.Parse of
+// the same version does not.)
 package main
 
 import (
@@ -28,7 +32,6 @@ import (
 	"github.com/hashicorp/hcl"
 	"github.com/hashicorp/hcl/hcl/ast"
 	"github.com/hashicorp/hcl/hcl/printer"
-	"github.com/hashicorp/hcl/hcl/scanner"
 	"github.com/hashicorp/hcl/hcl/token"
 )
 
@@ -75,15 +78,15 @@ func answer(asked request) (result map[string]any) {
 func perform(asked request) (map[string]any, error) {
 	switch asked.Do {
 	case "tree":
-		file, err := hcl.Parse(asked.Text)
-		if err != nil {
+		var root ast.Node
+		if err := hcl.Decode(&root, asked.Text); err != nil {
 			return nil, err
 		}
-		list, ok := file.Node.(*ast.ObjectList)
+		list, ok := root.(*ast.ObjectList)
 		if !ok {
-			return nil, fmt.Errorf("the root is a %T", file.Node)
+			return nil, fmt.Errorf("the root is a %T", root)
 		}
-		return map[string]any{"tree": items(list), "balanced": balanced(asked.Text)}, nil
+		return map[string]any{"tree": items(list)}, nil
 	case "print":
 		return printed(asked.Text)
 	case "plugins":
@@ -93,7 +96,7 @@ func perform(asked request) (map[string]any, error) {
 			if key == "$" {
 				return "$"
 			}
-			return "?"
+			return "7"
 		})}, nil
 	case "duration":
 		duration, err := time.ParseDuration(asked.Text)
@@ -148,23 +151,6 @@ func literal(found token.Token) map[string]any {
 	return map[string]any{"text": read}
 }
 
-// balanced counts the braces that Go's own scanner sees.
-func balanced(text string) bool {
-	depth := 0
-	scan := scanner.New(bytes.ReplaceAll([]byte(text), []byte("\r\n"), []byte("\n")))
-	scan.Error = func(token.Pos, string) {}
-	for {
-		switch scan.Scan().Type {
-		case token.LBRACE:
-			depth++
-		case token.RBRACE:
-			depth--
-		case token.EOF:
-			return depth == 0
-		}
-	}
-}
-
 type plugin struct {
 	Cmd      string   `hcl:"plugin_cmd"`
 	Checksum string   `hcl:"plugin_checksum"`
@@ -196,16 +182,39 @@ func printed(text string) (map[string]any, error) {
 	return map[string]any{"text": data}, err
 }
 
+// plugins finds them as pkg/common/catalog of SPIRE 1.13.3 and 1.15.3 does: what is no list of items and what is declared
+// twice is refused, and the plugins that are decoded must be as many as those that are declared.
 func plugins(text string) (map[string]any, error) {
 	var whole struct {
-		Plugins ast.Node `hcl:"plugins"`
+		Server       ast.Node               `hcl:"server"`
+		Agent        ast.Node               `hcl:"agent"`
+		Plugins      ast.Node               `hcl:"plugins"`
+		Telemetry    ast.Node               `hcl:"telemetry"`
+		HealthChecks ast.Node               `hcl:"health_checks"`
+		Unknown      map[string][]token.Pos `hcl:",unusedKeyPositions"`
 	}
 	if err := hcl.Decode(&whole, text); err != nil {
 		return nil, err
 	}
+	unknown := []string{}
+	for key := range whole.Unknown {
+		unknown = append(unknown, key)
+	}
+	sort.Strings(unknown)
 	found := []map[string]any{}
 	if whole.Plugins == nil {
-		return map[string]any{"plugins": found}, nil
+		return map[string]any{"plugins": found, "unknown": unknown}, nil
+	}
+	list, ok := whole.Plugins.(*ast.ObjectList)
+	if !ok {
+		return nil, fmt.Errorf("plugins is a %T", whole.Plugins)
+	}
+	declared := map[[2]string]int{}
+	declare(list, nil, declared)
+	for name, times := range declared {
+		if times > 1 {
+			return nil, fmt.Errorf("plugin %q is declared more than once", name)
+		}
 	}
 	var blocks []map[string]map[string]plugin
 	if err := hcl.DecodeObject(&blocks, whole.Plugins); err != nil {
@@ -224,8 +233,35 @@ func plugins(text string) (map[string]any, error) {
 			}
 		}
 	}
+	if len(found) != len(declared) {
+		return nil, fmt.Errorf("%d plugins are declared, %d are decoded", len(declared), len(found))
+	}
 	sort.Slice(found, func(i, j int) bool {
 		return fmt.Sprint(found[i]["kind"], found[i]["name"]) < fmt.Sprint(found[j]["kind"], found[j]["name"])
 	})
-	return map[string]any{"plugins": found}, nil
+	return map[string]any{"plugins": found, "unknown": unknown}, nil
+}
+
+// declare counts the plugins: whatever is two keys deep.
+func declare(node ast.Node, keys []string, declared map[[2]string]int) {
+	switch node := node.(type) {
+	case *ast.ObjectList:
+		for _, item := range node.Items {
+			all := append([]string{}, keys...)
+			for _, key := range item.Keys {
+				all = append(all, fmt.Sprint(key.Token.Value()))
+			}
+			if len(all) >= 2 {
+				declared[[2]string{all[0], all[1]}]++
+			} else {
+				declare(item.Val, all, declared)
+			}
+		}
+	case *ast.ObjectType:
+		declare(node.List, keys, declared)
+	case *ast.ListType:
+		for _, element := range node.List {
+			declare(element, keys, declared)
+		}
+	}
 }

@@ -1,6 +1,6 @@
 //! SPIRE's configuration as it was before our part came into it, where its own ConfigMap is edited. Pure.
 
-use hcl::edit;
+use hcl::edit::{self, Variables};
 use k8s_openapi::api::core::v1::ConfigMap;
 use keylime_attestor_api::names::{annotation, path};
 use serde_json::Map;
@@ -77,7 +77,8 @@ pub(crate) fn original(role: Role, kept: Option<Kept<'_>>, current: &str) -> Opt
     }
     // With the same element in both, what still differs are the edits of others.
     let plugin = Plugin { name: plugin.to_owned(), checksum: "0".repeat(64), image: String::new() };
-    let set = |text: &str| derive(role, text, &plugin, &Map::new()).ok();
+    // Whether variables may stand in it was decided when it was edited.
+    let set = |text: &str| derive(role, text, &plugin, &Map::new(), Variables::Expanded).ok();
     let (then, now) = (set(original)?, set(current)?);
     if then == now {
         return Some(original.to_owned());

@@ -6,7 +6,7 @@ use crate::fixture::{AGENT_HCL, AGENT_JSON, SERVER_HCL, SERVER_JSON};
 fn set(role: Role, text: &str, name: &str) -> String {
     let plugin = Plugin { name: name.to_owned(), checksum: "a".repeat(64), image: String::new() };
     let data = json!({"keylime_agent_host": "127.0.0.1", "keylime_agent_port": 9002});
-    derive(role, text, &plugin, data.as_object().unwrap()).unwrap()
+    derive(role, text, &plugin, data.as_object().unwrap(), Variables::Expanded).unwrap()
 }
 
 fn kept(original: &str) -> Option<Kept<'_>> {
@@ -27,6 +27,30 @@ fn what_nobody_touched_comes_back_byte_for_byte() {
         assert_ne!(edited, text);
         assert_eq!(original(role, kept(text), &edited).as_deref(), Some(text));
         assert_eq!(original(role, None, text).as_deref(), Some(text));
+    }
+}
+
+/// Forms in which what is there and what is ours are hard to tell apart: no indentation but ours, several attestors on a
+/// line, a carriage return at the end, empty lists and objects, variables.
+#[test]
+fn odd_forms_come_back_byte_for_byte() {
+    for text in [
+        "plugins {\n  }\n",
+        "plugins {NodeAttestor \"x\" {}\n\n }\n",
+        "plugins {\n  NodeAttestor \"a\" {} NodeAttestor \"b\" {}\n}\n",
+        "agent {\n}\r",
+        "agent {\n  server_port = ${PORT}\n}\nplugins {}\n",
+        "{\"plugins\":{\"NodeAttestor\":[],\"KeyManager\":{\"memory\":{\"plugin_data\":{}}}}}",
+        "{\"plugins\":[{\"KeyManager\":{\"memory\":{}}},{\"NodeAttestor\":{\"x\":{\"plugin_data\":{}}}}]}",
+        "{\"agent\":{},\"plugins\":{}}",
+        "{\"agent\":{}}",
+    ] {
+        for role in [Role::Server, Role::Agent] {
+            let edited = set(role, text, "keylime");
+            assert_ne!(edited, text);
+            assert_eq!(set(role, &edited, "keylime"), edited, "{role:?}: {text:?}");
+            assert_eq!(original(role, kept(text), &edited).as_deref(), Some(text), "{role:?}: {edited:?}");
+        }
     }
 }
 

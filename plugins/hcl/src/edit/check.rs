@@ -2,39 +2,45 @@
 
 use serde_json::{Map, Value};
 
-use super::plugins::{NODE_ATTESTOR, Plugins, is_plugins};
+use super::Placement;
+use super::plugins::{NODE_ATTESTOR, Plugin, Plugins, is_plugins};
 use super::render::Element;
-use super::{Error, Placement};
-use crate::tree::{Document, Item};
+use crate::tree::Document;
 use crate::value;
+
+/// Whether the element stands in a text as it is asked for, however it is written.
+pub(super) fn stands(text: &str, plugins: &Plugins<'_>, wanted: &Element, placement: Placement) -> bool {
+    plugins.to_replace(&wanted.name, placement).is_some_and(|ours| {
+        // A variable would be replaced by something else than what is read here.
+        let written = text.get(ours.item.start()..ours.item.value.end).unwrap_or_default();
+        !written.contains('$') && of_plugin(ours) == meaning(wanted)
+    })
+}
 
 /// Compares a text before and after an edit: the element is as wanted (or gone), and all else means the same.
 pub(super) fn edited(
     before: &Plugins<'_>,
     document: &Document,
-    edited: &str,
+    edited: &Document,
     wanted: Option<&Element>,
     name: &str,
     placement: Placement,
-) -> Result<(), Error> {
-    let edited = Document::parse(edited).map_err(|_| Error::Unverified("it could not be parsed"))?;
-    let after = Plugins::find(&edited)?;
-    if edited.language != document.language || around(document) != around(&edited) {
-        return Err(Error::Unverified("something beside 'plugins' changed"));
+) -> Result<(), &'static str> {
+    let after = Plugins::find(edited).map_err(|_| "its plugins could not be found")?;
+    if edited.language != document.language || around(document) != around(edited) {
+        return Err("something beside 'plugins' changed");
     }
     if listed(before, |kind, other| {
         kind != NODE_ATTESTOR || (placement == Placement::Beside && other != name)
     }) != listed(&after, |kind, other| kind != NODE_ATTESTOR || other != name)
     {
-        return Err(Error::Unverified("another plugin changed"));
+        return Err("another plugin changed");
     }
-    let ours = listed(&after, |kind, other| kind == NODE_ATTESTOR && other == name);
-    let right = match (ours.as_slice(), wanted) {
-        ([], None) => true,
-        ([(_, _, found)], Some(wanted)) => *found == meaning(wanted),
-        _ => false,
-    };
-    if right { Ok(()) } else { Err(Error::Unverified("the element is not as it should be")) }
+    match (after.named(name), wanted) {
+        (None, None) => Ok(()),
+        (Some(found), Some(wanted)) if of_plugin(found) == meaning(wanted) => Ok(()),
+        _ => Err("the element is not as it should be"),
+    }
 }
 
 /// Everything but the plugins.
@@ -47,15 +53,12 @@ fn around(document: &Document) -> Value {
 
 fn listed<'t>(plugins: &Plugins<'t>, wanted: impl Fn(&str, &str) -> bool) -> Vec<(&'t str, &'t str, Value)> {
     let those = plugins.all.iter().filter(|plugin| wanted(plugin.kind, plugin.name));
-    those
-        .map(|plugin| (plugin.kind, plugin.name, of_item(plugin.item, plugin.rest.len(), plugin.body)))
-        .collect()
+    those.map(|plugin| (plugin.kind, plugin.name, of_plugin(plugin))).collect()
 }
 
 /// What a plugin's item holds, with the keys after the plugin's name around it.
-fn of_item(item: &Item, rest: usize, body: &crate::tree::Node) -> Value {
-    let keys = item.keys.iter().rev().take(rest);
-    keys.fold(of_value(value::Value::of_node(body)), |inner, key| {
+fn of_plugin(plugin: &Plugin<'_>) -> Value {
+    plugin.rest.iter().rev().fold(of_value(value::Value::of_node(plugin.body)), |inner, key| {
         Value::Object(Map::from_iter([(key.text.clone(), Value::Array(vec![inner]))]))
     })
 }

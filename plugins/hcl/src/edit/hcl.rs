@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::plugins::{NODE_ATTESTOR, Place, Plugin, Plugins};
-use super::render::{Element, Style, quote};
+use super::plugins::{Block, NODE_ATTESTOR, Plugin, Plugins};
+use super::render::{Element, quote};
+use super::style::{Style, indent_at, own_indent, unit};
 use super::{Edit, Placement};
 use crate::tree::{Document, Item, Language, Node};
 
@@ -14,26 +15,18 @@ pub(super) fn set(
     element: &Element,
     placement: Placement,
 ) -> Vec<Edit> {
-    let ours = plugins.named(&element.name);
-    match placement {
-        Placement::Beside => match ours {
-            Some(plugin) => vec![replace(text, plugin.item, &header(text, plugin), element)],
-            None => vec![insert(text, document, plugins, element)],
-        },
-        Placement::Sole => {
-            let mut outers: Vec<&Item> = plugins.node_attestors().map(|plugin| plugin.outer).collect();
-            outers.dedup_by_key(|item| item.start());
-            let Some((first, rest)) = outers.split_first() else {
-                return vec![insert(text, document, plugins, element)];
-            };
-            // Where the first is ours already and alone in its item, its keys stay as they are written.
-            let kept = ours.filter(|plugin| plugin.parent.is_none() && plugin.item.start() == first.start());
-            let header =
-                kept.map_or_else(|| new_header(&plugins.place, element), |plugin| header(text, plugin));
-            let mut edits = vec![replace(text, first, &header, element)];
+    if let Some(ours) = plugins.to_replace(&element.name, placement) {
+        return vec![replace(text, ours, element)];
+    }
+    let mut outers: Vec<&Item> = plugins.node_attestors().map(|plugin| plugin.outer).collect();
+    outers.dedup_by_key(|item| item.start());
+    match outers.split_first() {
+        Some((first, rest)) if placement == Placement::Sole => {
+            let mut edits = vec![replace_other(text, first, plugins, element)];
             edits.extend(rest.iter().map(|item| Edit::delete(removed(text, item))));
             edits
         }
+        _ => vec![insert(text, document, plugins, element)],
     }
 }
 
@@ -41,66 +34,66 @@ pub(super) fn remove(text: &str, plugins: &Plugins<'_>, name: &str) -> Vec<Edit>
     plugins.named(name).map(|plugin| Edit::delete(removed(text, plugin.item))).into_iter().collect()
 }
 
-/// The keys of a plugin as they are written.
-fn header(text: &str, plugin: &Plugin<'_>) -> String {
-    text.get(plugin.item.start()..plugin.name_key.end).unwrap_or_default().to_owned()
+/// Writes ours anew in its place; its keys stay as they are written.
+fn replace(text: &str, ours: &Plugin<'_>, element: &Element) -> Edit {
+    let item = ours.item;
+    let keys = text.get(item.start()..ours.name_key.end).unwrap_or_default();
+    let style = Style::of_plugin(text, Language::Hcl, ours).unwrap_or_else(|| style_of_item(text, item));
+    Edit { range: item.start()..item.value.end, text: format!("{keys} {}", element.body(&style)) }
 }
 
-fn new_header(place: &Place<'_>, element: &Element) -> String {
+/// Writes ours in the place of another one.
+fn replace_other(text: &str, item: &Item, plugins: &Plugins<'_>, element: &Element) -> Edit {
+    let body = element.body(&style_of_item(text, item));
+    let range = item.start()..item.value.end;
+    Edit { range, text: format!("{} {body}", new_header(plugins, element)) }
+}
+
+fn new_header(plugins: &Plugins<'_>, element: &Element) -> String {
     let name = quote(&element.name);
-    match place {
-        Place::Top => format!("plugins \"{NODE_ATTESTOR}\" {name}"),
-        Place::Block(..) => format!("{NODE_ATTESTOR} {name}"),
+    match plugins.blocks.as_slice() {
+        [] => format!("plugins \"{NODE_ATTESTOR}\" {name}"),
+        _ => format!("{NODE_ATTESTOR} {name}"),
     }
 }
 
-fn replace(text: &str, item: &Item, header: &str, element: &Element) -> Edit {
+fn style_of_item(text: &str, item: &Item) -> Style {
     let old = text.get(item.start()..item.value.end).unwrap_or_default();
-    let lines = own_lines(text, item.start(), item.end);
-    let style = style(text, indent_at(text, item.start()), lines.is_none() && !old.contains('\n'));
-    Edit { range: item.start()..item.value.end, text: format!("{header} {}", element.body(&style)) }
+    let inline = own_lines(text, item.start(), item.end).is_none() && !old.contains('\n');
+    style(text, indent_at(text, item.start()), inline)
 }
 
 fn insert(text: &str, document: &Document, plugins: &Plugins<'_>, element: &Element) -> Edit {
-    let header = new_header(&plugins.place, element);
-    match plugins.place {
-        Place::Top => {
-            let style = style(text, String::new(), false);
-            let item = format!("{header} {}", element.body(&style));
-            let at = document.root.end;
-            if text.is_empty() || text.ends_with('\n') {
-                Edit::insert(at, format!("{item}{}", style.newline))
-            } else {
-                // A lone carriage return would make one line end with a newline behind it, and go with it again.
-                let newline = if text.ends_with('\r') { "\r\n" } else { style.newline };
-                Edit::insert(at, format!("{newline}{item}"))
-            }
-        }
-        Place::Block(object, _) => into_block(text, object, &header, element),
+    let header = new_header(plugins, element);
+    if let Some(Block { object, .. }) = plugins.blocks.last() {
+        return into_block(text, object, &header, element);
+    }
+    let style = style(text, String::new(), false);
+    let item = format!("{header} {}", element.body(&style));
+    let at = document.root.end;
+    if text.is_empty() || text.ends_with('\n') {
+        Edit::insert(at, format!("{item}{}", style.newline))
+    } else {
+        // A lone carriage return would make one line end with a newline behind it, and go with it again.
+        let newline = if text.ends_with('\r') { "\r\n" } else { style.newline };
+        Edit::insert(at, format!("{newline}{item}"))
     }
 }
 
-/// Before the closing brace when that has a line of its own, after the last item otherwise.
+/// On lines of its own before the closing brace when that has one, right behind the last item otherwise.
 fn into_block(text: &str, object: &Node, header: &str, element: &Element) -> Edit {
     let close = object.end.saturating_sub(1);
-    let line = line_start(text, close);
-    let closing_indent = text.get(line..close).unwrap_or_default();
     let last = object.items().last().map_or(object.at.offset + 1, |item| item.end);
-    if line >= last && is_blank(closing_indent) && line > object.at.offset {
-        let first = object.items().first().map(|item| item.start());
-        let indent =
-            match first.filter(|start| is_blank(text.get(line_start(text, *start)..*start).unwrap_or("x"))) {
-                Some(start) => indent_at(text, start),
-                None => format!("{closing_indent}{}", unit(text)),
-            };
-        let style = style(text, indent, false);
-        return Edit::insert(
-            line,
-            format!("{}{header} {}{}", style.indent, element.body(&style), style.newline),
-        );
-    }
-    let style = style(text, String::new(), true);
-    Edit::insert(last, format!(" {header} {}", element.body(&style)))
+    let closing = own_indent(text, close).filter(|indent| last <= close - indent.len());
+    let Some(closing) = closing else {
+        let style = style(text, String::new(), true);
+        return Edit::insert(last, format!(" {header} {}", element.body(&style)));
+    };
+    let first = object.items().first().and_then(|item| own_indent(text, item.start()));
+    let indent = first.map_or_else(|| format!("{closing}{}", unit(text)), str::to_owned);
+    let style = style(text, indent, false);
+    let element = format!("{}{header} {}{}", style.indent, element.body(&style), style.newline);
+    Edit::insert(close - closing.len(), element)
 }
 
 /// What goes with an item: its lines when it has them to itself, otherwise its comma and one space.
@@ -116,10 +109,7 @@ fn removed(text: &str, item: &Item) -> Range<usize> {
 
 /// The lines from the first to the last byte of something, when nothing else stands in them.
 fn own_lines(text: &str, start: usize, end: usize) -> Option<Range<usize>> {
-    let line = line_start(text, start);
-    if !is_blank(text.get(line..start)?) {
-        return None;
-    }
+    let line = start - own_indent(text, start)?.len();
     let after = text.get(end..)?;
     let rest = after.trim_start_matches([' ', '\t']);
     let blank = after.len() - rest.len();
@@ -140,27 +130,5 @@ fn own_lines(text: &str, start: usize, end: usize) -> Option<Range<usize>> {
 }
 
 fn style(text: &str, indent: String, inline: bool) -> Style {
-    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    Style { language: Language::Hcl, inline, newline, indent, unit: unit(text), spaced: true }
-}
-
-pub(super) fn line_start(text: &str, offset: usize) -> usize {
-    text.get(..offset).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1)
-}
-
-/// The white space that the line of this place begins with.
-pub(super) fn indent_at(text: &str, offset: usize) -> String {
-    let line = text.get(line_start(text, offset)..offset).unwrap_or_default();
-    line.chars().take_while(|c| matches!(c, ' ' | '\t')).collect()
-}
-
-/// One level of indentation: that of the first line which has one.
-pub(super) fn unit(text: &str) -> String {
-    let indents =
-        text.lines().map(|line| line.get(..line.len() - line.trim_start_matches([' ', '\t']).len()));
-    indents.flatten().find(|indent| !indent.is_empty()).unwrap_or("  ").to_owned()
-}
-
-pub(super) fn is_blank(text: &str) -> bool {
-    text.chars().all(|c| matches!(c, ' ' | '\t'))
+    Style::of_text(text, Language::Hcl, indent, inline)
 }

@@ -4,30 +4,41 @@
 //! text in the style around it, and every other byte stays. The result is parsed again and must differ from the input
 //! in what was asked for and in nothing else; otherwise the edit is an error.
 //!
-//! What SPIRE 1.13.3 makes of `plugins` was measured with its own hcl (v1.0.1-vault-7):
+//! What SPIRE makes of `plugins` was read in SPIRE 1.13.3 and 1.15.3 (`pkg/common/catalog`), and is compared in tests
+//! with its own hcl, v1.0.1-vault-7:
 //! - HCL: one block `plugins { … }` or `plugins = { … }`, in it `NodeAttestor "name" { … }` or
-//!   `NodeAttestor { name { … } }`, keys quoted or not; or several `plugins "NodeAttestor" "name" { … }`.
-//! - JSON: `"NodeAttestor"` is an object of plugins or a list of objects of plugins.
-//! - Of several `plugins` blocks SPIRE reads one without a word about the others, and an older hcl crashes: refused
-//!   here. A list in HCL is refused by SPIRE, and here.
+//!   `NodeAttestor { name { … } }`, keys quoted or not; or several `plugins "NodeAttestor" "name" { … }`. Of several
+//!   blocks SPIRE reads one without a word about the others: refused here. A list is refused by SPIRE, and here.
+//! - JSON: `"NodeAttestor"` is an object of plugins or a list of objects of plugins. `"plugins"` is an object, or
+//!   several: in a list, or given several times. SPIRE reads all of several only where they are objects of objects all
+//!   the way to the plugins; others are refused here.
+//! - A plugin that is declared twice is refused by SPIRE, and here.
 //!
-//! A server may run with `-expandEnv`: SPIRE then replaces `$X` and `${X}` in the whole text before it parses it. What
-//! is written here never holds a `$`: it is written as `\u0024`, which SPIRE's JSON and HCL readers, and this crate
-//! for what SPIRE prints for the plugin, turn back into the character, with or without expansion.
+//! A server or an agent may run with `-expandEnv`: SPIRE then replaces `$X` and `${X}` in the whole text before it
+//! parses it. With [`Variables::Expanded`] such a variable can stand where a value stands, and stays as it is. What is
+//! written here never holds a `$`: it is written as `\u0024`, which SPIRE's JSON and HCL readers, and this crate for
+//! what SPIRE prints for the plugin, turn back into the character, with or without expansion.
+//!
+//! What holds for every text is tested with generated ones: an element that stands as asked for changes no byte, an
+//! edit of an edited text is the edit of the text from before, and taking out what was put in gives that text back.
 
 mod check;
 mod hcl;
 mod json;
 mod plugins;
 mod render;
+mod style;
 
 use std::ops::Range;
 
 use serde_json::{Map, Value};
 
 use self::plugins::Plugins;
+use crate::error::short;
+use crate::scan::Cursor;
+pub use crate::scan::Variables;
 use crate::tree::{Document, Language};
-use crate::{Position, error::short};
+use crate::{MAX_TEXT, Position};
 
 /// What stands in `plugins.NodeAttestor` for one external plugin.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +71,7 @@ pub enum Error {
     Syntax(#[from] crate::Error),
     /// `plugins` has a shape that SPIRE does not read, or does not read as it looks.
     #[error("failed to edit SPIRE's configuration at {0}: {1}")]
-    Shape(Position, &'static str),
+    Shape(Position, String),
     /// The element to be written is not one that SPIRE can read.
     #[error("failed to write the NodeAttestor '{name}': {problem}")]
     Element {
@@ -69,11 +80,22 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// The edited text would be longer than [`MAX_TEXT`].
+    #[error(
+        "failed to write the NodeAttestor at {at} of SPIRE's configuration: with it the text would have {bytes} bytes, \
+         more than the {MAX_TEXT} allowed; make the configuration smaller"
+    )]
+    TooLarge {
+        /// Where it was to be written.
+        at: Position,
+        /// Length of the edited text.
+        bytes: usize,
+    },
     /// The edited text does not mean what it should. The input has a form that this crate does not know.
     #[error(
-        "failed to edit SPIRE's configuration: the result would not be right ({0}); edit the file by hand"
+        "failed to edit SPIRE's configuration at {0}: the result would not be right ({1}); edit the file by hand"
     )]
-    Unverified(&'static str),
+    Unverified(Position, &'static str),
 }
 
 /// Puts an element in, or replaces the one of the same name.
@@ -83,38 +105,36 @@ pub fn set_node_attestor(
     text: &str,
     element: &NodeAttestor<'_>,
     placement: Placement,
+    variables: Variables,
 ) -> Result<String, Error> {
     let wanted = render::Element::new(element)?;
-    let document = Document::parse(text)?;
+    let document = Document::parse_as(text, variables)?;
     let plugins = Plugins::find(&document)?;
-    let edits = match document.language {
-        Language::Hcl => hcl::set(text, &document, &plugins, &wanted, placement),
-        Language::Json => json::set(text, &document, &plugins, &wanted, placement),
-    };
-    let edited = apply(text, edits)?;
-    check::edited(&plugins, &document, &edited, Some(&wanted), element.name, placement)?;
-    Ok(edited)
+    if check::stands(text, &plugins, &wanted, placement) {
+        return Ok(text.to_owned());
+    }
+    let edits = edits(text, &document, &plugins, &wanted, placement);
+    apply(text, edits, |edited| {
+        check::edited(&plugins, &document, edited, Some(&wanted), element.name, placement)
+    })
 }
 
 /// Takes an element out; a text without it stays as it is.
 ///
-/// Where [`set_node_attestor`] only put it in, this gives back the text from before, byte for byte. (A JSON `plugins`
-/// object that has nothing else in it goes too; no working configuration has one.)
+/// Where [`set_node_attestor`] only put it in, this gives back the text from before, byte for byte.
 pub fn remove_node_attestor(text: &str, name: &str) -> Result<String, Error> {
-    let document = Document::parse(text)?;
+    let document = Document::parse_as(text, Variables::Expanded)?;
     let plugins = Plugins::find(&document)?;
     let edits = match document.language {
         Language::Hcl => hcl::remove(text, &plugins, name),
         Language::Json => json::remove(text, &document, &plugins, name),
     };
-    let edited = apply(text, edits)?;
-    check::edited(&plugins, &document, &edited, None, name, Placement::Beside)?;
-    Ok(edited)
+    apply(text, edits, |edited| check::edited(&plugins, &document, edited, None, name, Placement::Beside))
 }
 
 /// The names of the NodeAttestors in a SPIRE configuration, in its order.
 pub fn node_attestors(text: &str) -> Result<Vec<String>, Error> {
-    let document = Document::parse(text)?;
+    let document = Document::parse_as(text, Variables::Expanded)?;
     let plugins = Plugins::find(&document)?;
     Ok(plugins.node_attestors().map(|plugin| plugin.name.to_owned()).collect())
 }
@@ -136,24 +156,68 @@ impl Edit {
     }
 }
 
-/// Applies edits that do not overlap.
-fn apply(text: &str, mut edits: Vec<Edit>) -> Result<String, Error> {
+fn edits(
+    text: &str,
+    document: &Document,
+    plugins: &Plugins<'_>,
+    wanted: &render::Element,
+    placement: Placement,
+) -> Vec<Edit> {
+    match document.language {
+        Language::Hcl => hcl::set(text, document, plugins, wanted, placement),
+        Language::Json => json::set(text, document, plugins, wanted, placement),
+    }
+}
+
+/// Applies edits, reads the result and has it checked.
+fn apply(
+    text: &str,
+    mut edits: Vec<Edit>,
+    check: impl Fn(&Document) -> Result<(), &'static str>,
+) -> Result<String, Error> {
     edits.sort_by_key(|edit| edit.range.start);
+    let at = || position(text, edits.first().map_or(0, |edit| edit.range.start));
+    let unverified = |problem| Error::Unverified(at(), problem);
+    let edited = spliced(text, &edits).ok_or_else(|| unverified("two changes overlap"))?;
+    if edited.len() > MAX_TEXT {
+        return Err(Error::TooLarge { at: at(), bytes: edited.len() });
+    }
+    // Whether variables may stand in it has been decided when the text before was read.
+    let document =
+        Document::parse_as(&edited, Variables::Expanded).map_err(|_| unverified("it could not be parsed"))?;
+    check(&document).map_err(unverified)?;
+    Ok(edited)
+}
+
+/// The text with its edits. What two deletions share, as the line end between two last lines, goes once.
+fn spliced(text: &str, edits: &[Edit]) -> Option<String> {
     let mut edited = String::with_capacity(text.len() + 1024);
     let mut done = 0;
-    for edit in edits {
-        let kept = text.get(done..edit.range.start).ok_or(Error::Unverified("two changes overlap"))?;
-        edited.push_str(kept);
-        edited.push_str(&edit.text);
-        done = edit.range.end;
+    for Edit { range, text: new } in edits {
+        let start = if new.is_empty() { range.start.max(done) } else { range.start };
+        edited.push_str(text.get(done..start)?);
+        edited.push_str(new);
+        done = range.end.max(done);
     }
-    edited.push_str(text.get(done..).ok_or(Error::Unverified("a change is beyond the end"))?);
-    Ok(edited)
+    edited.push_str(text.get(done..)?);
+    Some(edited)
+}
+
+fn position(text: &str, offset: usize) -> Position {
+    let mut cursor = Cursor::new(text, Variables::Expanded);
+    while cursor.at.offset < offset && cursor.next().is_some() {}
+    cursor.at
 }
 
 fn wrong_element(name: &str, problem: impl Into<String>) -> Error {
     Error::Element { name: short(name), problem: problem.into() }
 }
 
+#[cfg(test)]
+mod configurations;
+#[cfg(test)]
+mod linear;
+#[cfg(test)]
+mod rules;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::style::Style;
 use super::{Error, NodeAttestor, wrong_element};
 use crate::tree::Language;
 
@@ -14,21 +15,6 @@ pub(super) struct Element {
     pub(super) name: String,
     /// The keys of the plugin in the order in which they are written.
     pub(super) content: Vec<(&'static str, Value)>,
-}
-
-/// How the text around is written.
-#[derive(Debug, Clone)]
-pub(super) struct Style {
-    pub(super) language: Language,
-    /// All on one line.
-    pub(super) inline: bool,
-    pub(super) newline: &'static str,
-    /// White space before the line that the value begins in.
-    pub(super) indent: String,
-    /// White space that each level adds.
-    pub(super) unit: String,
-    /// Spaces after `:` and `,` in JSON.
-    pub(super) spaced: bool,
 }
 
 impl Element {
@@ -78,17 +64,6 @@ pub(super) fn wrapped(key: &str, style: &Style, value: impl Fn(&Style) -> String
 pub(super) fn listed(style: &Style, value: impl Fn(&Style) -> String) -> String {
     let inner = style.deeper();
     format!("[{}{}{}]", inner.line(), value(&inner), style.line())
-}
-
-impl Style {
-    pub(super) fn deeper(&self) -> Self {
-        Self { indent: format!("{}{}", self.indent, self.unit), ..self.clone() }
-    }
-
-    /// What comes before something that has a line of its own, if things have lines of their own.
-    pub(super) fn line(&self) -> String {
-        if self.inline { String::new() } else { format!("{}{}", self.newline, self.indent) }
-    }
 }
 
 /// What Go's readers hand through unharmed.

@@ -1,13 +1,14 @@
-//! The edits by example, and the rules that hold for every form of configuration.
+//! The edits by example.
 
 use serde_json::json;
 
 use super::*;
+use crate::reference::generate::Generator;
 
 const CHECKSUM: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// Configurations in every form that SPIRE reads.
-pub(crate) const SHAPES: [&str; 34] = [
+pub(crate) const SHAPES: [&str; 43] = [
     include_str!("../../testdata/chart-agent.conf"),
     include_str!("../../testdata/chart-server.conf"),
     include_str!("../../testdata/manual-agent.conf"),
@@ -42,21 +43,86 @@ pub(crate) const SHAPES: [&str; 34] = [
     "{}",
     "{\n}\n",
     "{\"plugins\": {\"NodeAttestor\": [{\"x\": {}},], \"KeyManager\": [{\"memory\": {}}],},}",
+    // What people met: an indentation of our own, two on one line, a lone carriage return, empty lists and objects.
+    "plugins {\n  }\n",
+    "plugins {NodeAttestor \"x\" {}\n\n }\n",
+    "plugins {\n  NodeAttestor \"a\" {} NodeAttestor \"b\" {}\n}\n",
+    "agent {\n}\r",
+    "{\"plugins\":{\"NodeAttestor\":[],\"KeyManager\":{\"memory\":{\"plugin_data\":{}}}}}\n",
+    "{\"server\": {\"trust_domain\": \"example.org\"}, \"plugins\": {\n}}\n",
+    "{\"server\": {\"trust_domain\": \"example.org\"}, \"plugins\": [{}]}\n",
+    "{\"server\":{\"trust_domain\":\"example.org\"},\"plugins\":[{\"KeyManager\":{\"memory\":{\"plugin_data\":{}}}},{\"NodeAttestor\":{\"x\":{\"plugin_data\":{}}}}]}\n",
+    "{\"server\":{\"trust_domain\":\"example.org\"},\"plugins\":{\"KeyManager\":{\"memory\":{\"plugin_data\":{}}}},\"plugins\":{\"NodeAttestor\":{\"x\":{\"plugin_data\":{}}}}}\n",
 ];
 
-/// Configurations that SPIRE does not read, or not as they look.
-const REFUSED: [(&str, &str); 11] = [
-    ("plugins { A \"x\" {} }\nplugins { B \"y\" {} }", "line 2, column 1: 'plugins' is given more than once"),
-    ("plugins { A \"x\" {} }\nPlugins \"B\" \"y\" {}", "line 2, column 1: 'plugins' is given more than once"),
-    ("{\"plugins\": {}, \"plugins\": {}}", "'plugins' is given more than once"),
-    ("plugins = [{ NodeAttestor \"x\" {} }]", "line 1, column 11: 'plugins' is no block"),
-    ("plugins = \"x\"", "is no block of plugins"),
-    ("plugins =", "is no block of plugins"),
-    ("{\"plugins\": [{}, {}]}", "'plugins' is a list"),
-    ("plugins { NodeAttestor = [{ x {} }] }", "no block"),
-    ("{\"plugins\": {\"NodeAttestor\": [\"x\"]}}", "no object"),
-    ("plugins { NodeAttestor \"x\" { }", "line 1, column 9: expected a '}'"),
-    ("trust_domain = $TD\n", "must stand in double quotes"),
+/// Configurations that SPIRE does not read, or not as they look: what is told, and what to do.
+const REFUSED: [(&str, &str, &str); 22] = [
+    (
+        "plugins { A \"x\" {} }\nplugins { B \"y\" {} }",
+        "line 2, column 1: 'plugins' is given more than once",
+        "make them one",
+    ),
+    (
+        "plugins { A \"x\" {} }\nPlugins \"B\" \"y\" {}",
+        "line 2, column 1: 'plugins' is given more than once",
+        "make them one",
+    ),
+    (
+        "plugins = [{ NodeAttestor \"x\" {} }]",
+        "line 1, column 11: 'plugins' is no block",
+        "write it as plugins {",
+    ),
+    ("plugins = \"x\"", "line 1, column 11: 'plugins' is no block", "write it as plugins {"),
+    ("plugins =", "line 1, column 9: 'plugins' is no block", "write it as plugins {"),
+    ("{\"plugins\": []}", "line 1, column 13: 'plugins' is no object", "write it as \"plugins\": {"),
+    ("{\"plugins\": [\"x\"]}", "line 1, column 13: 'plugins' is no object", "write it as \"plugins\": {"),
+    ("{\"plugins\": null}", "line 1, column 13: 'plugins' is no object", "write it as \"plugins\": {"),
+    (
+        "{\"plugins\": [\n{\"A\": {\"x\": {}}},\n{\"B\": [{\"y\": {}}]}]}",
+        "line 3, column 1: 'plugins' is given as several objects, of which SPIRE may read only a part",
+        "make them one object",
+    ),
+    (
+        "{\"plugins\": {\"A\": [{\"x\": {}}]},\n\"plugins\": {\"B\": {\"y\": {}}}}",
+        "line 2, column 12: 'plugins' is given as several objects, of which SPIRE may read only a part",
+        "make them one object",
+    ),
+    (
+        "plugins { NodeAttestor = [{ x {} }] }",
+        "line 1, column 26: a type of plugins",
+        "write a plugin as TYPE",
+    ),
+    (
+        "{\"plugins\": {\"NodeAttestor\": null}}",
+        "line 1, column 30: a type of plugins",
+        "write it as { \"name\"",
+    ),
+    (
+        "{\"plugins\": {\"NodeAttestor\": [\"x\"]}}",
+        "line 1, column 31: a list of plugins",
+        "write a plugin as {",
+    ),
+    (
+        "plugins {\n  NodeAttestor \"keylime\" {}\n  NodeAttestor \"keylime\" {}\n}",
+        "line 3, column 16: NodeAttestor \"keylime\" is declared already on line 2",
+        "remove one",
+    ),
+    (
+        "plugins {\n  KeyManager { disk {} }\n  KeyManager \"disk\" {}\n}",
+        "line 3, column 14: KeyManager \"disk\" is declared already on line 2",
+        "remove one",
+    ),
+    (
+        "{\"plugins\": {\"NodeAttestor\": [\n{\"keylime\": {}},\n{\"keylime\": {}}]}}",
+        "line 3, column 2: NodeAttestor \"keylime\" is declared already on line 2",
+        "remove one",
+    ),
+    ("plugins { NodeAttestor \"x\" { }", "line 1, column 9: expected a '}'", "closes this"),
+    ("\u{feff}{\"plugins\":{}}", "line 1, column 1: unexpected character", "byte order mark"),
+    ("\u{feff}plugins {}", "line 1, column 1: unexpected character", "save the file as UTF-8 without one"),
+    ("plugins {\n\u{a0} }", "line 2, column 1: unexpected character", "write a plain one"),
+    ("{\"plugins\":\u{200b} {}}", "line 1, column 12: unexpected character", "delete it"),
+    ("plugins { NodeAttestor “x” {} }", "line 1, column 24: unexpected character", "a straight double quote"),
 ];
 
 /// A plugin_data with all that can be written.
@@ -78,7 +144,7 @@ pub(crate) fn data() -> Map<String, Value> {
     data
 }
 
-fn element<'a>(data: &'a Map<String, Value>) -> NodeAttestor<'a> {
+pub(super) fn element<'a>(data: &'a Map<String, Value>) -> NodeAttestor<'a> {
     NodeAttestor {
         name: "keylime",
         plugin_cmd: "/opt/keylime-attestor",
@@ -87,84 +153,164 @@ fn element<'a>(data: &'a Map<String, Value>) -> NodeAttestor<'a> {
     }
 }
 
-fn small() -> Map<String, Value> {
+/// Generated configurations with plugins that SPIRE reads, of about this many in each language.
+pub(crate) fn generated(each: usize) -> Vec<String> {
+    let mut make = Generator::new(0x6564_6974);
+    let texts = (0..each).flat_map(|_| [configurations::hcl(&mut make), configurations::json(&mut make)]);
+    let texts: Vec<String> = texts.filter(|text| node_attestors(text).is_ok()).collect();
+    assert!(
+        texts.len() * 4 > 6 * each,
+        "the generator makes too few good texts: {} of {}",
+        texts.len(),
+        2 * each
+    );
+    texts
+}
+
+/// In a text that SPIRE reads as it is.
+pub(crate) fn set(text: &str, element: &NodeAttestor<'_>, placement: Placement) -> String {
+    set_node_attestor(text, element, placement, Variables::Kept).unwrap_or_else(|e| panic!("{e}\n{text:?}"))
+}
+
+fn refusal(text: &str, element: &NodeAttestor<'_>) -> String {
+    set_node_attestor(text, element, Placement::Beside, Variables::Kept).unwrap_err().to_string()
+}
+
+pub(super) fn small() -> Map<String, Value> {
     Map::from_iter([("port".to_owned(), json!(8881))])
 }
 
 #[test]
-fn taking_out_what_was_put_in_gives_the_text_back() {
-    for text in SHAPES {
-        for data in [data(), small(), Map::new()] {
-            let edited = set_node_attestor(text, &element(&data), Placement::Beside)
-                .unwrap_or_else(|e| panic!("{e}\n{text}"));
-            assert_ne!(edited, text);
-            let back = remove_node_attestor(&edited, "keylime").unwrap_or_else(|e| panic!("{e}\n{edited}"));
-            assert!(back == text, "was {text:?}\nis {back:?}\nwith {edited:?}");
-        }
-    }
-}
-
-#[test]
-fn what_is_put_in_stands_in_one_place_and_the_rest_is_kept() {
-    for text in SHAPES {
-        let data = data();
-        let edited = set_node_attestor(text, &element(&data), Placement::Beside).unwrap();
-        let same = text.bytes().zip(edited.bytes()).take_while(|(old, new)| old == new).count();
-        let rest = text.bytes().rev().zip(edited.bytes().rev()).take_while(|(old, new)| old == new).count();
-        assert!(same + rest >= text.len(), "{text:?}\n{edited:?}");
-    }
-}
-
-#[test]
-fn setting_twice_is_setting_once() {
-    for text in SHAPES {
-        for placement in [Placement::Beside, Placement::Sole] {
-            let (first, second) = (data(), small());
-            let once = set_node_attestor(text, &element(&first), placement)
-                .unwrap_or_else(|e| panic!("{e}\n{text}"));
-            assert_eq!(set_node_attestor(&once, &element(&first), placement).unwrap(), once, "{text}");
-            let changed = set_node_attestor(&once, &element(&second), placement)
-                .unwrap_or_else(|e| panic!("{e}\n{once}"));
-            let restored = set_node_attestor(&changed, &element(&first), placement).unwrap();
-            assert_eq!(restored, once, "{text}");
-        }
-    }
-}
-
-#[test]
-fn others_are_kept_or_replaced() {
-    for text in SHAPES {
-        let data = small();
-        let mut names = node_attestors(text).unwrap();
-        let kept = set_node_attestor(text, &element(&data), Placement::Beside).unwrap();
-        names.push("keylime".into());
-        assert_eq!(node_attestors(&kept).unwrap(), names, "{kept}");
-        let replaced = set_node_attestor(&kept, &element(&data), Placement::Sole).unwrap();
-        assert_eq!(node_attestors(&replaced).unwrap(), ["keylime"], "{replaced}");
-        let gone = remove_node_attestor(&replaced, "keylime").unwrap();
-        assert_eq!(node_attestors(&gone).unwrap(), [""; 0], "{gone}");
-        assert_eq!(remove_node_attestor(&gone, "keylime").unwrap(), gone);
-    }
-}
-
-#[test]
 fn forms_that_spire_does_not_read_are_refused() {
-    for (text, told) in REFUSED {
+    for (text, told, advice) in REFUSED {
         let data = small();
-        let set = set_node_attestor(text, &element(&data), Placement::Beside).unwrap_err().to_string();
-        assert!(set.contains(told), "{text}: {set}");
+        let set = refusal(text, &element(&data));
+        assert!(set.contains(told) && set.contains(advice), "{text}: {set}");
         assert_eq!(remove_node_attestor(text, "keylime").unwrap_err().to_string(), set);
         assert_eq!(node_attestors(text).unwrap_err().to_string(), set);
     }
 }
 
+/// Configurations for `-expandEnv`.
+pub(crate) const EXPANDED: [&str; 5] = [
+    "agent {\n  server_port = ${PORT}\n}\nplugins {}\n",
+    "agent {\n  insecure_bootstrap = $YES,\n  list = [$A_1, ${B}, 1]\n}\nplugins { NodeAttestor \"x\" { plugin_data { a = ${A}$B, b = $A.5 } } }\n",
+    "{\"agent\": {\"server_port\": ${PORT}, \"list\": [$A, \"$B\"]}, \"plugins\": {\"NodeAttestor\": {}}}",
+    "server { ca_ttl = \"${TTL}\" } # ${note}\nplugins {}\n",
+    "{\"plugins\": {\"NodeAttestor\": [{\"x\": {\"plugin_data\": {\"port\": $PORT}}}]}}",
+];
+
 #[test]
-fn no_dollar_is_ever_written() {
-    for text in SHAPES {
-        let data = data();
-        let element = NodeAttestor { plugin_cmd: "/opt/$HOME/${x}", ..element(&data) };
-        let edited = set_node_attestor(text, &element, Placement::Beside).unwrap();
-        assert_eq!(edited.matches('$').count(), text.matches('$').count(), "{edited}");
+fn variables_stay_where_spire_expands_them() {
+    let data = data();
+    for text in EXPANDED {
+        let set =
+            |text: &str, variables| set_node_attestor(text, &element(&data), Placement::Beside, variables);
+        let edited = set(text, Variables::Expanded).unwrap();
+        assert_eq!(set(&edited, Variables::Expanded).unwrap(), edited);
+        assert_eq!(remove_node_attestor(&edited, "keylime").unwrap(), text);
+        match set(text, Variables::Kept) {
+            Ok(same) => assert!(same == edited && text.contains("\"${TTL}\""), "{text}"),
+            Err(error) => assert!(error.to_string().contains("with -expandEnv"), "{error}"),
+        }
+    }
+    for text in ["a = $", "a = ${", "a = ${1}", "a = $$", "{\"a\": ${}}", "a = ${x y}", "a = $X$"] {
+        let error =
+            set_node_attestor(text, &element(&data), Placement::Beside, Variables::Expanded).unwrap_err();
+        assert!(error.to_string().contains("written as $NAME or ${NAME}"), "{text}: {error}");
+    }
+    for text in ["$PLUGINS", "$KEY = 1", "{$KEY: 1}", "plugins { $KIND \"x\" {} }"] {
+        let error =
+            set_node_attestor(text, &element(&data), Placement::Beside, Variables::Expanded).unwrap_err();
+        assert!(error.to_string().contains("found a variable"), "{text}: {error}");
+    }
+}
+
+/// What a variable stands for is not known, so an element that has one is not as asked for.
+#[test]
+fn an_element_with_a_variable_is_written_anew() {
+    let data = Map::from_iter([("a".to_owned(), json!("$A"))]);
+    let wanted = NodeAttestor { plugin_checksum: None, ..element(&data) };
+    for value in ["\"$A\"", "$A"] {
+        let text = format!(
+            "plugins {{ NodeAttestor \"keylime\" {{ plugin_cmd = \"/opt/keylime-attestor\" plugin_data {{ a = {value} }} }} }}"
+        );
+        let edited = set_node_attestor(&text, &wanted, Placement::Sole, Variables::Expanded).unwrap();
+        assert_eq!(edited, text.replace(value, "\"\\u0024A\""));
+    }
+}
+
+/// The places that ours is put into, where they were there before and empty.
+#[test]
+fn empty_lists_and_objects_stay() {
+    let data = Map::new();
+    let element = NodeAttestor { plugin_cmd: "/x", plugin_checksum: None, ..element(&data) };
+    let ours = "{\"plugin_cmd\":\"/x\",\"plugin_data\":{}}";
+    for (text, edited) in [
+        ("{\"plugins\":{\"NodeAttestor\":[]}}", "{\"plugins\":{\"NodeAttestor\":[ {\"keylime\":OURS}]}}"),
+        ("{\"plugins\":{\"NodeAttestor\":{}}}", "{\"plugins\":{\"NodeAttestor\":{ \"keylime\":OURS}}}"),
+        ("{\"a\":1,\"plugins\":{}}", "{\"a\":1,\"plugins\":{ \"NodeAttestor\":[{\"keylime\":OURS}]}}"),
+        ("{\"a\":1}", "{\"a\":1,\"plugins\":{\"NodeAttestor\":[{\"keylime\":OURS}]}}"),
+    ] {
+        for placement in [Placement::Beside, Placement::Sole] {
+            assert_eq!(set(text, &element, placement), edited.replace("OURS", ours));
+        }
+    }
+}
+
+/// SPIRE reads all of several objects as long as they hold nothing but objects.
+#[test]
+fn several_objects_of_plugins_stay_objects_of_objects() {
+    let data = Map::new();
+    let element = NodeAttestor { plugin_cmd: "/x", plugin_checksum: None, ..element(&data) };
+    let ours = "{\"keylime\":{\"plugin_cmd\":\"/x\",\"plugin_data\":{}}}";
+    for (text, beside, sole) in [
+        (
+            "{\"plugins\":[{\"KeyManager\":{\"memory\":{}}},{\"NodeAttestor\":{\"x\":{}}}]}",
+            "{\"plugins\":[{\"KeyManager\":{\"memory\":{}}},{\"NodeAttestor\":{\"x\":{},\"keylime\":{\"plugin_cmd\":\"/x\",\"plugin_data\":{}}}}]}",
+            "{\"plugins\":[{\"KeyManager\":{\"memory\":{}}},{\"NodeAttestor\":OURS}]}",
+        ),
+        (
+            "{\"plugins\":{\"KeyManager\":{\"memory\":{}}},\"plugins\":{\"B\":{}}}",
+            "{\"plugins\":{\"KeyManager\":{\"memory\":{}}},\"plugins\":{\"B\":{},\"NodeAttestor\":OURS}}",
+            "{\"plugins\":{\"KeyManager\":{\"memory\":{}}},\"plugins\":{\"B\":{},\"NodeAttestor\":OURS}}",
+        ),
+        (
+            "{\"plugins\":[{\"NodeAttestor\":{\"x\":{}},\"A\":{}},{\"NodeAttestor\":{\"y\":{}},\"B\":{}},{\"NodeAttestor\":{\"z\":{}}}]}",
+            "{\"plugins\":[{\"NodeAttestor\":{\"x\":{},\"keylime\":{\"plugin_cmd\":\"/x\",\"plugin_data\":{}}},\"A\":{}},{\"NodeAttestor\":{\"y\":{}},\"B\":{}},{\"NodeAttestor\":{\"z\":{}}}]}",
+            "{\"plugins\":[{\"NodeAttestor\":OURS,\"A\":{}},{\"B\":{}},{}]}",
+        ),
+    ] {
+        assert_eq!(set(text, &element, Placement::Beside), beside.replace("OURS", ours));
+        assert_eq!(set(text, &element, Placement::Sole), sole.replace("OURS", ours));
+    }
+}
+
+#[test]
+fn what_goes_takes_its_line_end_once() {
+    let text = "plugins \"NodeAttestor\" \"a\" {}\nplugins \"NodeAttestor\" \"b\" {}\nplugins \"NodeAttestor\" \"c\" {}";
+    let data = Map::new();
+    let edited = set(text, &NodeAttestor { plugin_checksum: None, ..element(&data) }, Placement::Sole);
+    assert_eq!(
+        edited,
+        "plugins \"NodeAttestor\" \"keylime\" {\n  plugin_cmd = \"/opt/keylime-attestor\"\n  plugin_data {}\n}\n"
+    );
+}
+
+#[test]
+fn a_text_that_ours_makes_too_long_is_told_so() {
+    let data = small();
+    for (start, end) in [("plugins {}\n#", "\n"), ("{\n\"plugins\": {}, \"a\": \"", "\"}")] {
+        let text = format!("{start}{}{end}", "x".repeat(MAX_TEXT - start.len() - end.len()));
+        let error = refusal(&text, &element(&data));
+        assert!(
+            error.contains(" bytes, more than the 1048576 allowed; make the configuration smaller"),
+            "{error}"
+        );
+        assert!(
+            error.contains(if start.starts_with('{') { "at line 2, column" } else { "at line 1, column 10" }),
+            "{error}"
+        );
     }
 }
 
@@ -193,7 +339,7 @@ fn elements_that_spire_cannot_read_are_refused() {
     ];
     wrong.extend(datas.iter().map(|(data, told)| (element(data), *told)));
     for (element, told) in wrong {
-        let error = set_node_attestor("plugins {}", &element, Placement::Beside).unwrap_err().to_string();
+        let error = refusal("plugins {}", &element);
         assert!(error.contains(told), "{error}");
     }
 }
@@ -202,7 +348,7 @@ fn elements_that_spire_cannot_read_are_refused() {
 #[test]
 fn the_charts_agent_gets_ours_instead() {
     let data = small();
-    let edited = set_node_attestor(SHAPES[0], &element(&data), Placement::Sole).unwrap();
+    let edited = set(SHAPES[0], &element(&data), Placement::Sole);
     let old = "        \"k8s_psat\": {
           \"plugin_data\": {
             \"cluster\": \"example-cluster\"
@@ -225,7 +371,7 @@ fn the_charts_agent_gets_ours_instead() {
 fn the_charts_server_gets_ours_beside() {
     let data = Map::from_iter([("keys".to_owned(), json!(["rack", "zone"]))]);
     let element = NodeAttestor { plugin_checksum: None, ..element(&data) };
-    let edited = set_node_attestor(SHAPES[1], &element, Placement::Beside).unwrap();
+    let edited = set(SHAPES[1], &element, Placement::Beside);
     let end = "          }
         }
       }
@@ -258,7 +404,7 @@ fn hand_written_files_keep_their_style() {
     let data =
         Map::from_iter([("port".to_owned(), json!(8881)), ("limits".to_owned(), json!({"soft": [1, 2]}))]);
     let element = NodeAttestor { plugin_checksum: None, ..element(&data) };
-    let agent = set_node_attestor(SHAPES[2], &element, Placement::Sole).unwrap();
+    let agent = set(SHAPES[2], &element, Placement::Sole);
     let old = "  NodeAttestor \"k8s_psat\" {
     plugin_data {
       # the name of this cluster
@@ -279,22 +425,21 @@ fn hand_written_files_keep_their_style() {
     assert!(SHAPES[2].contains(old));
     assert_eq!(agent, SHAPES[2].replace(old, new));
 
-    let server = set_node_attestor(SHAPES[3], &element, Placement::Beside).unwrap();
+    let server = set(SHAPES[3], &element, Placement::Beside);
     let last = "    Notifier \"k8sbundle\" { plugin_data {} }\n";
     let ours = new.replace("  ", "    ");
     assert_eq!(server, SHAPES[3].replace(last, &format!("{last}{ours}")));
 
-    let line = set_node_attestor("plugins { A \"b\" {} }", &element, Placement::Beside).unwrap();
+    let line = set("plugins { A \"b\" {} }", &element, Placement::Beside);
     assert_eq!(
         line,
         "plugins { A \"b\" {} NodeAttestor \"keylime\" { plugin_cmd = \"/opt/keylime-attestor\" \
          plugin_data { limits { soft = [1, 2] } port = 8881 } } }"
     );
-    let packed =
-        set_node_attestor("{\"plugins\":{\"NodeAttestor\":[]}}", &element, Placement::Beside).unwrap();
+    let packed = set("{\"plugins\":{\"NodeAttestor\":[]}}", &element, Placement::Beside);
     assert_eq!(
         packed,
-        "{\"plugins\":{\"NodeAttestor\":[{\"keylime\":{\"plugin_cmd\":\"/opt/keylime-attestor\",\
+        "{\"plugins\":{\"NodeAttestor\":[ {\"keylime\":{\"plugin_cmd\":\"/opt/keylime-attestor\",\
          \"plugin_data\":{\"limits\":{\"soft\":[1,2]},\"port\":8881}}}]}}"
     );
 }

@@ -1,7 +1,7 @@
 //! Makes texts: good ones, nearly good ones and heaps of tokens. The same seed gives the same texts.
 
 /// SplitMix64, so that the texts do not change with a library.
-pub(super) struct Generator(u64);
+pub(crate) struct Generator(u64);
 
 const WORDS: [&str; 12] =
     ["a", "b", "key", "plugin_data", "NodeAttestor", "x-y", "p.q", "_z9", "A", "trueish", "null", "clusters"];
@@ -109,7 +109,7 @@ const PIECES: [&str; 64] = [
 ];
 
 impl Generator {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -120,15 +120,15 @@ impl Generator {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next() % bound as u64).unwrap()
     }
 
-    fn one<'t>(&mut self, from: &[&'t str]) -> &'t str {
+    pub(crate) fn one<'t>(&mut self, from: &[&'t str]) -> &'t str {
         from[self.below(from.len())]
     }
 
-    fn chance(&mut self, of: usize) -> bool {
+    pub(crate) fn chance(&mut self, of: usize) -> bool {
         self.below(of) == 0
     }
 

@@ -1,0 +1,42 @@
+//! Whether SPIRE replaces variables in its configuration before it reads it.
+
+use hcl::edit::Variables;
+
+/// By SPIRE's arguments, as Go's flag package reads them: the last `-expandEnv` counts.
+pub(super) fn of_arguments<'w>(words: impl Iterator<Item = &'w str>) -> Variables {
+    let flags = words.take_while(|word| *word != "--");
+    let given = flags.filter_map(|word| {
+        let name = word.strip_prefix("--").or_else(|| word.strip_prefix('-'))?;
+        match name.strip_prefix("expandEnv")? {
+            "" => Some(true),
+            value => value
+                .strip_prefix('=')
+                .map(|value| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True")),
+        }
+    });
+    if given.last().unwrap_or(false) { Variables::Expanded } else { Variables::Kept }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_flag_counts() {
+        for (words, expected) in [
+            ("run -config x", Variables::Kept),
+            ("-expandEnv", Variables::Expanded),
+            ("run --expandEnv -config x", Variables::Expanded),
+            ("-expandEnv=true", Variables::Expanded),
+            ("-expandEnv=1", Variables::Expanded),
+            ("-expandEnv=false", Variables::Kept),
+            ("-expandEnv -expandEnv=0", Variables::Kept),
+            ("-expandEnv=F --expandEnv=T", Variables::Expanded),
+            ("-expandEnvironment", Variables::Kept),
+            ("expandEnv", Variables::Kept),
+            ("-- -expandEnv", Variables::Kept),
+        ] {
+            assert_eq!(of_arguments(words.split(' ')), expected, "{words}");
+        }
+    }
+}
