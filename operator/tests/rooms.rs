@@ -1,8 +1,8 @@
 //! The rooms of the source (folders, and files beside `main.rs`) import each other one way only, so that each can be read without those above it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::{fs, io};
 
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
@@ -11,7 +11,7 @@ const LARGEST_CIRCLE: usize = 3;
 
 #[test]
 fn no_rooms_import_each_other_in_a_circle() {
-    let files = imports();
+    let files = imports().unwrap();
     let mut rooms = Graph::new();
     for (file, imported) in &files {
         let others = imported.iter().map(|other| room(other)).filter(|other| *other != room(file));
@@ -23,7 +23,7 @@ fn no_rooms_import_each_other_in_a_circle() {
 
 #[test]
 fn no_room_has_a_large_circle_of_files() {
-    let mut within = imports();
+    let mut within = imports().unwrap();
     for (file, imported) in &mut within {
         imported.retain(|other| room(other) == room(file));
     }
@@ -71,34 +71,35 @@ fn reachable<'g>(graph: &'g Graph, node: &'g String) -> BTreeSet<&'g String> {
 }
 
 /// What each file of the source imports from others of it, tests aside. A file is called by its module's path.
-fn imports() -> Graph {
+fn imports() -> io::Result<Graph> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = BTreeMap::new();
-    read(&source, &mut Vec::new(), &mut files);
+    read(&source, &mut Vec::new(), &mut files)?;
     let known: BTreeSet<&String> = files.keys().collect();
     let used = |(file, text): (&String, &String)| {
         let modules = paths(text).into_iter().filter_map(|path| module(file, &path, &known));
         (file.clone(), modules.filter(|other| other != file).collect())
     };
-    files.iter().map(used).collect()
+    Ok(files.iter().map(used).collect())
 }
 
-fn read(folder: &Path, modules: &mut Vec<String>, files: &mut BTreeMap<String, String>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path: PathBuf = entry.unwrap().path();
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+fn read(folder: &Path, modules: &mut Vec<String>, files: &mut BTreeMap<String, String>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         if path.is_dir() {
             modules.push(name);
-            read(&path, modules, files);
+            read(&path, modules, files)?;
             modules.pop();
         } else if !name.ends_with("tests") && name != "main" && name != "fixture" {
             let own = Some(name).filter(|name| name != "mod");
             let module = modules.iter().chain(&own).cloned().collect::<Vec<_>>().join("::");
-            let text = fs::read_to_string(&path).unwrap();
+            let text = fs::read_to_string(&path)?;
             let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
             files.insert(module, text.to_owned());
         }
     }
+    Ok(())
 }
 
 /// Every path that is imported. What a module only passes on (`pub use`) is none of its own needs.
@@ -147,9 +148,9 @@ fn expand(prefix: &str, tree: &str, paths: &mut Vec<String>) {
 /// The file that a path leads to.
 fn module(file: &str, path: &str, known: &BTreeSet<&String>) -> Option<String> {
     let mut segments: Vec<&str> = path.split("::").collect();
-    let mut full: Vec<&str> = match segments.first()? {
-        &"crate" => Vec::new(),
-        &"super" => {
+    let mut full: Vec<&str> = match *segments.first()? {
+        "crate" => Vec::new(),
+        "super" => {
             let mut own: Vec<&str> = file.split("::").collect();
             own.pop();
             own

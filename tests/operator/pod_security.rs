@@ -19,7 +19,10 @@ async fn a_pod_that_is_admitted_as_restricted_stays_so_with_the_overlay() -> Res
         // As the charts have it, as others do, and all of it on the pod.
         (json!({"runAsUser": 1000, "runAsGroup": 1000, "fsGroup": 1000}), restricted(&json!({}))),
         (json!({}), restricted(&user)),
-        (restricted_pod(&user), json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}})),
+        (
+            restricted_pod(&user),
+            json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}),
+        ),
     ] {
         let objects = spire::with_manager(spire::json(&site.namespace), CHART, json!({}))?;
         site.apply(&with_contexts(objects, &pod, &container)?)?;
