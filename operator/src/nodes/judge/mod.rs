@@ -220,13 +220,16 @@ fn by_spire(rules: &Rules<'_>, seen: &Seen<'_>, keylime: &Keylime) -> Spire {
         let text = pod.message.clone();
         (NodeReason::SpireAgentNotReady, format!("{} {text}", NodeReason::SpireAgentNotReady.meaning()))
     });
+    let without_plugin = rules.managed && seen.pod.is_some_and(|pod| pod.hash.is_none());
+    let old = |message: &str| {
+        let reason = NodeReason::IdentityNotIssued;
+        let text = format!("{} {message}", reason.meaning());
+        let identity = ("False", reason.as_str(), text.clone());
+        Spire { against: unready.clone().or(Some((reason, text))), spiffe_id: None, identity }
+    };
     let Some(spire) = rules.spire else {
-        let old = rules.managed && seen.pod.is_some_and(|pod| pod.hash.is_none());
-        if old {
-            let reason = NodeReason::IdentityNotIssued;
-            let text = format!("{} Its SPIRE agent still runs without the plugin.", reason.meaning());
-            let identity = ("False", reason.as_str(), text.clone());
-            return Spire { against: unready.or(Some((reason, text))), spiffe_id: None, identity };
+        if without_plugin {
+            return old("Its SPIRE agent runs without the plugin.");
         }
         let message = if rules.observed {
             "no pod of SPIRE's server reports what SPIRE holds; see the condition Enforcing of the KeylimeAttestor"
@@ -245,16 +248,22 @@ fn by_spire(rules: &Rules<'_>, seen: &Seen<'_>, keylime: &Keylime) -> Spire {
         (reason, text, identity)
     };
     let (reason, text, identity) = match (held, spire.other(seen.node)) {
-        (Some(held), _) if !held.banned => {
+        // A record stays until its SVID would have ended, whoever has attested since: after a rollback it tells of an agent that is no more.
+        (Some(held), other) if !held.banned && without_plugin && other.is_none() => {
+            return old(
+                "Its SPIRE agent runs without the plugin; SPIRE still has a record of the one before.",
+            );
+        }
+        (Some(held), _) if !held.banned && !without_plugin => {
             let identity = ("True", identity::ISSUED, format!("SPIRE has it as {}", held.spiffe_id));
             return Spire { against: unready, spiffe_id: Some(held.spiffe_id.clone()), identity };
         }
-        (Some(_), _) => missing(NodeReason::Banned, String::new()),
-        (None, Some(other)) => {
+        (Some(held), _) if held.banned => missing(NodeReason::Banned, String::new()),
+        (_, Some(other)) => {
             let detail = format!(" It is {}, attested by {}.", other.spiffe_id, other.attestation_type);
             missing(NodeReason::IdentityOfOtherAttestor, detail)
         }
-        (None, None) => missing(NodeReason::IdentityNotIssued, String::new()),
+        (_, None) => missing(NodeReason::IdentityNotIssued, String::new()),
     };
     let against =
         if reason == NodeReason::Banned { Some((reason, text)) } else { unready.or(Some((reason, text))) };

@@ -297,3 +297,20 @@ fn each_condition_has_the_time_of_its_own_last_change() {
 fn a_success_at_the_beginning_of_time_is_none() {
     assert_eq!(Case::of("PENDING", Some(0)).judge().last_success, None);
 }
+
+#[test]
+fn a_record_of_an_agent_that_ran_before_a_rollback_is_no_identity() {
+    let back = || pod(true).map(|pod| PodFacts { hash: None, ..pod });
+    let of = |pod, agents| Case { pod, ..Case::held(agents) }.judge();
+    let now = of(pod(true), json!([keylime_agent(false)]));
+    assert_eq!((now.reason, now.status.spiffe_id.is_some()), (NodeReason::Attested, true));
+    let recorded = of(back(), json!([keylime_agent(false)]));
+    assert_eq!((recorded.reason, recorded.status.spiffe_id), (NodeReason::IdentityNotIssued, None));
+    assert!(recorded.status.message.contains("a record of the one before"), "{}", recorded.status.message);
+    let both = of(back(), json!([keylime_agent(false), psat_agent()]));
+    assert_eq!((both.reason, both.status.spiffe_id), (NodeReason::IdentityOfOtherAttestor, None));
+    assert_eq!(of(back(), json!([keylime_agent(true)])).reason, NodeReason::Banned);
+    // Who is not looked after by the operator has no pods of its making.
+    let unmanaged = Case { managed: false, pod: back(), ..Case::held(json!([keylime_agent(false)])) };
+    assert_eq!(unmanaged.judge().reason, NodeReason::Attested);
+}
