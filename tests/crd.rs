@@ -129,7 +129,7 @@ fn shows_the_state(server: &ApiServer) -> Result<()> {
         "observedGeneration": 1,
         "nodes": {"total": 5, "attested": 3, "failing": 2},
         "conditions": [{
-            "type": "Ready", "status": "True", "reason": "Ready", "message": "", "observedGeneration": 1,
+            "type": "Ready", "status": "True", "reason": "Ready", "message": "it-answers", "observedGeneration": 1,
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         }],
     }});
@@ -151,10 +151,11 @@ fn shows_the_state(server: &ApiServer) -> Result<()> {
     let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     assert_eq!(
         lines.next().context("no table")?,
-        ["NAME", "READY", "MODE", "NODES", "ATTESTED", "FAILING", "AGE"]
+        ["NAME", "READY", "REASON", "MODE", "NODES", "ATTESTED", "FAILING", "AGE", "MESSAGE"]
     );
     let row = lines.find(|row| row.first() == Some(&"minimal")).context("no row for minimal")?;
-    assert_eq!(row.get(1..6), Some(["True", "Overlay", "5", "3", "2"].as_slice()));
+    assert_eq!(row.get(1..7), Some(["True", "Ready", "Overlay", "5", "3", "2"].as_slice()));
+    assert_eq!(row.last(), Some(&"it-answers"), "why it is ready or not stands last");
     shows_a_node(server)
 }
 
@@ -175,10 +176,7 @@ fn shows_a_node(server: &ApiServer) -> Result<()> {
     }
     let table = server.kubectl(&["get", "attestednodes"])?;
     let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    assert_eq!(
-        lines.next().context("no table")?,
-        ["NAME", "ATTESTED", "REASON", "AGENT", "LAST-SUCCESS", "AGE"]
-    );
+    assert_eq!(lines.next().context("no table")?, ["NAME", "ATTESTED", "REASON", "AGENT", "SINCE", "AGE"]);
     assert_eq!(
         lines.next().context("no row")?.get(..4),
         Some(["worker-1", "False", "Stale", "a-1"].as_slice())

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::{AttestedNode, KeylimeAttestor, names};
 use kube::api::{Api, DynamicObject, ListParams, LogParams, ObjectList};
 use kube::core::DeserializeGuard;
@@ -12,7 +14,7 @@ use kube::core::{PartialObjectMeta, Selector};
 use kube::{Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use tokio::time::{sleep, timeout};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::model::target::Owner;
 use crate::model::workload::{Kind, UnreadableWorkload, Workload, WorkloadKey};
@@ -58,6 +60,37 @@ pub(crate) enum Error {
     /// A label selector that cannot be written as a query.
     #[error("failed to read the selector of the {0}: {1}")]
     Selector(WorkloadKey, String),
+}
+
+/// Which Events about an object are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Told<'a> {
+    Reason(&'a str),
+    Warning,
+}
+
+/// What an Event says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Noted {
+    /// When it was last so.
+    pub(crate) at: Timestamp,
+    pub(crate) reason: String,
+    pub(crate) note: String,
+}
+
+impl Noted {
+    /// Of an Event in either form: those of Kubernetes' own controllers have no series.
+    fn of(event: Event) -> Option<Self> {
+        let last = event.series.map(|series| series.last_observed_time.0);
+        let last = last
+            .or(event.deprecated_last_timestamp.map(|time| time.0))
+            .or(event.event_time.map(|time| time.0));
+        Some(Self {
+            at: last?,
+            reason: event.reason.unwrap_or_default(),
+            note: event.note.unwrap_or_default(),
+        })
+    }
 }
 
 impl Error {
@@ -199,10 +232,32 @@ impl Cluster {
 
     /// Whether a Secret is there. The apiserver sends no content.
     pub(crate) async fn has_secret(&self, namespace: &str, name: &str) -> Result<bool, Error> {
+        Ok(self.secret_version(namespace, name).await?.is_some())
+    }
+
+    /// The version of a Secret, if it is there. The apiserver sends no content.
+    pub(crate) async fn secret_version(&self, namespace: &str, name: &str) -> Result<Option<String>, Error> {
         let secrets = self.namespaced::<Secret>(namespace);
         let found: Result<Option<PartialObjectMeta<Secret>>, _> = secrets.get_metadata_opt(name).await;
         let found = found.map_err(Error::api("get", format!("the Secret {namespace}/{name}")))?;
-        Ok(found.is_some())
+        Ok(found.map(|secret| secret.resource_version().unwrap_or_default()))
+    }
+
+    /// The last Event about an object with a reason, or of any warning. Nothing also where it cannot be read: Events come on top of what is known.
+    pub(crate) async fn last_event(&self, namespace: &str, uid: &str, about: Told<'_>) -> Option<Noted> {
+        let (field, value) = match about {
+            Told::Reason(reason) => ("reason", reason),
+            Told::Warning => ("type", "Warning"),
+        };
+        let fields = format!("regarding.uid={uid},{field}={value}");
+        let events = self.namespaced::<Event>(namespace).list(&ListParams::default().fields(&fields)).await;
+        match events {
+            Ok(events) => events.items.into_iter().filter_map(Noted::of).max_by_key(|noted| noted.at),
+            Err(error) => {
+                debug!(%error, namespace, "Events could not be read");
+                None
+            }
+        }
     }
 
     /// The pods of a workload.

@@ -9,6 +9,7 @@ use crate::configuration::derived;
 use crate::discover::discover;
 use crate::discover::manager;
 use crate::gather::{Found, FoundManager, Gathered, Presence};
+use crate::model::agents::Keylime;
 use crate::model::target::{Asked, Plan, Role};
 use crate::model::workload::{Kind, Workload};
 use crate::plugins::Checksums;
@@ -193,8 +194,10 @@ pub(crate) fn gathered(resource: &KeylimeAttestor) -> Gathered {
             source: Some(source),
             beside: None,
         };
+        gathered.agents.pods.insert(asked.key.clone(), Vec::new());
         gathered.found.insert(asked.key, found);
     }
+    gathered.agents.keylime = Some(Keylime::default());
     gathered
 }
 

@@ -82,7 +82,7 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("get list watch patch", "statefulsets.apps", "spire-system"),
     ("list watch delete", "pods", "spire-system"),
     ("get", "pods/log", "spire-system"),
-    ("create patch", "events.events.k8s.io", "spire-system"),
+    ("list create patch", "events.events.k8s.io", "spire-system"),
     ("list watch patch", "nodes", ""),
     ("list watch create patch delete", "attestednodes.spire.keylime.dev", ""),
     ("patch", "attestednodes.spire.keylime.dev/status", ""),

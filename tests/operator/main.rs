@@ -16,5 +16,7 @@ mod pod_security;
 mod pods;
 mod refused;
 mod reports;
+mod retry;
 mod site;
 mod spire;
+mod unattestable;

@@ -33,6 +33,10 @@
 - apiGroups: [""]
   resources: [pods]
   verbs: [delete]
+# A pod that cannot be created (quota, admission, webhook), and one that waits for a volume, is told of in Events of Kubernetes and nowhere else.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [list]
 # Events tell of every change; one that comes again is counted on (patch).
 - apiGroups: [events.k8s.io]
   resources: [events]

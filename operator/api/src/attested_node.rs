@@ -40,17 +40,10 @@ use serde::{Deserialize, Serialize};
         description = "The node's agent at Keylime"
     ),
     printcolumn(
-        name = "Last-Success",
-        type_ = "date",
-        json_path = ".status.lastSuccess",
-        description = "When Keylime last found the node good, as of the last change of its state"
-    ),
-    printcolumn(
         name = "Since",
         type_ = "date",
         json_path = ".status.since",
-        description = "How long the node has been in this state",
-        priority = 1
+        description = "How long the node has been in this state"
     ),
     printcolumn(
         name = "Message",
@@ -97,7 +90,8 @@ pub struct AttestedNodeStatus {
     /// Since when the node has been in this state.
     pub since: Time,
 
-    /// When Keylime last found the node good, as of the last change of this status: a node that stays good is not written again and again.
+    /// When Keylime last found the node good, as of the last change of this status: a node that stays good is not written again and again. How long ago
+    /// it is now, the metric keylime_attestor_node_last_success_by_node_seconds tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_success: Option<Time>,
 

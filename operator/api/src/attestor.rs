@@ -32,6 +32,12 @@ use crate::{Attestation, Enforcement, Keylime, KeylimeAttestorStatus, Nodes, Plu
         description = "Whether SPIRE attests through Keylime as this resource asks for"
     ),
     printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        description = "Why it is ready or not"
+    ),
+    printcolumn(
         name = "Mode",
         type_ = "string",
         json_path = ".spec.spire.mode",
@@ -55,21 +61,13 @@ use crate::{Attestation, Enforcement, Keylime, KeylimeAttestorStatus, Nodes, Plu
         json_path = ".status.nodes.failing",
         description = "Nodes among them that Keylime fails"
     ),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
-        description = "Why it is ready or not",
-        priority = 1
-    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Message",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].message",
-        description = "What is missing and what to do",
-        priority = 1
+        description = "What is missing and what to do"
     ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name.size() <= 63").message(
         "metadata.name must have at most 63 characters: the operator labels the objects it makes with it"
     )

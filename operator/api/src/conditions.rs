@@ -156,6 +156,12 @@ reasons! {
         ROLLING_OUT = False "RollingOut":
             "SPIRE's pods are being replaced, the server first, then the agents.",
             "Wait; `status.server.rollout` and `status.agents` show how far it is.";
+        WAITING_FOR_KEYLIME = False "WaitingForKeylime":
+            "Nothing is being replaced: Keylime would refuse nodes whose agents are to change.",
+            "See AgentsRolledOut, which names them and says what to do.";
+        PODS_NOT_READY = False "PodsNotReady":
+            "SPIRE's server runs with the plugin, but a pod of it is not ready.",
+            "See the log of the pod that ServerRolledOut is about.";
         ROLLOUT_FAILED = False "RolloutFailed":
             "Pods did not become ready.",
             "See Degraded for what the pods complain about.";
@@ -237,11 +243,14 @@ reasons! {
             "The workload's own settings hold the rollout: it is paused, has a partition, or its update strategy is OnDelete.",
             "Resume it, lower the partition, or delete the pods one by one.";
         PROGRESS_DEADLINE_EXCEEDED = False "ProgressDeadlineExceeded":
-            "No further pod became ready within `spec.rollout.progressDeadline`.",
+            "No further pod became ready within `spec.rollout.progressDeadline`, or none could be created.",
             "See Degraded. The agents are not touched.";
+        PODS_NOT_READY = False "PodsNotReady":
+            "All pods of SPIRE's server were ready with the plugin, and one is not any longer; nothing is taken back for that.",
+            "See the log of the pod that is not ready.";
         ROLLED_BACK = False "RolledBack":
             "The rollout failed, and the server got back what it had.",
-            "See Degraded. It is tried again when the resource, SPIRE's configuration or the plugin changes.";
+            "See Degraded. It is tried again when the resource, SPIRE's configuration, the plugin or a Secret changes, and by itself when Keylime or the cluster was the cause.";
         WITHDRAWING = False "Withdrawing":
             "The resource is being deleted, and the server's pods get back what they had.",
             "Wait.";
@@ -271,17 +280,20 @@ reasons! {
             "Agents move in steps: the nodes of one have to be ready and attested before the next begins (`spec.rollout.canary`).",
             "Wait; the message names the nodes of the step.";
         WAITING_FOR_KEYLIME = False "WaitingForKeylime":
-            "All nodes that Keylime passes have moved; others, which it knows, are moved when it passes them.",
-            "See the AttestedNodes that the message names.";
+            "Keylime would refuse nodes whose agents are to change: they are changed when it passes them.",
+            "See the AttestedNodes that the message names. Enrol or mend those nodes, keep SPIRE's agents off them (the DaemonSet's nodeSelector), move only the others (`spec.rollout.canary`), or let them lose their agents (`spec.rollout.unattestable: Proceed`).";
         PAUSED = False "Paused":
             "A DaemonSet's update strategy is OnDelete.",
             "Delete the agents' pods, node by node.";
         PROGRESS_DEADLINE_EXCEEDED = False "ProgressDeadlineExceeded":
-            "No further pod became ready within `spec.rollout.progressDeadline`.",
+            "No further pod became ready within `spec.rollout.progressDeadline`, or none could be created.",
             "See Degraded; often a node that Keylime does not know or does not pass.";
+        PODS_NOT_READY = True "PodsNotReady":
+            "All agents run with the plugin. Some are not ready now, which is about their nodes; nothing is taken back for that.",
+            "See NodesAttested, and the logs of the pods that are not ready.";
         ROLLED_BACK = False "RolledBack":
             "The rollout failed, and the agents got back what they had.",
-            "See Degraded. It is tried again when the resource, SPIRE's configuration or the plugin changes.";
+            "See Degraded. It is tried again when the resource, SPIRE's configuration, the plugin or a Secret changes, and by itself when Keylime or the cluster was the cause.";
         WITHDRAWING = False "Withdrawing":
             "The resource is being deleted, and the agents' pods get back what they had.",
             "Wait.";
@@ -388,10 +400,10 @@ reasons! {
             "Nothing.";
         ROLLOUT_FAILED = True "RolloutFailed":
             "A rollout failed. It is taken back, unless `spec.rollout.rollback` is false.",
-            "Correct what the pod's message says.";
+            "Correct what the message says last.";
         ROLLED_BACK = True "RolledBack":
             "A rollout failed and was taken back.",
-            "Correct what the pod's message says; a change of the resource tries again.";
+            "Correct what the message says last; a change of the resource, of SPIRE's configuration or of a Secret tries again. What Keylime or the cluster was the cause of is tried again by itself, with growing pauses.";
         FIGHTING = True "Fighting":
             "Somebody keeps reverting what the operator applies.",
             "See ConfigurationApplied.";

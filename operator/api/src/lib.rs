@@ -30,10 +30,11 @@ pub use enforcement::{Action, Enforcement};
 pub use keylime::{Keylime, KeylimeAgent, KeylimeAgentTls, KeylimeTls, Registrar, Verifier};
 pub use node_reason::NodeReason;
 pub use nodes::{NodeSelector, Nodes};
-pub use rollout::{Plugin, Rollout};
+pub use rollout::{Plugin, Rollout, Unattestable};
 pub use share::{InvalidShare, Percent, Share};
 pub use spire::{AgentKind, ConfigMapSource, ControllerManager, Mode, ServerKind, Spire, Workload};
 pub use status::{
-    CanaryStatus, ConfigMapEntry, ControllerManagerStatus, EnforcementStatus, Format, KeylimeAttestorStatus,
-    NodeNotAttested, NodesStatus, RolloutState, RolloutStatus, WorkloadStatus,
+    CanaryStatus, ConfigMapEntry, ControllerManagerStatus, EnforcementStatus, FailureCause, Format,
+    KeylimeAttestorStatus, NodeNotAttested, NodesStatus, RetryStatus, RolloutState, RolloutStatus,
+    WorkloadStatus,
 };

@@ -32,6 +32,21 @@ pub struct Rollout {
     /// attest, and one that fails is taken back and stops the rollout. Left out, the DaemonSet's own update strategy decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary: Option<Share>,
+
+    /// What is done while Keylime would refuse a node whose agent is to change: because it is not enrolled, fails, or is not known yet, or because Keylime
+    /// gives no answers. Wait: no agent changes, and AgentsRolledOut names the nodes. Proceed: all change, and those nodes lose their agent.
+    /// Without effect with canary, where such a node keeps its agent and the others move, and for nodes whose agent already attests by Keylime.
+    pub unattestable: Unattestable,
+}
+
+/// What is done about nodes that Keylime would refuse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Unattestable {
+    /// No agent changes until Keylime passes them.
+    #[default]
+    Wait,
+    /// All agents change, and theirs are lost.
+    Proceed,
 }
 
 const PROGRESS_DEADLINE: Rule =
@@ -39,6 +54,11 @@ const PROGRESS_DEADLINE: Rule =
 
 impl Default for Rollout {
     fn default() -> Self {
-        Self { progress_deadline: Duration::from_secs(5 * 60), rollback: true, canary: None }
+        Self {
+            progress_deadline: Duration::from_secs(5 * 60),
+            rollback: true,
+            canary: None,
+            unattestable: Unattestable::Wait,
+        }
     }
 }

@@ -217,8 +217,9 @@ pub enum Format {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutStatus {
-    /// Waiting (nothing applied yet), Progressing, Complete, Failed (no pod became ready in time), RolledBack (failed and taken back; it is
-    /// tried again when the resource, SPIRE's configuration or the plugin changes) or Withdrawing (the resource is being deleted).
+    /// Waiting (nothing applied yet), Progressing, Complete, Failed (no pod became ready in time, or none could be created), RolledBack (failed and taken
+    /// back; it is tried again when the resource, SPIRE's configuration, the plugin or a Secret changes, and by itself when something else was the cause,
+    /// see retry) or Withdrawing (the resource is being deleted).
     pub state: RolloutState,
 
     /// Hash of what the state is about; the pods carry the same as an annotation.
@@ -244,6 +245,40 @@ pub struct RolloutStatus {
     /// How far the steps are. Only with spec.rollout.canary, and for agents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<CanaryStatus>,
+
+    /// How it failed, by which it is decided when it is tried again. Absent when it did not fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryStatus>,
+}
+
+/// How a rollout failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RetryStatus {
+    /// How often, of what is rolled out now. The pause before the next try grows with it.
+    pub failures: i32,
+
+    /// What the last failure came from.
+    pub cause: FailureCause,
+
+    /// The versions of the Secrets that the pods mount, as a hash, when it last failed: with others it is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<String>,
+}
+
+/// What a failed rollout came from. With all but Pods it is tried again by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum FailureCause {
+    /// Keylime gave no answers, or did not pass the node of the pod: tried again when it does.
+    Keylime,
+    /// A Secret could not be mounted.
+    Secret,
+    /// A quota, an admission policy or a webhook did not let a pod be created.
+    PodNotCreated,
+    /// A pod was not scheduled, or its image could not be had.
+    Cluster,
+    /// What the pods themselves say.
+    Pods,
 }
 
 /// How far agents are that move in steps.

@@ -3,11 +3,14 @@
 pub(crate) mod credentials;
 pub(crate) mod pods;
 pub(crate) mod reach;
+mod secret_versions;
+mod uncreated;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::KeylimeAttestor;
 use kube::ResourceExt as _;
 
@@ -15,6 +18,7 @@ use crate::cluster::{Cluster, Error};
 use crate::configuration::parent::config;
 use crate::configuration::{derived, original};
 use crate::discover::{Discovered, discover, manager};
+use crate::model::agents::Agents;
 use crate::model::node::Node;
 use crate::model::problem::Problem;
 use crate::model::target::{Asked, Owner, Role, only_key, text};
@@ -42,6 +46,12 @@ pub(crate) struct Gathered {
     pub(crate) pods: BTreeMap<WorkloadKey, Vec<Pod>>,
     /// What Keylime and SPIRE say about the nodes, where agents move in steps.
     pub(crate) nodes: BTreeMap<String, Node>,
+    /// What is known of the agents that may change, and of their nodes.
+    pub(crate) agents: Agents,
+    /// The workloads of whose pods one cannot be created, each with the reason.
+    pub(crate) uncreated: BTreeMap<WorkloadKey, String>,
+    /// The versions of the Secrets that SPIRE's pods mount, as a hash; nothing while one cannot be seen.
+    pub(crate) secret_versions: Option<String>,
     /// Whether it is known which agents SPIRE has.
     pub(crate) knows_identities: bool,
     /// The operator's own image.
@@ -134,6 +144,8 @@ pub(crate) async fn gather(
             gathered.edits.push(Edited { live, beside: beside.clone() });
         }
     }
+    let status = resource.status.clone().unwrap_or_default();
+    gathered.uncreated = uncreated::of_rolling(cluster, &gathered, &status, Timestamp::now()).await;
     let in_steps = resource.spec.rollout.as_ref().is_some_and(|rollout| rollout.canary.is_some());
     gathered.pods = pods::of_unfinished(cluster, &gathered, in_steps).await?;
     if in_steps && gathered.pods.keys().any(|key| key.kind == Kind::DaemonSet) {
@@ -143,6 +155,7 @@ pub(crate) async fn gather(
     }
     if resource.metadata.deletion_timestamp.is_none() {
         (gathered.secrets, gathered.credentials) = credentials::secrets(cluster, resource).await?;
+        gathered.secret_versions = secret_versions::hash(cluster, &gathered, &status).await;
     }
     Ok(gathered)
 }
@@ -206,7 +219,7 @@ fn claims(resource: &KeylimeAttestor, others: &[KeylimeAttestor]) -> BTreeMap<Wo
     claims
 }
 
-fn rank(resource: &KeylimeAttestor) -> (Option<k8s_openapi::jiff::Timestamp>, Owner) {
+fn rank(resource: &KeylimeAttestor) -> (Option<Timestamp>, Owner) {
     (resource.creation_timestamp().map(|time| time.0), Owner::of(resource))
 }
 

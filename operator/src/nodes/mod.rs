@@ -4,6 +4,7 @@
 //! changed. What it saw is a [`View`], which the reconcile loop puts into the status.
 
 mod actions;
+mod agents;
 mod ask;
 mod build;
 mod facts;
@@ -232,11 +233,7 @@ impl Nodes {
     fn pods(&self, given: &Given) -> Result<BTreeMap<String, Arc<PodFacts>>, follow::NotFollowed> {
         let mut by_node: BTreeMap<String, Arc<PodFacts>> = BTreeMap::new();
         for key in &given.agents {
-            let followed = Arc::clone(lock(&self.pods).entry(key.clone()).or_insert_with(|| {
-                let api = self.cluster.namespaced::<Pod>(&key.0);
-                Arc::new(Followed::start(api, watcher::Config::default().labels(&key.1), PodFacts::read))
-            }));
-            for pod in followed.all()?.into_values().filter(|pod| !pod.node.is_empty()) {
+            for pod in self.followed(key).all()?.into_values().filter(|pod| !pod.node.is_empty()) {
                 let rank = |pod: &PodFacts| (!pod.leaving, pod.created);
                 let better = by_node.get(&pod.node).is_none_or(|other| rank(other) < rank(&pod));
                 if better {
@@ -245,6 +242,14 @@ impl Nodes {
             }
         }
         Ok(by_node)
+    }
+
+    /// The pods of one workload, followed from now on.
+    fn followed(&self, key: &PodsKey) -> Arc<Followed<PodFacts>> {
+        Arc::clone(lock(&self.pods).entry(key.clone()).or_insert_with(|| {
+            let api = self.cluster.namespaced::<Pod>(&key.0);
+            Arc::new(Followed::start(api, watcher::Config::default().labels(&key.1), PodFacts::read))
+        }))
     }
 }
 

@@ -2,18 +2,16 @@
 //! has.
 
 pub(crate) mod backoff;
+mod failure;
 mod fighting;
 pub(crate) mod watches;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::conditions::{configuration_applied as reason, degraded};
-use keylime_attestor_api::{
-    KeylimeAttestor, KeylimeAttestorStatus, Mode, RolloutState, RolloutStatus, names,
-};
+use keylime_attestor_api::{KeylimeAttestor, Mode, RolloutState, names};
 use kube::ResourceExt as _;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
@@ -30,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::model::problem::Problem;
 use crate::model::step::Step;
 use crate::model::target::{Owner, Plan, Role};
-use crate::model::workload::{Workload, WorkloadKey};
+use crate::model::workload::WorkloadKey;
 use crate::nodes::{Given, Nodes, View};
 use crate::plugins::Checksums;
 use crate::reconcile::backoff::Memory;
@@ -171,7 +169,8 @@ async fn settle(context: &Context, resource: &KeylimeAttestor) -> Result<Action,
     let now = seconds(Timestamp::now());
     let mut outcome = Outcome::default();
     match gather(&context.cluster, resource, &others(context), context.image.clone()).await {
-        Ok(gathered) => {
+        Ok(mut gathered) => {
+            gathered.agents = context.nodes.agents(&Owner::of(resource), &gathered);
             proceed(context, resource, &gathered, now, &mut outcome).await?;
             give(context, &Owner::of(resource), &gathered);
             outcome.speechless = gathered.credentials.is_none();
@@ -208,7 +207,8 @@ async fn proceed(
     let previous = resource.status.clone().unwrap_or_default();
     let rollout = resource.spec.rollout.clone().unwrap_or_default();
     outcome.next = next(&plan, gathered, &previous, &rollout, now);
-    outcome.complaint = complaint(context, &plan, &previous, &outcome.next.rollouts).await;
+    outcome.complaint =
+        failure::note(&context.cluster, &plan, gathered, &previous, &mut outcome.next.rollouts).await;
     let owner = Owner::of(resource);
     let contest = fighting::enter(&context.memory, &owner, gathered, &mut outcome.next, Instant::now());
     let Applied { done, problem } = apply(&context.cluster, std::mem::take(&mut outcome.next.steps)).await?;
@@ -225,24 +225,6 @@ async fn proceed(
     outcome.done = done;
     outcome.plan = Some(plan);
     Ok(())
-}
-
-/// What a pod of a rollout that has just failed says.
-async fn complaint(
-    context: &Context,
-    plan: &Plan,
-    previous: &KeylimeAttestorStatus,
-    rollouts: &BTreeMap<WorkloadKey, RolloutStatus>,
-) -> Option<String> {
-    let known = previous.conditions.iter().any(|condition| condition.reason == degraded::ROLLOUT_FAILED.name);
-    let failed = |workload: &&Workload| {
-        rollouts.get(&workload.key).is_some_and(|rollout| rollout.state == RolloutState::Failed)
-    };
-    let mut workloads = plan.targets().filter_map(|target| target.workload.as_ref());
-    let workload = workloads.find(failed).filter(|_| !known)?;
-    let step = rollouts.get(&workload.key).and_then(|rollout| rollout.canary.as_ref());
-    let nodes = step.map(|canary| canary.step.as_slice()).unwrap_or_default();
-    pods::complaint(&context.cluster, workload, nodes).await
 }
 
 /// Takes everything back. Ok only when all of it is: the finalizer goes then.
@@ -304,13 +286,15 @@ async fn stuck(
         crate::rollout::progress::left(rollout, deadline, now).is_zero()
             && rollout.state == RolloutState::Withdrawing
     });
-    let Some((key, _)) = late else { return };
+    let Some((key, rollout)) = late else { return };
     outcome.stuck = true;
     let previous = resource.status.iter().flat_map(|status| &status.conditions);
     let known = previous.into_iter().any(|condition| condition.reason == degraded::WITHDRAWAL_STUCK.name);
     let workload = gathered.found.get(key).and_then(|found| found.workload.as_ref());
     if let Some(workload) = workload.filter(|_| !known) {
-        outcome.complaint = pods::complaint(&context.cluster, workload, &[]).await;
+        let since = rollout.last_progress_time.0;
+        let complaint = pods::complaint(&context.cluster, workload, &[], since).await;
+        outcome.complaint = complaint.map(|complaint| complaint.message);
     }
 }
 
@@ -330,6 +314,7 @@ async fn report(
         problems: &outcome.problems,
         rollouts: &outcome.next.rollouts,
         waits_for_server: outcome.next.waits_for_server,
+        waits_for_keylime: &outcome.next.waits_for_keylime,
         complaint: outcome.complaint.as_deref(),
         stuck: outcome.stuck,
         view: outcome.view.as_deref(),

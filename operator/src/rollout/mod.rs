@@ -2,7 +2,9 @@
 
 pub(crate) mod batches;
 pub(crate) mod fight;
+pub(crate) mod gate;
 pub(crate) mod next;
 pub(crate) mod progress;
+pub(crate) mod retry;
 pub(crate) mod strategy;
 pub(crate) mod withdrawal;

@@ -24,21 +24,32 @@ pub(crate) fn begun(
         updated: 0,
         ready: 0,
         canary: None,
+        retry: None,
     }
+}
+
+/// What a rollout is judged by, besides the pods' counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) deadline: Duration,
+    /// The workload's own settings held it when it was last looked at.
+    pub(crate) was_held: bool,
+    /// The workload's controller is refused pods.
+    pub(crate) uncreated: bool,
 }
 
 /// A rollout of what is in place already.
 ///
 /// One that was complete stays so: what befalls single pods later is for the workload's controller and shows in the counts. It is not a reason
-/// to take everything back.
+/// to take everything back. One whose pods cannot be created has failed at once: waiting brings none.
 pub(crate) fn advanced(
     previous: Option<&RolloutStatus>,
     workload: &Workload,
     hash: &str,
-    deadline: Duration,
-    was_held: bool,
+    seen: &Seen,
     now: Timestamp,
 ) -> RolloutStatus {
+    let Seen { deadline, was_held, uncreated } = *seen;
     let pods = workload.pods;
     let previous = previous.filter(|previous| previous.content_hash.as_deref() == Some(hash));
     let got_on =
@@ -50,6 +61,7 @@ pub(crate) fn advanced(
         _ if pods.complete => RolloutState::Complete,
         RolloutState::Complete => RolloutState::Complete,
         RolloutState::Failed if !got_on => RolloutState::Failed,
+        _ if uncreated => RolloutState::Failed,
         _ if late => RolloutState::Failed,
         _ => RolloutState::Progressing,
     };
@@ -62,6 +74,7 @@ pub(crate) fn advanced(
         updated: pods.updated,
         ready: pods.ready,
         canary: None,
+        retry: None,
     }
 }
 

@@ -2,8 +2,8 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use keylime_attestor_api::conditions::{
-    ConditionType, REASONS, Reason, Status, configuration_applied, degraded, enforcing, keylime_reachable,
-    nodes_attested, ready,
+    ConditionType, REASONS, Reason, Status, agents_rolled_out, configuration_applied, degraded, enforcing,
+    keylime_reachable, nodes_attested, ready, server_rolled_out,
 };
 use keylime_attestor_api::{Action, KeylimeAttestorStatus, RolloutState};
 
@@ -141,13 +141,20 @@ fn ready(facts: &Facts<'_>, others: [&Finding; 5]) -> Finding {
     if is_true(degraded) {
         return (ready::ROLLOUT_FAILED, degraded.1.clone());
     }
+    if server.0 == server_rolled_out::PODS_NOT_READY {
+        return (ready::PODS_NOT_READY, server.1.clone());
+    }
+    let waits_for_keylime = agents.0 == agents_rolled_out::WAITING_FOR_KEYLIME;
     for rollout in [server, agents] {
-        if !is_true(rollout) {
+        if !is_true(rollout) && !(waits_for_keylime && rollout == agents) {
             return (ready::ROLLING_OUT, rollout.1.clone());
         }
     }
     if !is_true(keylime) {
         return (ready::KEYLIME_UNREACHABLE, keylime.1.clone());
+    }
+    if waits_for_keylime {
+        return (ready::WAITING_FOR_KEYLIME, agents.1.clone());
     }
     (ready::READY, ready::READY.meaning.to_owned())
 }

@@ -16,6 +16,7 @@ use crate::model::problem::Problem;
 use crate::model::target::Plan;
 use crate::model::workload::WorkloadKey;
 use crate::nodes::{View, summary};
+use crate::rollout::gate::Waits;
 
 /// All that a status says something about.
 pub(crate) struct Facts<'a> {
@@ -30,6 +31,8 @@ pub(crate) struct Facts<'a> {
     /// The rollouts as they are now, of workloads that are looked at.
     pub(crate) rollouts: &'a BTreeMap<WorkloadKey, RolloutStatus>,
     pub(crate) waits_for_server: bool,
+    /// The agents that wait for Keylime, and why.
+    pub(crate) waits_for_keylime: &'a BTreeMap<WorkloadKey, Waits>,
     /// What a pod complains about, when it was looked at now.
     pub(crate) complaint: Option<&'a str>,
     /// A withdrawal makes no progress.

@@ -12,6 +12,7 @@ struct Reasons {
     not_managed: Reason,
     waiting_for_configuration: Reason,
     progressing: Reason,
+    pods_not_ready: Reason,
     paused: Reason,
     deadline_exceeded: Reason,
     rolled_back: Reason,
@@ -23,6 +24,7 @@ const SERVER: Reasons = Reasons {
     not_managed: server_rolled_out::NOT_MANAGED,
     waiting_for_configuration: server_rolled_out::WAITING_FOR_CONFIGURATION,
     progressing: server_rolled_out::PROGRESSING,
+    pods_not_ready: server_rolled_out::PODS_NOT_READY,
     paused: server_rolled_out::PAUSED,
     deadline_exceeded: server_rolled_out::PROGRESS_DEADLINE_EXCEEDED,
     rolled_back: server_rolled_out::ROLLED_BACK,
@@ -34,6 +36,7 @@ const AGENTS: Reasons = Reasons {
     not_managed: agents_rolled_out::NOT_MANAGED,
     waiting_for_configuration: agents_rolled_out::WAITING_FOR_CONFIGURATION,
     progressing: agents_rolled_out::PROGRESSING,
+    pods_not_ready: agents_rolled_out::PODS_NOT_READY,
     paused: agents_rolled_out::PAUSED,
     deadline_exceeded: agents_rolled_out::PROGRESS_DEADLINE_EXCEEDED,
     rolled_back: agents_rolled_out::ROLLED_BACK,
@@ -117,6 +120,10 @@ fn state(facts: &Facts<'_>, reasons: &Reasons, target: &Target) -> (u8, Reason, 
     let held = target.workload.as_ref().and_then(|workload| workload.held);
     let all = updated == desired && ready == desired;
     let waits = target.role == Role::Agent && facts.waits_for_server && *state != RolloutState::Complete;
+    if let Some(why) = facts.waits_for_keylime.get(&target.key) {
+        let reason = agents_rolled_out::WAITING_FOR_KEYLIME;
+        return (3, reason, format!("{why}. {}", reason.remedy));
+    }
     if let Some(canary) = rollout.canary.as_ref().filter(|_| !waits)
         && let Some((severity, reason, message)) = in_steps(*state, canary)
     {
@@ -143,23 +150,11 @@ fn state(facts: &Facts<'_>, reasons: &Reasons, target: &Target) -> (u8, Reason, 
         RolloutState::Progressing | RolloutState::Complete => match held {
             Some(held) => (4, reasons.paused, format!("{of}, and {held}. {}", reasons.paused.remedy)),
             None if *state == RolloutState::Complete && updated == desired => {
-                (2, reasons.progressing, format!("{of}. {}", unready(target.role)))
+                let reason = reasons.pods_not_ready;
+                (1, reason, format!("{of}. {} {}", reason.meaning, reason.remedy))
             }
             None => (2, reasons.progressing, of),
         },
         RolloutState::Withdrawing => (2, reasons.withdrawing, of),
-    }
-}
-
-/// What is said of pods that were ready with the plugin and are not any longer.
-const fn unready(role: Role) -> &'static str {
-    match role {
-        Role::Server => {
-            "All were ready with the plugin before, so that nothing is taken back; see the log of the pod that is not"
-        }
-        Role::Agent => {
-            "All were ready with the plugin before, so that nothing is taken back; see the log of the pod that is not, and \
-             status.nodes for nodes that Keylime does not pass"
-        }
     }
 }

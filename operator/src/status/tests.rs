@@ -28,6 +28,7 @@ pub(super) struct Look {
     pub(super) agents_updated: i32,
     /// Of those that are updated.
     pub(super) agents_ready: i32,
+    pub(super) server_ready: i32,
     pub(super) server_held: bool,
     pub(super) agents_held: bool,
     /// The configuration of spire-controller-manager in the server's pod.
@@ -35,6 +36,7 @@ pub(super) struct Look {
     /// How far agents are that move in steps.
     pub(super) canary: Option<CanaryStatus>,
     pub(super) speechless: bool,
+    pub(super) waits_for_keylime: BTreeMap<WorkloadKey, Waits>,
 }
 
 impl Look {
@@ -50,11 +52,13 @@ impl Look {
             view: Some(view(keylime_reachable::REACHABLE, &[NodeReason::Attested])),
             agents_updated: 3,
             agents_ready: 3,
+            server_ready: 3,
             server_held: false,
             agents_held: false,
             controller_manager: None,
             canary: None,
             speechless: false,
+            waits_for_keylime: BTreeMap::new(),
         }
     }
 
@@ -97,9 +101,8 @@ impl Look {
                 _ => 1,
             };
             let mut rollout = reported(key.kind, state, "h", ready, 5).rollout.unwrap();
-            if key.kind == Kind::DaemonSet {
-                rollout.ready = rollout.ready.min(self.agents_ready);
-            }
+            let at_most = if key.kind == Kind::DaemonSet { self.agents_ready } else { self.server_ready };
+            rollout.ready = rollout.ready.min(at_most);
             rollout.canary = self.canary.clone().filter(|_| key.kind == Kind::DaemonSet);
             rollouts.insert(key.clone(), rollout);
         }
@@ -111,6 +114,7 @@ impl Look {
             problems: &self.problems,
             rollouts: &rollouts,
             waits_for_server: self.server != Complete,
+            waits_for_keylime: &self.waits_for_keylime,
             complaint: self.complaint,
             stuck: self.stuck,
             view: self.view.as_ref(),
@@ -185,6 +189,27 @@ fn looks() -> Vec<(Look, [&'static str; 6])> {
             Look::rolling(Complete, Progressing),
             ["RollingOut", "Applied", "RolledOut", "Progressing", "Reachable", "AsExpected"],
         ),
+        // A pod that is not ready any longer: nothing rolls.
+        (
+            Look { agents_ready: 2, ..Look::new() },
+            ["Ready", "Applied", "RolledOut", "PodsNotReady", "Reachable", "AsExpected"],
+        ),
+        (
+            Look { server_ready: 2, ..Look::new() },
+            ["PodsNotReady", "Applied", "PodsNotReady", "RolledOut", "Reachable", "AsExpected"],
+        ),
+        (
+            Look { waits_for_keylime: waits(), ..Look::rolling(Complete, Waiting) },
+            ["WaitingForKeylime", "Applied", "RolledOut", "WaitingForKeylime", "Reachable", "AsExpected"],
+        ),
+        (
+            Look {
+                waits_for_keylime: waits(),
+                view: Some(view(keylime_reachable::UNREACHABLE, &[NodeReason::Attested])),
+                ..Look::rolling(Complete, Complete)
+            },
+            ["KeylimeUnreachable", "Applied", "RolledOut", "WaitingForKeylime", "Unreachable", "AsExpected"],
+        ),
         (
             Look { agents_updated: 2, ..Look::new() },
             ["RollingOut", "Applied", "RolledOut", "Progressing", "Reachable", "AsExpected"],
@@ -244,7 +269,7 @@ fn looks() -> Vec<(Look, [&'static str; 6])> {
     ];
     for (agent, canary, ready, reason) in [
         (Progressing, canary(&["a"], 0), "RollingOut", "MovingInSteps"),
-        (Progressing, canary(&[], 1), "RollingOut", "WaitingForKeylime"),
+        (Progressing, canary(&[], 1), "WaitingForKeylime", "WaitingForKeylime"),
         (Complete, CanaryStatus { not_enrolled: 1, ..canary(&[], 0) }, "Ready", "EnrolledRolledOut"),
     ] {
         let look = Look {
@@ -272,6 +297,26 @@ fn looks() -> Vec<(Look, [&'static str; 6])> {
         ["NotApplied", "Fighting", wait, wait, "Reachable", "Fighting"],
     ));
     looks
+}
+
+/// Agents that wait for a node.
+fn waits() -> BTreeMap<WorkloadKey, Waits> {
+    let gathered = gathered(&resource(json!({})));
+    let agents = gathered.found.keys().filter(|key| key.kind == Kind::DaemonSet);
+    let nodes = vec![("n".to_owned(), "NotEnrolled".to_owned())];
+    agents.map(|key| (key.clone(), Waits::Refused { nodes: nodes.clone(), of: 3 })).collect()
+}
+
+#[test]
+fn who_waits_for_keylime_is_told_which_nodes_and_what_to_do() {
+    let look = Look { waits_for_keylime: waits(), ..Look::rolling(Complete, Waiting) };
+    for type_ in [ConditionType::AgentsRolledOut, ConditionType::Ready] {
+        let message = look.message(type_);
+        for part in ["1 of the 3 nodes", "n (NotEnrolled)", "nodeSelector", "canary", "unattestable: Proceed"]
+        {
+            assert!(message.contains(part), "{part} is not in {message}");
+        }
+    }
 }
 
 fn canary(step: &[&str], not_passed: i32) -> CanaryStatus {
@@ -386,7 +431,7 @@ fn what_a_pod_said_stays_when_the_pod_is_gone() {
 
 #[test]
 fn an_agent_that_is_no_longer_ready_is_told_from_a_rollout() {
-    let said = "All were ready with the plugin before";
+    let said = "Some are not ready now";
     let message = |look: Look| look.message(ConditionType::AgentsRolledOut);
     let lost = message(Look { agents_ready: 2, ..Look::new() });
     assert!(lost.contains("3 of 3 pods updated, 2 of them ready") && lost.contains(said), "{lost}");

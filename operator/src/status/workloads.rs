@@ -4,9 +4,9 @@ use keylime_attestor_api::{ConfigMapEntry, Mode, WorkloadStatus};
 
 use super::Facts;
 use crate::configuration::derived;
+use crate::model::reported::rollout_of;
 use crate::model::target::Target;
 use crate::model::workload::WorkloadKey;
-use crate::rollout::next::rollout_of;
 
 /// The server, and the agents.
 pub(super) fn workloads(facts: &Facts<'_>) -> (Option<WorkloadStatus>, Vec<WorkloadStatus>) {

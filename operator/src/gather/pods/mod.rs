@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::jiff::Timestamp;
+use keylime_attestor_api::FailureCause;
 use kube::ResourceExt as _;
 
 use super::Gathered;
-use crate::cluster::{Cluster, Error};
+use crate::cluster::{Cluster, Error, Noted, Told};
 use crate::model::pod::{self, is_ready};
 use crate::model::workload::{Kind, Workload, WorkloadKey};
 
@@ -38,22 +40,90 @@ pub(super) async fn of_unfinished(
     Ok(pods)
 }
 
-/// What the first pod of a workload that is not ready complains about, on these nodes if any are given; nothing when all are ready.
-pub(crate) async fn complaint(cluster: &Cluster, workload: &Workload, nodes: &[String]) -> Option<String> {
+/// What keeps a workload's pods from being ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Complaint {
+    pub(crate) message: String,
+    /// Where the pod is, if there is one.
+    pub(crate) node: Option<String>,
+    /// As far as the pod tells.
+    pub(crate) cause: FailureCause,
+}
+
+/// What is said of a pod that could not be created.
+pub(crate) fn uncreated(why: &str) -> Complaint {
+    let message = format!("a pod cannot be created: {why}");
+    Complaint {
+        message: message.chars().take(MAX_MESSAGE).collect(),
+        node: None,
+        cause: FailureCause::PodNotCreated,
+    }
+}
+
+/// What the first pod of a workload that is not ready complains about, on these nodes if any are given; where all are ready, why there are not more.
+pub(crate) async fn complaint(
+    cluster: &Cluster,
+    workload: &Workload,
+    nodes: &[String],
+    since: Timestamp,
+) -> Option<Complaint> {
     let pods = cluster.pods(workload).await.ok()?;
     let is_on = |pod: &&Pod| {
         let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
         nodes.is_empty() || node.is_some_and(|node| nodes.contains(node))
     };
-    let pod = pods.iter().filter(is_on).find(|pod| !is_ready(pod))?;
-    let mut message = format!("pod {}: {}", pod.name_any(), state(pod));
+    let Some(pod) = pods.iter().filter(is_on).find(|pod| !is_ready(pod)) else {
+        return Some(uncreated(&super::uncreated::why(cluster, workload, since).await?));
+    };
+    let mut state = state(pod);
+    let mut cause = cause(pod);
+    if containers(pod).find_map(complaint_of).is_none()
+        && let Some(event) =
+            cluster.last_event(&workload.key.namespace, &pod.uid().unwrap_or_default(), Told::Warning).await
+    {
+        // What waits for a volume says so in no status.
+        state = format!("{}: {}", event.reason, event.note);
+        cause = cause_of_event(&event, cause);
+    }
+    let mut message = format!("pod {}: {state}", pod.name_any());
     if let Some((container, previous)) = failed(pod)
         && let Some(log) = cluster.log(pod, &container, previous).await
         && let Some(line) = telling_line(&log)
     {
         message += &format!(": {line}");
     }
-    Some(message.chars().take(MAX_MESSAGE).collect())
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+    Some(Complaint { message: message.chars().take(MAX_MESSAGE).collect(), node, cause })
+}
+
+/// Whether the cluster itself is the cause: no node for the pod, or no image.
+fn cause(pod: &Pod) -> FailureCause {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let unscheduled = conditions.filter(|condition| condition.status == "False");
+    let mut unscheduled =
+        unscheduled.filter(|condition| condition.reason.as_deref() == Some("Unschedulable"));
+    let waiting =
+        containers(pod).filter_map(|status| status.state.as_ref()?.waiting.as_ref()?.reason.as_deref());
+    let mut no_image = waiting.filter(|reason| NO_IMAGE.contains(reason));
+    if unscheduled.next().is_some() || no_image.next().is_some() {
+        FailureCause::Cluster
+    } else {
+        FailureCause::Pods
+    }
+}
+
+/// How a kubelet says that it cannot get an image.
+const NO_IMAGE: [&str; 4] = ["ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ErrImageNeverPull"];
+
+/// An Event of a kubelet that cannot mount a Secret names it.
+fn cause_of_event(event: &Noted, otherwise: FailureCause) -> FailureCause {
+    match event.reason.as_str() {
+        "FailedMount" if event.note.contains("secret") => FailureCause::Secret,
+        "FailedMount" | "FailedAttachVolume" | "FailedScheduling" | "FailedCreatePodSandBox" => {
+            FailureCause::Cluster
+        }
+        _ => otherwise,
+    }
 }
 
 /// What the pod's status says, the first of: a container that waits or ended, and why it is not scheduled.

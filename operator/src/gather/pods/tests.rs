@@ -86,3 +86,22 @@ fn the_line_is_the_last_error_or_else_the_last() {
         assert_eq!(telling_line(log), line);
     }
 }
+
+#[test]
+fn what_a_pod_could_not_have_is_told_from_what_it_says_itself() {
+    let waiting = |reason: &str| cause(&pod(None, false, container(json!({"waiting": {"reason": reason}}))));
+    assert_eq!(waiting("ImagePullBackOff"), FailureCause::Cluster);
+    assert_eq!(waiting("CrashLoopBackOff"), FailureCause::Pods);
+    let mut unscheduled = pod(None, false, json!([]));
+    let conditions = unscheduled.status.as_mut().and_then(|status| status.conditions.as_mut()).unwrap();
+    conditions[0].reason = Some("Unschedulable".to_owned());
+    assert_eq!(cause(&unscheduled), FailureCause::Cluster);
+    let event = |reason: &str, note: &str| {
+        let event = Noted { at: Timestamp::UNIX_EPOCH, reason: reason.to_owned(), note: note.to_owned() };
+        cause_of_event(&event, FailureCause::Pods)
+    };
+    assert_eq!(event("FailedMount", "secret \"x\" not found"), FailureCause::Secret);
+    assert_eq!(event("FailedMount", "configmap \"x\" not found"), FailureCause::Cluster);
+    assert_eq!(event("FailedScheduling", "no nodes"), FailureCause::Cluster);
+    assert_eq!(event("Unhealthy", "probe"), FailureCause::Pods);
+}

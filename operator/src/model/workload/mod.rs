@@ -62,6 +62,8 @@ pub(crate) struct PodCounts {
     pub(crate) ready: i32,
     /// Pods of any template that are available.
     pub(crate) available: i32,
+    /// Pods that should run and do not exist.
+    pub(crate) missing: i32,
     /// All pods that should run are of the present template and are available.
     pub(crate) complete: bool,
 }
@@ -283,6 +285,7 @@ impl Counts {
             desired,
             updated,
             available,
+            missing: (desired - all).max(0),
             ready: (available - older).clamp(0, updated),
             complete: updated == desired && older == 0 && available >= desired,
         }

@@ -15,9 +15,22 @@ fn a_workload_is_complete_when_all_its_pods_are_new_and_available() {
             (2, 0, 0, false),
         ] {
             let pods = workload(kind, updated, available).pods;
-            let expected = PodCounts { desired: 3, updated, ready, available, complete };
+            let expected = PodCounts { desired: 3, updated, ready, available, missing: 0, complete };
             assert_eq!(pods, expected, "{kind:?} {updated} {available}");
         }
+    }
+}
+
+#[test]
+fn pods_that_do_not_exist_are_counted() {
+    for (kind, all) in [
+        (Kind::DaemonSet, "currentNumberScheduled"),
+        (Kind::Deployment, "replicas"),
+        (Kind::StatefulSet, "replicas"),
+    ] {
+        let mut object = object(kind, 1, 1);
+        merge(&mut object, &json!({"status": {all: 1}}));
+        assert_eq!(read_object(kind, object).pods.missing, 2, "{kind:?}");
     }
 }
 

@@ -171,4 +171,4 @@ fn count(number: usize) -> i32 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::nodes) mod tests;

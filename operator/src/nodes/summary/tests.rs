@@ -8,7 +8,7 @@ use crate::model::target::Owner;
 use crate::nodes::judge::tests::with_reason;
 use crate::nodes::{LoopView, NodeView};
 
-fn view(nodes: &[(&str, NodeReason)]) -> View {
+pub(in crate::nodes) fn view(nodes: &[(&str, NodeReason)]) -> View {
     let node = |(name, reason): &(&str, NodeReason)| {
         let status = Arc::new(with_reason(*reason));
         ((*name).to_owned(), NodeView { reason: *reason, last_success: None, status })

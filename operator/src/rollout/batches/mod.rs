@@ -19,6 +19,8 @@ const MAX_STEP: usize = 500;
 pub(crate) struct Facts<'a> {
     /// Those that are looked after, by name.
     pub(crate) nodes: &'a BTreeMap<String, Node>,
+    /// While it does not, nobody is moved: whoever restarts is refused.
+    pub(crate) keylime_answers: bool,
     /// The DaemonSet's pods.
     pub(crate) pods: &'a [Pod],
     /// What the moved pods carry.
@@ -136,9 +138,14 @@ fn moved(agents: &BTreeMap<&str, Agent<'_>>) -> usize {
     agents.values().filter(|agent| matches!(agent, Agent::New { .. })).count()
 }
 
-/// A node that nobody has looked at yet counts as one that is not passed: it is not touched, and is waited for.
+/// A node that nobody has looked at yet counts as one that is not passed: it is not touched, and is waited for. So does one of which it is not known
+/// whether it still is passed.
 fn standing(facts: &Facts<'_>, name: &str) -> Standing {
-    facts.nodes.get(name).map_or(Standing::NotPassed, |node| node.standing)
+    match facts.nodes.get(name).map(|node| node.standing) {
+        Some(Standing::Passed) if !facts.keylime_answers => Standing::NotPassed,
+        Some(standing) => standing,
+        None => Standing::NotPassed,
+    }
 }
 
 fn has_identity(facts: &Facts<'_>, name: &str) -> bool {

@@ -31,7 +31,15 @@ const UNKNOWN_TO_KEYLIME: Node = Node { standing: Standing::NotEnrolled, issued:
 fn look(nodes: &[(&str, Node)], pods: &[Pod], step: &[&str], share: Share, needs_identity: bool) -> Verdict {
     let nodes = nodes.iter().map(|(name, node)| ((*name).to_owned(), *node)).collect();
     let step: Vec<String> = step.iter().map(ToString::to_string).collect();
-    decide(&Facts { nodes: &nodes, pods, hash: "new", share, needs_identity, step: &step })
+    decide(&Facts {
+        keylime_answers: true,
+        nodes: &nodes,
+        pods,
+        hash: "new",
+        share,
+        needs_identity,
+        step: &step,
+    })
 }
 
 fn replaced(verdict: &Verdict) -> Vec<&str> {
@@ -191,4 +199,26 @@ fn a_slim_pod_is_judged_like_the_whole_one() {
     assert_eq!(goes(&slim), goes(&pods));
     let labelled: Pod = serde_json::from_value(json!({"metadata": {"labels": {"app": "x"}}})).unwrap();
     assert_eq!(crate::model::pod::slim(labelled).metadata.labels, None);
+}
+
+#[test]
+fn while_keylime_gives_no_answers_nobody_is_moved() {
+    let nodes = THREE.iter().map(|(name, node)| ((*name).to_owned(), *node)).collect();
+    let pods = [pod("a", true, false, false), old("b"), old("c")];
+    let of = |step: &[String]| {
+        let facts = Facts {
+            keylime_answers: false,
+            nodes: &nodes,
+            pods: &pods,
+            hash: "new",
+            share: Share::Nodes(2),
+            needs_identity: false,
+            step,
+        };
+        decide(&facts)
+    };
+    let verdict = of(&["a".to_owned(), "b".to_owned()]);
+    assert_eq!((replaced(&verdict), verdict.waiting.as_slice()), (vec![], &["a".to_owned()][..]));
+    let verdict = of(&[]);
+    assert_eq!((verdict.begins, verdict.not_passed.len()), (false, 2));
 }

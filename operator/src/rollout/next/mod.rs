@@ -1,5 +1,6 @@
 //! Which steps are due: the server's first, the agents' when it is rolled out. Pure.
 
+mod again;
 mod staged;
 
 use std::collections::BTreeMap;
@@ -19,11 +20,16 @@ use crate::build::overlay::{Overlay, identity, overlay};
 use crate::configuration::{derived, original};
 use crate::gather::{Edited, Gathered};
 use crate::model::pod::is_stuck;
+use crate::model::reported::rollout_of;
 use crate::model::step::Step;
 use crate::model::target::{Owner, Plan, Role, Target, text};
 use crate::model::workload::{Workload, WorkloadKey, is_ours};
+use crate::rollout::gate::Waits;
 use crate::rollout::progress;
-use crate::rollout::strategy::Strategy;
+use crate::rollout::retry;
+
+/// When to look again for pods that are not there.
+const MISSING: Duration = Duration::from_secs(2);
 
 /// What is due now, and how far the rollouts are when it is done.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,6 +38,8 @@ pub(crate) struct Next {
     pub(crate) rollouts: BTreeMap<WorkloadKey, RolloutStatus>,
     /// The agents wait for the server.
     pub(crate) waits_for_server: bool,
+    /// The agents that wait for Keylime, and why.
+    pub(crate) waits_for_keylime: BTreeMap<WorkloadKey, Waits>,
     /// When to look again by ourselves; changes of the cluster come earlier.
     pub(crate) again: Option<Duration>,
 }
@@ -51,7 +59,10 @@ pub(crate) fn next(
     for agent in &plan.agents {
         done &= decision.target(agent, server_done, &mut next);
     }
-    next.rollouts.values_mut().for_each(|rollout| rollout.observed_generation = plan.generation);
+    for (key, rollout) in &mut next.rollouts {
+        rollout.observed_generation = plan.generation;
+        rollout.retry = retry::kept(rollout_of(previous, key), rollout);
+    }
     next.waits_for_server = !server_done;
     if done && next.steps.is_empty() {
         next.steps = decision.leftovers();
@@ -85,6 +96,7 @@ impl Decision<'_> {
         if state == Some(RolloutState::RolledBack) {
             next.steps.extend(stuck(self.gathered, workload, None));
             next.rollouts.extend(seen(same, workload).map(|back| (target.key.clone(), back)));
+            self.look_for_retry(&target.key, next);
             return false;
         }
         next.steps.extend(stuck(self.gathered, workload, Some(&overlay.hash)));
@@ -92,6 +104,9 @@ impl Decision<'_> {
         if !begun && !may_begin {
             let waiting = progress::begun(workload, RolloutState::Waiting, None, self.now);
             next.rollouts.insert(target.key.clone(), seen(previous, workload).unwrap_or(waiting));
+            return false;
+        }
+        if self.waits_for_keylime(target, workload, &overlay, begun, next) {
             return false;
         }
         self.in_turn(target, workload, overlay, next)
@@ -103,23 +118,29 @@ impl Decision<'_> {
         let previous = previous.as_ref();
         let known = previous.is_some_and(|previous| previous.content_hash.as_deref() == Some(&overlay.hash));
         next.steps.extend(self.configuration(target, known));
-        // Where agents moved in steps before, they no longer are to.
-        let held_by_us = target.role == Role::Agent && Strategy::of(workload) == Strategy::Ours;
-        if held_by_us || !applied(&workload.live, &overlay.patch) {
+        if again::changes(target, workload, &overlay) {
             let begun = progress::begun(workload, RolloutState::Progressing, Some(overlay.hash), self.now);
             next.rollouts.insert(target.key.clone(), begun);
             let object = overlay.patch;
-            let correction = known && !held_by_us;
+            let correction = known && !again::held_by_us(target, workload);
             next.steps.push(Step::Overlay { workload: target.key.clone(), object, correction });
             return false;
         }
         let deadline = self.rollout.progress_deadline.get();
-        let was_held = was_held(self.previous, target.role);
-        let rollout = progress::advanced(previous, workload, &overlay.hash, deadline, was_held, self.now);
+        let seen = progress::Seen {
+            deadline,
+            was_held: was_held(self.previous, target.role),
+            uncreated: self.gathered.uncreated.contains_key(&target.key),
+        };
+        let rollout = progress::advanced(previous, workload, &overlay.hash, &seen, self.now);
         let (state, failed_before) =
             (rollout.state, previous.is_some_and(|previous| previous.state == RolloutState::Failed));
         if state == RolloutState::Progressing && workload.held.is_none() {
             next.look_again(progress::left(&rollout, deadline, self.now));
+            if workload.pods.missing > 0 {
+                // Nothing tells when the workload's controller is refused a pod.
+                next.look_again(MISSING);
+            }
         }
         let taken_back = state == RolloutState::Failed && failed_before && known && self.rollout.rollback;
         if taken_back {
@@ -193,6 +214,7 @@ impl Decision<'_> {
     fn rollout_of(&self, key: &WorkloadKey) -> Option<RolloutStatus> {
         let last = rollout_of(self.previous, key)?.clone();
         match last.state {
+            RolloutState::RolledBack if self.retry(key, &last) == retry::Next::Now => None,
             _ if last.observed_generation == self.plan.generation => Some(last),
             RolloutState::RolledBack => None,
             RolloutState::Failed => Some(RolloutStatus {
@@ -251,18 +273,6 @@ impl Next {
     pub(crate) fn look_again(&mut self, after: Duration) {
         self.again = Some(self.again.map_or(after, |again| again.min(after)));
     }
-}
-
-/// The rollout of a workload as it was last reported.
-pub(crate) fn rollout_of<'s>(
-    status: &'s KeylimeAttestorStatus,
-    key: &WorkloadKey,
-) -> Option<&'s RolloutStatus> {
-    let all = status.server.iter().chain(&status.agents);
-    let mut ours = all.filter(|workload| {
-        workload.kind == key.kind.as_str() && workload.name == key.name && workload.namespace == key.namespace
-    });
-    ours.next()?.rollout.as_ref()
 }
 
 /// A state that stays, with the pods as they are now.

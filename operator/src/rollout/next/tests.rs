@@ -20,7 +20,8 @@ impl Scene {
     fn new() -> Self {
         let resource = resource(json!({}));
         let gathered = gathered(&resource);
-        let rollout = Rollout { progress_deadline: Written::from_secs(60), rollback: true, canary: None };
+        let rollout =
+            Rollout { progress_deadline: Written::from_secs(60), rollback: true, ..Rollout::default() };
         Self { resource, gathered, previous: KeylimeAttestorStatus::default(), rollout }
     }
 
@@ -314,3 +315,6 @@ fn the_controller_managers_configuration_goes_when_it_is_no_longer_asked_for() {
     ));
     assert_eq!(short(&scene.next()), ["delete spire-controller-manager-keylime"]);
 }
+
+mod gate;
+mod retry;

@@ -8,10 +8,11 @@ use keylime_attestor_api::{KeylimeAttestorStatus, RolloutState, RolloutStatus, S
 
 use crate::gather::Gathered;
 use crate::model::pod::carries_overlay;
+use crate::model::reported::rollout_of;
 use crate::model::step::Step;
 use crate::model::target::{Owner, Role};
 use crate::model::workload::{Kind, Workload, WorkloadKey};
-use crate::rollout::next::{Next, belongs_to, delete, restore, rollout_of, stuck, withdraw};
+use crate::rollout::next::{Next, belongs_to, delete, restore, stuck, withdraw};
 use crate::rollout::progress;
 
 /// How far it is.

@@ -47,6 +47,7 @@ impl Decision<'_> {
                 RolloutStatus { canary: None, ..seen(Some(back), workload).unwrap_or_else(|| back.clone()) };
             next.rollouts.insert(target.key.clone(), back);
             next.take_pods_back(self.pods(workload), workload, share);
+            self.look_for_retry(&target.key, next);
             return false;
         }
         if !state.is_some_and(|state| state != RolloutState::Waiting) && !may_begin {
@@ -91,6 +92,7 @@ impl Decision<'_> {
         let step = same.and_then(|same| same.canary.as_ref()).map(|canary| canary.step.as_slice());
         let verdict = batches::decide(&Facts {
             nodes: &self.gathered.nodes,
+            keylime_answers: self.gathered.agents.keylime_answers(),
             pods: self.pods(workload),
             hash: &overlay.hash,
             share,
@@ -147,7 +149,8 @@ impl Decision<'_> {
             || before
                 .is_none_or(|before| verdict.waiting.len() < usize::try_from(before.waiting).unwrap_or(0));
         let last = same.filter(|_| !got_on).map_or(self.now, |same| same.last_progress_time.0);
-        let late = progress::elapsed(last, self.now) >= self.rollout.progress_deadline.get();
+        let late = progress::elapsed(last, self.now) >= self.rollout.progress_deadline.get()
+            || self.gathered.uncreated.contains_key(&workload.key);
         let was = same.map(|same| same.state);
         let all_seen = verdict.moved + verdict.not_enrolled.len() >= desired(workload).max(1);
         let state = if all_moved || verdict.is_done() && all_seen {
@@ -168,6 +171,7 @@ impl Decision<'_> {
             updated: workload.pods.updated,
             ready: workload.pods.ready,
             canary: Some(told(verdict)),
+            retry: None,
         }
     }
 

@@ -37,8 +37,8 @@ impl Scene {
         }
         let rollout = Rollout {
             progress_deadline: Written::from_secs(60),
-            rollback: true,
             canary: Some(Share::Nodes(1)),
+            ..Rollout::default()
         };
         let mut scene = Self { resource, gathered, previous: KeylimeAttestorStatus::default(), rollout };
         let (hash, patch) = scene.overlay(SERVER);

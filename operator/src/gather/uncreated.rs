@@ -1,0 +1,99 @@
+//! Pods that a workload's controller is refused: by a quota, an admission policy or a webhook.
+//! There is no pod that could tell; the controller does, in the Deployment's condition, and of the
+//! other kinds only in Events.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::DeploymentCondition;
+use k8s_openapi::jiff::Timestamp;
+use keylime_attestor_api::{KeylimeAttestorStatus, RolloutState, RolloutStatus};
+use serde::Deserialize as _;
+use serde_json::Value;
+
+use super::Gathered;
+use crate::cluster::{Cluster, Told};
+use crate::model::reported::rollout_of;
+use crate::model::workload::{Kind, Workload, WorkloadKey};
+
+/// For so many seconds a pod may be missing: one is, for a moment, whenever it is replaced.
+const MOMENT: i64 = 2;
+
+const REASON: &str = "FailedCreate";
+
+/// The workloads whose rollout is under way and that are refused pods for it, each with the reason.
+pub(super) async fn of_rolling(
+    cluster: &Cluster,
+    gathered: &Gathered,
+    status: &KeylimeAttestorStatus,
+    now: Timestamp,
+) -> BTreeMap<WorkloadKey, String> {
+    let mut uncreated = BTreeMap::new();
+    for workload in gathered.found.values().filter_map(|found| found.workload.as_ref()) {
+        let Some(rollout) = rollout_of(status, &workload.key).filter(|rollout| waits(rollout, workload, now))
+        else {
+            continue;
+        };
+        if let Some(why) = why(cluster, workload, rollout.last_progress_time.0).await {
+            uncreated.insert(workload.key.clone(), why);
+        }
+    }
+    uncreated
+}
+
+/// Why the last pod of a workload could not be created, if that was since then.
+pub(super) async fn why(cluster: &Cluster, workload: &Workload, since: Timestamp) -> Option<String> {
+    if workload.key.kind == Kind::Deployment {
+        return replica_failure(workload);
+    }
+    let last = cluster.last_event(&workload.key.namespace, &workload.uid, Told::Reason(REASON)).await?;
+    (last.at >= since).then_some(last.note)
+}
+
+fn waits(rollout: &RolloutStatus, workload: &Workload, now: Timestamp) -> bool {
+    rollout.state == RolloutState::Progressing
+        && workload.pods.missing > 0
+        && now.duration_since(rollout.last_progress_time.0).as_secs() >= MOMENT
+}
+
+/// What the Deployment's condition says, which goes when a pod could be created.
+fn replica_failure(workload: &Workload) -> Option<String> {
+    let conditions = workload.live.pointer("/status/conditions").and_then(Value::as_array)?;
+    let conditions =
+        conditions.iter().filter_map(|condition| DeploymentCondition::deserialize(condition).ok());
+    let mut failures =
+        conditions.filter(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True");
+    failures.next().and_then(|condition| condition.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fixture::{merge, now, object, read, reported};
+
+    #[test]
+    fn only_a_rollout_under_way_that_lacks_pods_for_more_than_a_moment_is_asked_about() {
+        let lacking = |all: i32| {
+            let mut object = object(Kind::StatefulSet, 1, 1);
+            merge(&mut object, &json!({"status": {"replicas": all}}));
+            read(Kind::StatefulSet, object)
+        };
+        let rollout = |state, ago| reported(Kind::StatefulSet, state, "h", 1, ago).rollout.unwrap();
+        let waits = |state, ago, all| waits(&rollout(state, ago), &lacking(all), now());
+        assert!(waits(RolloutState::Progressing, 2, 2));
+        assert!(!waits(RolloutState::Progressing, 1, 2) && !waits(RolloutState::Progressing, 2, 3));
+        assert!(!waits(RolloutState::Complete, 60, 2) && !waits(RolloutState::RolledBack, 60, 2));
+    }
+
+    #[test]
+    fn a_deployment_tells_by_its_condition() {
+        let of = |status: &str| {
+            let mut object = object(Kind::Deployment, 1, 1);
+            let condition = json!({"type": "ReplicaFailure", "status": status, "reason": REASON, "message": "exceeded quota"});
+            merge(&mut object, &json!({"status": {"conditions": [condition]}}));
+            replica_failure(&read(Kind::Deployment, object))
+        };
+        assert_eq!((of("True"), of("False")), (Some("exceeded quota".to_owned()), None));
+    }
+}

@@ -1,0 +1,55 @@
+//! What is known of the agents that may change: what Keylime says of their nodes, and how they run.
+
+use std::collections::BTreeMap;
+
+use crate::model::workload::WorkloadKey;
+
+/// What is known of the agents that may change.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Agents {
+    /// Nothing until the nodes have been looked at.
+    pub(crate) keylime: Option<Keylime>,
+    /// The agents' pods, by DaemonSet; one whose pods are not known yet is missing.
+    pub(crate) pods: BTreeMap<WorkloadKey, Vec<Agent>>,
+}
+
+/// What Keylime said at the last look at the nodes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Keylime {
+    /// Why it gives no answers, if it does not.
+    pub(crate) silent: Option<String>,
+    /// The nodes that were looked at: each with the reason why Keylime does not pass it, or with
+    /// none when it does.
+    pub(crate) nodes: BTreeMap<String, Option<String>>,
+}
+
+/// The pod of an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Agent {
+    pub(crate) node: String,
+    /// It runs with the plugin.
+    pub(crate) moved: bool,
+}
+
+impl Agents {
+    /// Whether Keylime was the reason that an agent, or one on this node, did not become ready.
+    pub(crate) fn keylime_is_ill(&self, node: Option<&str>) -> bool {
+        let refuses = |keylime: &Keylime| node.is_some_and(|node| keylime.refuses(node).is_some());
+        self.keylime.as_ref().is_some_and(|keylime| keylime.silent.is_some() || refuses(keylime))
+    }
+
+    /// Whether Keylime is known to answer.
+    pub(crate) fn keylime_answers(&self) -> bool {
+        self.keylime.as_ref().is_some_and(|keylime| keylime.silent.is_none())
+    }
+}
+
+impl Keylime {
+    /// Why Keylime would refuse a node. One that nobody looked at counts as refused.
+    pub(crate) fn refuses(&self, node: &str) -> Option<String> {
+        match self.nodes.get(node) {
+            Some(refused) => refused.clone(),
+            None => Some("not among those that spec.nodes.selector selects".to_owned()),
+        }
+    }
+}

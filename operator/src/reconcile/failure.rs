@@ -1,0 +1,87 @@
+//! Rollouts that have just failed: what is said of it, and what they failed of.
+
+use std::collections::BTreeMap;
+
+use keylime_attestor_api::{FailureCause, KeylimeAttestorStatus, RolloutState, RolloutStatus};
+
+use crate::cluster::Cluster;
+use crate::gather::Gathered;
+use crate::gather::pods::{self, Complaint};
+use crate::model::agents::Agents;
+use crate::model::reported::rollout_of;
+use crate::model::target::Plan;
+use crate::model::workload::{Workload, WorkloadKey};
+use crate::rollout::retry;
+
+/// Notes at each rollout that failed now what it failed of; the complaint of the first.
+pub(crate) async fn note(
+    cluster: &Cluster,
+    plan: &Plan,
+    gathered: &Gathered,
+    previous: &KeylimeAttestorStatus,
+    rollouts: &mut BTreeMap<WorkloadKey, RolloutStatus>,
+) -> Option<String> {
+    let mut first = None;
+    for workload in plan.targets().filter_map(|target| target.workload.as_ref()) {
+        let Some(rollout) = rollouts.get_mut(&workload.key) else { continue };
+        let known =
+            rollout_of(previous, &workload.key).is_some_and(|last| last.state == RolloutState::Failed);
+        if rollout.state != RolloutState::Failed || known {
+            continue;
+        }
+        let complaint = complaint(cluster, workload, gathered, rollout).await;
+        let cause = cause(&gathered.agents, complaint.as_ref());
+        rollout.retry = Some(retry::failed(rollout.retry.as_ref(), cause, gathered.secret_versions.clone()));
+        first = first.or(complaint.map(|complaint| complaint.message));
+    }
+    first
+}
+
+async fn complaint(
+    cluster: &Cluster,
+    workload: &Workload,
+    gathered: &Gathered,
+    rollout: &RolloutStatus,
+) -> Option<Complaint> {
+    if let Some(why) = gathered.uncreated.get(&workload.key) {
+        return Some(pods::uncreated(why));
+    }
+    let nodes = rollout.canary.as_ref().map(|canary| canary.step.as_slice()).unwrap_or_default();
+    pods::complaint(cluster, workload, nodes, rollout.last_progress_time.0).await
+}
+
+/// What a pod could not have is said by itself. What its program says may have come from Keylime.
+fn cause(agents: &Agents, complaint: Option<&Complaint>) -> FailureCause {
+    let said = complaint.map_or(FailureCause::Pods, |complaint| complaint.cause);
+    let node = complaint.and_then(|complaint| complaint.node.as_deref());
+    if said == FailureCause::Pods && agents.keylime_is_ill(node) { FailureCause::Keylime } else { said }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::agents::Keylime;
+
+    #[test]
+    fn keylime_is_the_cause_where_it_is_ill_and_nothing_else_is_said() {
+        let complaint = |cause| Complaint { message: "m".to_owned(), node: Some("n".to_owned()), cause };
+        let agents = |silent: bool, refused: bool| Agents {
+            keylime: Some(Keylime {
+                silent: silent.then(|| "why".to_owned()),
+                nodes: BTreeMap::from([("n".to_owned(), refused.then(|| "Stale".to_owned()))]),
+            }),
+            ..Agents::default()
+        };
+        use FailureCause::{Cluster, Keylime as Ill, Pods};
+        for (agents, said, expected) in [
+            (agents(false, false), Some(Pods), Pods),
+            (agents(true, false), Some(Pods), Ill),
+            (agents(false, true), Some(Pods), Ill),
+            (agents(true, true), Some(Cluster), Cluster),
+            (agents(true, false), None, Ill),
+            (agents(false, false), None, Pods),
+        ] {
+            assert_eq!(cause(&agents, said.map(complaint).as_ref()), expected);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What keeps a change back although its turn has come: agents that Keylime would refuse, and what
+//! failed before.
+
+use std::time::Duration;
+
+use keylime_attestor_api::{RolloutState, RolloutStatus};
+
+use super::{Decision, Next, seen};
+use crate::build::covers::applied;
+use crate::build::overlay::Overlay;
+use crate::model::reported::rollout_of;
+use crate::model::target::{Role, Target};
+use crate::model::workload::{Kind, Workload, WorkloadKey};
+use crate::rollout::gate::Waits;
+use crate::rollout::progress;
+use crate::rollout::retry;
+use crate::rollout::strategy::Strategy;
+
+/// When to look whether Keylime passes the nodes that agents wait for; when its last word about
+/// them changes, that is seen at once.
+pub(super) const KEYLIME: Duration = Duration::from_secs(15);
+
+impl Decision<'_> {
+    /// Whether agents that are to change have to wait for Keylime. What restarts no pod is done all
+    /// the same.
+    pub(super) fn waits_for_keylime(
+        &self,
+        target: &Target,
+        workload: &Workload,
+        overlay: &Overlay,
+        begun: bool,
+        next: &mut Next,
+    ) -> bool {
+        if target.role != Role::Agent || !changes(target, workload, overlay) {
+            return false;
+        }
+        let Some(waits) = self.waits(&target.key) else { return false };
+        if begun {
+            next.steps.extend(self.configuration(target, true));
+        }
+        let previous = self.rollout_of(&target.key);
+        let waiting = progress::begun(workload, RolloutState::Waiting, None, self.now);
+        next.rollouts.insert(target.key.clone(), seen(previous.as_ref(), workload).unwrap_or(waiting));
+        next.waits_for_keylime.insert(target.key.clone(), waits);
+        next.look_again(KEYLIME);
+        true
+    }
+
+    /// Why the agents of a DaemonSet may not change now.
+    fn waits(&self, agents: &WorkloadKey) -> Option<Waits> {
+        self.gathered.agents.wait(agents, self.rollout.unattestable)
+    }
+
+    /// When a rollout that was taken back is tried again.
+    pub(super) fn retry(&self, key: &WorkloadKey, last: &RolloutStatus) -> retry::Next {
+        // In steps, each node is waited for by itself.
+        let in_steps = self.rollout.canary.is_some();
+        let may_change = key.kind != Kind::DaemonSet || in_steps || self.waits(key).is_none();
+        let now = retry::Now {
+            keylime_is_well: self.gathered.agents.keylime_answers(),
+            secrets: self.gathered.secret_versions.as_deref(),
+            progress_deadline: self.rollout.progress_deadline.get(),
+            time: self.now,
+        };
+        if may_change { retry::next(last, &now) } else { retry::Next::OnChange }
+    }
+
+    /// Looks again when it is time to try again.
+    pub(super) fn look_for_retry(&self, key: &WorkloadKey, next: &mut Next) {
+        let Some(last) = rollout_of(self.previous, key) else { return };
+        if let retry::Next::In(pause) = self.retry(key, last) {
+            next.look_again(pause);
+        }
+    }
+}
+
+/// Whether a workload is to change.
+pub(super) fn changes(target: &Target, workload: &Workload, overlay: &Overlay) -> bool {
+    held_by_us(target, workload) || !applied(&workload.live, &overlay.patch)
+}
+
+/// Agents that moved in steps before, and no longer are to.
+pub(super) fn held_by_us(target: &Target, workload: &Workload) -> bool {
+    target.role == Role::Agent && Strategy::of(workload) == Strategy::Ours
+}
