@@ -25,6 +25,8 @@ pub struct ApiServer {
     apiserver: Option<Process>,
     _etcd: Process,
     ports: [Port; 3],
+    /// Whether it has the admission plugin NodeRestriction.
+    node_restriction: bool,
     dir: TempDir,
 }
 
@@ -34,14 +36,27 @@ impl ApiServer {
     /// # Errors
     /// When they are not installed or do not start; the error shows the ends of their logs.
     pub fn start() -> Result<Self> {
+        Self::start_with(true)
+    }
+
+    /// The same without the admission plugin NodeRestriction, as a kube-apiserver is that is told nothing of it.
+    ///
+    /// # Errors
+    /// Like [`start`](Self::start).
+    pub fn start_without_node_restriction() -> Result<Self> {
+        Self::start_with(false)
+    }
+
+    fn start_with(node_restriction: bool) -> Result<Self> {
         let dir = TempDir::new().context("failed to make a folder for the apiserver")?;
         let ports = [Port::free()?, Port::free()?, Port::free()?];
         let [client, peer, api] = &ports;
         let etcd = start_etcd(dir.path(), client, peer)?;
         write_credentials(dir.path(), api)?;
-        let apiserver = start_apiserver(dir.path(), client, api)?;
+        let apiserver = start_apiserver(dir.path(), client, api, node_restriction)?;
         let kubectl = installed("cluster-tools/kubectl")?;
-        let mut server = Self { kubectl, apiserver: Some(apiserver), _etcd: etcd, ports, dir };
+        let mut server =
+            Self { kubectl, apiserver: Some(apiserver), _etcd: etcd, ports, node_restriction, dir };
         server.wait_until_ready()?;
         Ok(server)
     }
@@ -60,7 +75,7 @@ impl ApiServer {
     /// As [`start`](Self::start).
     pub fn come_up(&mut self) -> Result<()> {
         let [client, _, api] = &self.ports;
-        self.apiserver = Some(start_apiserver(self.dir.path(), client, api)?);
+        self.apiserver = Some(start_apiserver(self.dir.path(), client, api, self.node_restriction)?);
         self.wait_until_ready()
     }
 
@@ -119,13 +134,16 @@ fn write_credentials(dir: &Path, port: &Port) -> Result<()> {
 }
 
 /// The apiserver makes its own certificate.
-fn start_apiserver(dir: &Path, etcd: &Port, port: &Port) -> Result<Process> {
+fn start_apiserver(dir: &Path, etcd: &Port, port: &Port, node_restriction: bool) -> Result<Process> {
     let [key, public_key, tokens] = credentials(dir);
     let mut apiserver = Command::new(installed("cluster-programs/kube-apiserver")?);
     apiserver.arg("--etcd-servers").arg(format!("http://127.0.0.1:{etcd}"));
     apiserver.args(["--bind-address", "127.0.0.1", "--secure-port", &port.to_string()]);
     apiserver.arg("--cert-dir").arg(certificates(dir));
-    apiserver.args(["--authorization-mode", "RBAC", "--service-cluster-ip-range", "10.96.0.0/16"]);
+    apiserver.args(["--authorization-mode", "Node,RBAC", "--service-cluster-ip-range", "10.96.0.0/16"]);
+    if node_restriction {
+        apiserver.args(["--enable-admission-plugins", "NodeRestriction"]);
+    }
     apiserver.arg("--token-auth-file").arg(&tokens);
     apiserver.args(["--service-account-issuer", "https://kubernetes.default.svc"]);
     apiserver.arg("--service-account-key-file").arg(&public_key);

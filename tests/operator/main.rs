@@ -3,12 +3,14 @@
 
 #![expect(clippy::indexing_slicing, reason = "what the tests share is test code too")]
 
+mod admission;
 mod canary;
 mod controller_manager;
 mod drift;
 mod failures;
 mod in_place;
 mod life;
+mod node_restriction;
 mod nodes;
 mod one_config_map;
 mod overlay;

@@ -43,8 +43,8 @@ pub(crate) struct Operator {
 }
 
 /// An apiserver with the CRD.
-async fn start() -> Result<ApiServer> {
-    let server = tokio::task::spawn_blocking(ApiServer::start).await??;
+async fn start(apiserver: fn() -> Result<ApiServer>) -> Result<ApiServer> {
+    let server = tokio::task::spawn_blocking(apiserver).await??;
     let crds = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../crds");
     server.kubectl(&["create", "--filename", crds.to_str().context("a path that is not UTF-8")?])?;
     server.kubectl(&["wait", "--for=condition=Established", "crd", "--all"])?;
@@ -81,7 +81,7 @@ impl Site {
         let mut shared = SHARED.lock().await;
         let server = match shared.upgrade() {
             Some(server) => server,
-            None => Arc::new(start().await?),
+            None => Arc::new(start(ApiServer::start).await?),
         };
         *shared = Arc::downgrade(&server);
         drop(shared);
@@ -90,7 +90,13 @@ impl Site {
 
     /// A namespace at an apiserver of its own.
     pub(crate) async fn start_alone(namespace: &str) -> Result<Self> {
-        Self::at(Arc::new(start().await?), namespace).await
+        Self::at(Arc::new(start(ApiServer::start).await?), namespace).await
+    }
+
+    /// The same, where the apiserver is without NodeRestriction.
+    pub(crate) async fn start_without_node_restriction(namespace: &str) -> Result<Self> {
+        let server = start(ApiServer::start_without_node_restriction).await?;
+        Self::at(Arc::new(server), namespace).await
     }
 
     async fn at(server: Arc<ApiServer>, namespace: &str) -> Result<Self> {
