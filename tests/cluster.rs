@@ -10,8 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::cluster::{Cluster, Component, Helm, NODES, Options, SPIRE_NAMESPACE};
+use lab::cluster::{Cluster, Component, Helm, NODES, Options, World};
 use lab::process::output;
+use lab::spire::Release;
 use lab::wait;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -25,14 +26,13 @@ fn attests_nodes_and_workloads_and_leaves_no_trace() -> Result<()> {
     let _turn = turn();
     let before = Traces::before()?;
     let clock = Instant::now();
-    let cluster = Cluster::start(&Options::default())?;
+    let cluster = Cluster::start(&Options::of(World::SPIFFE))?;
     say(clock, "cluster");
     for node in NODES {
         assert_eq!(cluster.keylime().status(node)?, "PASS", "{}", node.name);
     }
 
-    cluster.install_spire_kinds()?;
-    cluster.install_spire(Helm::V4, &["controllerManager.enabled=true"])?;
+    cluster.install_spire(Helm::V4, &[])?;
     say(clock, "SPIRE by Helm 4");
     expect_psat_agents(&cluster)?;
     for node in NODES {
@@ -52,9 +52,10 @@ fn attests_nodes_and_workloads_and_leaves_no_trace() -> Result<()> {
     wait::until("the verifier's return", TIMEOUT, || cluster.keylime().status(NODES[0]))?;
     say(clock, "the verifier went and came");
 
-    cluster.keylime().create_secrets("default")?;
-    let names = cluster.kubectl(&["get", "secrets", "--output", "jsonpath={.items[*].metadata.name}"])?;
-    assert_eq!(names, "keylime-admin-client keylime-node-client");
+    cluster.keylime().create_secrets()?;
+    let names = ["get", "secrets", "--output", "jsonpath={.items[*].metadata.name}"];
+    assert_eq!(cluster.at_server(&names)?, "keylime-admin-client");
+    assert_eq!(cluster.at_agents(&names)?, "keylime-node-client");
     let audited = fs::read_to_string(cluster.audit_log())?;
     ensure!(audited.contains("keylime-node-client"), "the audit log does not have the Secret's making");
 
@@ -70,7 +71,8 @@ fn attests_nodes_and_workloads_and_leaves_no_trace() -> Result<()> {
     Ok(())
 }
 
-/// As SPIFFE's chart recommends it, written by hand, and as a Deployment: one after another on one cluster, by the other Helm.
+/// The other shapes of SPIRE, one after another on one cluster, by the other Helm; with SPIRE's older release, and an apiserver that is told nothing
+/// of NodeRestriction.
 #[test]
 fn runs_spire_in_every_shape_after_a_killed_cluster() -> Result<()> {
     let _turn = turn();
@@ -78,7 +80,11 @@ fn runs_spire_in_every_shape_after_a_killed_cluster() -> Result<()> {
     start_and_kill_a_cluster()?;
 
     let clock = Instant::now();
-    let cluster = Cluster::start(&Options { keylime: false })?;
+    let cluster = Cluster::start(&Options {
+        keylime: false,
+        node_restriction: false,
+        world: World::BY_HAND.with(Release::V1_13),
+    })?;
     say(clock, "cluster without Keylime");
     for values in [
         &["agent.runAsUser=1000"][..],
@@ -89,9 +95,7 @@ fn runs_spire_in_every_shape_after_a_killed_cluster() -> Result<()> {
         expect_psat_agents(&cluster)?;
         say(clock, &values.join(" "));
         // The Deployment has data, and so a CA of its own. An agent reads the trust bundle once: it is to start when that CA's is published.
-        let spire =
-            ["uninstall", "spire", "--namespace", SPIRE_NAMESPACE, "--wait", "--cascade", "foreground"];
-        cluster.helm(Helm::V3, &spire)?;
+        cluster.uninstall_spire(Helm::V3)?;
     }
 
     run_own_image(&cluster)?;
@@ -112,7 +116,7 @@ fn runs_spire_in_every_shape_after_a_killed_cluster() -> Result<()> {
 fn run_own_image(cluster: &Cluster) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let archive = folder.path().join("own.tar");
-    let program = lab::programs::installed("spire/spire-agent")?;
+    let program = Release::V1_15.program("spire-agent")?;
     output(
         Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/lab/cluster/image.py"))
             .arg("localhost/own:1")
@@ -131,7 +135,7 @@ fn run_own_image(cluster: &Cluster) -> Result<()> {
         let pod = format!("pod/{}", node.name);
         cluster.kubectl(&["wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s", &pod])?;
         let version = cluster.kubectl(&["logs", &pod])?;
-        ensure!(version.starts_with("1.13.3"), "it wrote {version}");
+        ensure!(version.starts_with(Release::V1_15.version()), "it wrote {version}");
     }
     Ok(())
 }

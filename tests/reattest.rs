@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use lab::keylime::{Keylime, NodeOptions, Options};
 use lab::plugins;
 use lab::shared::Shared;
-use lab::spire::{ServerOptions, SpireAgent, SpireServer};
+use lab::spire::{Release, ServerOptions, SpireAgent, SpireServer};
 use serde_json::{Value, json};
 
 /// SPIRE's agent renews an SVID of this age after some five seconds: it begins ten seconds ago, and half of
@@ -79,6 +79,46 @@ fn a_node_attests_once_without_can_reattest() -> Result<()> {
 
     server.evict(&plugins::spiffe_id(node.agent()))?;
     SpireAgent::start(&server, &attestor)?.wait_until_attested()
+}
+
+/// Where SPIRE is upgraded, its server is of one release and its agents are of another for a while.
+#[test]
+fn each_pair_of_releases_attests_and_attests_again_until_keylime_fails_the_node() -> Result<()> {
+    for (of_server, of_agent) in
+        [(Release::V1_13, Release::V1_13), (Release::V1_13, Release::V1_15), (Release::V1_15, Release::V1_13)]
+    {
+        of_releases(of_server, of_agent).with_context(|| format!("server {of_server}, agent {of_agent}"))?;
+    }
+    Ok(())
+}
+
+fn of_releases(of_server: Release, of_agent: Release) -> Result<()> {
+    let keylime = KEYLIME.get()?;
+    let node = keylime.add_node(NodeOptions::default())?;
+    let options = ServerOptions { attestor: plugins::server(keylime)?, agent_ttl: AGENT_TTL };
+    let server = SpireServer::start_of(of_server, &options)?;
+    let id = plugins::spiffe_id(node.agent());
+    let mut agent = SpireAgent::start_of(of_agent, &server, &plugins::agent(keylime, node.agent())?)?;
+    agent.wait_until_attested()?;
+    server.create_entry(&id, "spiffe://lab.test/workload")?;
+    ensure!(agent.fetch_x509_svid()?.contains("spiffe://lab.test/workload"), "the workload has another SVID");
+
+    let first = serial_number(&server, &id)?;
+    agent.process_mut().wait_until("a renewed SVID", TIMEOUT, || {
+        ensure!(serial_number(&server, &id)? != first, "it is the first");
+        Ok(())
+    })?;
+    server.evict(&id)?;
+    agent.process_mut().wait_until("the agent known again", TIMEOUT, || server.agent(&id).map(drop))?;
+
+    node.fail()?;
+    server.evict(&id)?;
+    let log = agent.wait_until_refused()?;
+    ensure!(log.contains("PermissionDenied") && log.contains("FAIL"), "it says no reason:\n{log}");
+    // SPIRE tells its plugins since 1.15 where an agent is.
+    let told = server.log()?.contains("client_ip=127.0.0.1");
+    ensure!(told == (of_server == Release::V1_15), "the log is:\n{}", server.log()?);
+    Ok(())
 }
 
 fn serial_number(server: &SpireServer, id: &str) -> Result<String> {

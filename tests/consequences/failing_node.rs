@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use lab::cluster::{Cluster, Component, Helm, NODES, Node, Options, SPIRE_NAMESPACE, attestor};
+use lab::cluster::{Cluster, Component, Helm, NODES, Node, Options, World};
 use lab::wait;
 
 use crate::seen::{
@@ -19,10 +19,10 @@ const MORE: &str = "  nodes: {interval: 5s, grace: 10s}
 #[test]
 fn a_node_that_fails_loses_its_identity_until_it_passes_again() -> Result<()> {
     let clock = Instant::now();
-    let cluster = Cluster::start(&Options::default())?;
+    let cluster = Cluster::start(&Options::of(World::BY_HAND))?;
     cluster.install_spire(Helm::V4, &["agent.keysOnDisk=true"])?;
     cluster.install_operator(Helm::V4)?;
-    cluster.apply(&(attestor("Overlay", "StatefulSet") + MORE))?;
+    cluster.apply(&(cluster.attestor("Overlay", "StatefulSet") + MORE))?;
     expect_ready(&cluster)?;
     say(clock, "all agents run with the plugin");
     expect_all_attested(&cluster)?;
@@ -40,7 +40,7 @@ fn a_node_that_fails_loses_its_identity_until_it_passes_again() -> Result<()> {
     nobody_knows(&cluster)?;
     say(clock, "the verifier was away, and nobody was evicted");
 
-    cluster.kubectl(&["delete", "kla/spire", "--namespace", SPIRE_NAMESPACE, "--timeout=120s"])?;
+    cluster.at_server(&["delete", "kla/spire", "--timeout=120s"])?;
     let left = cluster.kubectl(&["get", "attestednodes", "--output", "name"])?;
     ensure!(left.is_empty(), "the operator left {left}");
     for node in NODES {
@@ -171,8 +171,5 @@ fn nobody_knows(cluster: &Cluster) -> Result<()> {
 
 /// Kubernetes would start it by itself, later and later.
 fn restart_agent(cluster: &Cluster, node: Node) -> Result<()> {
-    let pod = agent_pod(cluster, node)?;
-    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-    cluster.kubectl(&["delete", "pod", name, "--namespace", SPIRE_NAMESPACE, "--wait=false"])?;
-    Ok(())
+    cluster.at_agents(&["delete", &cluster.agent_pod(node)?, "--wait=false"]).map(drop)
 }

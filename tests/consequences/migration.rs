@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use lab::cluster::{Cluster, Helm, NODES, Node, Options, SPIRE_NAMESPACE, attestor};
+use lab::cluster::{Cluster, Helm, NODES, Node, Options, World};
 use lab::wait;
 
 use crate::seen::{
@@ -20,9 +20,8 @@ const MORE: &str = "    controllerManager: {}
 #[test]
 fn nodes_move_one_by_one_and_workloads_keep_their_identities() -> Result<()> {
     let clock = Instant::now();
-    let cluster = Cluster::start(&Options::default())?;
-    cluster.install_spire_kinds()?;
-    cluster.install_spire(Helm::V4, &["controllerManager.enabled=true"])?;
+    let cluster = Cluster::start(&Options::of(World::BY_HAND.managing_entries()))?;
+    cluster.install_spire(Helm::V4, &[])?;
     cluster.install_operator(Helm::V4)?;
     for node in NODES {
         cluster.start_workload(&workload(node), node)?;
@@ -36,7 +35,7 @@ fn nodes_move_one_by_one_and_workloads_keep_their_identities() -> Result<()> {
     the_rest_follows_the_first(&cluster, NODES)?;
     say(clock, "both nodes are attested by Keylime");
 
-    cluster.kubectl(&["delete", "kla/spire", "--namespace", SPIRE_NAMESPACE, "--timeout=180s"])?;
+    cluster.at_server(&["delete", "kla/spire", "--timeout=180s"])?;
     for node in NODES {
         expect_listed(&cluster, &cluster.psat_id(node)?)?;
         expect_identity(&cluster, node)?;
@@ -65,7 +64,7 @@ fn a_wrong_key_stops_the_first_step(cluster: &Cluster, [first, second]: [Node; 2
     ensure!(!is_listed(cluster, &cluster.keylime_id(first)?)?, "{} was attested by Keylime", first.name);
     keylime.register_key(first, &right)?;
     // What has failed is tried again when something of it changes.
-    cluster.kubectl(&["delete", "kla/spire", "--namespace", SPIRE_NAMESPACE, "--timeout=120s"])?;
+    cluster.at_server(&["delete", "kla/spire", "--timeout=120s"])?;
     ensure!(uid(cluster, second)? == untouched, "the SPIRE agent of {} was replaced", second.name);
     Ok(())
 }
@@ -92,7 +91,7 @@ fn the_rest_follows_the_first(cluster: &Cluster, [first, second]: [Node; 2]) -> 
 }
 
 fn apply(cluster: &Cluster) -> Result<()> {
-    cluster.apply(&(attestor("Overlay", "StatefulSet") + MORE))?;
+    cluster.apply(&(cluster.attestor("Overlay", "StatefulSet") + MORE))?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::cluster::{Cluster, NODES, Node, OPERATOR, SPIRE_NAMESPACE};
+use lab::cluster::{Cluster, NODES, Node, OPERATOR};
 use lab::wait;
 use serde_json::Value;
 
@@ -12,8 +12,7 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
 /// Changes the resource as `kubectl patch` does, and waits until it is Ready so.
 pub(crate) fn patch(cluster: &Cluster, spec: &str) -> Result<()> {
     let patch = format!("{{\"spec\": {spec}}}");
-    let patched = ["patch", "kla/spire", "--namespace", SPIRE_NAMESPACE, "--type=merge", "--patch", &patch];
-    cluster.kubectl(&patched)?;
+    cluster.at_server(&["patch", "kla/spire", "--type=merge", "--patch", &patch])?;
     expect_ready(cluster)
 }
 
@@ -30,7 +29,7 @@ pub(crate) fn expect_ready(cluster: &Cluster) -> Result<()> {
 
 /// The resource.
 pub(crate) fn resource(cluster: &Cluster) -> Result<Value> {
-    object(cluster, &["kla/spire", "--namespace", SPIRE_NAMESPACE])
+    object(cluster, &["kla/spire", "--namespace", cluster.world.server])
 }
 
 /// What the operator says about a node.
@@ -107,11 +106,7 @@ pub(crate) fn expect_listed(cluster: &Cluster, id: &str) -> Result<()> {
 
 /// The SPIRE agent's pod on a node.
 pub(crate) fn agent_pod(cluster: &Cluster, node: Node) -> Result<Value> {
-    let field = format!("spec.nodeName={}", node.name);
-    let pods =
-        ["pods", "--namespace", SPIRE_NAMESPACE, "--selector", "app=spire-agent", "--field-selector", &field];
-    let pods = object(cluster, &pods)?;
-    pods["items"].as_array().and_then(|pods| pods.first()).cloned().context("no SPIRE agent on the node")
+    object(cluster, &[&cluster.agent_pod(node)?, "--namespace", cluster.world.agents])
 }
 
 /// Says how far a test is, and how long it took.

@@ -7,7 +7,7 @@ mod narrator;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::cluster::{Cluster, Helm, NODES, Node, OPERATOR, Options, SPIRE_NAMESPACE, attestor};
+use lab::cluster::{Cluster, Helm, NODES, Node, OPERATOR, Options, World};
 use lab::wait;
 
 use crate::narrator::{heading, quote, say, timed};
@@ -54,7 +54,7 @@ Kubernetes (two nodes), SPIRE, Keylime and Helm are real; the TPMs are software.
 fn start() -> Result<Cluster> {
     heading(1, "A cluster whose nodes Keylime watches, and SPIRE as its chart installs it");
     let cluster = timed("Kubernetes is up; on each node Keylime's agent is enrolled, and passes", || {
-        Cluster::start(&Options::default())
+        Cluster::start(&Options::of(World::BY_HAND))
     })?;
     timed("SPIRE is installed by Helm: a server, and an agent on each node", || {
         cluster.install_spire(Helm::V4, &[])
@@ -89,13 +89,13 @@ fn tell(cluster: &Cluster) -> Result<Told> {
 }
 
 fn apply(cluster: &Cluster) -> Result<Duration> {
-    let resource = attestor("Overlay", "StatefulSet") + CONSEQUENCES;
+    let resource = cluster.attestor("Overlay", "StatefulSet") + CONSEQUENCES;
     quote("kubectl apply -f -", &resource);
     let begun = Instant::now();
     cluster.apply(&resource)?;
     timed(
         "the operator has changed SPIRE's server, then its agents: kubectl wait --for=condition=Ready",
-        || in_spire(cluster, &["wait", "--for=condition=Ready", "kla/spire", "--timeout=120s"]),
+        || cluster.at_server(&["wait", "--for=condition=Ready", "kla/spire", "--timeout=120s"]),
     )?;
     let keylime = ids(|node| cluster.keylime_id(node))?;
     timed("both nodes are attested by Keylime", || wait_for(cluster, &keylime))?;
@@ -107,7 +107,7 @@ fn apply(cluster: &Cluster) -> Result<Duration> {
         wait_for_nodes(cluster)
     })?;
     show_nodes(cluster)?;
-    quote("kubectl describe kla spire", &conditions(&in_spire(cluster, &["describe", "kla", "spire"])?)?);
+    quote("kubectl describe kla spire", &conditions(&cluster.at_server(&["describe", "kla", "spire"])?)?);
     Ok(took)
 }
 
@@ -151,9 +151,9 @@ fn tamper(cluster: &Cluster, [failing, passing]: [Node; 2]) -> Result<(Duration,
 
 /// Why SPIRE's server refused the agent on a node, by the log of its pod.
 fn refusal(cluster: &Cluster, node: Node) -> Result<String> {
-    let pod = agent_pod(cluster, node)?;
+    let pod = cluster.agent_pod(node)?;
     wait::until("a refused agent", TIMEOUT, || {
-        let log = in_spire(cluster, &["logs", &pod])? + &in_spire(cluster, &["logs", &pod, "--previous"])?;
+        let log = cluster.at_agents(&["logs", &pod])? + &cluster.at_agents(&["logs", &pod, "--previous"])?;
         let line =
             log.lines().rev().find(|line| line.contains("code = PermissionDenied desc = nodeattestor"));
         let (_, text) =
@@ -179,7 +179,7 @@ fn repair(cluster: &Cluster, [failing, _]: [Node; 2]) -> Result<()> {
 fn delete(cluster: &Cluster) -> Result<Duration> {
     let begun = Instant::now();
     timed("kubectl delete kla spire: SPIRE's agents, then its server have back what they had", || {
-        in_spire(cluster, &["delete", "kla/spire", "--timeout=120s"])
+        cluster.at_server(&["delete", "kla/spire", "--timeout=120s"])
     })?;
     let psat = ids(|node| cluster.psat_id(node))?;
     timed("its agents have attested by k8s_psat", || wait_for(cluster, &psat))?;
@@ -187,7 +187,7 @@ fn delete(cluster: &Cluster) -> Result<Duration> {
     evict_others(cluster, &psat)?;
     show_agents(cluster)?;
     let left = ["get", "configmaps", "--selector", "app.kubernetes.io/managed-by=keylime-attestor-operator"];
-    let left = in_spire(cluster, &[&left[..], &["--output", "name"]].concat())?;
+    let left = cluster.at_server(&[&left[..], &["--output", "name"]].concat())?;
     ensure!(left.is_empty(), "the operator left {left}");
     timed("helm uninstall keylime-attestor", || {
         cluster.helm(Helm::V4, &["uninstall", OPERATOR, "--namespace", OPERATOR])
@@ -240,20 +240,20 @@ fn show_agents(cluster: &Cluster) -> Result<()> {
 
 /// What the operator tells of the nodes.
 fn show_nodes(cluster: &Cluster) -> Result<()> {
-    quote("kubectl get kla", &in_spire(cluster, &["get", "kla"])?);
+    quote("kubectl get kla", &cluster.at_server(&["get", "kla"])?);
     quote("kubectl get attestednodes", &cluster.kubectl(&["get", "attestednodes"])?);
     Ok(())
 }
 
 fn wait_for_nodes(cluster: &Cluster) -> Result<()> {
-    in_spire(cluster, &["wait", "--for=condition=NodesAttested", "kla/spire", "--timeout=120s"])?;
+    cluster.at_server(&["wait", "--for=condition=NodesAttested", "kla/spire", "--timeout=120s"])?;
     Ok(())
 }
 
 /// The resource is written after its `AttestedNode`s.
 fn expect_one_failing(cluster: &Cluster) -> Result<()> {
     let failing =
-        in_spire(cluster, &["get", "kla", "spire", "--output", "jsonpath={.status.nodes.failing}"])?;
+        cluster.at_server(&["get", "kla", "spire", "--output", "jsonpath={.status.nodes.failing}"])?;
     ensure!(failing == "1", "there are {failing}");
     Ok(())
 }
@@ -269,16 +269,6 @@ fn conditions(description: &str) -> Result<String> {
     let text: Vec<_> = lines.map(|line| line.chars().take(WIDTH).collect::<String>()).collect();
     ensure!(!text.is_empty(), "it has no conditions: {description}");
     Ok(text.join("\n"))
-}
-
-fn agent_pod(cluster: &Cluster, node: Node) -> Result<String> {
-    let field = format!("spec.nodeName={}", node.name);
-    let of = ["get", "pods", "--selector", "app=spire-agent", "--field-selector", &field, "--output", "name"];
-    Ok(in_spire(cluster, &of)?.lines().next().context("no agent on the node")?.to_owned())
-}
-
-fn in_spire(cluster: &Cluster, args: &[&str]) -> Result<String> {
-    cluster.kubectl(&[&["--namespace", SPIRE_NAMESPACE], args].concat())
 }
 
 fn ids(id: impl Fn(Node) -> Result<String>) -> Result<Vec<String>> {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::cluster::{Cluster, Component, OPERATOR, SPIRE_NAMESPACE};
+use lab::cluster::{Cluster, Component, OPERATOR};
 use lab::wait;
 
 use crate::resource::{TIMEOUT, derived, expect_keylime, member};
@@ -26,7 +26,7 @@ pub(crate) fn is_survived(cluster: &Cluster) -> Result<()> {
     wait::until("the apiserver's return", TIMEOUT, || cluster.kubectl(&["get", "--raw", "/readyz"]))?;
 
     let broken = r#"{"data": {"agent.conf": "broken"}}"#;
-    let map = ["patch", "configmap", "spire-agent-keylime", "--namespace", SPIRE_NAMESPACE];
+    let map = ["patch", "configmap", "spire-agent-keylime", "--namespace", cluster.world.agents];
     cluster.kubectl(&[&map[..], &["--type", "merge", "--patch", broken]].concat())?;
     wait::until("the configuration to be right", TIMEOUT, || {
         let now = derived(cluster, "spire-agent", "agent.conf")?;

@@ -1,10 +1,11 @@
-//! The other ways: SPIRE configured by hand in HCL, its server a Deployment, its agents not root and without `/tmp`; Helm 3, which merges on the
-//! client's side; each mode.
+//! The other ways: SPIRE's older release, configured by hand in HCL, its server a Deployment, its agents root and without `/tmp`, all in one
+//! namespace; Helm 3, which merges on the client's side; each mode.
 
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use lab::cluster::{Cluster, Helm, Options};
+use lab::cluster::{Cluster, Helm, Options, World};
+use lab::spire::Release;
 
 use crate::audit;
 use crate::resource::{self, config_map, derived, expect_keylime, expect_psat, expect_ready_with, say};
@@ -12,14 +13,13 @@ use crate::snapshot::{Snapshot, expect_nothing_of_ours};
 use crate::templates::Watch;
 
 const HELM: Helm = Helm::V3;
-const VALUES: [&str; 4] =
-    ["server.kind=Deployment", "server.format=hcl", "agent.format=hcl", "agent.runAsUser=1000"];
+const VALUES: [&str; 3] = ["server.kind=Deployment", "server.format=hcl", "agent.format=hcl"];
 const CONFIGURATIONS: [(&str, &str); 2] = [("spire-server", "server.conf"), ("spire-agent", "agent.conf")];
 
 #[test]
 fn each_mode_serves_an_hcl_configuration_and_gives_it_back() -> Result<()> {
     let clock = Instant::now();
-    let cluster = Cluster::start(&Options::default())?;
+    let cluster = Cluster::start(&Options::of(World::BY_HAND.with(Release::V1_13)))?;
     cluster.install_spire(HELM, &VALUES)?;
     expect_psat(&cluster)?;
     cluster.install_operator(HELM)?;

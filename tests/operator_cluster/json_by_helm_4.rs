@@ -2,14 +2,14 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, ensure};
-use lab::cluster::{Cluster, Helm, NODES, Node, Options, SPIRE_NAMESPACE};
+use anyhow::{Result, ensure};
+use lab::cluster::{Cluster, Helm, NODES, Node, Options, World};
 use lab::wait;
 
 use crate::resource::{self, TIMEOUT, derived, expect_keylime, expect_psat, expect_ready_with, member, say};
 use crate::snapshot::{Snapshot, expect_nothing_of_ours};
 use crate::templates::Watch;
-use crate::{apiserver_away, audit, failing_rollouts};
+use crate::{apiserver_away, audit, failing_rollouts, quick_start};
 
 const HELM: Helm = Helm::V4;
 const VALUES: [&str; 2] = ["logLevel=info", "server.agentTTL=30m"];
@@ -22,23 +22,23 @@ const RIGHTS_FOR_OTHERS: [&str; 2] = ["get deployments", "patch deployments"];
 #[test]
 fn one_resource_has_the_nodes_attested_by_keylime_until_it_is_deleted() -> Result<()> {
     let clock = Instant::now();
-    let cluster = Cluster::start(&Options::default())?;
+    let cluster = Cluster::start(&Options::of(World::SPIFFE))?;
     cluster.install_spire(HELM, &[])?;
     expect_psat(&cluster)?;
     say(clock, "SPIRE attests by k8s_psat");
 
     cluster.install_operator(HELM)?;
     resource::expect_helm_test(&cluster, HELM)?;
+    quick_start::start_workloads(&cluster)?;
     let before = Snapshot::without_us(&cluster)?;
-    say(clock, "the operator is ready");
+    say(clock, "the operator is ready, and workloads have their SVIDs");
     failing_rollouts::of_a_server_without_the_image(&cluster)?;
     say(clock, "the server's rollout failed and was taken back");
     failing_rollouts::of_agents_with_the_wrong_secret(&cluster)?;
     say(clock, "the agents' rollout failed and was taken back");
-    resource::apply(&cluster, "Overlay", "StatefulSet")?;
-    say(clock, "the resource is Ready");
-    expect_keylime(&cluster)?;
-    say(clock, "both nodes are attested by Keylime");
+    quick_start::apply(&cluster, clock)?;
+    cluster.validate_configurations()?;
+    say(clock, "the resource is Ready, both nodes are attested by Keylime");
     gives_workloads_their_identity(&cluster)?;
     audit::wait_for_an_idle_minute(&cluster)?;
     say(clock, "an idle minute has passed");
@@ -55,12 +55,10 @@ fn one_resource_has_the_nodes_attested_by_keylime_until_it_is_deleted() -> Resul
     expect_ready_with(&cluster, "\"debug\"")?;
     say(clock, "and upgraded back");
 
-    resource::delete(&cluster)?;
-    say(clock, "the resource is gone");
+    quick_start::delete(&cluster, clock)?;
     before.expect(&cluster)?;
     expect_nothing_of_ours(&cluster)?;
-    expect_psat(&cluster)?;
-    say(clock, "SPIRE attests by k8s_psat again");
+    say(clock, "the resource is gone, and SPIRE attests by k8s_psat again");
 
     audit::expect_within_rights(&cluster)?;
     let mut unused = audit::unused_rights(&cluster)?;
@@ -69,15 +67,13 @@ fn one_resource_has_the_nodes_attested_by_keylime_until_it_is_deleted() -> Resul
     cluster.stop()
 }
 
-/// An entry whose parent is the agent that attested by Keylime.
+/// spire-controller-manager makes the entry, and its parent is the agent that attested by Keylime.
 fn gives_workloads_their_identity(cluster: &Cluster) -> Result<()> {
     let [node, _] = NODES;
-    let id = "spiffe://example.org/workload";
-    cluster.create_entry(&cluster.keylime_id(node)?, id, &["k8s:pod-name:workload"])?;
     cluster.start_workload("workload", node)?;
     wait::until("an SVID for the workload", TIMEOUT, || {
         let got = cluster.workload_id("workload")?;
-        ensure!(got == id, "it is {got}");
+        ensure!(got == "spiffe://example.org/workload", "it is {got}");
         Ok(())
     })
 }
@@ -87,9 +83,9 @@ fn refuses_a_node_that_fails(cluster: &Cluster, [failing, passing]: [Node; 2]) -
     let (lost, kept) = (cluster.keylime_id(failing)?, cluster.keylime_id(passing)?);
     cluster.keylime().fail(failing)?;
     cluster.spire_server(&["agent", "evict", "-spiffeID", &lost])?;
-    let pod = agent_pod(cluster, failing)?;
+    let pod = cluster.agent_pod(failing)?;
     wait::until("a refused agent", TIMEOUT, || {
-        let log = cluster.kubectl(&["logs", &pod, "--namespace", SPIRE_NAMESPACE, "--previous"])?;
+        let log = cluster.at_agents(&["logs", &pod, "--previous"])?;
         ensure!(log.contains("FAILs attestation"), "the agent's log is {log}");
         Ok(())
     })?;
@@ -104,7 +100,7 @@ fn refuses_a_node_that_fails(cluster: &Cluster, [failing, passing]: [Node; 2]) -
 
     cluster.keylime().repair(failing)?;
     // Kubernetes would start it again by itself, later and later.
-    cluster.kubectl(&["delete", &pod, "--namespace", SPIRE_NAMESPACE, "--wait=false"])?;
+    cluster.at_agents(&["delete", &pod, "--wait=false"])?;
     expect_keylime(cluster)
 }
 
@@ -112,14 +108,9 @@ fn refuses_a_node_that_fails(cluster: &Cluster, [failing, passing]: [Node; 2]) -
 fn an_upgrade_that_changes_nothing(cluster: &Cluster) -> Result<()> {
     cluster.wait_for_spire()?;
     let state = || {
-        cluster.kubectl(&[
-            "get",
-            "statefulsets,daemonsets,configmaps,pods",
-            "--namespace",
-            SPIRE_NAMESPACE,
-            "--output",
-            "jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.uid} {.metadata.generation}{\"\\n\"}{end}",
-        ])
+        let output = "jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.uid} {.metadata.generation}{\"\\n\"}{end}";
+        let get = ["get", "statefulsets,daemonsets,configmaps,pods", "--output", output];
+        Ok::<_, anyhow::Error>([cluster.at_server(&get)?, cluster.at_agents(&get)?])
     };
     let before = state()?;
     cluster.install_spire(HELM, &[])?;
@@ -145,21 +136,4 @@ fn an_upgrade_that_changes_values(cluster: &Cluster) -> Result<()> {
     let states = watch.end()?;
     ensure!(states > 10, "{states} states only: nothing was replaced");
     expect_keylime(cluster)
-}
-
-fn agent_pod(cluster: &Cluster, node: Node) -> Result<String> {
-    let field = format!("spec.nodeName={}", node.name);
-    let pods = cluster.kubectl(&[
-        "get",
-        "pods",
-        "--namespace",
-        SPIRE_NAMESPACE,
-        "--selector",
-        "app=spire-agent",
-        "--field-selector",
-        &field,
-        "--output",
-        "name",
-    ])?;
-    Ok(pods.lines().next().context("no agent on the node")?.to_owned())
 }

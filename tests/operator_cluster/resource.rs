@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use lab::cluster::{Cluster, Helm, NODES, Node, OPERATOR, SPIRE_NAMESPACE, attestor};
+use lab::cluster::{Cluster, Helm, NODES, Node, OPERATOR};
 use lab::wait;
 use serde_json::Value;
 
@@ -11,16 +11,14 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Applies the resource and waits until it is Ready.
 pub(crate) fn apply(cluster: &Cluster, mode: &str, server: &str) -> Result<()> {
-    cluster.apply(&attestor(mode, server))?;
-    cluster.kubectl(&[
-        "wait",
-        "--for=condition=Ready",
-        "kla/spire",
-        "--namespace",
-        SPIRE_NAMESPACE,
-        "--timeout=120s",
-    ])?;
-    Ok(())
+    apply_text(cluster, &cluster.attestor(mode, server))
+}
+
+/// The same with the resource as text.
+pub(crate) fn apply_text(cluster: &Cluster, resource: &str) -> Result<()> {
+    cluster.apply(resource)?;
+    let ready = ["wait", "--for=condition=Ready", "kla/spire", "--timeout=120s"];
+    cluster.at_server(&ready).map(drop)
 }
 
 /// The chart's own test passes, in a pod.
@@ -32,14 +30,13 @@ pub(crate) fn expect_helm_test(cluster: &Cluster, helm: Helm) -> Result<()> {
 
 /// Deletes the resource, and returns when everything is taken back.
 pub(crate) fn delete(cluster: &Cluster) -> Result<()> {
-    cluster.kubectl(&["delete", "kla/spire", "--namespace", SPIRE_NAMESPACE, "--timeout=120s"])?;
-    Ok(())
+    cluster.at_server(&["delete", "kla/spire", "--timeout=120s"]).map(drop)
 }
 
 /// A member of the resource.
 pub(crate) fn member(cluster: &Cluster, path: &str) -> Result<String> {
     let output = format!("jsonpath={{{path}}}");
-    cluster.kubectl(&["get", "kla/spire", "--namespace", SPIRE_NAMESPACE, "--output", &output])
+    cluster.at_server(&["get", "kla/spire", "--output", &output])
 }
 
 /// Waits until the agents of all nodes have attested by Keylime, and takes the entries of other attestors out, as an administrator would: whoever
@@ -58,10 +55,11 @@ pub(crate) fn derived(cluster: &Cluster, of: &str, key: &str) -> Result<String> 
     config_map(cluster, &format!("{of}-keylime"), key)
 }
 
-/// An entry of a ConfigMap beside SPIRE.
+/// An entry of a ConfigMap beside SPIRE's server or agents, as its name begins.
 pub(crate) fn config_map(cluster: &Cluster, name: &str, key: &str) -> Result<String> {
-    let map =
-        cluster.kubectl(&["get", "configmap", name, "--namespace", SPIRE_NAMESPACE, "--output", "json"])?;
+    let get = ["get", "configmap", name, "--output", "json"];
+    let of_agents = name.starts_with("spire-agent");
+    let map = if of_agents { cluster.at_agents(&get)? } else { cluster.at_server(&get)? };
     let map: Value = serde_json::from_str(&map)?;
     Ok(map["data"][key].as_str().unwrap_or_default().to_owned())
 }

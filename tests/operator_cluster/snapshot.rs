@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
-use lab::cluster::{Cluster, SPIRE_NAMESPACE};
-use serde_json::{Value, json};
+use lab::cluster::Cluster;
+use serde_json::Value;
 
 /// Kinds that an operator could have made something of, or changed.
-const KINDS: &str = "statefulsets,deployments,daemonsets,configmaps,services,serviceaccounts,secrets,roles,rolebindings,leases";
+const KINDS: &str =
+    "statefulsets,deployments,daemonsets,configmaps,services,serviceaccounts,secrets,roles,rolebindings";
 /// Counted up by Kubernetes with each change of a pod template.
 const COUNTERS: [&str; 2] = ["deployment.kubernetes.io/revision", "deprecated.daemonset.template.generation"];
 /// Helm's own records begin so, one for each release.
@@ -19,7 +20,7 @@ const MANAGER: &str = "keylime-attestor-operator";
 /// What the derived ConfigMaps are called.
 const DERIVED: &str = "-keylime";
 
-/// The objects of SPIRE's namespace but for the derived ConfigMaps, without what Kubernetes itself counts and reports.
+/// The objects of SPIRE's namespaces but for the derived ConfigMaps, and the Nodes, without what Kubernetes itself counts and reports.
 pub(crate) struct Snapshot(BTreeMap<String, Value>);
 
 impl Snapshot {
@@ -53,22 +54,33 @@ impl Snapshot {
 
     /// The text of a ConfigMap's entry.
     pub(crate) fn entry(&self, name: &str, key: &str) -> Result<&str> {
-        let map = self.0.get(&format!("ConfigMap/{name}")).with_context(|| format!("no ConfigMap {name}"))?;
+        let named = format!("/ConfigMap/{name}");
+        let map = self.0.iter().find(|(name, _)| name.ends_with(&named));
+        let (_, map) = map.with_context(|| format!("no ConfigMap {name}"))?;
         map["data"][key].as_str().with_context(|| format!("no {key} in {name}"))
     }
 
-    fn of(objects: BTreeMap<String, Value>) -> Self {
-        let part = |object: Value| {
-            let metadata = &object["metadata"];
-            let annotations = metadata["annotations"].as_object().cloned().unwrap_or_default();
-            let annotations: BTreeMap<_, _> =
-                annotations.into_iter().filter(|(key, _)| !COUNTERS.contains(&key.as_str())).collect();
-            json!({
-                "labels": metadata["labels"], "annotations": annotations, "owners": metadata["ownerReferences"],
-                "finalizers": metadata["finalizers"], "spec": object["spec"], "data": object["data"], "type": object["type"],
-            })
-        };
-        Self(objects.into_iter().map(|(name, object)| (name, part(object))).collect())
+    fn of(mut objects: BTreeMap<String, Value>) -> Self {
+        objects.values_mut().for_each(drop_reports);
+        Self(objects)
+    }
+}
+
+/// What Kubernetes itself counts and reports of an object. Who manages its fields stays.
+fn drop_reports(object: &mut Value) {
+    let remove = |object: &mut Value, path: &str, keys: &[&str]| {
+        if let Some(map) = object.pointer_mut(path).and_then(Value::as_object_mut) {
+            map.retain(|key, _| !keys.contains(&key.as_str()));
+        }
+    };
+    remove(object, "", &["status"]);
+    remove(object, "/metadata", &["resourceVersion", "generation"]);
+    remove(object, "/metadata/annotations", &COUNTERS);
+    let managers = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
+    if let Some(managers) = managers {
+        managers.retain(|manager| manager["subresource"] != "status");
+        managers.iter_mut().for_each(|manager| remove(manager, "", &["time"]));
+        managers.sort_by_key(Value::to_string);
     }
 }
 
@@ -85,29 +97,35 @@ pub(crate) fn expect_nothing_of_ours(cluster: &Cluster) -> Result<()> {
     ];
     assert_eq!(cluster.kubectl(&labelled)?, "");
     assert_eq!(cluster.kubectl(&["get", "kla", "--all-namespaces", "--output", "name"])?, "");
-    let pods = cluster.kubectl(&["get", "pods", "--namespace", SPIRE_NAMESPACE, "--output", "json"])?;
-    ensure!(!pods.contains("keylime-attestor"), "{pods}");
+    for namespace in cluster.world.namespaces() {
+        let pods = cluster.kubectl(&["get", "pods", "--namespace", namespace, "--output", "json"])?;
+        ensure!(!pods.contains("keylime-attestor"), "{pods}");
+    }
     Ok(())
 }
 
+/// By namespace, kind and name.
 fn objects(cluster: &Cluster) -> Result<BTreeMap<String, Value>> {
-    let list = cluster.kubectl(&[
-        "get",
-        KINDS,
-        "--namespace",
-        SPIRE_NAMESPACE,
-        "--show-managed-fields",
-        "--output",
-        "json",
-    ])?;
-    let list: Value = serde_json::from_str(&list)?;
-    let items = list["items"].as_array().context("no list")?;
-    let name = |object: &Value| {
-        Some(format!("{}/{}", object["kind"].as_str()?, object["metadata"]["name"].as_str()?))
-    };
-    let named = items.iter().map(|object| Ok((name(object).context("no name")?, object.clone())));
-    let mut objects = named.collect::<Result<BTreeMap<_, _>>>()?;
-    objects.retain(|name, _| name != BUNDLE && !name.starts_with(RELEASES) && !name.ends_with(DERIVED));
+    let mut objects = BTreeMap::new();
+    for namespace in cluster.world.namespaces() {
+        let list = ["get", KINDS, "--namespace", namespace, "--show-managed-fields", "--output", "json"];
+        let list: Value = serde_json::from_str(&cluster.kubectl(&list)?)?;
+        for object in list["items"].as_array().context("no list")? {
+            let word = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
+            let name = format!("{namespace}/{}/{}", word("/kind"), word("/metadata/name"));
+            objects.insert(name, object.clone());
+        }
+    }
+    let nodes = ["get", "nodes", "--show-managed-fields", "--output", "json"];
+    let nodes: Value = serde_json::from_str(&cluster.kubectl(&nodes)?)?;
+    for node in nodes["items"].as_array().context("no list")? {
+        let name = node["metadata"]["name"].as_str().unwrap_or_default();
+        objects.insert(format!("/Node/{name}"), node.clone());
+    }
+    objects.retain(|name, _| {
+        let (_, name) = name.split_once('/').unwrap_or_default();
+        name != BUNDLE && !name.starts_with(RELEASES) && !name.ends_with(DERIVED)
+    });
     ensure!(objects.len() > 6, "where is SPIRE? {objects:?}");
     Ok(objects)
 }

@@ -1,13 +1,16 @@
 //! Every state that SPIRE's workloads and pods come through while something happens to them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use lab::cluster::{Cluster, SPIRE_NAMESPACE};
+use lab::cluster::Cluster;
 use lab::process::Process;
 use tempfile::TempDir;
 
-const KINDS: [&str; 4] = ["statefulsets", "deployments", "daemonsets", "pods"];
+/// Of the server and of the agents, each with their pods.
+const SERVER: [&str; 3] = ["statefulsets", "deployments", "pods"];
+const AGENTS: [&str; 2] = ["daemonsets", "pods"];
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// What a state must have.
 const PLUGIN: &str = "keylime-attestor-install";
@@ -15,8 +18,15 @@ const PLUGIN: &str = "keylime-attestor-install";
 /// Follows SPIRE's workloads and pods from now on.
 pub(crate) struct Watch<'a> {
     cluster: &'a Cluster,
-    watches: Vec<(&'static str, Process)>,
+    watches: Vec<Followed>,
     _folder: TempDir,
+}
+
+/// Objects of one kind in a namespace, and the kubectl that writes down each state of them.
+struct Followed {
+    namespace: &'static str,
+    kind: &'static str,
+    watch: Process,
 }
 
 impl<'a> Watch<'a> {
@@ -24,10 +34,16 @@ impl<'a> Watch<'a> {
     pub(crate) fn start(cluster: &'a Cluster) -> Result<Self> {
         let folder = TempDir::new()?;
         let mut watch = Self { cluster, watches: Vec::new(), _folder: folder };
-        for kind in KINDS {
-            let mut kubectl = cluster.kubectl_command(&["get", kind, "--namespace", SPIRE_NAMESPACE]);
+        let world = cluster.world;
+        let of_server = SERVER.map(|kind| (world.server, kind));
+        let of_agents = AGENTS.map(|kind| (world.agents, kind));
+        let all: BTreeSet<_> = of_server.into_iter().chain(of_agents).collect();
+        for (namespace, kind) in all {
+            let mut kubectl = cluster.kubectl_command(&["get", kind, "--namespace", namespace]);
             kubectl.args(["--watch", "--output", &line(kind)]);
-            watch.watches.push((kind, Process::start(kind, watch._folder.path(), &mut kubectl)?));
+            let name = format!("{namespace}-{kind}");
+            let process = Process::start(&name, watch._folder.path(), &mut kubectl)?;
+            watch.watches.push(Followed { namespace, kind, watch: process });
         }
         watch.catch_up()?;
         Ok(watch)
@@ -37,7 +53,7 @@ impl<'a> Watch<'a> {
     pub(crate) fn end(mut self) -> Result<usize> {
         self.catch_up()?;
         let mut states = 0;
-        for (kind, watch) in self.watches {
+        for Followed { kind, watch, .. } in self.watches {
             let log = watch.log()?;
             for state in log.lines() {
                 ensure!(state.contains(PLUGIN), "one of the {kind} was without the plugin: {state}");
@@ -50,12 +66,12 @@ impl<'a> Watch<'a> {
 
     /// Waits until the last state of everything is seen.
     fn catch_up(&mut self) -> Result<()> {
-        for (kind, watch) in &mut self.watches {
+        for Followed { namespace, kind, watch } in &mut self.watches {
             let list = [
                 "get",
                 kind,
                 "--namespace",
-                SPIRE_NAMESPACE,
+                namespace,
                 "--output",
                 "jsonpath={range .items[*]}{.metadata.resourceVersion}{\" \"}{end}",
             ];

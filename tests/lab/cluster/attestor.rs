@@ -1,20 +1,39 @@
 //! Keylime Attestor in the cluster, as its users install it: image, chart, and one resource.
 
+use std::fs;
+
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Cluster, Helm, Node, SPIRE_NAMESPACE, TIMEOUT};
-use crate::image::Image;
+use super::{Cluster, Helm, Node, TIMEOUT, World};
+use crate::image::{Image, checkout};
 use crate::{programs, wait};
 
 /// The release of our chart, and its namespace.
 pub const OPERATOR: &str = "keylime-attestor";
 
-/// A `KeylimeAttestor` for the cluster's SPIRE and Keylime, as YAML: the server of this kind, changed by this mode.
-pub fn attestor(mode: &str, server: &str) -> String {
-    format!(
-        "apiVersion: spire.keylime.dev/v1alpha1
+/// The resource of the README's quick start, word for word.
+///
+/// # Errors
+/// When the README has none.
+pub fn quick_start() -> Result<String> {
+    let readme = checkout().join("README.md");
+    let readme =
+        fs::read_to_string(&readme).with_context(|| format!("failed to read {}", readme.display()))?;
+    let mut blocks = readme.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next());
+    let block =
+        blocks.find(|block| block.contains("kind: KeylimeAttestor")).context("the README has no resource")?;
+    let indent = block.len() - block.trim_start().len();
+    Ok(block.lines().map(|line| line.get(indent..).unwrap_or_default().to_owned() + "\n").collect())
+}
+
+impl Cluster {
+    /// A `KeylimeAttestor` for the cluster's SPIRE and Keylime, as YAML: the server of this kind, changed by this mode.
+    pub fn attestor(&self, mode: &str, server: &str) -> String {
+        let World { server: namespace, agents, .. } = self.world;
+        format!(
+            "apiVersion: spire.keylime.dev/v1alpha1
 kind: KeylimeAttestor
-metadata: {{name: spire, namespace: {SPIRE_NAMESPACE}}}
+metadata: {{name: spire, namespace: {namespace}}}
 spec:
   keylime:
     verifier: {{host: verifier.keylime.svc}}
@@ -24,37 +43,31 @@ spec:
   spire:
     mode: {mode}
     server: {{kind: {server}, name: spire-server}}
-    agents: [{{name: spire-agent}}]
+    agents: [{{name: spire-agent, namespace: {agents}}}]
 "
-    )
-}
+        )
+    }
 
-impl Cluster {
     /// Gives the nodes our image, puts Keylime's client certificates beside SPIRE, installs our chart and waits until the operator is ready.
     ///
     /// # Errors
     /// When the image cannot be made, Helm fails, or the operator is not ready in time.
     pub fn install_operator(&self, helm: Helm) -> Result<()> {
         self.load_image(&Image::made()?.archive)?;
-        self.keylime().create_secrets(SPIRE_NAMESPACE)?;
+        let World { server, agents, .. } = self.world;
+        self.keylime().create_secrets()?;
         let chart = programs::source("../../charts/keylime-attestor");
         let chart = chart.to_str().context("the chart's path is no text")?;
-        let namespace = format!("rbac.keylimeSecrets[0].namespace={SPIRE_NAMESPACE}");
-        self.helm(
-            helm,
-            &[
-                "install",
-                OPERATOR,
-                chart,
-                "--namespace",
-                OPERATOR,
-                "--create-namespace",
-                "--set",
-                &namespace,
-                "--set",
-                "rbac.keylimeSecrets[0].names={keylime-admin-client,keylime-node-client}",
-            ],
-        )?;
+        let mut args = vec!["install", OPERATOR, chart, "--namespace", OPERATOR, "--create-namespace"];
+        // As the README has it, also where both are one namespace.
+        let secrets = [
+            format!("rbac.keylimeSecrets[0].namespace={server}"),
+            "rbac.keylimeSecrets[0].names={keylime-admin-client}".to_owned(),
+            format!("rbac.keylimeSecrets[1].namespace={agents}"),
+            "rbac.keylimeSecrets[1].names={keylime-node-client}".to_owned(),
+        ];
+        args.extend(secrets.iter().flat_map(|value| ["--set", value]));
+        self.helm(helm, &args)?;
         let timeout = format!("--timeout={}s", TIMEOUT.as_secs());
         let deployment = format!("deployment/{OPERATOR}");
         self.kubectl(&["rollout", "status", &deployment, "--namespace", OPERATOR, &timeout])?;

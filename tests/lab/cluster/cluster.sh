@@ -2,7 +2,8 @@
 # One Kubernetes cluster of two nodes, in namespaces of this machine: up while this runs, gone without a trace when it ends, which it does
 # when its standard input closes, on SIGTERM, or with the control plane. There is one at a time on a machine; the next waits. When it can be
 # used, standard output has the folders of the cluster's files, of the built programs and of the ready-made ones, a line each.
-# In the environment: API_PORT, the loopback port of the apiserver; KEYLIME=no leaves Keylime out.
+# In the environment: API_PORT, the loopback port of the apiserver; KEYLIME=no leaves Keylime out; SPIRE_VERSION, of which the nodes have
+# images; NODE_RESTRICTION=no leaves that admission plugin out, as a kube-apiserver does that is told nothing.
 #
 #   this script          the namespaces' starter, and a port of the machine that leads to the apiserver
 #   └ control-plane.sh   PID 1 of PID, mount, network, UTS and IPC namespaces; etcd, the control plane, Keylime's servers
@@ -21,6 +22,8 @@ cluster=$(cd "$(dirname "$0")" && pwd)
 state=$CACHE/cluster
 API_PORT=${API_PORT:-16443}
 KEYLIME=${KEYLIME:-yes}
+SPIRE_VERSION=${SPIRE_VERSION:-1.15.3}
+NODE_RESTRICTION=${NODE_RESTRICTION:-yes}
 for folder in "$cluster" "$CACHE"; do
   case $folder in
     /run/* | /var/lib/* | /var/log/*) say "the cluster's nodes have their own /run, /var/lib and /var/log: move $folder elsewhere"; exit 1 ;;
@@ -85,6 +88,7 @@ END
 
 folders=$("$cluster/install.sh")
 { read -r programs; read -r tools; read -r images; } <<<"$folders"
+spire_images=$("$cluster/../setup/spire-images.sh" "$SPIRE_VERSION")
 servers_env=$("$cluster/../setup/keylime.sh" servers)
 agent_env=$("$cluster/../setup/keylime.sh" agent)
 
@@ -101,7 +105,8 @@ make_cgroups
 
 # A clean environment: nothing of the machine's, such as a proxy, acts in the cluster.
 setpriv --pdeathsig KILL env -i "PATH=$programs:$tools:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" HOME=/root LANG=C.UTF-8 \
-  "state=$state" "cluster=$cluster" "images=$images" "KEYLIME=$KEYLIME" "servers_env=$servers_env" "agent_env=$agent_env" \
+  "state=$state" "cluster=$cluster" "images=$images" "spire_images=$spire_images" "KEYLIME=$KEYLIME" \
+  "NODE_RESTRICTION=$NODE_RESTRICTION" "servers_env=$servers_env" "agent_env=$agent_env" \
   unshare --fork --kill-child --pid --mount-proc --mount --net --uts --ipc bash "$cluster/control-plane.sh" \
   <&0 >"$state/log/control-plane.log" 2>&1 &
 namespaces=$!

@@ -23,8 +23,10 @@ start_etcd() {
 }
 
 start_apiserver() {
+  local plugins=()
+  [ "$NODE_RESTRICTION" = no ] || plugins=(--enable-admission-plugins NodeRestriction)
   keep kube-apiserver kube-apiserver --etcd-servers http://127.0.0.1:2379 --advertise-address 10.90.0.1 \
-    --service-cluster-ip-range 10.96.0.0/16 --allow-privileged --authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction \
+    --service-cluster-ip-range 10.96.0.0/16 --allow-privileged --authorization-mode Node,RBAC "${plugins[@]}" \
     --client-ca-file "$pki/kubernetes-ca.crt" --tls-cert-file "$pki/apiserver.crt" --tls-private-key-file "$pki/apiserver.key" \
     --kubelet-certificate-authority "$pki/kubernetes-ca.crt" --kubelet-preferred-address-types InternalIP \
     --kubelet-client-certificate "$pki/apiserver-kubelet.crt" --kubelet-client-key "$pki/apiserver-kubelet.key" \

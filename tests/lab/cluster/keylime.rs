@@ -114,14 +114,15 @@ impl<'a> Keylime<'a> {
         }
     }
 
-    /// Puts both client certificates into a namespace, as the Secrets `keylime-admin-client` and `keylime-node-client` with the keys
-    /// `ca.crt`, `tls.crt` and `tls.key`.
+    /// Puts the client certificates beside SPIRE, with the keys `ca.crt`, `tls.crt` and `tls.key`: the Secret `keylime-admin-client` where its
+    /// server is, and `keylime-node-client` where its agents are.
     ///
     /// # Errors
     /// When the apiserver refuses them.
-    pub fn create_secrets(self, namespace: &str) -> Result<()> {
-        self.create_secret(namespace, "keylime-admin-client", &self.admin_tls())?;
-        self.create_secret(namespace, "keylime-node-client", &self.node_tls())
+    pub fn create_secrets(self) -> Result<()> {
+        let world = self.cluster.world;
+        self.create_secret(world.server, "keylime-admin-client", &self.admin_tls())?;
+        self.create_secret(world.agents, "keylime-node-client", &self.node_tls())
     }
 
     /// Puts a client certificate into a namespace, as a Secret of this name.

@@ -9,6 +9,7 @@ mod attestor;
 mod keylime;
 mod script;
 mod spire;
+mod world;
 
 use std::fs;
 use std::io::Write as _;
@@ -19,10 +20,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tempfile::NamedTempFile;
 
-pub use self::attestor::{OPERATOR, attestor};
+pub use self::attestor::{OPERATOR, quick_start};
 pub use self::keylime::Keylime;
 use self::script::Script;
-pub use self::spire::{Helm, SPIRE_NAMESPACE, SpireAgent};
+pub use self::spire::{Helm, SpireAgent};
+pub use self::world::World;
 use crate::process::output;
 
 /// How long something may take that takes seconds.
@@ -32,11 +34,16 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Options {
     /// Keylime's servers, and an enrolled agent on each node. Without them a cluster is up some seconds sooner.
     pub keylime: bool,
+    /// What SPIRE will live in.
+    pub world: World,
+    /// Whether the apiserver has the admission plugin NodeRestriction, as with kubeadm, kind and in the clouds.
+    pub node_restriction: bool,
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Self { keylime: true }
+impl Options {
+    /// A cluster with Keylime and NodeRestriction.
+    pub const fn of(world: World) -> Self {
+        Self { keylime: true, world, node_restriction: true }
     }
 }
 
@@ -89,6 +96,8 @@ impl Component {
 #[derive(Debug)]
 pub struct Cluster {
     script: Script,
+    /// What SPIRE lives in.
+    pub world: World,
     /// The cluster's files.
     state: PathBuf,
     /// The folder of helm3.
@@ -104,8 +113,8 @@ impl Cluster {
     /// # Errors
     /// When something of it cannot be started; what that was is on standard error.
     pub fn start(options: &Options) -> Result<Self> {
-        let (script, [state, programs, tools]) = Script::start(options.keylime)?;
-        Ok(Self { script, state, programs, tools })
+        let (script, [state, programs, tools]) = Script::start(options)?;
+        Ok(Self { script, world: options.world, state, programs, tools })
     }
 
     /// Ends the cluster, and returns when nothing of it is left.

@@ -81,7 +81,7 @@ start_kubernetes() {
     --hostname-override "$name" --node-ip "$address"
   keep "$name-kube-proxy" kube-proxy --config "$home/etc/kube-proxy.yaml"
   local image
-  for image in coredns spire-agent spire-server spire-controller-manager; do ctr --namespace k8s.io images import "$images/$image.tar"; done
+  for image in "$images"/{coredns,spire-controller-manager}.tar "$spire_images"/*.tar; do ctr --namespace k8s.io images import "$image"; done
   touch "$state/ready/images-$name"
 }
 

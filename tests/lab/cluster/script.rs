@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
+use super::Options;
 use crate::ports::Port;
 use crate::programs;
 
@@ -25,12 +26,14 @@ pub(super) struct Script {
 
 impl Script {
     /// Starts the script and waits until it names the cluster's folders.
-    pub(super) fn start(keylime: bool) -> Result<(Self, [PathBuf; 3])> {
+    pub(super) fn start(options: &Options) -> Result<(Self, [PathBuf; 3])> {
         let path = programs::source("cluster/cluster.sh");
         let port = Port::free()?;
         let mut child = Command::new(&path)
             .env("API_PORT", port.to_string())
-            .env("KEYLIME", if keylime { "yes" } else { "no" })
+            .env("KEYLIME", yes(options.keylime))
+            .env("NODE_RESTRICTION", yes(options.node_restriction))
+            .env("SPIRE_VERSION", options.world.release.version())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -66,6 +69,10 @@ impl Drop for Script {
         // It fails only when the cluster has ended already.
         let _ = self.stop();
     }
+}
+
+const fn yes(is: bool) -> &'static str {
+    if is { "yes" } else { "no" }
 }
 
 /// Writes the ends of all logs below a folder to standard error.

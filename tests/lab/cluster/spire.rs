@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::{Cluster, Node, TIMEOUT};
 use crate::{programs, wait};
 
-/// The namespace of the release `spire`, which `install_spire` makes.
-pub const SPIRE_NAMESPACE: &str = "spire-system";
+/// The namespace of Helm's record of the release `spire`, which is none of SPIRE's own, as with SPIFFE's chart.
+const RELEASE_NAMESPACE: &str = "spire-mgmt";
 
 const TRUST_DOMAIN: &str = "spiffe://example.org";
 
@@ -37,27 +37,41 @@ pub struct SpireAgent {
 
 impl Cluster {
     /// Installs SPIRE as the release `spire`, or upgrades it, and waits until the server and every agent are ready. `values` are as Helm's
-    /// `--set` takes them, such as `agent.runAsUser=1000`; those of an earlier call are forgotten. The chart's values.yaml has all of them.
+    /// `--set` takes them, such as `agent.runAsUser=1000`, and change the cluster's world; those of an earlier call are forgotten. The chart's
+    /// values.yaml has all of them.
     ///
     /// # Errors
     /// When Helm fails, or the pods are not ready in time.
     pub fn install_spire(&self, helm: Helm, values: &[&str]) -> Result<()> {
+        self.apply(&self.world.manifests())?;
+        if self.world.manages_entries {
+            self.install_spire_kinds()?;
+        }
         let chart = programs::source("cluster/charts/spire");
         let chart = chart.to_str().context("the chart's path is no text")?;
         let mut args = vec!["upgrade", "--install", "spire", chart, "--reset-values"];
-        args.extend(["--namespace", SPIRE_NAMESPACE, "--create-namespace"]);
-        for value in values {
+        args.extend(["--namespace", RELEASE_NAMESPACE, "--create-namespace"]);
+        let world = self.world.values();
+        for value in world.iter().map(String::as_str).chain(values.iter().copied()) {
             args.extend(["--set", value]);
         }
         self.helm(helm, &args)?;
         self.wait_for_spire()
     }
 
-    /// Makes the kinds that spire-controller-manager reads, as SPIFFE's chart `spire-crds` does: `controllerManager.enabled=true` needs them.
+    /// Takes SPIRE out again, and returns when its pods are gone.
     ///
     /// # Errors
-    /// When they are not installed, or the apiserver does not serve them in time.
-    pub fn install_spire_kinds(&self) -> Result<()> {
+    /// When Helm fails.
+    pub fn uninstall_spire(&self, helm: Helm) -> Result<()> {
+        let wait = ["--wait", "--cascade", "foreground"];
+        let release = ["uninstall", "spire", "--namespace", RELEASE_NAMESPACE];
+        self.helm(helm, &[&release[..], &wait].concat())?;
+        Ok(())
+    }
+
+    /// Makes the kinds that spire-controller-manager reads, as SPIFFE's chart `spire-crds` does.
+    fn install_spire_kinds(&self) -> Result<()> {
         let kinds = programs::installed("spire-controller-manager/config/crd/bases")?;
         let kinds = kinds.to_str().context("the path of the kinds is no text")?;
         self.kubectl(&["apply", "--server-side", "--filename", kinds])?;
@@ -72,17 +86,14 @@ impl Cluster {
     /// When they are not in time.
     pub fn wait_for_spire(&self) -> Result<()> {
         let timeout = format!("--timeout={}s", TIMEOUT.as_secs());
-        for label in ["app=spire-server", "app=spire-agent"] {
-            let workloads = self.in_spire(&[
-                "get",
-                "statefulset,deployment,daemonset",
-                "--selector",
-                label,
-                "--output",
-                "name",
-            ])?;
-            for workload in workloads.lines() {
-                self.in_spire(&["rollout", "status", workload, &timeout])?;
+        let kinds = "statefulset,deployment,daemonset";
+        for (namespace, label) in
+            [(self.world.server, "app=spire-server"), (self.world.agents, "app=spire-agent")]
+        {
+            let within = ["--namespace", namespace];
+            let list = ["get", kinds, "--selector", label, "--output", "name"];
+            for workload in self.kubectl(&[&within[..], &list].concat())?.lines() {
+                self.kubectl(&[&within[..], &["rollout", "status", workload, &timeout]].concat())?;
             }
         }
         Ok(())
@@ -93,22 +104,42 @@ impl Cluster {
     /// # Errors
     /// When no server runs, or the command fails.
     pub fn spire_server(&self, command: &[&str]) -> Result<String> {
-        let pods = self.in_spire(&[
-            "get",
-            "pods",
-            "--selector",
-            "app=spire-server",
-            "--field-selector",
-            "status.phase=Running",
-            "--output",
-            "name",
-        ])?;
-        let pod = pods.lines().next().context("failed to find a running SPIRE server")?;
+        let pod = self.running_pod(self.world.server, "app=spire-server")?;
+        let program = ["exec", &pod, "--container", "spire-server", "--", "/opt/spire/bin/spire-server"];
         let socket = ["-socketPath", "/tmp/spire-server/private/api.sock"];
-        let mut args = vec!["exec", pod, "--container", "spire-server", "--", "/opt/spire/bin/spire-server"];
-        args.extend(command);
-        args.extend(socket);
-        self.in_spire(&args)
+        self.at_server(&[&program[..], command, &socket].concat())
+    }
+
+    /// Has SPIRE say, in the pods of its server and of an agent, whether it takes the configurations that it runs with. From 1.15 on the server
+    /// asks its plugins, too.
+    ///
+    /// # Errors
+    /// When it does not; the error holds what it wrote.
+    pub fn validate_configurations(&self) -> Result<()> {
+        for (namespace, part) in [(self.world.server, "spire-server"), (self.world.agents, "spire-agent")] {
+            let pod = self.running_pod(namespace, &format!("app={part}"))?;
+            let containers = self.kubectl(&["get", &pod, "--namespace", namespace, "--output", "json"])?;
+            let containers: Value = serde_json::from_str(&containers).context("a pod that is no JSON")?;
+            let program = format!("/opt/spire/bin/{part}");
+            let mut args = vec!["exec", &pod, "--namespace", namespace, "--container", part, "--", &program];
+            args.push("validate");
+            let words = run_with(&containers, part);
+            args.extend(words.iter().map(String::as_str));
+            self.kubectl(&args).with_context(|| format!("{part} does not take its configuration"))?;
+        }
+        Ok(())
+    }
+
+    /// One that is not ending.
+    fn running_pod(&self, namespace: &str, label: &str) -> Result<String> {
+        let running = ["--field-selector", "status.phase=Running", "--output", "name"];
+        let pods = ["get", "pods", "--namespace", namespace, "--selector", label];
+        let pods = self.kubectl(&[&pods[..], &running].concat())?;
+        Ok(pods
+            .lines()
+            .next()
+            .with_context(|| format!("failed to find a running pod with {label}"))?
+            .to_owned())
     }
 
     /// The agents that the SPIRE server knows.
@@ -126,6 +157,34 @@ impl Cluster {
             .iter()
             .map(|agent| parse_agent(agent).with_context(|| format!("unexpected agent: {agent}")))
             .collect()
+    }
+
+    /// kubectl in the namespace of SPIRE's server, which is that of the resource.
+    ///
+    /// # Errors
+    /// Like [`kubectl`](Self::kubectl).
+    pub fn at_server(&self, args: &[&str]) -> Result<String> {
+        self.kubectl(&[&["--namespace", self.world.server], args].concat())
+    }
+
+    /// kubectl in the namespace of SPIRE's agents.
+    ///
+    /// # Errors
+    /// Like [`kubectl`](Self::kubectl).
+    pub fn at_agents(&self, args: &[&str]) -> Result<String> {
+        self.kubectl(&[&["--namespace", self.world.agents], args].concat())
+    }
+
+    /// The pod of a node's SPIRE agent, as `pod/NAME`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn agent_pod(&self, node: Node) -> Result<String> {
+        let field = format!("spec.nodeName={}", node.name);
+        let list =
+            ["get", "pods", "--selector", "app=spire-agent", "--output", "name", "--field-selector", &field];
+        let pods = self.at_agents(&list)?;
+        Ok(pods.lines().next().with_context(|| format!("no SPIRE agent on {}", node.name))?.to_owned())
     }
 
     /// Creates an entry for workloads of one agent, the parent. Selectors are `type:value`, such as `k8s:pod-name:workload`.
@@ -157,13 +216,13 @@ spec:
   securityContext: {{runAsUser: 1000, runAsNonRoot: true, seccompProfile: {{type: RuntimeDefault}}}}
   containers:
   - name: workload
-    image: localhost/spire-agent:lab
+    image: localhost/spire-agent:{}
     command: [/opt/spire/bin/spire-agent, api, watch, -socketPath, /spiffe/spire-agent.sock]
     securityContext: {{allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {{drop: [ALL]}}}}
     volumeMounts: [{{name: spiffe, mountPath: /spiffe, readOnly: true}}]
   volumes: [{{name: spiffe, hostPath: {{path: /run/spire/agent-sockets}}}}]
 ",
-            node.name
+            node.name, self.world.release
         ))?;
         wait::until(&format!("the pod {name} running"), TIMEOUT, || {
             let phase = self.kubectl(&[
@@ -206,12 +265,19 @@ spec:
         let uid = self.kubectl(&["get", "node", node.name, "--output", "jsonpath={.metadata.uid}"])?;
         Ok(format!("{TRUST_DOMAIN}/spire/agent/k8s_psat/lab/{uid}"))
     }
+}
 
-    fn in_spire(&self, args: &[&str]) -> Result<String> {
-        let mut all = vec!["--namespace", SPIRE_NAMESPACE];
-        all.extend(args);
-        self.kubectl(&all)
-    }
+/// The flags that a container of SPIRE's runs it with: of what its command begins with, up to the `--` before which the operator writes them, or
+/// else its arguments.
+fn run_with(pod: &Value, container: &str) -> Vec<String> {
+    let mut containers = pod.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
+    let container = containers.find(|one| one.get("name").and_then(Value::as_str) == Some(container));
+    let words = |key: &str| -> Vec<String> {
+        let words = container.and_then(|one| one.get(key)).and_then(Value::as_array);
+        words.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let command: Vec<_> = words("command").into_iter().skip(2).take_while(|word| word != "--").collect();
+    if command.is_empty() { words("args") } else { command }
 }
 
 fn parse_agent(agent: &Value) -> Option<SpireAgent> {

@@ -19,7 +19,8 @@ link() {
 
 # What the cluster needs, by the scripts that install.sh calls: here they run at once, and it finds what they made.
 start_lab() {
-  start spire "$here/spire.sh"
+  start spire-1.15.3 "$here/spire.sh" 1.15.3
+  [ "$purpose" = demo ] || start spire-1.13.3 "$here/spire.sh" 1.13.3
   start kubernetes "$here/kubernetes.sh"
   start spire-controller-manager "$here/tool.sh" spire-controller-manager
   start keylime "$here/keylime.sh" servers
@@ -41,12 +42,14 @@ say "The first time this takes up to half an hour on 2 cores, then seconds. What
 . "$here/jobs.sh"
 start_lab
 [ "$purpose" = lab ] || start_own
-total=$((${#names[@]} + 1))
+total=$((${#names[@]} + 2))
 finish
 start cluster "$here/../cluster/install.sh"
+start spire-images "$here/spire-images.sh" 1.15.3
 finish
 
-link spire spire
+link spire-1.15.3 spire-1.15.3
+[ "$purpose" = demo ] || link spire-1.13.3 spire-1.13.3
 link keylime keylime
 agent=$("$here/keylime.sh" agent)
 ln -sfn "$agent" "$links/keylime-agent"

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# SPIRE's server and agent, built from the pinned module beside this folder. Prints their folder.
+# spire.sh VERSION: SPIRE's server and agent, built from the pinned module of that version in the folder spire. Prints their folder.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/cache.sh"
-module=$here/../spire
+version=$1
+module=$here/../spire/v$version
 
 # Static, so that the same programs run in images from scratch. SPIRE's sqlite needs cgo.
 build() {
@@ -14,7 +15,6 @@ build() {
     github.com/spiffe/spire/cmd/spire-server github.com/spiffe/spire/cmd/spire-agent
 }
 
-entry=spire-$(key "$module/go.mod" "$module/go.sum" "$0")
-version=$(awk '$1 == "github.com/spiffe/spire" { print $2 }' "$module/go.mod")
+entry=spire-$version-$(key "$module/go.mod" "$module/go.sum" build)
 cached "$entry" "building SPIRE $version (about 6 minutes on 2 cores)" build
 echo "$CACHE/$entry"

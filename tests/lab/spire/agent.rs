@@ -11,9 +11,9 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::config::{self, Attestor};
-use super::{SpireServer, TRUST_DOMAIN};
+use super::{Release, SpireServer, TRUST_DOMAIN};
+use crate::janitor;
 use crate::process::{self, Process};
-use crate::{janitor, programs};
 
 /// How long an attestation may take, or a refused agent to end.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -22,6 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct SpireAgent {
     process: Process,
+    release: Release,
     dir: TempDir,
 }
 
@@ -32,6 +33,14 @@ impl SpireAgent {
     /// # Errors
     /// When it cannot be started.
     pub fn start(server: &SpireServer, attestor: &Attestor) -> Result<Self> {
+        Self::start_of(Release::USUAL, server, attestor)
+    }
+
+    /// The same of a release.
+    ///
+    /// # Errors
+    /// Like [`start`](Self::start).
+    pub fn start_of(release: Release, server: &SpireServer, attestor: &Attestor) -> Result<Self> {
         let dir = janitor::folder("spire-agent")?;
         let settings = json!({
             "server_address": "127.0.0.1",
@@ -49,9 +58,10 @@ impl SpireAgent {
             ("WorkloadAttestor", "unix", json!({ "plugin_data": {} })),
         ];
         let config = config::write(dir.path(), "agent", &settings, &plugins, attestor)?;
-        let mut command = Command::new(programs::installed("spire/spire-agent")?);
+        release.validate("spire-agent", &config, &[])?;
+        let mut command = Command::new(release.program("spire-agent")?);
         command.arg("run").arg("-config").arg(config).env("PLUGIN_UNIX_SOCKET_DIR", dir.path());
-        Ok(Self { process: Process::start("spire-agent", dir.path(), &mut command)?, dir })
+        Ok(Self { process: Process::start("spire-agent", dir.path(), &mut command)?, release, dir })
     }
 
     /// Waits until the agent is attested and serves workloads.
@@ -59,8 +69,9 @@ impl SpireAgent {
     /// # Errors
     /// When it is not; the error shows its log.
     pub fn wait_until_attested(&mut self) -> Result<()> {
-        let socket = self.socket();
-        self.process.wait_until("the agent attested", TIMEOUT, || ask(&socket, &["healthcheck"]).map(drop))
+        let (release, socket) = (self.release, self.socket());
+        self.process
+            .wait_until("the agent attested", TIMEOUT, || ask(release, &socket, &["healthcheck"]).map(drop))
     }
 
     /// Waits until the agent has ended because it was refused, and gives its log.
@@ -80,8 +91,8 @@ impl SpireAgent {
     /// # Errors
     /// When there is none, in time; the error shows the agent's log.
     pub fn fetch_x509_svid(&mut self) -> Result<String> {
-        let socket = self.socket();
-        self.process.wait_until("an X509-SVID", TIMEOUT, || ask(&socket, &["api", "fetch", "x509"]))
+        let (release, socket) = (self.release, self.socket());
+        self.process.wait_until("an X509-SVID", TIMEOUT, || ask(release, &socket, &["api", "fetch", "x509"]))
     }
 
     /// Its process.
@@ -95,8 +106,8 @@ impl SpireAgent {
 }
 
 /// Runs one of `spire-agent`'s own commands against the agent at `socket`.
-fn ask(socket: &Path, arguments: &[&str]) -> Result<String> {
-    let mut command = Command::new(programs::installed("spire/spire-agent")?);
+fn ask(release: Release, socket: &Path, arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(release.program("spire-agent")?);
     process::output(command.args(arguments).arg("-socketPath").arg(socket))
 }
 

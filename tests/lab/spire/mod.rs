@@ -2,10 +2,12 @@
 
 mod agent;
 mod config;
+mod release;
 mod server;
 
 pub use self::agent::SpireAgent;
 pub use self::config::{Attestor, Form};
+pub use self::release::Release;
 pub use self::server::{ServerOptions, SpireServer};
 
 /// The trust domain of every SPIRE in the lab.

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::config::{self, Attestor};
-use super::{TRUST_DOMAIN, agent};
+use super::{Release, TRUST_DOMAIN, agent};
+use crate::janitor;
 use crate::ports::Port;
 use crate::process::{self, Process};
-use crate::{janitor, programs};
 
 /// It takes less than a second on an idle machine.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
@@ -31,6 +31,7 @@ pub struct ServerOptions {
 #[derive(Debug)]
 pub struct SpireServer {
     process: Process,
+    release: Release,
     port: Port,
     dir: TempDir,
 }
@@ -41,16 +42,25 @@ impl SpireServer {
     /// # Errors
     /// When it does not; the error shows its log.
     pub fn start(options: &ServerOptions) -> Result<Self> {
+        Self::start_of(Release::USUAL, options)
+    }
+
+    /// The same of a release.
+    ///
+    /// # Errors
+    /// Like [`start`](Self::start).
+    pub fn start_of(release: Release, options: &ServerOptions) -> Result<Self> {
         let dir = janitor::folder("spire-server")?;
         let port = Port::free()?;
         let config = configure(dir.path(), &port, options)?;
-        let mut command = Command::new(programs::installed("spire/spire-server")?);
+        release.validate("spire-server", &config, &[])?;
+        let mut command = Command::new(release.program("spire-server")?);
         command.arg("run").arg("-config").arg(config).env("PLUGIN_UNIX_SOCKET_DIR", dir.path());
-        let mut server =
-            Self { process: Process::start("spire-server", dir.path(), &mut command)?, port, dir };
+        let process = Process::start("spire-server", dir.path(), &mut command)?;
+        let mut server = Self { process, release, port, dir };
         let bundle = server.process.wait_until("an answer", START_TIMEOUT, {
             let dir = server.dir.path().to_owned();
-            move || ask(&dir, &["bundle", "show"])
+            move || ask(release, &dir, &["bundle", "show"])
         })?;
         fs::write(server.bundle(), bundle).context("failed to write the trust bundle")?;
         Ok(server)
@@ -66,7 +76,7 @@ impl SpireServer {
     /// # Errors
     /// When it fails; the error shows what it wrote.
     pub fn command(&self, arguments: &[&str]) -> Result<String> {
-        ask(self.dir.path(), arguments)
+        ask(self.release, self.dir.path(), arguments)
     }
 
     /// The agent with this SPIFFE ID, as `spire-server agent show -output json` gives it.
@@ -155,8 +165,8 @@ fn configure(dir: &Path, port: &Port, options: &ServerOptions) -> Result<PathBuf
     config::write(dir, "server", &settings, &plugins, &attestor)
 }
 
-fn ask(dir: &Path, arguments: &[&str]) -> Result<String> {
-    let mut command = Command::new(programs::installed("spire/spire-server")?);
+fn ask(release: Release, dir: &Path, arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(release.program("spire-server")?);
     // Go's flags end at the first word that is none: the socket goes behind the names of the command.
     process::output(command.args(arguments).arg("-socketPath").arg(socket(dir)))
 }

@@ -2,7 +2,7 @@
 
 {{- define "server.json" -}}
 {{- $cluster := dict "allowed_node_label_keys" (list) "allowed_pod_label_keys" (list) "audience" (list "spire-server")
-      "service_account_allow_list" (list (printf "%s:spire-agent" .Release.Namespace)) -}}
+      "service_account_allow_list" (list (printf "%s:spire-agent" .Values.namespaces.agents)) -}}
 {{- $server := dict "audit_log_enabled" false "bind_address" "0.0.0.0" "bind_port" "8081" "ca_key_type" "ec-p256"
       "ca_subject" (list (dict "common_name" .Values.trustDomain "country" (list "ARPA") "organization" (list "Example")))
       "ca_ttl" "24h" "data_dir" "/run/spire/data" "default_jwt_svid_ttl" "1h" "default_x509_svid_ttl" "4h"
@@ -11,7 +11,7 @@
 {{- if .Values.server.agentTTL }}{{ $_ := set $server "agent_ttl" .Values.server.agentTTL }}{{ end -}}
 {{- $plugins := dict
       "BundlePublisher" (list (dict "k8s_configmap" (dict "plugin_data" (dict "clusters" (list (dict "chart-internal" (dict
-        "configmap_key" "bundle.spiffe" "configmap_name" "spire-bundle" "format" "spiffe" "namespace" .Release.Namespace)))))))
+        "configmap_key" "bundle.spiffe" "configmap_name" "spire-bundle" "format" "spiffe" "namespace" .Values.namespaces.agents)))))))
       "DataStore" (list (dict "sql" (dict "plugin_data" (dict "connection_string" "/run/spire/data/datastore.sqlite3" "database_type" "sqlite3"))))
       "KeyManager" (list (dict "disk" (dict "plugin_data" (dict "keys_path" "/run/spire/data/keys.json"))))
       "NodeAttestor" (list (dict "k8s_psat" (dict "plugin_data" (dict "clusters" (list (dict .Values.clusterName $cluster)))))) -}}
@@ -20,7 +20,7 @@
 
 {{- define "agent.json" -}}
 {{- $agent := dict "data_dir" "/var/lib/spire" "log_format" "text" "log_level" .Values.logLevel "rebootstrap_delay" "10m" "rebootstrap_mode" "always"
-      "server_address" (printf "spire-server.%s" .Release.Namespace) "server_port" "443" "socket_path" "/tmp/spire-agent/public/spire-agent.sock"
+      "server_address" (printf "spire-server.%s" .Values.namespaces.server) "server_port" "443" "socket_path" "/tmp/spire-agent/public/spire-agent.sock"
       "trust_bundle_format" "spiffe" "trust_bundle_path" "/run/spire/bundle/bundle.spiffe" "trust_domain" .Values.trustDomain -}}
 {{- $keys := dict "memory" (dict "plugin_data" nil) -}}
 {{- if .Values.agent.keysOnDisk }}{{ $keys = dict "disk" (dict "plugin_data" (dict "directory" "/var/lib/spire")) }}{{ end -}}
@@ -63,7 +63,7 @@ plugins {
         plugin_data {
             clusters = {
                 "${CLUSTER_NAME}" = {
-                    service_account_allow_list = ["{{ .Release.Namespace }}:spire-agent"]
+                    service_account_allow_list = ["{{ .Values.namespaces.agents }}:spire-agent"]
                 }
             }
         }
@@ -78,7 +78,7 @@ plugins {
     BundlePublisher "k8s_configmap" {
         plugin_data {
             clusters = {
-                "here" = { namespace = "{{ .Release.Namespace }}" configmap_name = "spire-bundle" configmap_key = "bundle.spiffe" format = "spiffe" }
+                "here" = { namespace = "{{ .Values.namespaces.agents }}" configmap_name = "spire-bundle" configmap_key = "bundle.spiffe" format = "spiffe" }
             }
         }
     }
@@ -91,7 +91,7 @@ health_checks { listener_enabled = true bind_address = "0.0.0.0" bind_port = "80
 agent {
   data_dir = "/var/lib/spire"
   log_level = "{{ .Values.logLevel }}"
-  server_address = "spire-server.{{ .Release.Namespace }}"
+  server_address = "spire-server.{{ .Values.namespaces.server }}"
   server_port = "443"
   socket_path = "/tmp/spire-agent/public/spire-agent.sock"
   trust_bundle_format = "spiffe"
