@@ -146,7 +146,8 @@ fn ready(facts: &Facts<'_>, others: [&Finding; 5]) -> Finding {
     }
     let waits_for_keylime = agents.0 == agents_rolled_out::WAITING_FOR_KEYLIME;
     for rollout in [server, agents] {
-        if !is_true(rollout) && !(waits_for_keylime && rollout == agents) {
+        let waits = waits_for_keylime && rollout == agents;
+        if !is_true(rollout) && !waits {
             return (ready::ROLLING_OUT, rollout.1.clone());
         }
     }

@@ -19,6 +19,8 @@ use crate::rollout::strategy::Strategy;
 /// When to look whether Keylime passes the nodes that agents wait for; when its last word about
 /// them changes, that is seen at once.
 pub(super) const KEYLIME: Duration = Duration::from_secs(15);
+/// What is not known at the operator's start is known when the first lists have arrived.
+const SOON: Duration = Duration::from_secs(2);
 
 impl Decision<'_> {
     /// Whether agents that are to change have to wait for Keylime. What restarts no pod is done all
@@ -41,8 +43,8 @@ impl Decision<'_> {
         let previous = self.rollout_of(&target.key);
         let waiting = progress::begun(workload, RolloutState::Waiting, None, self.now);
         next.rollouts.insert(target.key.clone(), seen(previous.as_ref(), workload).unwrap_or(waiting));
+        next.look_again(if waits == Waits::NotKnown { SOON } else { KEYLIME });
         next.waits_for_keylime.insert(target.key.clone(), waits);
-        next.look_again(KEYLIME);
         true
     }
 

@@ -10,7 +10,7 @@ impl Scene {
     fn agents(mut self, pods: &[&str], passed: &[&str]) -> Self {
         let agent =
             |pod: &&str| Agent { node: pod.trim_end_matches('*').to_owned(), moved: pod.ends_with('*') };
-        for (_, agents) in &mut self.gathered.agents.pods {
+        for agents in self.gathered.agents.pods.values_mut() {
             *agents = pods.iter().map(agent).collect();
         }
         let nodes = pods.iter().map(|pod| {

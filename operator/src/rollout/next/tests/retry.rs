@@ -78,9 +78,7 @@ fn a_secret_that_changed_is_tried_again() {
 fn agents_are_tried_again_when_keylime_answers_and_passes_their_nodes() {
     let mut scene = Scene::new().applied(SERVER, 3, 3).reported((Complete, 3, 600), (RolledBack, 0, 600));
     scene.note(AGENT, FailureCause::Keylime, 1);
-    let agents = scene.gathered.agents.pods.values_mut().next().unwrap();
     let tried = ["configure spire-agent-keylime false", "overlay spire-agent false"];
-    let _ = std::mem::take(agents);
     for pods in scene.gathered.agents.pods.values_mut() {
         *pods = vec![Agent { node: "a".to_owned(), moved: false }];
     }
