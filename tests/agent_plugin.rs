@@ -59,7 +59,17 @@ async fn an_agent_without_info_needs_a_configured_id() -> Result<()> {
 
     configure(&host, &agent, "keylime_agent_id = \"other-id\"").await?;
     let payload = payload(&host).await?;
-    assert_eq!((payload.agent_id.as_str(), payload.hash_alg), ("other-id", None));
+    assert_eq!((payload.agent_id.as_str(), payload.hash_alg), ("other-id", Some(HashAlg::Sha256)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_configured_id_does_not_hide_the_bank_that_the_agent_tells() -> Result<()> {
+    let told = quoting(FakeAgentConfig { hash_alg: "sha384".to_owned(), ..FakeAgentConfig::recorded(ID) });
+    let agent = FakeAgent::start(told).await?;
+    let host = configured(&agent, "keylime_agent_id = \"other-id\"").await?;
+    let payload = payload(&host).await?;
+    assert_eq!((payload.agent_id.as_str(), payload.hash_alg), ("other-id", Some(HashAlg::Sha384)));
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use evidence::HashAlg;
 use evidence::message::{Challenge, MessageError, Payload, Response};
 use spire_plugin::{AgentAttestation, AgentNodeAttestor, Configure, Status, TrustDomain};
 
@@ -58,14 +59,19 @@ async fn answer(config: &Config, attestation: &mut AgentAttestation) -> Result<(
     Ok(())
 }
 
-/// A configured id is taken as it is. Such a Keylime agent does not tell its PCR bank either; the server then takes the one that the
-/// verifier knows.
+/// A configured id is taken as it is. An agent that tells neither id nor PCR bank is one that quotes SHA-256 by default, and the
+/// bank has to be named: the Go plugin's server takes no payload without it.
 async fn payload(config: &Config) -> Result<Payload, keylime::Error> {
+    let info = config.agent.info().await;
     match &config.node {
-        Node::Configured(agent_id) => Ok(Payload { agent_id: agent_id.clone(), hash_alg: None }),
-        Node::Asked => {
-            let info = config.agent.info().await?;
-            Ok(Payload { agent_id: info.agent_id, hash_alg: Some(info.hash_alg) })
+        Node::Asked => info.map(|info| Payload { agent_id: info.agent_id, hash_alg: Some(info.hash_alg) }),
+        Node::Configured(agent_id) => {
+            let hash_alg = match info {
+                Ok(info) => info.hash_alg,
+                Err(keylime::Error::NoAgentInfo { .. }) => HashAlg::Sha256,
+                Err(error) => return Err(error),
+            };
+            Ok(Payload { agent_id: agent_id.clone(), hash_alg: Some(hash_alg) })
         }
     }
 }

@@ -48,7 +48,7 @@ pub enum InvalidAgentPathTemplate {
 pub enum InvalidAgentPath {
     /// The path is not one that SPIFFE allows.
     #[error(
-        "the agent path {path} is no SPIFFE path: {problem}; it starts with / and has segments of A-Z a-z 0-9 . _ - that are not empty, . or .."
+        "the agent path {path} is no SPIFFE path: it {problem}; it starts with / and has segments of A-Z a-z 0-9 . _ - that are not empty, . or .."
     )]
     Path {
         /// The start of the path, quoted.
@@ -62,6 +62,24 @@ pub enum InvalidAgentPath {
         /// Its length in bytes.
         length: usize,
     },
+}
+
+/// A name that a plugin cannot have: SPIRE makes it a segment of its agents' SPIFFE IDs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the plugin name {came} {problem}; one or more of A-Z a-z 0-9 . _ - are expected, and neither . nor .."
+)]
+pub struct InvalidPluginName {
+    came: String,
+    problem: &'static str,
+}
+
+/// Whether a plugin can have this name, by SPIRE's rules for a segment of a path.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub fn check_plugin_name(name: &str) -> Result<(), InvalidPluginName> {
+    check_segment(name).map_err(|problem| InvalidPluginName { came: excerpt(name), problem })
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,19 +185,19 @@ impl Piece {
 }
 
 fn check_path(path: &str) -> Result<(), &'static str> {
-    let segments = path.strip_prefix('/').ok_or("it does not start with /")?;
-    for segment in segments.split('/') {
-        match segment {
-            "" => return Err("it has an empty segment or ends in /"),
-            "." | ".." => return Err("it has a segment . or .."),
-            _ => {}
-        }
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        if !segment.bytes().all(allowed) {
-            return Err("it has a character that SPIFFE does not allow");
-        }
+    let segments = path.strip_prefix('/').ok_or("does not start with /")?;
+    segments.split('/').try_for_each(check_segment)
+}
+
+/// SPIFFE-ID, 2.2.
+fn check_segment(segment: &str) -> Result<(), &'static str> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    match segment {
+        "" => Err("has an empty segment"),
+        "." | ".." => Err("has a segment . or .."),
+        _ if !segment.bytes().all(allowed) => Err("has a character that SPIFFE does not allow"),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -260,6 +278,17 @@ mod tests {
             );
         }
         assert_eq!(template.check("example.org", "keylime"), Ok(()));
+    }
+
+    #[test]
+    fn a_plugin_name_is_one_segment() {
+        for name in ["keylime", "Key_lime-2.0", "...", "-"] {
+            assert_eq!(check_plugin_name(name), Ok(()), "{name:?}");
+        }
+        for name in ["", ".", "..", "a/b", "a b", "a\n", "ä", "a%41", "{{.AgentID}}"] {
+            let error = check_plugin_name(name).unwrap_err().to_string();
+            assert!(error.contains(&excerpt(name)), "{error}");
+        }
     }
 
     #[test]

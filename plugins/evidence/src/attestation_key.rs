@@ -115,6 +115,14 @@ pub enum InvalidAttestationKey {
         "the registered AK signs with sha1, which is too weak; set tpm_hash_alg of the Keylime agent to sha256 or better"
     )]
     WeakHash,
+    /// The key's name is made with SHA-1, or with nothing: another key may be given the same name.
+    #[error(
+        "the registered AK has a name by {came} (nameAlg), which is too weak; let the Keylime agent register an AK with nameAlg sha256"
+    )]
+    WeakName {
+        /// What its name is made with.
+        came: &'static str,
+    },
     /// The scheme's hash is not supported.
     #[error("the registered AK signs with a hash other than sha256, sha384 and sha512")]
     UnsupportedHash,
@@ -144,9 +152,11 @@ impl AttestationKey {
         }
         let public = public(bytes).ok_or(InvalidAttestationKey::Malformed)?;
         check_attributes(public.object_attributes())?;
-        let (scheme, verifying) = match &public {
-            Public::Rsa { parameters, unique, .. } => (rsa_scheme(parameters)?, rsa_key(parameters, unique)?),
-            Public::Ecc { parameters, unique, .. } => (ecc_scheme(parameters)?, ecc_key(parameters, unique)?),
+        check_name(public.name_hashing_algorithm())?;
+        // The key first: there is no use in changing the scheme of one that will not do.
+        let (verifying, scheme) = match &public {
+            Public::Rsa { parameters, unique, .. } => (rsa_key(parameters, unique)?, rsa_scheme(parameters)?),
+            Public::Ecc { parameters, unique, .. } => (ecc_key(parameters, unique)?, ecc_scheme(parameters)?),
             Public::KeyedHash { .. } | Public::SymCipher { .. } => {
                 return Err(InvalidAttestationKey::UnsupportedKey { came: "a symmetric key" });
             }
@@ -216,6 +226,7 @@ impl InvalidAttestationKey {
             Self::Inconsistent { .. } => "ak_inconsistent",
             Self::UnsupportedScheme { .. } => "ak_unsupported_scheme",
             Self::WeakHash => "ak_weak_hash",
+            Self::WeakName { .. } => "ak_weak_name",
             Self::UnsupportedHash => "ak_unsupported_hash",
             Self::EcdsaSha512 => "ak_ecdsa_sha512",
         }
@@ -252,6 +263,15 @@ fn check_attributes(attributes: ObjectAttributes) -> Result<(), InvalidAttestati
     match checks.into_iter().find(|(holds, _)| !holds) {
         Some((_, error)) => Err(error),
         None => Ok(()),
+    }
+}
+
+/// The registrar proved the key by its name: whoever can make another key of the same name has it proven too.
+fn check_name(algorithm: HashingAlgorithm) -> Result<(), InvalidAttestationKey> {
+    match algorithm {
+        HashingAlgorithm::Sha1 => Err(InvalidAttestationKey::WeakName { came: "sha1" }),
+        HashingAlgorithm::Null => Err(InvalidAttestationKey::WeakName { came: "no hash" }),
+        _ => Ok(()),
     }
 }
 
@@ -327,6 +347,9 @@ fn ecc_key(
     match parameters.ecc_curve() {
         EccCurve::NistP256 => Ok(VerifyingKey::P256(uncompressed(unique, 32)?)),
         EccCurve::NistP384 => Ok(VerifyingKey::P384(uncompressed(unique, 48)?)),
+        EccCurve::NistP521 => {
+            Err(InvalidAttestationKey::UnsupportedKey { came: "on P-521: P-521 is not supported" })
+        }
         _ => Err(InvalidAttestationKey::UnsupportedKey { came: "ECC on another curve" }),
     }
 }

@@ -29,7 +29,9 @@ mod tpm_policy;
 mod verdict;
 
 pub use agent_id::{AgentId, InvalidAgentId};
-pub use agent_path::{AgentPathTemplate, InvalidAgentPath, InvalidAgentPathTemplate};
+pub use agent_path::{
+    AgentPathTemplate, InvalidAgentPath, InvalidAgentPathTemplate, InvalidPluginName, check_plugin_name,
+};
 pub use attestation_key::{AttestationKey, EndorsementKey, InvalidAttestationKey, InvalidEndorsementKey};
 pub use hash_alg::{HashAlg, InvalidHashAlg};
 pub use metadata::{InvalidMetadataKey, Metadata, MetadataKey};

@@ -22,6 +22,11 @@ pub enum Refusal {
         "the agent is not known to Keylime's registrar; check the agent id, and that the Keylime agent has registered"
     )]
     NotRegistered,
+    /// The registrar has heard of the node and has no proof of its TPM yet.
+    #[error(
+        "the agent is registered with Keylime's registrar, but not activated; see the Keylime agent's log and start it again"
+    )]
+    NotActivated,
     /// The verifier has no such node.
     #[error("the agent is not known to Keylime's verifier; enrol it (keylime_tenant -c add)")]
     NotEnrolled,
@@ -112,6 +117,7 @@ impl Refusal {
             Self::Message(error) => error.reason(),
             Self::NoHashAlg => "no_hash_alg",
             Self::NotRegistered => "not_registered",
+            Self::NotActivated => "not_activated",
             Self::NotEnrolled => "not_enrolled",
             Self::EnrolledTwice => "enrolled_twice",
             Self::AttestationKey(error) => error.reason(),
@@ -141,6 +147,7 @@ impl Refusal {
             Self::ChallengeTimedOut { .. } => Code::Unavailable,
             Self::NoNonce(_) => Code::Internal,
             Self::NotRegistered
+            | Self::NotActivated
             | Self::NotEnrolled
             | Self::EnrolledTwice
             | Self::NodeFails

@@ -140,7 +140,7 @@ pub(crate) fn read(trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec
     let servers = servers(&mut fields, tls);
     let max_attestation_age = duration(&mut fields, "max_attestation_age", 5 * 60);
     let can_reattest = fields.take("can_reattest").unwrap_or(true);
-    let plugin_name = text_or(&mut fields, "plugin_name", "keylime");
+    let plugin_name = plugin_name(&mut fields);
     let agent_path = agent_path(&mut fields, trust_domain, &plugin_name);
     let allowed_metadata_keys = metadata_keys(&mut fields);
     let challenge_timeout = challenge_timeout(&mut fields);
@@ -243,6 +243,20 @@ fn further_verifiers(fields: &mut Fields) -> Vec<Endpoint> {
         .iter()
         .map(|text| text.parse().map_err(|error: InvalidEndpoint| fields.problem(VERIFIERS, error)));
     endpoints.filter_map(Result::ok).collect()
+}
+
+/// After a problem was noted the default will do, so that the template is still checked.
+fn plugin_name(fields: &mut Fields) -> String {
+    const KEY: &str = "plugin_name";
+    const DEFAULT: &str = "keylime";
+    let name = text_or(fields, KEY, DEFAULT);
+    match evidence::check_plugin_name(&name) {
+        Ok(()) => name,
+        Err(error) => {
+            fields.problem(KEY, error);
+            DEFAULT.to_owned()
+        }
+    }
 }
 
 fn agent_path(

@@ -89,6 +89,7 @@ mod serve;
 mod socket;
 mod stop;
 mod trust_domain;
+mod unknown;
 
 pub use about::About;
 pub use attestation::{agent::AgentAttestation, server::ServerAttestation};

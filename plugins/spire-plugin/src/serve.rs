@@ -19,6 +19,7 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_health::server::HealthReporter;
+use tower::util::MapResponseLayer;
 
 use crate::attestation::{agent, server};
 use crate::configured::{self, Configured};
@@ -26,7 +27,7 @@ use crate::go_plugin::{Broker, Controller, Stdio};
 use crate::handshake::{self, Handshake};
 use crate::socket::{self, NoSocket, Socket};
 use crate::stop::Stop;
-use crate::{About, AgentNodeAttestor, Configure, Host, ServerNodeAttestor, hclog, init, panic};
+use crate::{About, AgentNodeAttestor, Configure, Host, ServerNodeAttestor, hclog, init, panic, unknown};
 
 /// Largest message that is read from SPIRE, in bytes. Configurations and what nodes send to be attested are
 /// far smaller; a larger one is refused before it is in memory.
@@ -163,6 +164,7 @@ async fn serve_until(stop: Stop, listener: UnixListener, routes: Routes) -> Resu
     health.set_service_status(HEALTH, tonic_health::ServingStatus::Serving).await;
     let serving = Server::builder()
         .max_concurrent_streams(MAX_CALLS)
+        .layer(MapResponseLayer::new(unknown::explain))
         .add_routes(routes)
         .add_service(health_service)
         .serve_with_incoming_shutdown(UnixListenerStream::new(listener), stop.clone().requested());

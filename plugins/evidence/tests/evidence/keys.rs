@@ -113,6 +113,26 @@ fn ecc_keys_are_on_p256_or_p384() {
 }
 
 #[test]
+fn p521_is_named_before_its_scheme_is_judged() {
+    let public = include_bytes!("p521-ecdsa-sha512.tpm2b");
+    let expected = InvalidAttestationKey::UnsupportedKey { came: "on P-521: P-521 is not supported" };
+    assert_eq!(taken(&public[..public.len()]), Err(expected));
+    assert!(expected.to_string().contains("P-521 is not supported"), "{expected}");
+}
+
+#[test]
+fn a_key_whose_name_is_made_with_a_weak_hash_is_refused() {
+    for (name_alg, expected) in [
+        ([0x00, 0x0b], Ok(())),
+        ([0x00, 0x0c], Ok(())),
+        ([0x00, 0x04], Err(InvalidAttestationKey::WeakName { came: "sha1" })),
+        ([0x00, 0x10], Err(InvalidAttestationKey::WeakName { came: "no hash" })),
+    ] {
+        assert_eq!(changed(|public| public[4..6].copy_from_slice(&name_alg)), expected, "{name_alg:?}");
+    }
+}
+
+#[test]
 fn a_coordinate_may_lack_its_leading_zeros() {
     // One key in 128 has one.
     let soft = (0..10_000)

@@ -24,6 +24,7 @@ fn refusals() -> Vec<(Refusal, Code)> {
         (Refusal::Message(Response::from_json(b"{}").unwrap_err()), bad),
         (Refusal::NoHashAlg, bad),
         (Refusal::NotRegistered, denied),
+        (Refusal::NotActivated, denied),
         (Refusal::NotEnrolled, denied),
         (Refusal::EnrolledTwice, denied),
         (Refusal::NodeFails, denied),
@@ -92,6 +93,7 @@ fn refused_keys() -> Vec<InvalidAttestationKey> {
         InvalidAttestationKey::Inconsistent { problem: "" },
         InvalidAttestationKey::UnsupportedScheme { came: "" },
         InvalidAttestationKey::WeakHash,
+        InvalidAttestationKey::WeakName { came: "" },
         InvalidAttestationKey::UnsupportedHash,
         InvalidAttestationKey::EcdsaSha512,
     ]

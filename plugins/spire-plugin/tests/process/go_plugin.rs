@@ -7,10 +7,13 @@ use keylime_attestor_proto::go_plugin::conn_info::Knock;
 use keylime_attestor_proto::go_plugin::grpc_broker_client::GrpcBrokerClient;
 use keylime_attestor_proto::go_plugin::{ConnInfo, grpc_stdio_client::GrpcStdioClient};
 use lab::host::Ended;
-use tonic::Code;
+use tonic::client::Grpc;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_prost::ProstCodec;
 
 use crate::{agent_plugin, configured, ends_well, server_plugin};
 
@@ -45,6 +48,26 @@ async fn init_names_the_services() -> Result<()> {
         ends_well(host).await?;
     }
     Ok(())
+}
+
+/// An agent's plugin has no service of a server's; and no plugin has a method of a version that is yet to come.
+#[tokio::test]
+async fn what_is_not_there_is_unimplemented_with_a_text() -> Result<()> {
+    let host = agent_plugin().start().await?;
+    for path in [
+        "/spire.plugin.server.nodeattestor.v1.NodeAttestor/Attest",
+        "/spire.plugin.agent.nodeattestor.v1.NodeAttestor/Foresee",
+        "/spire.service.common.config.v1.Config/Foresee",
+    ] {
+        let mut client = Grpc::new(host.channel());
+        client.ready().await?;
+        let codec = ProstCodec::<(), ()>::default();
+        let status =
+            client.unary(Request::new(()), PathAndQuery::from_static(path), codec).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unimplemented, "{path}");
+        assert!(status.message().contains("has no such service or method"), "{path}: {status:?}");
+    }
+    ends_well(host).await
 }
 
 #[tokio::test]
