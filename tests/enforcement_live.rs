@@ -205,7 +205,7 @@ fn a_real_verifier_tells_of_all_its_agents_and_of_none() -> Result<()> {
     let id = evidence::AgentId::new(node.agent().id())?;
     let Known::At(state) = states.of_agent(&id) else { anyhow::bail!("{states:?}") };
     assert_eq!(state.node.attestation, evidence::Attestation::Pass);
-    assert_eq!(state.ip, Some("127.0.0.1".parse()?));
+    assert_eq!(state.contact, Some(keylime::Contact::Address("127.0.0.1".parse()?)));
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 pub mod admission;
 pub mod apiserver;
 pub mod cluster;
+pub mod damage;
 pub mod dns;
 pub mod fake_keylime;
 pub mod fake_spire;

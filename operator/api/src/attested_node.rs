@@ -65,7 +65,7 @@ pub struct AttestedNodeStatus {
     pub agent_id: Option<String>,
 
     /// How the agent was found: by the node's annotation spire.keylime.dev/agent-id (Annotation), by an id that is the machine's system UUID
-    /// (SystemUUID), or the node's name or hostname (NodeName), or by the address that the verifier has of it (InternalIP).
+    /// (SystemUUID), by an id or a contact name that is the node's name or hostname (NodeName), or by the address that the verifier has of it (InternalIP).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matched_by: Option<MatchedBy>,
 
@@ -132,7 +132,7 @@ pub enum MatchedBy {
     /// The id is the machine's system UUID.
     #[serde(rename = "SystemUUID")]
     SystemUuid,
-    /// The id is the node's name or hostname.
+    /// The id, or the name by which the verifier reaches the agent, is the node's name or hostname.
     NodeName,
     /// The verifier's address of the agent is the node's.
     #[serde(rename = "InternalIP")]

@@ -14,7 +14,7 @@ pub(crate) struct Rule {
 
 /// A host without scheme and port: a DNS name, an IPv4 address, or an IPv6 address without brackets.
 pub(crate) fn host(_: &mut SchemaGenerator) -> Schema {
-    text(253, "^([0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*|[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?)$")
+    text(253, HOST)
 }
 
 /// A TCP port. Without a format of its own: kubectl warns about schemars' `uint16`.
@@ -55,6 +55,10 @@ pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
         "additionalProperties": {"type": "string", "maxLength": 63, "pattern": "^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$"},
     })
 }
+
+/// Labels as the plugins and the resolver take them: with underscores, as services in container networks have, and without hyphens at their ends.
+const HOST: &str = "^([0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*|\
+    [A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\\.?)$";
 
 const SUBDOMAIN: &str = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$";
 

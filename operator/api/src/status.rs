@@ -67,6 +67,14 @@ pub struct NodesStatus {
     /// Nodes among them that Keylime has no agent for.
     pub not_enrolled: i32,
 
+    /// Agents of Keylime's verifiers that fit no node of the cluster. Some are right where Keylime attests other machines as well.
+    pub agents_without_node: i32,
+
+    /// The first 10 of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub first_agents_without_node: Vec<String>,
+
     /// When Keylime's verifiers were asked about them, as of the last change of this status: not every look is written down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_look_time: Option<Time>,

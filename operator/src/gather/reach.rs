@@ -76,6 +76,10 @@ fn reason_of(error: &Error) -> Reason {
             Unreachable::NotTls
             | Unreachable::UnknownCa
             | Unreachable::WrongName { .. }
+            | Unreachable::AddressAsDnsName { .. }
+            | Unreachable::NoName { .. }
+            | Unreachable::Certificate(_)
+            | Unreachable::NothingInCommon
             | Unreachable::Expired
             | Unreachable::NotYetValid
             | Unreachable::NotPinned
@@ -84,6 +88,7 @@ fn reason_of(error: &Error) -> Reason {
         Error::Refused { cause: Refused::Alert(_) | Refused::Status(_), .. } => reason::TLS_FAILED,
         Error::Malformed { .. }
         | Error::UnknownAgent { .. }
+        | Error::NotActivated { .. }
         | Error::KnownTwice { .. }
         | Error::UnusableAk { .. }
         | Error::NoAgentInfo { .. } => reason::UNEXPECTED_ANSWER,

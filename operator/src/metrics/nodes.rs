@@ -30,6 +30,7 @@ pub(crate) struct NodeMetrics {
     looks: Family<Resource, Histogram>,
     errors: Family<Resource, Counter>,
     held: Family<Resource, Gauge>,
+    unmatched: Family<Resource, Gauge>,
     actions: Family<Action, Counter>,
     /// What is shown by node, to be taken back.
     shown: Mutex<BTreeMap<Owner, Vec<Shown>>>,
@@ -42,6 +43,8 @@ pub(crate) struct Look<'v> {
     pub(crate) failed: bool,
     /// SPIRE's server leaves failing agents alone, because they are too many.
     pub(crate) held: bool,
+    /// Agents of Keylime's verifiers that fit no node of the cluster.
+    pub(crate) agents_without_node: usize,
     /// Nodes are to be told of by name.
     pub(crate) by_node: bool,
     pub(crate) nodes: Vec<NodeSeen<'v>>,
@@ -134,6 +137,7 @@ impl NodeMetrics {
             looks,
             errors: Family::default(),
             held: Family::default(),
+            unmatched: Family::default(),
             actions: Family::default(),
             shown: Mutex::default(),
         };
@@ -171,6 +175,11 @@ impl NodeMetrics {
             metrics.held.clone(),
         );
         registry.register(
+            "agents_without_node",
+            "Agents of Keylime's verifiers that fit no node of the cluster, as of the last look",
+            metrics.unmatched.clone(),
+        );
+        registry.register(
             "enforcement_actions",
             "What SPIRE's server did to agents: evict, ban, reattest; by outcome: done, failed",
             metrics.actions.clone(),
@@ -185,6 +194,8 @@ impl NodeMetrics {
             self.errors.get_or_create(&of(owner)).inc();
         }
         self.held.get_or_create(&of(owner)).set(i64::from(look.held));
+        let unmatched = i64::try_from(look.agents_without_node).unwrap_or(i64::MAX);
+        self.unmatched.get_or_create(&of(owner)).set(unmatched);
         for reason in NodeReason::ALL {
             let nodes = look.nodes.iter().filter(|node| node.reason == reason).count();
             self.states.get_or_create(&in_state(owner, reason)).set(i64::try_from(nodes).unwrap_or(i64::MAX));
@@ -242,6 +253,7 @@ impl NodeMetrics {
         self.forget_nodes(owner);
         self.last_success.remove(&of(owner));
         self.held.remove(&of(owner));
+        self.unmatched.remove(&of(owner));
         self.looks.remove(&of(owner));
         self.errors.remove(&of(owner));
     }

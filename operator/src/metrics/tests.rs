@@ -24,7 +24,10 @@ fn all() -> Metrics {
     metrics.reported(&owner, &status);
     let (duration, age) = (Duration::from_millis(20), Some(Duration::from_secs(10)));
     let nodes = vec![NodeSeen { name: "a", reason: NodeReason::Stale, age }];
-    metrics.nodes.looked(&owner, &Look { duration, failed: false, held: false, by_node: true, nodes });
+    metrics.nodes.looked(
+        &owner,
+        &Look { duration, failed: false, held: false, agents_without_node: 2, by_node: true, nodes },
+    );
     metrics.nodes.look_failed(&owner);
     metrics.nodes.transition(&owner, "KeylimeAttestationFailed");
     let evicted = json!({"sequence": 1, "time": 1, "spiffe_id": "s", "action": "evict", "reason": "r"});

@@ -15,7 +15,7 @@ use super::ask::{Reports, ask_keylime, ask_spire};
 use super::facts::{KeptFacts, NodeFacts, PodFacts};
 use super::follow::NotFollowed;
 use super::judge::{Judgement, Rules, Seen, judge};
-use super::matching::{Agents, Match, Previous, match_all};
+use super::matching::{Agents, Match, Matches, Previous, match_all};
 use super::spire::{Reported, SpireAgents};
 use super::write::{self, Wanted};
 use super::{Context, Given, LoopView, NodeView, Past, View, actions, build, news};
@@ -45,6 +45,7 @@ pub(super) async fn look(context: &Context, resource: &KeylimeAttestor, given: &
     let mut view = View {
         at,
         nodes: BTreeMap::new(),
+        unmatched: Vec::new(),
         elsewhere: None,
         reach,
         loops: Vec::new(),
@@ -135,7 +136,8 @@ impl Look<'_> {
     /// Judges every node that the resource selects and that no other resource has.
     fn judge(&self, past: &Past, spire: Option<&SpireAgents>, view: &mut View) -> Vec<Judged> {
         let before = self.before(past);
-        let matches = self.matches(past, &before);
+        let Matches { nodes: matches, unmatched } = self.matches(past, &before);
+        view.unmatched = unmatched;
         let doubts: BTreeMap<String, &Doubt> = self
             .states
             .doubts
@@ -200,11 +202,7 @@ impl Look<'_> {
         before
     }
 
-    fn matches(
-        &self,
-        past: &Past,
-        before: &BTreeMap<String, Arc<AttestedNodeStatus>>,
-    ) -> BTreeMap<String, Match> {
+    fn matches(&self, past: &Past, before: &BTreeMap<String, Arc<AttestedNodeStatus>>) -> Matches {
         let mut previous = Previous::new();
         let mut held = BTreeSet::new();
         for (name, status) in before {
@@ -216,7 +214,7 @@ impl Look<'_> {
             }
         }
         let agents: Agents =
-            self.states.agents.iter().map(|(agent, state)| (agent.clone(), state.ip)).collect();
+            self.states.agents.iter().map(|(agent, state)| (agent.clone(), state.contact.clone())).collect();
         match_all(&self.cluster.nodes, &agents, &previous, &held)
     }
 

@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use evidence::AgentId;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::{AttestedNode, AttestedNodeStatus, KeylimeAttestor, NodeReason};
@@ -51,6 +52,8 @@ pub(crate) struct View {
     pub(crate) at: Timestamp,
     /// The nodes that the resource selects, by name, but those that belong to another resource.
     pub(crate) nodes: BTreeMap<String, NodeView>,
+    /// The agents of Keylime that fit no node of the cluster.
+    pub(crate) unmatched: Vec<AgentId>,
     /// A resource that has nodes which this one selects as well, and how many.
     pub(crate) elsewhere: Option<(Owner, usize)>,
     /// Whether Keylime's servers answered.
@@ -80,6 +83,7 @@ impl View {
             duration,
             failed: self.trouble.is_some(),
             held: self.loops.iter().any(|one| one.held.is_some()),
+            agents_without_node: self.unmatched.len(),
             by_node: resource.spec.nodes.metrics_by_node,
             nodes: nodes.collect(),
         }

@@ -158,6 +158,7 @@ pub(super) fn view(reach: Reason, nodes: &[NodeReason]) -> View {
     View {
         at: now(),
         nodes: nodes.iter().enumerate().map(node).collect(),
+        unmatched: Vec::new(),
         elsewhere: None,
         reach: Reach { reason: reach, message: reach.meaning.to_owned(), answers: Vec::new() },
         loops: Vec::new(),

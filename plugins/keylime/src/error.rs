@@ -10,8 +10,8 @@ use crate::Endpoint;
 
 /// Why a server gave no usable answer.
 ///
-/// Only [`Error::UnknownAgent`], [`Error::KnownTwice`] and [`Error::UnusableAk`] are statements about the node; everything else says nothing about it and
-/// may pass. No text holds a nonce or a quote.
+/// Only [`Error::UnknownAgent`], [`Error::NotActivated`], [`Error::KnownTwice`] and [`Error::UnusableAk`] are statements about the node; everything
+/// else says nothing about it and may pass. No text holds a nonce or a quote.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No answer came.
@@ -43,6 +43,16 @@ pub enum Error {
         "failed to find agent {agent} at {server}: it is not known there; register and enrol it, or check its id"
     )]
     UnknownAgent {
+        /// Who was asked.
+        server: Server,
+        /// The agent asked for.
+        agent: AgentId,
+    },
+    /// The registrar says, in Keylime's own form, that the agent has begun to register and not proven its TPM yet.
+    #[error(
+        "failed to use what {server} holds of agent {agent}: it is registered, but not activated; see the Keylime agent's log"
+    )]
+    NotActivated {
         /// Who was asked.
         server: Server,
         /// The agent asked for.
@@ -132,7 +142,8 @@ pub enum Unreachable {
     UnknownCa,
     /// The certificate is for other names.
     #[error(
-        "expected a certificate for {expected}, it is for {presented}; set the server name to one of these, or reissue it"
+        "expected a certificate for {expected}, it is for {presented}; reissue it, or configure one of these as the host or, \
+         where it can be given, the server name"
     )]
     WrongName {
         /// The name expected.
@@ -140,6 +151,30 @@ pub enum Unreachable {
         /// The names in the certificate.
         presented: String,
     },
+    /// The certificate has the address expected, as a DNS name, which counts for no address.
+    #[error(
+        "its certificate names the address {address} as a DNS name; reissue it with {address} as an IP address (IP in its \
+         subjectAltName)"
+    )]
+    AddressAsDnsName {
+        /// The address.
+        address: String,
+    },
+    /// The certificate has no names that count: a common name does not.
+    #[error("its certificate has no subjectAltName; reissue it with one that names {expected}")]
+    NoName {
+        /// The name expected.
+        expected: String,
+    },
+    /// The certificate cannot be used, whomever it is for.
+    #[error("its certificate is {0}")]
+    Certificate(&'static str),
+    /// No TLS version, cipher or signature algorithm that both sides have.
+    #[error(
+        "it has no TLS version, cipher or signature algorithm in common with us: expected TLS 1.2 or 1.3 and a certificate \
+         with an RSA, P-256, P-384 or Ed25519 key (P-521 is not supported)"
+    )]
+    NothingInCommon,
     /// The certificate is past its end.
     #[error("its certificate has expired; renew it, or check this machine's clock")]
     Expired,
@@ -234,6 +269,15 @@ pub enum Malformed {
         /// The versions it speaks.
         theirs: String,
     },
+    /// A verifier that cannot judge an identity quote.
+    #[error(
+        "expected a verifier with API version 2.2 or later, which can judge an identity quote, it knows {theirs}; update it to \
+         Keylime 7.11 or later"
+    )]
+    VerifierTooOld {
+        /// The versions it speaks.
+        theirs: String,
+    },
 }
 
 impl Error {
@@ -244,6 +288,7 @@ impl Error {
             Error::Refused { .. } => "client_certificate_refused",
             Error::Malformed { cause, .. } => cause.reason(),
             Error::UnknownAgent { .. } => "unknown_agent",
+            Error::NotActivated { .. } => "not_activated",
             Error::KnownTwice { .. } => "known_twice",
             Error::UnusableAk { cause, .. } => cause.reason(),
             Error::NoAgentInfo { .. } => "no_agent_info",
@@ -252,7 +297,13 @@ impl Error {
 
     /// Whether this is a statement of the server about the node, and not a failure to get one.
     pub fn is_verdict(&self) -> bool {
-        matches!(self, Error::UnknownAgent { .. } | Error::KnownTwice { .. } | Error::UnusableAk { .. })
+        matches!(
+            self,
+            Error::UnknownAgent { .. }
+                | Error::NotActivated { .. }
+                | Error::KnownTwice { .. }
+                | Error::UnusableAk { .. }
+        )
     }
 
     /// Who was asked.
@@ -262,6 +313,7 @@ impl Error {
             | Error::Refused { server, .. }
             | Error::Malformed { server, .. }
             | Error::UnknownAgent { server, .. }
+            | Error::NotActivated { server, .. }
             | Error::KnownTwice { server, .. }
             | Error::UnusableAk { server, .. }
             | Error::NoAgentInfo { server } => server,
@@ -279,7 +331,11 @@ impl Unreachable {
             Unreachable::Closed { .. } => "connection_closed",
             Unreachable::NotTls => "not_tls",
             Unreachable::UnknownCa => "unknown_ca",
-            Unreachable::WrongName { .. } => "wrong_server_name",
+            Unreachable::WrongName { .. }
+            | Unreachable::AddressAsDnsName { .. }
+            | Unreachable::NoName { .. } => "wrong_server_name",
+            Unreachable::Certificate(_) => "unusable_certificate",
+            Unreachable::NothingInCommon => "nothing_in_common",
             Unreachable::Expired => "certificate_expired",
             Unreachable::NotYetValid => "certificate_not_yet_valid",
             Unreachable::NotPinned => "certificate_not_pinned",
@@ -300,7 +356,7 @@ impl Malformed {
             Malformed::ServerError(_) => "server_error",
             Malformed::Status { .. } => "unexpected_status",
             Malformed::WrongAgent(_) => "another_agent",
-            Malformed::ApiVersion { .. } => "api_version",
+            Malformed::ApiVersion { .. } | Malformed::VerifierTooOld { .. } => "api_version",
         }
     }
 }

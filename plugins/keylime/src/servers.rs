@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use evidence::{AgentId, HashAlg, NodeState, Nonce, Registration};
 use futures_util::future::join_all;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{DnsName, ServerName};
 
 use crate::error::{Error, Malformed, Role, Server};
 use crate::http::{Answer, Ask, Failure, Peer, Scope, connect_timeout};
@@ -57,10 +57,19 @@ pub struct Servers {
 pub struct AgentState {
     /// What it says of the node.
     pub node: NodeState,
-    /// Where the verifier reaches the node's Keylime agent. [`None`] in push mode, and where it is given by name.
-    pub ip: Option<IpAddr>,
+    /// Where the verifier reaches the node's Keylime agent. [`None`] in push mode.
+    pub contact: Option<Contact>,
     /// The verifier that has the record.
     pub verifier: Endpoint,
+}
+
+/// Where a verifier reaches a Keylime agent (`ip`, which may hold a name).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Contact {
+    /// An address; an IPv4 address in the form of IPv6 is an IPv4 address.
+    Address(IpAddr),
+    /// A DNS name, in lower case, without a dot at its end.
+    Name(String),
 }
 
 /// What the verifier says about an identity quote.
@@ -73,6 +82,16 @@ pub enum Confirmation {
     Valid,
     /// The verifier does not accept it.
     Invalid,
+}
+
+impl Contact {
+    pub(crate) fn read(text: &str) -> Option<Contact> {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Some(Contact::Address(address.to_canonical()));
+        }
+        let name = text.strip_suffix('.').unwrap_or(text);
+        DnsName::try_from(name).ok().map(|_| Contact::Name(name.to_ascii_lowercase()))
+    }
 }
 
 impl Servers {
@@ -173,6 +192,9 @@ impl Servers {
         read: impl FnOnce(&Answer) -> Result<T, Failure>,
     ) -> Result<T, Error> {
         let answer = peer.get(&self.clients, ask).await?;
+        if peer.server().role == Role::Registrar && answer.is_not_activated() {
+            return Err(Error::NotActivated { server: peer.server().clone(), agent: agent.clone() });
+        }
         if answer.is_not_found() {
             return Err(Error::UnknownAgent { server: peer.server().clone(), agent: agent.clone() });
         }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
-use std::net::IpAddr;
 
 use evidence::{AgentId, NodeState};
 use serde::de::value::MapDeserializer;
@@ -14,7 +13,7 @@ use serde_json::Value;
 use crate::Endpoint;
 use crate::error::{Error, Malformed, Server};
 use crate::http::{Answer, Failure};
-use crate::servers::AgentState;
+use crate::servers::{AgentState, Contact};
 use crate::verifier::Record;
 
 /// The most agents that one verifier may tell of.
@@ -80,7 +79,7 @@ pub(crate) struct Bulk {
 /// The records in an answer.
 #[derive(Debug, Default)]
 struct Records {
-    good: BTreeMap<AgentId, (NodeState, Option<IpAddr>)>,
+    good: BTreeMap<AgentId, (NodeState, Option<Contact>)>,
     /// Ids, or the start of what should be one, with what is wrong.
     bad: BTreeMap<String, String>,
     too_many: bool,
@@ -115,10 +114,10 @@ impl States {
     }
 
     fn add(&mut self, Bulk { verifier, records }: Bulk) {
-        for (agent, (node, ip)) in records.good {
+        for (agent, (node, contact)) in records.good {
             match self.agents.entry(agent) {
                 Entry::Vacant(free) => {
-                    free.insert(AgentState { node, ip, verifier: verifier.clone() });
+                    free.insert(AgentState { node, contact, verifier: verifier.clone() });
                 }
                 Entry::Occupied(first) => {
                     let verifiers = [first.get().verifier.clone(), verifier.clone()];
@@ -173,8 +172,8 @@ impl Records {
             return self.spoil(id, "expected one record, got two".to_owned());
         }
         match record.read().and_then(|record| {
-            let ip = record.ip;
-            Ok((record.node_state(&agent)?, ip))
+            let contact = record.contact.clone();
+            Ok((record.node_state(&agent)?, contact))
         }) {
             Ok(state) => drop(self.good.insert(agent, state)),
             Err(detail) => self.spoil(id, detail),

@@ -1,14 +1,12 @@
 //! The verifier's record of an agent and its word on a quote, read from JSON.
 
-use std::net::IpAddr;
-
 use evidence::{AgentId, Attestation, Metadata, NodeState, tpm_policy_pcrs};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::error::{Malformed, Server};
 use crate::http::{Answer, Failure};
-use crate::servers::{AgentState, Confirmation};
+use crate::servers::{AgentState, Confirmation, Contact};
 
 const STATE: &str = "the verifier's record of an agent";
 
@@ -26,16 +24,16 @@ pub(crate) struct Record {
     has_mb_refstate: Option<u8>,
     tpm_policy: Option<String>,
     meta_data: Option<String>,
-    #[serde(default, deserialize_with = "address")]
-    pub(crate) ip: Option<IpAddr>,
+    #[serde(rename = "ip", default, deserialize_with = "contact")]
+    pub(crate) contact: Option<Contact>,
 }
 
 /// The record of `agent`. The answer does not say whose it is; the agent is the one in the path.
 pub(crate) fn read_state(answer: &Answer, agent: &AgentId, server: &Server) -> Result<AgentState, Failure> {
     let record: Record = answer.results(STATE, false)?;
-    let ip = record.ip;
+    let contact = record.contact.clone();
     let node = record.node_state(agent).map_err(shape)?;
-    Ok(AgentState { node, ip, verifier: server.endpoint.clone() })
+    Ok(AgentState { node, contact, verifier: server.endpoint.clone() })
 }
 
 /// The verifier's word: `valid` is 1 or 0 and nothing else. Its reason is not passed on, it may hold parts of the quote.
@@ -96,8 +94,8 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>,
     String::deserialize(deserializer).map(Some)
 }
 
-/// No verdict hangs on the address: whatever is none counts as absent (push mode has null, pull mode may have a name).
-fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IpAddr>, D::Error> {
+/// No verdict hangs on it: whatever can be neither an address nor a name counts as absent (push mode has null).
+fn contact<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Contact>, D::Error> {
     let value = Value::deserialize(deserializer)?;
-    Ok(value.as_str().and_then(|text| text.parse().ok()))
+    Ok(value.as_str().and_then(Contact::read))
 }

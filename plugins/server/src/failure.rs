@@ -52,6 +52,7 @@ impl From<keylime::Error> for Failure {
                 Role::Registrar => Refusal::NotRegistered.into(),
                 Role::Verifier | Role::Agent => Refusal::NotEnrolled.into(),
             },
+            keylime::Error::NotActivated { .. } => Refusal::NotActivated.into(),
             keylime::Error::KnownTwice { .. } => Refusal::EnrolledTwice.into(),
             keylime::Error::UnusableAk { cause, .. } => Refusal::from(cause).into(),
             other => Self::Keylime(other),

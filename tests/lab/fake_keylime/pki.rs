@@ -87,6 +87,16 @@ impl Ca {
         self.sign(names, "server", ExtendedKeyUsagePurpose::ServerAuth, validity)
     }
 
+    /// A server's certificate for 127.0.0.1, but for what `change` makes of it.
+    pub fn server_with(&self, change: impl FnOnce(&mut CertificateParams)) -> Result<Leaf> {
+        let key = KeyPair::generate()?;
+        let mut params = params(&["127.0.0.1"], "server", Validity::Now)?;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        change(&mut params);
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        Ok(Leaf::new(certificate.der().clone(), certificate.pem(), &key))
+    }
+
     /// A client's certificate with a new key.
     pub fn client(&self) -> Result<Leaf> {
         self.sign(&[], "client", ExtendedKeyUsagePurpose::ClientAuth, Validity::Now)

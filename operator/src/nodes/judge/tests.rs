@@ -24,7 +24,7 @@ fn record(status: &str, last_success: Option<u64>) -> AgentState {
             tpm_policy_pcrs: std::collections::BTreeSet::new(),
             metadata: evidence::Metadata::default(),
         },
-        ip: None,
+        contact: None,
         verifier: VERIFIER.parse().unwrap(),
     }
 }

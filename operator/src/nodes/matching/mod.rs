@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use evidence::AgentId;
+use keylime::Contact;
 use keylime_attestor_api::MatchedBy;
 
 use super::facts::NodeFacts;
@@ -26,7 +27,16 @@ pub(crate) enum Match {
 pub(crate) type Previous = BTreeMap<String, (AgentId, MatchedBy)>;
 
 /// An agent, and where its verifier reaches it.
-pub(crate) type Agents = BTreeMap<AgentId, Option<IpAddr>>;
+pub(crate) type Agents = BTreeMap<AgentId, Option<Contact>>;
+
+/// What came of matching.
+#[derive(Debug, Default)]
+pub(crate) struct Matches {
+    /// Every node of the cluster.
+    pub(crate) nodes: BTreeMap<String, Match>,
+    /// The agents that no node has anything to do with.
+    pub(crate) unmatched: Vec<AgentId>,
+}
 
 type Nodes = BTreeMap<String, Arc<NodeFacts>>;
 
@@ -37,7 +47,7 @@ pub(crate) fn match_all(
     agents: &Agents,
     previous: &Previous,
     held: &BTreeSet<String>,
-) -> BTreeMap<String, Match> {
+) -> Matches {
     let mut claims = Claims::default();
     let index = Index::of(agents);
     for (name, node) in nodes {
@@ -55,8 +65,9 @@ pub(crate) fn match_all(
             by_id(name, node, &index, &mut claims);
         }
     }
-    by_address(nodes, agents, &mut claims);
-    claims.settle(nodes, previous)
+    by_contact(nodes, agents, &mut claims);
+    let unmatched = agents.keys().filter(|agent| !claims.by_agent.contains_key(*agent)).cloned().collect();
+    Matches { nodes: claims.settle(nodes, previous), unmatched }
 }
 
 /// Agents by their ids, which are compared without regard to case, and by address.
@@ -93,20 +104,72 @@ fn by_id(name: &str, node: &NodeFacts, index: &Index<'_>, claims: &mut Claims) {
     names.into_iter().for_each(|agent| claims.add(name, agent.clone(), MatchedBy::NodeName));
 }
 
-/// Only nodes and agents that no id brought together: an address says less than an id.
-fn by_address(nodes: &Nodes, agents: &Agents, claims: &mut Claims) {
-    let mut at: BTreeMap<IpAddr, Vec<&AgentId>> = BTreeMap::new();
-    for (agent, ip) in agents {
-        if let Some(ip) = ip.filter(|_| !claims.by_agent.contains_key(agent)) {
-            at.entry(ip).or_default().push(agent);
-        }
-    }
+/// Only nodes and agents that no id brought together: where an agent is reached says less than its id. Whole names go before short ones.
+fn by_contact(nodes: &Nodes, agents: &Agents, claims: &mut Claims) {
+    let contacts = Contacts::of(agents.iter().filter(|(agent, _)| !claims.by_agent.contains_key(*agent)));
     let free: Vec<_> = nodes.iter().filter(|(name, _)| claims.is_free(name)).collect();
     for (name, node) in free {
-        for agent in node.addresses.iter().filter_map(|address| at.get(address)).flatten() {
-            claims.add(name, (*agent).clone(), MatchedBy::InternalIp);
+        let names: Vec<String> =
+            std::iter::once(name).chain(&node.hostnames).map(|name| plain(name)).collect();
+        let addresses = node.addresses.iter().map(IpAddr::to_canonical);
+        let at: BTreeSet<&AgentId> =
+            addresses.filter_map(|at| contacts.addresses.get(&at)).flatten().copied().collect();
+        let mut named: BTreeSet<&AgentId> =
+            names.iter().filter_map(|name| contacts.names.get(name)).flatten().copied().collect();
+        if at.is_empty() && named.is_empty() {
+            named = contacts.by_short_name(&names);
         }
+        at.into_iter().for_each(|agent| claims.add(name, agent.clone(), MatchedBy::InternalIp));
+        named.into_iter().for_each(|agent| claims.add(name, agent.clone(), MatchedBy::NodeName));
     }
+}
+
+/// Agents by where their verifiers reach them.
+#[derive(Default)]
+struct Contacts<'a> {
+    addresses: BTreeMap<IpAddr, Vec<&'a AgentId>>,
+    names: BTreeMap<String, Vec<&'a AgentId>>,
+    /// By the first label of the name; with whether the name has others.
+    short: BTreeMap<String, Vec<(bool, &'a AgentId)>>,
+}
+
+impl<'a> Contacts<'a> {
+    fn of(agents: impl Iterator<Item = (&'a AgentId, &'a Option<Contact>)>) -> Self {
+        let mut contacts = Self::default();
+        for (agent, contact) in agents {
+            match contact {
+                Some(Contact::Address(address)) => {
+                    contacts.addresses.entry(address.to_canonical()).or_default().push(agent);
+                }
+                Some(Contact::Name(name)) => {
+                    let entry = contacts.short.entry(short(name).to_owned()).or_default();
+                    entry.push((is_full(name), agent));
+                    contacts.names.entry(plain(name)).or_default().push(agent);
+                }
+                None => {}
+            }
+        }
+        contacts
+    }
+
+    /// One of the two names is a short one: two that are whole and differ are of two machines.
+    fn by_short_name(&self, names: &[String]) -> BTreeSet<&'a AgentId> {
+        let has_full = names.iter().any(|name| is_full(name));
+        let found = names.iter().filter_map(|name| self.short.get(short(name))).flatten();
+        found.filter(|(full, _)| !(*full && has_full)).map(|(_, agent)| *agent).collect()
+    }
+}
+
+fn plain(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+}
+
+fn short(name: &str) -> &str {
+    name.split_once('.').map_or(name, |(first, _)| first)
+}
+
+fn is_full(name: &str) -> bool {
+    name.contains('.')
 }
 
 /// Who claims whom.

@@ -22,7 +22,11 @@ fn nodes(nodes: &[(&str, Option<&str>, &str, &str, &str)]) -> Nodes {
 }
 
 fn agents(agents: &[(&str, &str)]) -> Agents {
-    agents.iter().map(|(agent, ip)| (id(agent), ip.parse().ok())).collect()
+    let contact = |text: &str| match text.parse() {
+        Ok(address) => Some(Contact::Address(address)),
+        Err(_) => Some(Contact::Name(text.to_owned())).filter(|_| !text.is_empty()),
+    };
+    agents.iter().map(|(agent, at)| (id(agent), contact(at))).collect()
 }
 
 fn previous(pairs: &[(&str, &str)]) -> Previous {
@@ -30,7 +34,7 @@ fn previous(pairs: &[(&str, &str)]) -> Previous {
 }
 
 fn matched(all: &Nodes, known: &Agents) -> BTreeMap<String, Match> {
-    match_all(all, known, &Previous::new(), &BTreeSet::new())
+    match_all(all, known, &Previous::new(), &BTreeSet::new()).nodes
 }
 
 #[test]
@@ -96,6 +100,52 @@ fn an_address_gives_way_to_an_id() {
 }
 
 #[test]
+fn an_agent_that_is_reached_by_name_is_the_one_of_the_node_of_that_name() {
+    let id = "0f5a9a8e-1111-4222-8333-944455556666";
+    for (name, hostname, contact, found) in [
+        ("worker-1", "worker-1.lab.example", "worker-1.lab.example", true),
+        ("worker-1", "worker-1.lab.example", "worker-1", true),
+        ("worker-1", "worker-1", "worker-1.lab.example", true),
+        ("worker-1.lab.example", "worker-1", "worker-1.lab.example", true),
+        ("Worker-1.lab.example", "", "worker-1", true),
+        ("ip-10-0-0-11", "WORKER-1.lab.example", "worker-1.lab.example", true),
+        ("worker-1", "worker-1.lab.example", "worker-1.other.example", false),
+        ("worker-1.lab.example", "worker-1.lab.example", "worker-1.other.example", false),
+        ("worker-1", "worker-1.lab.example", "worker-2.lab.example", false),
+        ("worker-1", "worker-1.lab.example", "worker-11", false),
+    ] {
+        let all = nodes(&[(name, None, "4c4c4544", hostname, "10.0.0.11")]);
+        let matches = match_all(&all, &agents(&[(id, contact)]), &Previous::new(), &BTreeSet::new());
+        let expected = if found { Match::Agent(self::id(id), NodeName) } else { Match::Nobody };
+        assert_eq!(matches.nodes[name], expected, "{name} {hostname} {contact}");
+        assert_eq!(matches.unmatched.is_empty(), found, "{name} {hostname} {contact}");
+    }
+    // Whole names go first; what fits two nodes by a short one is said.
+    let two = nodes(&[("w.a", None, "", "w.a", ""), ("w.b", None, "", "w.b", "")]);
+    let matches = matched(&two, &agents(&[("x", "w.a"), ("y", "w.b")]));
+    assert_eq!(matches["w.a"], Match::Agent(self::id("x"), NodeName));
+    assert_eq!(matches["w.b"], Match::Agent(self::id("y"), NodeName));
+    let matches = matched(&two, &agents(&[("x", "w")]));
+    assert!(matches.values().all(|found| matches!(found, Match::Ambiguous(_))), "{matches:?}");
+}
+
+#[test]
+fn an_ipv4_address_in_the_form_of_ipv6_is_the_same_address() {
+    for (of_node, contact) in [("10.0.0.11", "::ffff:10.0.0.11"), ("::ffff:10.0.0.11", "10.0.0.11")] {
+        let matches = matched(&nodes(&[("n", None, "", "", of_node)]), &agents(&[("x", contact)]));
+        assert_eq!(matches["n"], Match::Agent(id("x"), InternalIp), "{of_node} {contact}");
+    }
+}
+
+#[test]
+fn agents_that_fit_no_node_are_told() {
+    let all = nodes(&[("a", None, "u", "", "10.0.0.1"), ("b", Some("x"), "", "", "")]);
+    let known = agents(&[("u", ""), ("x", ""), ("y", "10.0.0.9"), ("z", "")]);
+    let matches = match_all(&all, &known, &Previous::new(), &BTreeSet::new());
+    assert_eq!(matches.unmatched, [id("y"), id("z")]);
+}
+
+#[test]
 fn what_names_no_agent_is_said() {
     let Match::Ambiguous(text) =
         &matched(&nodes(&[("a", Some("../x"), "a", "", "")]), &agents(&[("a", "")]))["a"]
@@ -109,7 +159,7 @@ fn what_names_no_agent_is_said() {
 fn an_agent_that_moves_is_an_alarm_until_somebody_says_where_it_belongs() {
     let known = agents(&[("x", "10.0.0.2")]);
     let look = |all: &[(&str, Option<&str>, &str, &str, &str)], before: &[(&str, &str)]| {
-        match_all(&nodes(all), &known, &previous(before), &BTreeSet::new())
+        match_all(&nodes(all), &known, &previous(before), &BTreeSet::new()).nodes
     };
     let (old, new) = (("old", None, "", "", "10.0.0.1"), ("new", None, "", "", "10.0.0.2"));
     // Again and again, as long as both are there.
@@ -132,7 +182,7 @@ fn nodes_of_a_silent_verifier_keep_what_they_had_and_nobody_else_gets_it() {
     let all =
         nodes(&[("a", None, "", "", "10.0.0.1"), ("b", None, "", "", "10.0.0.2"), ("x", None, "", "", "")]);
     let held = BTreeSet::from(["a".to_owned()]);
-    let matches = match_all(&all, &agents(&[("y", "10.0.0.2")]), &previous(&[("a", "z")]), &held);
+    let matches = match_all(&all, &agents(&[("y", "10.0.0.2")]), &previous(&[("a", "z")]), &held).nodes;
     assert_eq!(matches["a"], Match::Agent(id("z"), SystemUuid));
     assert_eq!(matches["b"], Match::Agent(id("y"), InternalIp));
     assert_eq!(matches["x"], Match::Nobody);

@@ -1,8 +1,10 @@
 //! What the status of a `KeylimeAttestor` says about its nodes. Pure.
 
+use evidence::AgentId;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::conditions::{Reason, enforcing as enforcing_reason, nodes_attested as reason};
+use keylime_attestor_api::names::annotation;
 use keylime_attestor_api::{
     Action, Enforcement, EnforcementStatus, KeylimeAttestor, NodeNotAttested, NodeReason, NodeState,
     NodesStatus,
@@ -27,6 +29,8 @@ pub(crate) fn nodes(view: &View, previous: Option<&NodesStatus>) -> NodesStatus 
         unknown: of(NodeState::Unknown),
         not_enrolled: of(NodeState::NotEnrolled),
         last_look_time: previous.and_then(|previous| previous.last_look_time.clone()),
+        agents_without_node: count(view.unmatched.len()),
+        first_agents_without_node: view.unmatched.iter().take(NAMED).map(ToString::to_string).collect(),
         not_attested: listed.cloned().collect(),
         more: count(all.len().saturating_sub(LISTED)),
     };
@@ -57,6 +61,9 @@ pub(crate) fn loops(view: &View) -> Vec<EnforcementStatus> {
 pub(crate) fn attested(view: Option<&View>) -> (Reason, String) {
     let Some(view) = view else { return (reason::NOT_CHECKED, reason::NOT_CHECKED.meaning.to_owned()) };
     let (reason, mut message) = finding(view);
+    if let Some(unmatched) = unmatched(view) {
+        message += &unmatched;
+    }
     if let Some((owner, nodes)) = &view.elsewhere {
         message += &format!(
             " {nodes} further nodes belong to KeylimeAttestor {owner}, which selects them as well: narrow spec.nodes.selector."
@@ -66,6 +73,21 @@ pub(crate) fn attested(view: Option<&View>) -> (Reason, String) {
         message += &format!(" {trouble}");
     }
     (reason, message)
+}
+
+/// The agents that fit no node, where there is a node without an agent: one of these may be the other's.
+fn unmatched(view: &View) -> Option<String> {
+    let lacking = view.nodes.values().any(|node| node.status.state == NodeState::NotEnrolled);
+    let named: Vec<&str> = view.unmatched.iter().take(NAMED).map(AgentId::as_str).collect();
+    let more = view.unmatched.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (lacking && !named.is_empty()).then(|| {
+        format!(
+            " Agents at Keylime that fit no node: {}{more}; where one of them is a node's, name it there by the annotation {}.",
+            named.join(", "),
+            annotation::AGENT_ID
+        )
+    })
 }
 
 fn finding(view: &View) -> (Reason, String) {

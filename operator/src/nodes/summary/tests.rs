@@ -16,6 +16,7 @@ pub(in crate::nodes) fn view(nodes: &[(&str, NodeReason)]) -> View {
     View {
         at: Timestamp::from_second(1_800_000_000).unwrap(),
         nodes: nodes.iter().map(node).collect(),
+        unmatched: Vec::new(),
         elsewhere: None,
         reach: Reach::not_checked(),
         loops: Vec::new(),
@@ -45,6 +46,23 @@ fn the_worst_node_decides_and_is_named_first() {
     let (_, message) = attested(Some(&view(&[("a", NotEnrolled), ("b", Attested), ("z", Stale)])));
     assert_eq!(message, "2 of 3 nodes are not attested: z (Stale), a (NotEnrolled).");
     assert_eq!(attested(None).0, n::NOT_CHECKED);
+}
+
+#[test]
+fn agents_that_fit_no_node_are_counted_and_named_beside_nodes_that_have_none() {
+    let unmatched: Vec<AgentId> =
+        (0..12).map(|number| format!("agent-{number:02}").parse().unwrap()).collect();
+    let with = |nodes: &[(&str, NodeReason)]| View { unmatched: unmatched.clone(), ..view(nodes) };
+    let lacking = with(&[("a", NodeReason::NotEnrolled)]);
+    let message = attested(Some(&lacking)).1;
+    assert!(
+        message.contains("fit no node: agent-00, agent-01") && message.contains("agent-09 and 2 more;"),
+        "{message}"
+    );
+    let status = nodes(&lacking, None);
+    assert_eq!((status.agents_without_node, status.first_agents_without_node.len()), (12, 10));
+    // A Keylime has agents that are no nodes of this cluster: nothing is amiss.
+    assert!(!attested(Some(&with(&[("a", NodeReason::Attested)]))).1.contains("agent-00"));
 }
 
 #[test]

@@ -73,6 +73,11 @@ impl Answer {
         self.is_keylimes(404)
     }
 
+    /// Whether this is the registrar's "not found" of an agent that it knows, whose TPM has not been proven to it yet.
+    pub(crate) fn is_not_activated(&self) -> bool {
+        self.is_not_found() && self.words(false).is_some_and(|words| words.contains("has not been activated"))
+    }
+
     /// Whether the agent has no such path, as the Python agent and the Rust agent's API 2.1 say for `/agent/info`.
     pub(crate) fn is_bad_request(&self) -> bool {
         self.is_keylimes(400)

@@ -12,6 +12,7 @@ use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, CertificateError, InvalidMessage};
 
 use crate::error::{Error, Malformed, Refused, Server, Unreachable};
+use crate::tls::flaw;
 
 /// An [`Error`] that does not know yet which server it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +92,20 @@ fn of_tls(error: &rustls::Error) -> Failure {
         rustls::Error::AlertReceived(alert) if blames_certificate(*alert) => {
             return Failure::Refused(Refused::Alert(format!("{alert:?}")));
         }
+        rustls::Error::AlertReceived(
+            AlertDescription::HandshakeFailure
+            | AlertDescription::InsufficientSecurity
+            | AlertDescription::ProtocolVersion,
+        )
+        | rustls::Error::PeerIncompatible(_) => Unreachable::NothingInCommon,
+        rustls::Error::AlertReceived(alert) => Unreachable::Tls(format!("it sent the alert {alert:?}")),
+        rustls::Error::InvalidMessage(_)
+        | rustls::Error::InappropriateMessage { .. }
+        | rustls::Error::InappropriateHandshakeMessage { .. }
+        | rustls::Error::PeerMisbehaved(_)
+        | rustls::Error::DecryptError => {
+            Unreachable::Tls("what it sent is not TLS as it should be".to_owned())
+        }
         other => Unreachable::Tls(other.to_string()),
     })
 }
@@ -104,11 +119,28 @@ fn of_certificate(error: &CertificateError) -> Unreachable {
         }
         // Only our own PinVerifier says this.
         CertificateError::ApplicationVerificationFailure => Unreachable::NotPinned,
-        CertificateError::NotValidForNameContext { expected, presented } => {
-            Unreachable::WrongName { expected: name(expected), presented: names(presented) }
+        CertificateError::NotValidForNameContext { expected, presented } => wrong_name(expected, presented),
+        CertificateError::BadSignature => {
+            Unreachable::Tls("it does not prove to have the key of its certificate".to_owned())
         }
-        other => Unreachable::Tls(other.to_string()),
+        other => match flaw(other) {
+            Some(flaw) => Unreachable::Certificate(flaw),
+            None => Unreachable::Tls("its certificate does not hold".to_owned()),
+        },
     }
+}
+
+/// What to do about it depends on the names that the certificate has.
+fn wrong_name(expected: &ServerName<'_>, presented: &[String]) -> Unreachable {
+    let address = matches!(expected, ServerName::IpAddress(_));
+    let expected = expected.to_str().into_owned();
+    if presented.is_empty() {
+        return Unreachable::NoName { expected };
+    }
+    if address && presented.iter().any(|name| name.starts_with("DnsName(") && bare(name) == expected) {
+        return Unreachable::AddressAsDnsName { address: expected };
+    }
+    Unreachable::WrongName { expected, presented: names(presented) }
 }
 
 /// The alerts by which a server says that our certificate, or that we showed none, is what it does not like.
@@ -128,15 +160,8 @@ fn blames_certificate(alert: AlertDescription) -> bool {
     )
 }
 
-fn name(name: &ServerName<'_>) -> String {
-    name.to_str().into_owned()
-}
-
 /// The names in a certificate: the other side chose them, so only the start of the first few is shown.
 fn names(presented: &[String]) -> String {
-    if presented.is_empty() {
-        return "no name at all".to_owned();
-    }
     let shown: Vec<String> =
         presented.iter().take(5).map(|name| bare(name).chars().take(100).collect()).collect();
     shown.join(", ").escape_debug().to_string()

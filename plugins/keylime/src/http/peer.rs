@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use reqwest::Url;
-use tracing::{debug, trace};
+use tracing::{debug, trace, warn};
 
 use super::answer::{MAX_BODY, MAX_BULK_BODY};
 use super::failure::Situation;
@@ -118,8 +118,16 @@ impl Peer {
         }
         let mut url = self.root.clone();
         url.set_path("/version");
-        let version = ApiVersion::choose(&self.fetch(client, &url, MAX_BODY).await?)?;
+        let answer = self.fetch(client, &url, MAX_BODY).await?;
+        let version = ApiVersion::choose(&answer, self.server.role)?;
         debug!(server = %self.server, version = %version, "Keylime API version negotiated");
+        if version.leaves_ids_unguarded(self.server.role) {
+            warn!(
+                server = %self.server,
+                version = %version,
+                "this registrar lacks the guard of agent ids that Keylime 7.14 brought: update it"
+            );
+        }
         self.version.set(version);
         Ok(version)
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use serde::Deserialize;
 
 use super::{Answer, Failure};
-use crate::error::Malformed;
+use crate::error::{Malformed, Role};
 
 /// A version `2.x` that we speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,16 +25,20 @@ struct Versions {
 }
 
 impl ApiVersion {
-    /// The versions that are the same to us; `/agent/info` came with 2.2.
+    /// The versions that are the same to us, but that `/agent/info` and the verifier's `/verify/identity` came with 2.2.
     const OLDEST: u8 = 1;
+    const OLDEST_OF_VERIFIERS: u8 = 2;
     const NEWEST: u8 = 6;
     const RANGE: &'static str = "2.1 to 2.6";
 
     /// What is spoken with a server that does not tell its versions, as a verifier in push mode.
     const UNTOLD: ApiVersion = ApiVersion(2);
 
+    /// The first version of Keylime 7.14, whose registrar guards the ids of agents.
+    const GUARDED_IDS: ApiVersion = ApiVersion(5);
+
     /// The version for a server that gave this answer to `/version`.
-    pub(super) fn choose(answer: &Answer) -> Result<ApiVersion, Failure> {
+    pub(super) fn choose(answer: &Answer, role: Role) -> Result<ApiVersion, Failure> {
         if matches!(answer.status, 404 | 410) {
             return Ok(ApiVersion::UNTOLD);
         }
@@ -42,11 +46,23 @@ impl ApiVersion {
         let single = versions.current_version.or(versions.supported_version);
         let offered = versions.supported_versions.unwrap_or_default();
         let newest = offered.iter().chain(&single).filter_map(|text| ApiVersion::parse(text)).max();
-        newest.ok_or_else(|| {
+        let theirs = || {
             let theirs: Vec<&str> = offered.iter().chain(&single).map(String::as_str).take(20).collect();
-            let theirs = theirs.join(", ").escape_debug().take(200).collect();
-            Malformed::ApiVersion { ours: ApiVersion::RANGE, theirs }.into()
-        })
+            theirs.join(", ").escape_debug().take(200).collect()
+        };
+        match newest {
+            // All else would go well until a node has done its part.
+            Some(newest) if role == Role::Verifier && newest.0 < ApiVersion::OLDEST_OF_VERIFIERS => {
+                Err(Malformed::VerifierTooOld { theirs: theirs() }.into())
+            }
+            Some(newest) => Ok(newest),
+            None => Err(Malformed::ApiVersion { ours: ApiVersion::RANGE, theirs: theirs() }.into()),
+        }
+    }
+
+    /// Whether a registrar of this version leaves the ids of agents unguarded.
+    pub(super) fn leaves_ids_unguarded(self, role: Role) -> bool {
+        role == Role::Registrar && self < ApiVersion::GUARDED_IDS
     }
 
     fn parse(text: &str) -> Option<ApiVersion> {

@@ -8,16 +8,18 @@ use std::sync::Arc;
 
 use ring::digest::{Context, Digest, SHA256};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::ParsedCertificate;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{InconsistentKeys, RootCertStore};
 
-use super::{TlsSettings, Trust};
+use super::certificate::{self, P521, flaw_of};
+use super::{TlsSettings, Trust, pem};
 
 /// The largest TLS file that is read, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
+
+/// The longest path that is shown, in bytes. Longer ones are none that a person writes.
+const MAX_PATH: usize = 1024;
 
 /// One thing that is wrong with a client's settings or the files that they name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -95,7 +97,8 @@ impl Contents {
         let mut roots = RootCertStore::empty();
         for certificate in certificates(&self.trust, Setting::CaFile, path)? {
             roots.add(certificate).map_err(|error| {
-                Problem::in_file(Setting::CaFile, path, format_args!("expected CA certificates, got {error}"))
+                let flaw = flaw_of(&error);
+                Problem::in_file(Setting::CaFile, path, format_args!("expected CA certificates, got {flaw}"))
             })?;
         }
         Ok(roots)
@@ -104,7 +107,7 @@ impl Contents {
     /// The pinned certificate, PEM (as Keylime's registrar gives `mtls_cert`) or DER.
     pub(super) fn pin(&self, path: &Path) -> Result<CertificateDer<'static>, Problem> {
         let problem = |detail: String| Problem::in_file(Setting::PinnedFile, path, detail);
-        let found = if is_pem(&self.trust) {
+        let found = if pem::is_pem(&self.trust) {
             certificates(&self.trust, Setting::PinnedFile, path)?
         } else {
             vec![CertificateDer::from(self.trust.clone())]
@@ -112,8 +115,8 @@ impl Contents {
         let number = found.len();
         let [certificate] = <[CertificateDer<'_>; 1]>::try_from(found)
             .map_err(|_| problem(format!("expected one certificate, got {number}")))?;
-        parsed(&certificate)
-            .map_err(|error| problem(format!("expected a certificate, PEM or DER, got {error}")))?;
+        certificate::check_with_key(&certificate)
+            .map_err(|flaw| problem(format!("expected a certificate, PEM or DER, got {flaw}")))?;
         Ok(certificate)
     }
 
@@ -133,33 +136,50 @@ impl Contents {
             (Ok(chain), Ok(key)) => (chain, key),
             (chain, key) => return Err([chain.err(), key.err()].into_iter().flatten().collect()),
         };
-        match CertifiedKey::from_der(chain, key, provider) {
+        let problem = |setting, path, detail: String| vec![Problem::in_file(setting, path, detail)];
+        match CertifiedKey::from_der(chain.clone(), key.clone_key(), provider) {
             Ok(certified) => Ok(Arc::new(SingleCertAndKey::from(certified))),
             Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-                let detail = format!("expected the key of the certificate in {}", settings.cert.display());
-                Err(vec![Problem::in_file(Setting::KeyFile, &settings.key, detail)])
+                Err(match place_of_own(&chain, &key, provider) {
+                    Some(place) => {
+                        let detail = format!(
+                            "expected your own certificate first and then its issuers: the key is that of certificate {place}"
+                        );
+                        problem(Setting::CertFile, &settings.cert, detail)
+                    }
+                    None => {
+                        let detail =
+                            format!("expected the key of the certificate in {}", settings.cert.display());
+                        problem(Setting::KeyFile, &settings.key, detail)
+                    }
+                })
             }
-            Err(error) => {
-                let detail = format!("expected an RSA, ECDSA (P-256, P-384) or Ed25519 key, got {error}");
-                Err(vec![Problem::in_file(Setting::KeyFile, &settings.key, detail)])
+            Err(_) => {
+                let came = if certificate::is_p521(key.secret_der()) {
+                    P521
+                } else {
+                    "one of another kind, or one that its label does not fit"
+                };
+                let detail = format!("expected an RSA, ECDSA (P-256, P-384) or Ed25519 key, got {came}");
+                Err(problem(Setting::KeyFile, &settings.key, detail))
             }
         }
     }
 
     fn chain(&self, path: &Path) -> Result<Vec<CertificateDer<'static>>, Problem> {
         let chain = certificates(&self.cert, Setting::CertFile, path)?;
-        for certificate in &chain {
-            parsed(certificate).map_err(|error| {
-                Problem::in_file(Setting::CertFile, path, format_args!("expected certificates, got {error}"))
-            })?;
-        }
+        let problem = |flaw| {
+            Problem::in_file(Setting::CertFile, path, format_args!("expected certificates, got {flaw}"))
+        };
+        chain.first().map_or(Ok(()), certificate::check_with_key).map_err(problem)?;
+        chain.iter().skip(1).try_for_each(certificate::check).map_err(problem)?;
         Ok(chain)
     }
 
     fn key(&self, path: &Path) -> Result<PrivateKeyDer<'static>, Problem> {
-        PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| {
+        pem::private_key(&self.key).map_err(|came| {
             let expected = "expected a PEM private key, not encrypted (PKCS#8, PKCS#1 or SEC 1)";
-            Problem::in_file(Setting::KeyFile, path, format_args!("{expected}, got {error}"))
+            Problem::in_file(Setting::KeyFile, path, format_args!("{expected}, got {came}"))
         })
     }
 }
@@ -200,24 +220,29 @@ fn certificates(
     setting: Setting,
     path: &Path,
 ) -> Result<Vec<CertificateDer<'static>>, Problem> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
-    let found = found.map_err(|error| {
-        Problem::in_file(setting, path, format_args!("expected PEM certificates, got {error}"))
-    })?;
-    if found.is_empty() {
-        return Err(Problem::in_file(setting, path, "expected PEM certificates, got none"));
-    }
-    Ok(found)
+    pem::certificates(bytes).map_err(|came| {
+        Problem::in_file(setting, path, format_args!("expected PEM certificates, got {came}"))
+    })
 }
 
-fn parsed(certificate: &CertificateDer<'_>) -> Result<(), rustls::Error> {
-    ParsedCertificate::try_from(certificate).map(|_| ())
+/// Which certificate, counted from 1, the key belongs to.
+fn place_of_own(
+    chain: &[CertificateDer<'static>],
+    key: &PrivateKeyDer<'static>,
+    provider: &CryptoProvider,
+) -> Option<usize> {
+    let fits = |certificate: &CertificateDer<'static>| {
+        CertifiedKey::from_der(vec![certificate.clone()], key.clone_key(), provider).is_ok()
+    };
+    chain.iter().position(fits).map(|index| index + 1)
 }
 
-fn is_pem(bytes: &[u8]) -> bool {
-    bytes.windows(10).any(|window| window == b"-----BEGIN")
-}
-
+/// A path, unless it is no path: whoever writes a file's content where its path belongs does not find it in a message.
 fn shown(path: &Option<PathBuf>) -> String {
-    path.as_ref().map(|path| format!(" {}", path.display())).unwrap_or_default()
+    let Some(path) = path else { return String::new() };
+    let text = path.display().to_string();
+    if text.len() > MAX_PATH || text.contains("-----") || text.chars().any(char::is_control) {
+        return " (not shown: the setting holds no path but perhaps the content of a file)".to_owned();
+    }
+    format!(" {text}")
 }

@@ -1,10 +1,13 @@
 //! How a connection is secured: which files are read, what they must hold, and whom they let us trust.
 
+mod certificate;
 mod files;
+mod pem;
 mod reload;
 mod twin;
 mod verify;
 
+pub(crate) use certificate::flaw;
 pub use files::{Problem, Setting};
 pub(crate) use reload::{Clients, Followed, Pool};
 pub(crate) use twin::servers as twin_servers;

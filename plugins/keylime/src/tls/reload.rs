@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::files::{Contents, Problem, Setting};
 use super::{TlsSettings, client_config, no_tls};
+use crate::resolve::Resolver;
 
 /// How long files are taken as unchanged.
 const RECHECK: Duration = Duration::from_secs(1);
@@ -153,7 +154,7 @@ impl Pool {
             .tls_backend_preconfigured(tls)
             .http1_only()
             .no_proxy()
-            .hickory_dns(true)
+            .dns_resolver(Resolver::default())
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)

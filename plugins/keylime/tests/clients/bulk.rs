@@ -43,7 +43,7 @@ async fn one_request_tells_of_all_agents() {
     let found: Vec<_> = states
         .agents
         .iter()
-        .map(|(id, state)| (id.as_str(), state.node.attestation, state.ip.map(|ip| ip.to_string())))
+        .map(|(id, state)| (id.as_str(), state.node.attestation, state.contact.as_ref().map(shown)))
         .collect();
     assert_eq!(
         found,
@@ -100,7 +100,8 @@ async fn an_address_that_is_none_is_no_reason_to_doubt() {
     )
     .await;
     assert_eq!((states.agents.len(), states.doubts.len()), (4, 0), "{states:?}");
-    assert!(states.agents.values().all(|state| state.ip.is_none()));
+    let contacts: Vec<_> = states.agents.values().map(|state| state.contact.as_ref().map(shown)).collect();
+    assert_eq!(contacts, [None, Some("node7".to_owned()), None, None]);
 }
 
 #[tokio::test]
@@ -175,4 +176,11 @@ async fn an_answer_about_all_may_be_larger_and_take_longer_than_one_about_one() 
     world.keylime.verifier.fault("bulk=true", Fault::Hang);
     let error = servers.states().await.failures.remove(0);
     assert!(error.to_string().contains(&format!("within {:?}", SHORT * 6)), "{error}");
+}
+
+fn shown(contact: &keylime::Contact) -> String {
+    match contact {
+        keylime::Contact::Address(address) => address.to_string(),
+        keylime::Contact::Name(name) => name.clone(),
+    }
 }

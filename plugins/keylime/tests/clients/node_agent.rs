@@ -8,8 +8,8 @@ use evidence::HashAlg;
 use keylime::{AgentTls, Endpoint, Error, NodeAgent, NodeAgentConfig, Setting};
 use lab::fake_keylime::pki::{Ca, Leaf};
 use lab::fake_keylime::{FakeAgent, FakeAgentConfig, Fault, SERVER_NAMES};
-use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tempfile::TempDir;
@@ -105,7 +105,7 @@ async fn who_has_the_certificate_but_not_its_key_is_refused() {
     for pinned in [true, false] {
         let node = Node::new(&SERVER_NAMES).await;
         let pki = node.agent.pki.as_ref().unwrap();
-        node.agent.server.set_tls(stolen(&pki.certificate));
+        node.agent.server.set_tls(stolen(&pki.certificate.cert_der));
         let pinned = pinned.then(|| node.pin(&pki.certificate.cert_pem).unwrap());
         assert_eq!(reason(&node.client(pinned)).await, "tls_failed");
         assert_eq!(node.agent.server.served(), 0);
@@ -218,12 +218,12 @@ impl ResolvesServerCert for Fixed {
 }
 
 /// The TLS side of someone who shows a certificate with a key of his own.
-fn stolen(certificate: &Leaf) -> rustls::ServerConfig {
+pub(super) fn stolen(certificate: &CertificateDer<'static>) -> rustls::ServerConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let own = Ca::new().unwrap().client().unwrap();
     let key = PrivateKeyDer::from_pem_slice(own.key_pem.as_bytes()).unwrap();
     let key = provider.key_provider.load_private_key(key).unwrap();
-    let certified = CertifiedKey::new(vec![certificate.cert_der.clone()], key);
+    let certified = CertifiedKey::new(vec![certificate.clone()], key);
     rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()

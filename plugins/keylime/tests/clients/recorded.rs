@@ -235,7 +235,11 @@ fn no_recorded_answer_is_left_out() {
 fn all(states: &States) -> String {
     assert!(states.doubts.is_empty() && states.failures.is_empty(), "{states:?}");
     let one = |state: &AgentState| {
-        let ip = state.ip.map_or_else(|| "nowhere".to_owned(), |ip| ip.to_string());
+        let ip = match &state.contact {
+            Some(keylime::Contact::Address(ip)) => ip.to_string(),
+            Some(keylime::Contact::Name(name)) => name.clone(),
+            None => "nowhere".to_owned(),
+        };
         format!("{} {:?} {ip}", &state.node.agent_id.as_str()[31..], state.node.attestation)
     };
     let all: Vec<String> = states.agents.values().map(one).collect();

@@ -243,3 +243,17 @@ async fn an_attestation_takes_four_requests_and_no_new_handshake_once_warm() {
     assert_eq!(verifier.served() + registrar.served(), served + 40);
     assert_eq!((verifier.handshakes(), registrar.handshakes()), (1, 1));
 }
+
+#[tokio::test]
+async fn an_agent_that_is_registered_and_not_activated_is_told_apart() {
+    let world = World::new().await;
+    let status = format!("Agent with ID {AGENT} has not been activated");
+    let body = serde_json::json!({"code": 404, "status": status, "results": {}}).to_string();
+    world.keylime.registrar.fault("/agents/", Fault::Answer(Response::json(404, body)));
+    let error = world.servers().registration(&agent()).await.unwrap_err();
+    assert_eq!((error.reason(), error.is_verdict()), ("not_activated", true));
+    assert!(
+        error.to_string().contains("registered, but not activated; see the Keylime agent's log"),
+        "{error}"
+    );
+}

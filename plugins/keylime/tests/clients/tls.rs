@@ -6,7 +6,14 @@ use keylime::{Endpoint, Error, Servers, ServersConfig, Setting, TlsFiles, Unreac
 use lab::fake_keylime::pki::{Ca, Clients, Validity};
 use lab::fake_keylime::{FakeAgent, FakeAgentConfig, SERVER_NAMES};
 
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, SanType};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
 use super::{World, agent, at, settings, tls_files};
+
+const V1: &str = include_str!("certificates/x509-v1.crt");
+const P521: &str = include_str!("certificates/p521.crt");
 
 /// What comes of a verifier with this certificate, and of this name expected.
 async fn verifier_shows(
@@ -63,6 +70,59 @@ async fn a_wrong_name_is_shown_with_the_names_that_would_do() {
     };
     assert_eq!(expected, "127.0.0.1");
     assert_eq!(presented, "keylime.example, 10.1.2.3");
+}
+
+#[tokio::test]
+async fn a_certificate_that_must_be_reissued_says_how() {
+    let world = World::new().await;
+    let ca = &world.keylime.ca;
+    let leaf = |change: &dyn Fn(&mut CertificateParams)| ca.server_with(change).unwrap();
+    let with = |names: Vec<SanType>| leaf(&|params| params.subject_alt_names.clone_from(&names));
+    let dns = |name: &str| SanType::DnsName(name.try_into().unwrap());
+    for (shown, texts) in [
+        (
+            with(vec![dns("127.0.0.1"), dns("server")]),
+            &["names the address 127.0.0.1 as a DNS name", "as an IP address"][..],
+        ),
+        (with(vec![]), &["has no subjectAltName; reissue it with one that names 127.0.0.1"]),
+        (
+            leaf(&|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)),
+            &["its certificate is a CA's certificate", "first in its chain"],
+        ),
+        (
+            leaf(&|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]),
+            &["its certificate is one for another purpose", "serverAuth"],
+        ),
+    ] {
+        world.keylime.verifier.set_tls(shown.server_config(Clients::Optional(ca)).unwrap());
+        let error = world.servers().state(&agent()).await.unwrap_err().to_string();
+        assert!(texts.iter().all(|text| error.contains(text)), "{error}");
+        assert!(!error.contains("set the server name") && !error.contains("Other"), "{error}");
+    }
+    let v1 = CertificateDer::from_pem_slice(V1.as_bytes()).unwrap();
+    world.keylime.verifier.set_tls(crate::node_agent::stolen(&v1));
+    let error = world.servers().state(&agent()).await.unwrap_err();
+    assert!(error.to_string().contains("its certificate is an X.509 v1 certificate"), "{error}");
+    assert_eq!(error.reason(), "unusable_certificate");
+}
+
+#[tokio::test]
+async fn a_server_with_nothing_in_common_says_what_is_supported() {
+    let world = World::new().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let verifiers = vec![Endpoint::new("127.0.0.1", listener.local_addr().unwrap().port()).unwrap()];
+    // OpenSSL's answer where the server's only key is on P-521: the alert handshake_failure.
+    let answer = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let alert = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x28];
+        tokio::io::AsyncWriteExt::write_all(&mut stream, &alert).await.unwrap();
+        stream
+    });
+    let servers = Servers::new(ServersConfig { verifiers, ..world.config() }).unwrap();
+    let error = servers.state(&agent()).await.unwrap_err();
+    assert_eq!(error.reason(), "nothing_in_common");
+    assert!(error.to_string().contains("P-521 is not supported"), "{error}");
+    answer.await.unwrap();
 }
 
 #[tokio::test]
@@ -185,6 +245,7 @@ async fn files_that_do_not_do_are_reported_with_what_is_expected() {
     let broken = cert.replacen("MII", "AAA", 1);
     let large = " ".repeat(1024 * 1024 + 1);
     let encrypted = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+    let (run_together, ca_first) = (key.replace('\n', ""), format!("{ca}{cert}"));
     for (ca, cert, key, setting, text) in [
         (
             ca.as_str(),
@@ -194,14 +255,18 @@ async fn files_that_do_not_do_are_reported_with_what_is_expected() {
             "expected the key of the certificate",
         ),
         (&ca, &other.cert_pem, &key, Setting::KeyFile, "expected the key of the certificate"),
-        ("", &cert, &key, Setting::CaFile, "got none"),
-        (&key, &cert, &key, Setting::CaFile, "got none"),
-        (&broken, &cert, &key, Setting::CaFile, "expected CA certificates"),
+        ("", &cert, &key, Setting::CaFile, "the file is empty"),
+        (&key, &cert, &key, Setting::CaFile, "got a private key"),
+        (&broken, &cert, &key, Setting::CaFile, "expected CA certificates, got one that cannot be read"),
         (&large, &cert, &key, Setting::CaFile, "expected at most 1048576 bytes"),
-        (&ca, &key, &key, Setting::CertFile, "got none"),
-        (&ca, &broken, &key, Setting::CertFile, "expected certificates"),
+        (&ca, &key, &key, Setting::CertFile, "got a private key"),
+        (&ca, &broken, &key, Setting::CertFile, "expected certificates, got one that cannot be read"),
+        (&ca, V1, &key, Setting::CertFile, "got an X.509 v1 certificate"),
+        (&ca, P521, &key, Setting::CertFile, "P-521, which is not supported"),
+        (&ca, &ca_first, &key, Setting::CertFile, "own certificate first"),
         (&ca, "-----BEGIN CERTIFICATE-----\n!", &key, Setting::CertFile, "expected PEM certificates"),
-        (&ca, &cert, &cert, Setting::KeyFile, "expected a PEM private key"),
+        (&ca, &cert, &cert, Setting::KeyFile, "got a certificate"),
+        (&ca, &cert, &run_together, Setting::KeyFile, "its lines run together"),
         (&ca, &cert, &encrypted, Setting::KeyFile, "not encrypted"),
         (&ca, &cert, "", Setting::KeyFile, "expected a PEM private key"),
     ] {
@@ -211,6 +276,7 @@ async fn files_that_do_not_do_are_reported_with_what_is_expected() {
         let problems = Servers::new(world.config()).unwrap_err();
         assert_eq!(settings(&problems), [setting], "{problems:?}");
         assert!(problems[0].to_string().contains(text), "{}", problems[0]);
+        assert!(!problems[0].to_string().contains("peer"), "{}", problems[0]);
     }
 }
 

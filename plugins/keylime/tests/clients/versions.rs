@@ -13,7 +13,7 @@ async fn spoken(world: &World) -> String {
 async fn the_newest_common_version_is_spoken() {
     let world = World::new().await;
     for (versions, expected) in [
-        (vec!["1.0", "2.0", "2.1", "3.0"], "v2.1"),
+        (vec!["1.0", "2.0", "2.1", "2.2", "3.0"], "v2.2"),
         (vec!["2.4", "2.3"], "v2.4"),
         (vec!["2.5", "2.7", "2.10", "2.60", "3.6"], "v2.5"),
     ] {
@@ -39,6 +39,19 @@ async fn a_server_without_a_common_version_is_not_asked() {
     assert_eq!(error.reason(), "api_version");
     assert!(error.to_string().contains("it knows 1.0, 3.0"), "{error}");
     assert_eq!(world.keylime.verifier.targets(), ["/version"]);
+}
+
+#[tokio::test]
+async fn a_verifier_that_cannot_judge_quotes_is_told_before_anything_is_asked_of_the_node() {
+    let world = World::new().await;
+    world.keylime.set_versions(Versions::Only(["1.0", "2.0", "2.1"].map(str::to_owned).to_vec()));
+    let error = world.servers().state(&agent()).await.unwrap_err();
+    assert_eq!((error.reason(), error.is_verdict()), ("api_version", false));
+    assert!(error.to_string().contains("update it to Keylime 7.11 or later"), "{error}");
+    let failures = world.servers().states().await.failures;
+    assert_eq!(failures, [error]);
+    // A registrar, which judges no quotes, may be as old.
+    world.servers().registration(&agent()).await.unwrap();
 }
 
 #[tokio::test]

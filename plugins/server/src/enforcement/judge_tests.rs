@@ -34,7 +34,7 @@ fn states(known: &[(&str, Attestation)]) -> States {
             tpm_policy_pcrs: Default::default(),
             metadata: Metadata::default(),
         };
-        AgentState { node, ip: None, verifier: verifier() }
+        AgentState { node, contact: None, verifier: verifier() }
     };
     let agents: BTreeMap<_, _> =
         known.iter().map(|(agent, attestation)| (id(agent), state(agent, *attestation))).collect();

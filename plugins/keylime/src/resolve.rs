@@ -1,0 +1,65 @@
+//! From a host's name to its addresses, as resolv.conf and the hosts file say.
+//!
+//! reqwest's own use of hickory-dns reads a name by the rules of IDNA, which know no underscore; the names of services in
+//! container networks have some, and glibc resolves them. It also asks Google's servers where resolv.conf cannot be read.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::LookupIpStrategy;
+use hickory_resolver::net::NetError;
+use hickory_resolver::proto::ProtoError;
+use hickory_resolver::proto::rr::Name;
+use reqwest::dns::{Addrs, Name as Host, Resolve, Resolving};
+use tokio::sync::OnceCell;
+
+/// Resolves every name that an [`Endpoint`](crate::Endpoint) can have. Reads the configuration when it is first asked.
+#[derive(Clone, Default)]
+pub(crate) struct Resolver(Arc<OnceCell<TokioResolver>>);
+
+impl Resolve for Resolver {
+    fn resolve(&self, host: Host) -> Resolving {
+        let resolver = self.clone();
+        Box::pin(async move {
+            let resolver = resolver.0.get_or_try_init(|| async { system() }).await?;
+            let found = resolver.lookup_ip(name(host.as_str())?).await?;
+            let addresses: Vec<SocketAddr> =
+                found.iter().map(|address| SocketAddr::new(address, 0)).collect();
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn system() -> Result<TokioResolver, NetError> {
+    let mut builder = TokioResolver::builder_tokio()?;
+    builder.options_mut().ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
+    builder.build()
+}
+
+/// A name is ASCII, as [`Endpoint`](crate::Endpoint) has seen to, and means itself.
+fn name(host: &str) -> Result<Name, ProtoError> {
+    Name::from_ascii(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Endpoint;
+
+    #[test]
+    fn whatever_is_accepted_as_a_host_is_a_name_to_the_resolver() {
+        for host in [
+            "keylime_verifier",
+            "keylime_verifier.default.svc.cluster.local",
+            "verifier_",
+            "_verifier._tcp.example.",
+            "xn--bcher-kva.example",
+            "a-b.c--d",
+            &format!("{}.example", "a".repeat(63)),
+        ] {
+            assert!(Endpoint::new(host, 1).is_ok(), "{host}");
+            assert_eq!(name(host).unwrap().to_ascii(), host);
+        }
+    }
+}

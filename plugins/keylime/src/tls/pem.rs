@@ -1,0 +1,154 @@
+//! PEM files, and what is wrong with one. A file may hold a private key wherever it should hold something else: no library's
+//! text about it is passed on, and ours say nothing that comes from the file.
+
+use rustls::pki_types::pem::{Error, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// Before each section's label.
+const BEGIN: &[u8] = b"-----BEGIN ";
+
+/// `-----BEGIN`, in base64.
+const BEGIN_IN_BASE64: &[u8] = b"LS0tLS1CRUdJTi";
+
+/// Labels, most telling first, and how a person calls what stands under them.
+const LABELS: [(&[u8], &str); 11] = [
+    (b"-----BEGIN ENCRYPTED PRIVATE KEY", "an encrypted key: decrypt it (openssl pkey)"),
+    (b"-----BEGIN OPENSSH PRIVATE KEY", "an OpenSSH key: write it as PKCS#8 (ssh-keygen -p -m PKCS8)"),
+    (b"-----BEGIN PGP", "OpenPGP data"),
+    (b"-----BEGIN DSA PRIVATE KEY", "a DSA key"),
+    (b"PRIVATE KEY-----", "a private key"),
+    (b"PUBLIC KEY-----", "a public key"),
+    (b"CERTIFICATE REQUEST-----", "a certificate request: have it signed"),
+    (b"-----BEGIN TRUSTED CERTIFICATE", "OpenSSL's own form of a certificate: write it anew (openssl x509)"),
+    (b"-----BEGIN CERTIFICATE", "a certificate"),
+    (b"-----BEGIN X509 CRL", "a revocation list"),
+    (b" PARAMETERS-----", "parameters without a key"),
+];
+
+/// All certificates of a file, at least one.
+pub(super) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, &'static str> {
+    let found: Result<Vec<_>, Error> = CertificateDer::pem_slice_iter(bytes).collect();
+    match found {
+        Ok(found) if found.is_empty() => Err(missing(bytes)),
+        Ok(found) => Ok(found),
+        Err(error) => Err(damage(bytes, &error)),
+    }
+}
+
+/// The first private key of a file.
+pub(super) fn private_key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, &'static str> {
+    if contains(bytes, b"Proc-Type: 4,ENCRYPTED") {
+        return Err("an encrypted key: decrypt it (openssl pkey)");
+    }
+    PrivateKeyDer::from_pem_slice(bytes).map_err(|error| match error {
+        Error::NoItemsFound => missing(bytes),
+        error => damage(bytes, &error),
+    })
+}
+
+/// Whether a file is meant as PEM, whatever has become of it.
+pub(super) fn is_pem(bytes: &[u8]) -> bool {
+    contains(bytes, b"-----BEGIN")
+}
+
+/// Why nothing of the right kind was found.
+fn missing(bytes: &[u8]) -> &'static str {
+    let start = bytes.trim_ascii_start();
+    match start {
+        [] => "nothing: the file is empty",
+        [0xef, 0xbb, 0xbf, ..] => "a byte order mark first: save the file without one",
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "UTF-16: save the file as ASCII",
+        [0x30, length, ..] if *length >= 0x80 => "DER: write it as PEM (openssl with -inform DER)",
+        _ if start.starts_with(BEGIN_IN_BASE64) => "base64 of a PEM file: decode it once more",
+        _ if !is_pem(bytes) => "no line with -----BEGIN: not PEM",
+        _ if lines(bytes).all(|line| !line.starts_with(BEGIN)) => {
+            "-----BEGIN within a line: each line has to begin at its own start"
+        }
+        _ => LABELS
+            .iter()
+            .find(|(label, _)| contains(bytes, label))
+            .map_or("a section of another label", |(_, what)| what),
+    }
+}
+
+/// Why a section cannot be read. Of the library's error only the kind counts: its text repeats what it stumbles over.
+fn damage(bytes: &[u8], error: &Error) -> &'static str {
+    match error {
+        _ if contains(bytes, br"\n") => r"its line ends written as \n: write real ones",
+        _ if lines(bytes).any(is_run_together) => {
+            "its lines run together: put -----BEGIN …-----, each line of base64 and -----END …----- on lines of their own"
+        }
+        Error::IllegalSectionStart { .. } => {
+            "a -----BEGIN line that does not end in five dashes: the file is damaged"
+        }
+        Error::MissingSectionEnd { .. } => {
+            "no matching -----END line: the file is cut short, or the line was changed"
+        }
+        Error::Base64Decode(_) => "a section that is not base64 all through: the file is damaged",
+        _ => "a section that cannot be read: the file is damaged",
+    }
+}
+
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|byte| matches!(byte, b'\n' | b'\r'))
+}
+
+/// Whether more than a label stands in a -----BEGIN line.
+fn is_run_together(line: &[u8]) -> bool {
+    let label = line.strip_prefix(BEGIN).map(<[u8]>::trim_ascii_end);
+    label.is_some_and(|rest| contains(rest.strip_suffix(b"-----").unwrap_or(rest), b"-----"))
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = include_str!("../../tests/clients/keys/ec-pkcs8.pem");
+
+    fn told(bytes: impl AsRef<[u8]>) -> &'static str {
+        private_key(bytes.as_ref()).unwrap_err()
+    }
+
+    #[test]
+    fn a_key_that_only_looks_odd_is_taken() {
+        for text in [
+            KEY.replace('\n', "\r\n"),
+            KEY.replace('\n', "\r"),
+            format!("Bag Attributes\n{KEY}\ntrailing words"),
+            KEY.trim_end().to_owned(),
+        ] {
+            private_key(text.as_bytes()).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_became_of_a_key_is_told() {
+        let body = KEY.lines().nth(1).unwrap();
+        for (text, part) in [
+            (KEY.replace('\n', ""), "run together"),
+            (KEY.replace('\n', " "), "run together"),
+            (KEY.replace('\n', r"\n"), r"written as \n"),
+            (KEY.replace("-----END PRIVATE KEY-----\n", ""), "no matching -----END"),
+            (KEY.replace(body, &body.replace('M', "?")), "not base64"),
+            (KEY.replace("PRIVATE KEY", "PUBLIC KEY"), "a public key"),
+            (KEY.replace("PRIVATE KEY", "CERTIFICATE"), "a certificate"),
+            (KEY.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"), "an encrypted key"),
+            (KEY.replace("KEY-----\nM", "KEY-----\nProc-Type: 4,ENCRYPTED\n\nM"), "an encrypted key"),
+            (KEY.replace("PRIVATE KEY", "SECRET OF MINE"), "another label"),
+            (format!("\u{feff}{KEY}"), "byte order mark"),
+            (KEY.replace('\n', "\n  ").replacen("-----", "  -----", 1), "within a line"),
+            (String::new(), "empty"),
+            ("nonsense".to_owned(), "not PEM"),
+        ] {
+            assert!(told(&text).contains(part), "{text}: {}", told(&text));
+        }
+        let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(KEY.bytes().flat_map(|byte| [byte, 0])).collect();
+        assert!(told(utf16).contains("UTF-16"));
+        assert!(told([0x30, 0x81, 0x87, 0x02]).contains("DER"));
+        assert!(told("LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tCk1J").contains("decode it once more"));
+    }
+}
