@@ -83,6 +83,7 @@ fn fills_in_defaults(server: &ApiServer) -> Result<()> {
             "mode": "Overlay",
             "server": {"kind": "StatefulSet", "name": "spire-server"},
             "agents": [{"kind": "DaemonSet", "name": "spire-agent"}],
+            "controllerManager": {"mode": "Auto", "program": "/spire-controller-manager"},
         },
         "attestation": {
             "canReattest": true,
@@ -99,7 +100,7 @@ fn fills_in_defaults(server: &ApiServer) -> Result<()> {
         serde_json::from_str(&server.kubectl(&["get", "kla", "observed", "--output", "json"])?)?;
     let expected = json!({
         "action": "Observe", "interval": "10s", "grace": "0", "maxPerInterval": 10, "maxUnhealthy": "50%",
-        "spireSocketPath": "/tmp/spire-server/private/api.sock", "reportPort": 9797,
+        "reportPort": 9797,
     });
     assert_eq!(observed.pointer("/spec/enforcement"), Some(&expected));
     Ok(())

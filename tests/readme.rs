@@ -7,7 +7,7 @@ use std::{env, fs};
 use anyhow::{Context as _, Result};
 use lab::process::output;
 use lab::programs;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[test]
 fn the_configuration_tables_are_those_of_the_programs() -> Result<()> {
@@ -99,6 +99,36 @@ fn anchor(heading: &str) -> String {
 }
 
 #[test]
+fn the_quick_start_is_one_text() -> Result<()> {
+    let resource = read("charts/keylime-attestor/files/quickstart.yaml")?;
+    let shown: String = resource.lines().map(|line| format!("   {line}\n")).collect();
+    assert!(
+        read("README.md")?.contains(&format!("   ```yaml\n{shown}   ```\n")),
+        "README.md shows another resource"
+    );
+    let notes = read("charts/keylime-attestor/templates/NOTES.txt")?;
+    assert!(notes.contains("\"files/quickstart.yaml\"") && !notes.contains("kind: KeylimeAttestor"));
+    // The Secrets that it names are those that the operator may see.
+    let spec: Value = serde_yaml::from_str(&resource)?;
+    let text = |path| spec.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    for (at, namespace, secret) in [
+        (0, text("/metadata/namespace"), text("/spec/keylime/tls/secretName")),
+        (1, text("/spec/spire/agents/0/namespace"), text("/spec/keylime/agent/tls/secretName")),
+    ] {
+        let value = "--set 'rbac.keylimeSecrets";
+        let flags = format!("{value}[{at}].namespace={namespace}' {value}[{at}].names={{{secret}}}'");
+        for document in
+            ["README.md", "charts/keylime-attestor/README.md", "charts/keylime-attestor/templates/NOTES.txt"]
+        {
+            assert!(read(document)?.contains(&flags), "{document} has no {flags}");
+        }
+        let role = format!("--resource-name={secret} -n {namespace}");
+        assert!(read("charts/keylime-attestor/README.md")?.contains(&role), "no {role}");
+    }
+    Ok(())
+}
+
+#[test]
 fn the_readme_is_short() -> Result<()> {
     let lines = read("README.md")?.lines().count();
     assert!(lines <= 150, "the README has {lines} lines: the rest lies with what it describes");
@@ -138,6 +168,10 @@ fn spec_table() -> Result<String> {
 fn fields(schema: &Value, path: &str, table: &mut String) {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
     for (name, field) in properties {
+        let is_required =
+            schema.get("required").and_then(Value::as_array).is_some_and(|all| all.contains(&json!(name)));
+        // Within something that may be left out, it is required with it.
+        let parent = path.trim_end_matches("[]");
         let path = format!("{path}{}{name}", if path.is_empty() { "" } else { "." });
         let items = field.get("items").filter(|items| items.get("properties").is_some());
         if field.get("properties").is_some() {
@@ -147,7 +181,12 @@ fn fields(schema: &Value, path: &str, table: &mut String) {
         } else {
             let about = field.get("description").and_then(Value::as_str).unwrap_or_default();
             let about = about.split_inclusive(". ").next().unwrap_or_default().trim();
-            let default = field.get("default").map(|default| format!("`{default}`")).unwrap_or_default();
+            let default = match field.get("default") {
+                Some(default) => format!("`{default}`"),
+                None if is_required && parent.is_empty() => "**required**".to_owned(),
+                None if is_required => format!("**required** in `{parent}`"),
+                None => String::new(),
+            };
             *table += &format!("| `{path}` | {default} | {about} |\n");
         }
     }

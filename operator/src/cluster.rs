@@ -104,6 +104,11 @@ impl Error {
         self.code().is_some_and(|code| matches!(code, 400 | 403 | 405 | 413 | 422))
     }
 
+    /// Whether the operator lacks the right.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        self.code() == Some(403)
+    }
+
     pub(crate) fn is_not_found(&self) -> bool {
         self.code() == Some(404)
     }

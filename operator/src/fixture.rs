@@ -81,8 +81,7 @@ pub(crate) fn controller_manager(
     let asked = Asked::all(resource).remove(0);
     let discovered = discover(&asked, &workload);
     let spire = discovered.as_ref().unwrap().container.clone();
-    let candidates =
-        manager::candidates(resource.spec.spire.controller_manager.as_ref(), &workload, Some(&spire));
+    let candidates = manager::candidates(&resource.spec.spire.controller_manager, &workload, Some(&spire));
     gathered.managers = candidates
         .into_iter()
         .map(|discovered| FoundManager {

@@ -9,3 +9,4 @@ mod release;
 mod rendered;
 mod rights;
 mod values;
+mod without_helm;

@@ -36,6 +36,7 @@ fn life_of_a_release(helm: Helm) -> Result<()> {
     let with_attestor = ["--values", text(&attestor)?];
 
     releases.refuse_an_attestor_at_first(&new, &with_attestor)?;
+    releases.refuse_a_namespace_that_is_not_there(&new)?;
     releases.install_and_upgrade(&old, &new, &with_attestor)?;
     releases.leave_the_attestor_and_come_back(&new, &with_attestor)?;
     releases.leave_nothing(&new)
@@ -59,11 +60,26 @@ impl Releases {
         Ok(())
     }
 
+    fn refuse_a_namespace_that_is_not_there(&self, chart: &Path) -> Result<()> {
+        let (namespace, names) =
+            ("rbac.keylimeSecrets[0].namespace=nowhere", "rbac.keylimeSecrets[0].names={a}");
+        for flags in [&["--set", namespace, "--set", names][..], &["--set", "namespaces={nowhere}"]] {
+            let answer = self.run("install", chart, flags).err().map(|error| format!("{error:#}"));
+            let answer = answer.unwrap_or_default();
+            ensure!(answer.contains("the namespace nowhere") && answer.contains("is not there"), "{answer}");
+            ensure!(self.kubectl(&["get", "crd", CRD]).is_err(), "half a release was made");
+        }
+        Ok(())
+    }
+
     /// An upgrade brings the new CRD along, and the resource.
     fn install_and_upgrade(&self, old: &Path, new: &Path, with_attestor: &[&str]) -> Result<()> {
         let notes = self.run("install", old, &[])?;
         ensure!(notes.contains("It may not read any Secret yet"), "{notes}");
-        ensure!(notes.contains("apply a KeylimeAttestor beside SPIRE"), "{notes}");
+        ensure!(notes.contains("apply a KeylimeAttestor with the names of your SPIRE"), "{notes}");
+        for line in helm::read(&new.join("files/quickstart.yaml"))?.lines() {
+            ensure!(notes.contains(&format!("\n  {line}\n")), "{line:?} is not in {notes}");
+        }
         self.kubectl(&["wait", "--for=condition=Established", "crd", CRD])?;
         ensure!(self.crd()?.contains("An old text."), "the old chart has another CRD");
 

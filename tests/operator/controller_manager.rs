@@ -11,8 +11,8 @@ use crate::spire::{self, MANAGER, MANAGER_KEY};
 
 const CHART: &str = include_str!("../../operator/testdata/controller-manager/chart.yaml");
 
-fn asked() -> Value {
-    json!({"spire": {"controllerManager": {}}})
+fn ignored() -> Value {
+    json!({"spire": {"controllerManager": {"mode": "Ignore"}}})
 }
 
 fn container(site: &Site) -> Result<Value> {
@@ -32,7 +32,7 @@ async fn it_is_overlaid_and_comes_back_as_it_was() -> Result<()> {
         let objects = spire::with_manager(spire::json(namespace), CHART, json!({}))?;
         site.apply_with(&objects, flags)?;
         let before = site.spire()?;
-        site.attest(asked())?;
+        site.attest(json!({}))?;
         let operator = site.operator()?;
         site.make_ready()?;
         site.wait_for("WorkloadsParented", "Overlaid")?;
@@ -83,9 +83,12 @@ async fn a_command_that_its_owner_sets_is_not_touched() -> Result<()> {
     site.apply(&spire::with_manager(spire::json(&site.namespace), CHART, command)?)?;
     site.attest(json!({}))?;
     let operator = site.operator()?;
-    site.make_ready()?;
+    site.wait_for("Ready", "NotApplied")?;
+    ensure!(site.hash("statefulset/spire-server")?.is_none(), "its nodes would lose their workloads");
+    site.attest(ignored())?;
+    site.make_rolled_out()?;
     // Now the operator has fields of the workload, but not this one.
-    site.attest(asked())?;
+    site.attest(json!({"spire": {"controllerManager": {"mode": "Auto"}}}))?;
     let message = site.wait_for("ConfigurationApplied", "CommandSet")?;
     ensure!(
         message.contains("container spire-controller-manager") && message.contains("/manager"),
@@ -100,10 +103,11 @@ async fn a_command_that_its_owner_sets_is_not_touched() -> Result<()> {
 async fn what_to_write_is_told_and_is_enough() -> Result<()> {
     let mut site = Site::start("manager-told").await?;
     site.apply(&spire::with_manager(spire::json(&site.namespace), CHART, json!({}))?)?;
-    site.attest(json!({}))?;
+    site.attest(ignored())?;
     let operator = site.operator()?;
-    site.make_ready()?;
+    site.make_rolled_out()?;
     let message = site.wait_for("WorkloadsParented", "TemplateMissing")?;
+    ensure!(site.wait_for("Ready", "WorkloadsNotParented")? == message);
     ensure!(
         message.contains(
             "controller-manager-config.yaml of the ConfigMap manager-told/spire-controller-manager"
@@ -116,19 +120,19 @@ async fn what_to_write_is_told_and_is_enough() -> Result<()> {
     let text = CHART.replace(line, &format!("parentIDTemplate: '{template}'"));
     site.apply(&spire::config_map(&site.namespace, MANAGER, MANAGER_KEY, &text))?;
     site.wait_for("WorkloadsParented", "TemplateSet")?;
-    ensure!(site.condition("Ready")?.0 == "Ready");
+    site.wait_for("Ready", "Ready")?;
     operator.stop()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_let_go_when_it_is_no_longer_asked_for() -> Result<()> {
+async fn it_is_let_go_when_it_is_to_be_left_alone() -> Result<()> {
     let mut site = Site::start("manager-let-go").await?;
     site.apply(&spire::with_manager(spire::json(&site.namespace), CHART, json!({}))?)?;
-    site.attest(asked())?;
+    site.attest(json!({}))?;
     let operator = site.operator()?;
     site.make_ready()?;
     ensure!(container(&site)?.get("command").is_some());
-    site.apply_with(&site.resource("spire", json!({})), &["--server-side"])?;
+    site.attest(ignored())?;
     site.wait("its command to go", |site| Ok(container(site)?.get("command").is_none()))?;
     site.roll_out_until("WorkloadsParented", "TemplateMissing")?;
     site.wait("the derived configuration to go", |site| {
@@ -141,7 +145,7 @@ async fn it_is_let_go_when_it_is_no_longer_asked_for() -> Result<()> {
 async fn workloads_keep_their_parents_until_the_agent_of_their_node_is_back() -> Result<()> {
     let mut site = Site::start("manager-back").await?;
     site.apply(&spire::with_manager(spire::json(&site.namespace), CHART, json!({}))?)?;
-    site.attest(asked())?;
+    site.attest(json!({}))?;
     let operator = site.operator()?;
     site.make_ready()?;
     let hash = site.hash("daemonset/spire-agent")?.context("no overlay")?;

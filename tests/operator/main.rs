@@ -5,6 +5,7 @@
 
 mod admission;
 mod canary;
+mod config_only;
 mod controller_manager;
 mod drift;
 mod failures;
@@ -19,6 +20,7 @@ mod pods;
 mod refused;
 mod reports;
 mod retry;
+mod secrets;
 mod site;
 mod spire;
 mod unattestable;

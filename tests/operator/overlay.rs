@@ -89,7 +89,7 @@ async fn config_only_writes_configurations_and_nothing_else() -> Result<()> {
     let before = site.spire()?;
     site.attest(json!({"spire": {"mode": "ConfigOnly"}}))?;
     let operator = site.operator()?;
-    site.wait_for("Ready", "Ready")?;
+    site.wait_for("Ready", "ConfigurationsWritten")?;
     ensure!(site.condition("ServerRolledOut")?.0 == "NotManaged");
     ensure!(site.condition("AgentsRolledOut")?.0 == "NotManaged");
     ensure!(site.text("spire-agent-keylime", "agent.conf")?.contains("keylime-attestor-agent"));

@@ -27,7 +27,7 @@ async fn a_pod_that_is_admitted_as_restricted_stays_so_with_the_overlay() -> Res
         let objects = spire::with_manager(spire::json(&site.namespace), CHART, json!({}))?;
         site.apply(&with_contexts(objects, &pod, &container)?)?;
         ensure!(admitted(&site, "statefulset/spire-server")?, "not even without the overlay: {container}");
-        site.attest(json!({"spire": {"controllerManager": {}}}))?;
+        site.attest(json!({}))?;
         site.make_ready()?;
         for workload in ["statefulset/spire-server", "daemonset/spire-agent"] {
             ensure!(site.hash(workload)?.is_some(), "{workload} has no overlay");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -125,13 +125,27 @@ impl Site {
         self.operator_with(&[])
     }
 
+    /// Starts the operator as this user of the cluster.
+    pub(crate) fn operator_as(&mut self, user: &str) -> Result<Operator> {
+        let config = fs::read_to_string(self.server.kubeconfig())?;
+        let mut config: Value = serde_json::from_str(&config)?;
+        config["users"][0]["user"]["as"] = json!(user);
+        let file = self.dir.path().join("kubeconfig");
+        fs::write(&file, config.to_string())?;
+        self.start_operator(&file, &[])
+    }
+
     /// Starts the operator with more flags.
     pub(crate) fn operator_with(&mut self, flags: &[&str]) -> Result<Operator> {
+        self.start_operator(&self.server.kubeconfig(), flags)
+    }
+
+    fn start_operator(&mut self, kubeconfig: &Path, flags: &[&str]) -> Result<Operator> {
         self.started += 1;
         let (metrics, health) = (Port::free()?, Port::free()?);
         let program = programs::built("keylime-attestor-operator")?;
         let mut command = Command::new(&program);
-        command.env("KUBECONFIG", self.server.kubeconfig());
+        command.env("KUBECONFIG", kubeconfig);
         command.args(["--metrics-address", &format!("127.0.0.1:{metrics}")]);
         command.args(["--health-address", &format!("127.0.0.1:{health}")]);
         command.args([
@@ -147,11 +161,17 @@ impl Site {
 
     /// Brings SPIRE and its operator to where everything is rolled out.
     pub(crate) fn make_ready(&self) -> Result<()> {
+        self.make_rolled_out()?;
+        self.wait_for("Ready", "Ready").map(drop)
+    }
+
+    /// Brings SPIRE to where its pods run with the plugins.
+    pub(crate) fn make_rolled_out(&self) -> Result<()> {
         self.wait_for("ServerRolledOut", "Progressing")?;
         self.roll_out("statefulset/spire-server")?;
         self.wait_for("AgentsRolledOut", "Progressing")?;
         self.roll_out("daemonset/spire-agent")?;
-        self.wait_for("Ready", "Ready").map(drop)
+        self.wait_for("AgentsRolledOut", "RolledOut").map(drop)
     }
 
     /// Plays the controllers until a condition has a reason.

@@ -153,6 +153,12 @@ reasons! {
         NOT_APPLIED = False "NotApplied":
             "The configuration could not be applied.",
             "See ConfigurationApplied.";
+        CONFIGURATIONS_WRITTEN = True "ConfigurationsWritten":
+            "With mode ConfigOnly the configurations are written, and Keylime answers. Whether SPIRE runs with them is not known here.",
+            "Mount them, the plugins and the Secrets yourself; `spec.enforcement` has SPIRE's server report which agents it has.";
+        WORKLOADS_NOT_PARENTED = False "WorkloadsNotParented":
+            "SPIRE is set up, but workloads on nodes that attest by Keylime get no SVIDs: spire-controller-manager gives their entries another parent.",
+            "See WorkloadsParented.";
         ROLLING_OUT = False "RollingOut":
             "SPIRE's pods are being replaced, the server first, then the agents.",
             "Wait; `status.server.rollout` and `status.agents` show how far it is.";
@@ -188,8 +194,8 @@ reasons! {
             "Another KeylimeAttestor, which is older, has the workload.",
             "Delete one of the two.";
         CONTAINER_NOT_FOUND = False "ContainerNotFound":
-            "The container that runs SPIRE is not there, or cannot be told from the others.",
-            "Set `container` of the workload in `spec.spire` to one of the names in the message.";
+            "The container that runs SPIRE or spire-controller-manager is not there, or cannot be told from the others.",
+            "Set `container` of the workload in `spec.spire`, or of `spec.spire.controllerManager`, to one of the names in the message.";
         COMMAND_SET = False "CommandSet":
             "The workload sets `command` of SPIRE's container itself, which Overlay would have to change.",
             "Remove `command` and give SPIRE's flags as `args`, or choose mode InPlace.";
@@ -205,6 +211,9 @@ reasons! {
         SECRET_NOT_FOUND = False "SecretNotFound":
             "A Secret that is to be mounted is not in the namespace of the pods that mount it.",
             "Create it, copy it, or have it issued in the namespace that the message names.";
+        SECRET_FORBIDDEN = False "SecretForbidden":
+            "The operator may not look for a Secret that is to be mounted. Were it missing, SPIRE's pods would wait for it and not start.",
+            "Name it in the chart's `rbac.keylimeSecrets`, or make the Role that the message describes.";
         SECRET_INCOMPLETE = False "SecretIncomplete":
             "The Secret for Keylime lacks one of its keys, or certificate, key and CA are not usable PEM that belongs together.",
             "Correct the keys that the message names; `spec.keylime.tls.secretName` says which there must be.";
@@ -215,11 +224,11 @@ reasons! {
             "A field that the plugins need has another value that somebody else applied.",
             "Remove that value, or let the manager that the message names do so.";
         REFUSED = False "Refused":
-            "The apiserver refuses a change: by an admission policy, a quota, or because the operator lacks the right.",
+            "The apiserver refuses a change or a look: by an admission policy, a quota, or because the operator lacks the right.",
             "Read the apiserver's own message; for a missing right, add the namespace to the chart's values.";
         FIGHTING = False "Fighting":
             "Somebody keeps reverting what the operator applies, as OpenShift's SPIRE operator does with what it owns.",
-            "Stop the other side, whose field manager the message names; operator/README.md says how for OpenShift. Until then the operator tries less and less often.";
+            "Stop the other side, whose field manager the message names: OpenShift's operator by CREATE_ONLY_MODE, as operator/README.md says. Until then the operator tries less and less often.";
         WITHDRAWING = False "Withdrawing":
             "The resource is being deleted: our part is being taken out again, from the agents first, then from the server.",
             "Wait.";
@@ -230,8 +239,8 @@ reasons! {
         ROLLED_OUT = True "RolledOut":
             "All pods of SPIRE's server run with the plugin and are ready.",
             "Nothing.";
-        NOT_MANAGED = True "NotManaged":
-            "With mode ConfigOnly the operator touches no workload.",
+        NOT_MANAGED = Unknown "NotManaged":
+            "With mode ConfigOnly the operator touches no workload, and does not know what its pods run with.",
             "Mount the derived ConfigMap, the plugin and the Secret yourself.";
         WAITING_FOR_CONFIGURATION = Unknown "WaitingForConfiguration":
             "The configuration has not been applied.",
@@ -261,8 +270,8 @@ reasons! {
         ROLLED_OUT = True "RolledOut":
             "All pods of SPIRE's agents run with the plugin and are ready.",
             "Nothing.";
-        NOT_MANAGED = True "NotManaged":
-            "With mode ConfigOnly the operator touches no workload.",
+        NOT_MANAGED = Unknown "NotManaged":
+            "With mode ConfigOnly the operator touches no workload, and does not know what its pods run with.",
             "Mount the derived ConfigMap, the plugin and the Secret yourself.";
         WAITING_FOR_CONFIGURATION = Unknown "WaitingForConfiguration":
             "The configuration has not been applied.",
@@ -330,7 +339,7 @@ reasons! {
             "No node fails, but some are not enrolled at Keylime, not decided about yet, without identity in SPIRE, or it is not clear which agent is theirs.",
             "See the nodes in the message, in `status.nodes.notAttested`, and in `kubectl get attestednodes`.";
         NODES_UNKNOWN = Unknown "NodesUnknown":
-            "No node is known to fail, but the verifier of some gives no answer.",
+            "No node is known to fail, but the verifier of some gives no answer, or nobody tells whether SPIRE has them.",
             "See the nodes in the message, in `status.nodes.notAttested`, and KeylimeReachable.";
         NO_NODES = Unknown "NoNodes":
             "The resource selects no node.",
@@ -365,7 +374,7 @@ reasons! {
             "Wait.";
     }
 
-    /// Reasons of WorkloadsParented. Ready does not depend on it: who else makes entries, the operator does not know.
+    /// Reasons of WorkloadsParented. Ready depends on it where it is False: who else makes entries, the operator does not know.
     mod workloads_parented: WorkloadsParented {
         OVERLAID = True "Overlaid":
             "spire-controller-manager runs with a parentIDTemplate that gives workloads the agent which Keylime attested as parent.",
@@ -373,12 +382,15 @@ reasons! {
         TEMPLATE_SET = True "TemplateSet":
             "The parentIDTemplate of spire-controller-manager knows of Keylime already.",
             "Nothing.";
-        NOT_MANAGED = True "NotManaged":
+        NOT_MANAGED = Unknown "NotManaged":
             "The configuration of spire-controller-manager is made, and with mode ConfigOnly the operator touches no workload.",
             "Start spire-controller-manager with the derived configuration yourself.";
+        TEMPLATE_UNCLEAR = Unknown "TemplateUnclear":
+            "The parentIDTemplate of spire-controller-manager, which is left alone, names no agents but something else, such as node aliases.",
+            "See to it that these take in the agents that attest by Keylime.";
         TEMPLATE_MISSING = False "TemplateMissing":
             "spire-controller-manager gives workloads a parent that knows nothing of Keylime: on nodes that attest by Keylime they get no SVIDs.",
-            "Set `spec.spire.controllerManager`, or write the template of the message into the configuration that it names.";
+            "Set `spec.spire.controllerManager.mode` to Auto, or write the template of the message into the configuration that it names.";
         ROLLING_OUT = False "RollingOut":
             "The pod that runs spire-controller-manager is being replaced.",
             "See ServerRolledOut.";

@@ -31,10 +31,6 @@ pub struct Enforcement {
     /// the verifier looks like that. From 1% to 100%.
     pub max_unhealthy: Percent,
 
-    /// Path of the socket of SPIRE's server API, as the container of SPIRE's server sees it.
-    #[schemars(length(min = 2, max = 107), regex(pattern = "^/[A-Za-z0-9._/-]*[A-Za-z0-9._-]$"))]
-    pub spire_socket_path: String,
-
     /// Port of SPIRE's server pods where the plugin reports to the operator. Both ends of the connection must show the certificate of the Secret of
     /// spec.keylime.tls.
     #[schemars(schema_with = "schema::port")]
@@ -68,7 +64,6 @@ impl Default for Enforcement {
             grace: Duration::from_secs(0),
             max_per_interval: 10,
             max_unhealthy: Percent::HALF,
-            spire_socket_path: "/tmp/spire-server/private/api.sock".to_owned(),
             report_port: 9797,
         }
     }

@@ -32,7 +32,9 @@ pub use node_reason::NodeReason;
 pub use nodes::{NodeSelector, Nodes};
 pub use rollout::{Plugin, Rollout, Unattestable};
 pub use share::{InvalidShare, Percent, Share};
-pub use spire::{AgentKind, ConfigMapSource, ControllerManager, Mode, ServerKind, Spire, Workload};
+pub use spire::{
+    AgentKind, ConfigMapSource, ControllerManager, ControllerManagerMode, Mode, ServerKind, Spire, Workload,
+};
 pub use status::{
     CanaryStatus, ConfigMapEntry, ControllerManagerStatus, EnforcementStatus, FailureCause, Format,
     KeylimeAttestorStatus, NodeNotAttested, NodesStatus, RetryStatus, RolloutState, RolloutStatus,

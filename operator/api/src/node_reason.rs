@@ -48,6 +48,8 @@ pub enum NodeReason {
     AgentMoved,
     /// SPIRE does not have it.
     IdentityNotIssued,
+    /// Nobody tells whether SPIRE has it.
+    IdentityUnknown,
     /// SPIRE has it under another attestor.
     IdentityOfOtherAttestor,
     /// SPIRE has banned it.
@@ -58,7 +60,7 @@ pub enum NodeReason {
 
 impl NodeReason {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Attested,
         Self::KeylimeAttestationFailed,
         Self::Stale,
@@ -68,6 +70,7 @@ impl NodeReason {
         Self::Banned,
         Self::SpireAgentNotReady,
         Self::KeylimeUnreachable,
+        Self::IdentityUnknown,
         Self::AmbiguousAgent,
         Self::AgentMoved,
         Self::NotEnrolled,
@@ -85,6 +88,7 @@ impl NodeReason {
             Self::AmbiguousAgent => "AmbiguousAgent",
             Self::AgentMoved => "AgentMoved",
             Self::IdentityNotIssued => "IdentityNotIssued",
+            Self::IdentityUnknown => "IdentityUnknown",
             Self::IdentityOfOtherAttestor => "IdentityOfOtherAttestor",
             Self::Banned => "Banned",
             Self::SpireAgentNotReady => "SpireAgentNotReady",
@@ -106,7 +110,9 @@ impl NodeReason {
             | Self::IdentityOfOtherAttestor
             | Self::Banned
             | Self::SpireAgentNotReady => NodeState::Pending,
-            Self::KeylimeUnreachable | Self::AmbiguousAgent | Self::AgentMoved => NodeState::Unknown,
+            Self::KeylimeUnreachable | Self::IdentityUnknown | Self::AmbiguousAgent | Self::AgentMoved => {
+                NodeState::Unknown
+            }
             Self::NotEnrolled => NodeState::NotEnrolled,
         }
     }
@@ -132,6 +138,9 @@ impl NodeReason {
             }
             Self::IdentityNotIssued => {
                 "Keylime passes the node, but SPIRE has no agent for it that was attested by Keylime."
+            }
+            Self::IdentityUnknown => {
+                "Keylime passes the node, but with mode ConfigOnly only SPIRE could tell whether it attests by Keylime, and it does not."
             }
             Self::IdentityOfOtherAttestor => {
                 "SPIRE still has the node's agent under its former attestor, on an identity that it stored."
@@ -166,6 +175,9 @@ impl NodeReason {
             }
             Self::IdentityNotIssued => {
                 "Look at the log of the node's SPIRE agent; it attests by itself when Keylime passes."
+            }
+            Self::IdentityUnknown => {
+                "Set `spec.enforcement` ({} is enough), and run SPIRE's server with the derived configuration, so that it reports."
             }
             Self::IdentityOfOtherAttestor => {
                 "Wait: the agent is asked once to attest anew. If it stays so, delete the SPIRE agent's pod and its stored data on the node."

@@ -35,16 +35,19 @@ pub struct Spire {
     )]
     pub agents: Vec<Workload<AgentKind>>,
 
-    /// The spire-controller-manager in SPIRE's server pod. Given, it is set up to parent the entries of workloads to the agents that Keylime attested;
-    /// left out, it is left alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub controller_manager: Option<ControllerManager>,
+    /// The spire-controller-manager in SPIRE's server pod. Where there is one, it is set up to parent the entries of workloads to the agents that
+    /// Keylime attested: else workloads on their nodes would get no SVIDs any longer.
+    #[serde(default)]
+    pub controller_manager: ControllerManager,
 }
 
 /// The spire-controller-manager. What is left out here is found in SPIRE's server pod.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ControllerManager {
+    /// Auto: it is set up, in the way that spire.mode says. Ignore: it is left alone, and you see to it that entries have the right parents.
+    pub mode: ControllerManagerMode,
+
     /// Name of the container that runs it, in the pod of SPIRE's server. Left out, it is the only other container whose arguments name a
     /// configuration with --config.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,6 +61,16 @@ pub struct ControllerManager {
     /// Path of the program inside of its container.
     #[schemars(schema_with = "schema::absolute_path")]
     pub program: String,
+}
+
+/// Whether spire-controller-manager is set up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ControllerManagerMode {
+    /// Where there is one.
+    #[default]
+    Auto,
+    /// Not by the operator.
+    Ignore,
 }
 
 /// How the operator changes SPIRE.
@@ -89,8 +102,8 @@ pub struct Workload<Kind: Default + Serialize> {
     #[schemars(schema_with = "schema::label_name")]
     pub namespace: Option<String>,
 
-    /// Name of the container that runs SPIRE. Left out, it is the only container, or else the only one whose arguments name a configuration
-    /// file with -config.
+    /// Name of the container that runs SPIRE. Left out, it is the only container, or else the only one whose command or image is SPIRE's program,
+    /// or whose arguments name a configuration file with -config.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label_name")]
     pub container: Option<String>,
@@ -155,7 +168,12 @@ const NOT_BUILT_IN: Rule = Rule {
 
 impl Default for ControllerManager {
     fn default() -> Self {
-        Self { container: None, config_map: None, program: "/spire-controller-manager".to_owned() }
+        Self {
+            mode: ControllerManagerMode::Auto,
+            container: None,
+            config_map: None,
+            program: "/spire-controller-manager".to_owned(),
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use keylime_attestor_api::{
-    Attestation, ControllerManager, Duration, Enforcement, KeylimeAttestor, Mode, Nodes, ServerKind, Share,
+    Attestation, ControllerManager, ControllerManagerMode, Duration, Enforcement, KeylimeAttestor, Mode,
+    Nodes, ServerKind, Share,
 };
 use serde_json::Value;
 
@@ -30,7 +31,8 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(spec.spire.server.kind, ServerKind::StatefulSet);
     assert_eq!(spec.attestation, Attestation::default());
     assert_eq!(spec.nodes, Nodes::default());
-    assert!(spec.keylime.verifiers.is_empty() && spec.spire.controller_manager.is_none());
+    assert!(spec.keylime.verifiers.is_empty());
+    assert_eq!(spec.spire.controller_manager, ControllerManager::default());
     assert!(
         spec.plugin.is_none() && spec.rollout.is_none() && spec.enforcement.is_none() && status.is_none()
     );
@@ -40,7 +42,7 @@ fn what_is_left_out_has_its_default() {
 fn what_is_only_turned_on_has_its_defaults() {
     let spec = accepted("observed").unwrap().spec;
     assert_eq!(spec.enforcement, Some(Enforcement::default()));
-    assert_eq!(spec.spire.controller_manager, Some(ControllerManager::default()));
+    assert_eq!(spec.spire.controller_manager.mode, ControllerManagerMode::Ignore);
     assert_eq!(spec.rollout.and_then(|rollout| rollout.canary), Some(Share::Nodes(2)));
     assert_eq!(spec.keylime.verifiers.iter().map(|verifier| verifier.port).collect::<Vec<_>>(), [8881, 8882]);
 }

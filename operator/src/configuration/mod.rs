@@ -4,3 +4,4 @@ pub(crate) mod derived;
 pub(crate) mod original;
 pub(crate) mod parent;
 pub(crate) mod plugin_data;
+mod socket;

@@ -1,23 +1,36 @@
 //! The plugins' own configuration, `plugin_data`, from the resource.
 
+use hcl::edit::Variables;
 use keylime_attestor_api::names::{path, secret_key};
 use keylime_attestor_api::{Action, Enforcement, Keylime, KeylimeAttestorSpec, Verifier};
 use serde_json::{Map, Value, json};
 
+use super::socket;
 use crate::model::target::Role;
 
 /// The `plugin_data` of a role. Every setting of the resource is written out, so that a default that differs between two versions of the
 /// plugin has no effect.
-pub(crate) fn plugin_data(role: Role, spec: &KeylimeAttestorSpec) -> Map<String, Value> {
+///
+/// The server's goes into the configuration `original`, which SPIRE reads with `flags`.
+pub(crate) fn plugin_data(
+    role: Role,
+    spec: &KeylimeAttestorSpec,
+    flags: &[String],
+    (original, variables): (&str, Variables),
+) -> Result<Map<String, Value>, hcl::Error> {
     let data = match role {
-        Role::Server => server(spec),
+        Role::Server => {
+            let enforcement = spec.enforcement.as_ref();
+            let socket = enforcement.map(|_| socket::server_api(flags, original, variables)).transpose()?;
+            server(spec, enforcement.zip(socket).map(|(enforcement, socket)| block(enforcement, &socket)))
+        }
         Role::Agent => agent(&spec.keylime),
     };
-    data.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+    Ok(data.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect())
 }
 
-fn server(spec: &KeylimeAttestorSpec) -> Vec<(&'static str, Option<Value>)> {
-    let KeylimeAttestorSpec { keylime, spire, attestation, nodes: _, enforcement, plugin: _, rollout: _ } =
+fn server(spec: &KeylimeAttestorSpec, enforcement: Option<Value>) -> Vec<(&'static str, Option<Value>)> {
+    let KeylimeAttestorSpec { keylime, spire, attestation, nodes: _, enforcement: _, plugin: _, rollout: _ } =
         spec;
     let registrar_host = keylime.registrar.host.as_ref().unwrap_or(&keylime.verifier.host);
     let metadata_keys = &attestation.allowed_metadata_keys;
@@ -38,7 +51,7 @@ fn server(spec: &KeylimeAttestorSpec) -> Vec<(&'static str, Option<Value>)> {
         ("allowed_metadata_keys", (!metadata_keys.is_empty()).then(|| json!(metadata_keys))),
         ("request_timeout", Some(json!(keylime.request_timeout.as_str()))),
         ("challenge_timeout", Some(json!(attestation.challenge_timeout.as_str()))),
-        ("enforcement", enforcement.as_ref().map(block)),
+        ("enforcement", enforcement),
     ]
 }
 
@@ -51,16 +64,8 @@ fn addresses(verifiers: &[Verifier]) -> Vec<String> {
     verifiers.iter().map(address).collect()
 }
 
-fn block(enforcement: &Enforcement) -> Value {
-    let Enforcement {
-        action,
-        interval,
-        grace,
-        max_per_interval,
-        max_unhealthy,
-        spire_socket_path,
-        report_port,
-    } = enforcement;
+fn block(enforcement: &Enforcement, socket: &str) -> Value {
+    let Enforcement { action, interval, grace, max_per_interval, max_unhealthy, report_port } = enforcement;
     let action = match action {
         Action::Observe => "off",
         Action::Evict => "evict",
@@ -68,7 +73,7 @@ fn block(enforcement: &Enforcement) -> Value {
     };
     json!({
         "action": action,
-        "spire_socket_path": spire_socket_path,
+        "spire_socket_path": socket,
         "interval": interval.as_str(),
         "grace": grace.as_str(),
         "max_per_interval": max_per_interval,

@@ -21,11 +21,11 @@ pub(crate) struct Discovered {
 
 /// The containers that may run it. What the resource says wins over what is found.
 pub(crate) fn candidates(
-    asked: Option<&ControllerManager>,
+    asked: &ControllerManager,
     workload: &Workload,
     spire: Option<&str>,
 ) -> Vec<Discovered> {
-    let named = asked.and_then(|asked| asked.container.as_deref());
+    let named = asked.container.as_deref();
     let containers = workload.containers().iter().filter(|container| match named {
         Some(name) => container.name == name,
         None => Some(container.name.as_str()) != spire,
@@ -33,15 +33,11 @@ pub(crate) fn candidates(
     containers.filter_map(|container| candidate(asked, workload, container)).collect()
 }
 
-fn candidate(
-    asked: Option<&ControllerManager>,
-    workload: &Workload,
-    container: &Container,
-) -> Option<Discovered> {
+fn candidate(asked: &ControllerManager, workload: &Workload, container: &Container) -> Option<Discovered> {
     let arguments = Arguments::of(container);
     let path = arguments.config.map(|path| absolute(container, path));
     let found = path.and_then(|path| mounted(workload.pod_spec(), container, &path));
-    let (config_map, key) = match asked.and_then(|asked| asked.config_map.as_ref()) {
+    let (config_map, key) = match &asked.config_map {
         Some(ConfigMapSource { name, key: Some(key) }) => (name.clone(), Some(key.clone())),
         Some(ConfigMapSource { name, key: None }) => {
             (name.clone(), found.filter(|(found, _)| found == name).map(|(_, key)| key))

@@ -1,5 +1,6 @@
 //! Finds out of a workload what the resource leaves open: the container that runs SPIRE, its configuration file, and the ConfigMap behind it.
 
+pub(crate) mod container;
 pub(crate) mod manager;
 
 use k8s_openapi::api::core::v1::{ConfigMapVolumeSource, Container, KeyToPath, PodSpec, Volume, VolumeMount};
@@ -12,7 +13,7 @@ use crate::model::target::Asked;
 use crate::model::workload::Workload;
 
 /// Where SPIRE's programs look for relative paths: the working directory of their images.
-const WORKING_DIRECTORY: &str = "/opt/spire";
+pub(crate) const WORKING_DIRECTORY: &str = "/opt/spire";
 
 /// What runs SPIRE in a workload, and where its configuration comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub(crate) struct Discovered {
 
 /// Looks into the workload. What the resource says wins over what is found.
 pub(crate) fn discover(asked: &Asked, workload: &Workload) -> Result<Discovered, Problem> {
-    let container = container(asked.container.as_deref(), workload)?;
+    let container = container::find(asked, workload)?;
     let arguments = Arguments::of(container);
     let config_path = asked
         .config_path
@@ -72,31 +73,6 @@ fn not_mounted(workload: &Workload, container: &Container, config_path: &str) ->
     )
 }
 
-fn container<'w>(asked: Option<&str>, workload: &'w Workload) -> Result<&'w Container, Problem> {
-    let all = workload.containers();
-    let found = match (asked, all) {
-        (Some(name), all) => all.iter().find(|container| container.name == name),
-        (None, [only]) => Some(only),
-        (None, all) => {
-            let mut with_config =
-                all.iter().filter(|container| Arguments::of(container).names_configuration());
-            with_config.next().filter(|_| with_config.next().is_none())
-        }
-    };
-    found.ok_or_else(|| {
-        let names: Vec<&str> = all.iter().map(|container| container.name.as_str()).collect();
-        let wanted = asked.map_or("one that has -config among its arguments".to_owned(), str::to_owned);
-        Problem::new(
-            reason::CONTAINER_NOT_FOUND,
-            format!(
-                "expected the container {wanted} in the {}, it has {}: set container of the workload in spec.spire",
-                workload.key,
-                names.join(", ")
-            ),
-        )
-    })
-}
-
 /// What a container's command and arguments say.
 pub(super) struct Arguments {
     pub(super) config: Option<String>,
@@ -121,7 +97,7 @@ impl Arguments {
 
 impl Arguments {
     /// Whether they name a configuration of SPIRE, which is HCL or JSON: what is called YAML is another program's.
-    fn names_configuration(&self) -> bool {
+    pub(super) fn names_configuration(&self) -> bool {
         self.config.as_ref().is_some_and(|path| !path.ends_with(".yaml") && !path.ends_with(".yml"))
     }
 }

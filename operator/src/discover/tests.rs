@@ -99,28 +99,6 @@ fn the_config_map_is_the_one_mounted_nearest() {
 }
 
 #[test]
-fn the_container_is_told_by_its_flag_or_by_name() {
-    let two = |first: Value, second: Value| {
-        json!({"containers": [
-            {"name": "a", "image": "x", "args": first, "volumeMounts": [{"name": "spire-config", "mountPath": "/c"}]},
-            {"name": "b", "image": "x", "args": second, "volumeMounts": [{"name": "spire-config", "mountPath": "/c"}]},
-        ]})
-    };
-    let with = || json!(["-config", "/c/agent.conf"]);
-    assert_eq!(found(json!({}), two(json!([]), with())).unwrap().container, "b");
-    assert_eq!(found(json!({"container": "a"}), two(with(), with())).unwrap().container, "a");
-    for (asked, pod) in [
-        (json!({}), two(with(), with())),
-        (json!({}), two(json!([]), json!([]))),
-        (json!({"container": "c"}), two(with(), with())),
-    ] {
-        let problem = found(asked, pod).unwrap_err();
-        assert_eq!(problem.reason, reason::CONTAINER_NOT_FOUND);
-        assert!(problem.message.contains("it has a, b"), "{}", problem.message);
-    }
-}
-
-#[test]
 fn our_own_command_is_not_the_owners() {
     let ours = json!([
         "/opt/spire/bin/spire-agent",

@@ -51,15 +51,17 @@ pub(super) async fn secrets(
         match asked.role {
             Role::Server => {
                 let name = &keylime.tls.secret_name;
-                let presence = match cluster.secret(&namespace, name).await? {
-                    Some(secret) => match usable(resource, secret).await {
+                let presence = match cluster.secret(&namespace, name).await {
+                    Ok(Some(secret)) => match usable(resource, secret).await {
                         Ok(usable) => {
                             credentials = Some(Arc::new(usable));
                             Presence::There
                         }
                         Err(details) => Presence::Incomplete(details),
                     },
-                    None => Presence::Missing,
+                    Ok(None) => Presence::Missing,
+                    Err(error) if error.is_forbidden() => Presence::Forbidden,
+                    Err(error) => return Err(error),
                 };
                 secrets.insert((namespace, name.clone()), presence);
             }
@@ -69,8 +71,7 @@ pub(super) async fn secrets(
                 let presence = match cluster.has_secret(&namespace, name).await {
                     Ok(true) => Presence::There,
                     Ok(false) => Presence::Missing,
-                    // Where the chart does not name it, the operator may not look: the pods then show a missing one.
-                    Err(error) if error.is_refusal() => Presence::There,
+                    Err(error) if error.is_forbidden() => Presence::Forbidden,
                     Err(error) => return Err(error),
                 };
                 secrets.insert((namespace, name.clone()), presence);

@@ -110,6 +110,8 @@ pub(crate) enum Presence {
     Missing,
     /// What is wrong with its content.
     Incomplete(Vec<String>),
+    /// The operator may not look.
+    Forbidden,
 }
 
 /// Reads everything for one resource.
@@ -183,14 +185,14 @@ async fn managers(
     resource: &KeylimeAttestor,
     gathered: &Gathered,
 ) -> Result<Vec<FoundManager>, Error> {
-    let asked = resource.spec.spire.controller_manager.as_ref();
+    let asked = &resource.spec.spire.controller_manager;
     let server = gathered.found.values().find(|found| found.role == Role::Server);
     let Some((found, workload)) = server.and_then(|found| Some((found, found.workload.as_ref()?))) else {
         return Ok(Vec::new());
     };
     let spire = found.discovered.as_ref().and_then(|discovered| discovered.as_ref().ok());
     let candidates = manager::candidates(asked, workload, spire.map(|spire| spire.container.as_str()));
-    let named = asked.is_some_and(|asked| asked.container.is_some());
+    let named = asked.container.is_some();
     let mut managers = Vec::new();
     for discovered in candidates {
         let (namespace, name) = (&workload.key.namespace, &discovered.config_map);

@@ -36,7 +36,8 @@ pub(super) fn of(
         NodeReason::Attested => first || failed,
         NodeReason::KeylimeAttestationPending
         | NodeReason::IdentityNotIssued
-        | NodeReason::KeylimeUnreachable => first,
+        | NodeReason::KeylimeUnreachable
+        | NodeReason::IdentityUnknown => first,
         _ => false,
     };
     if changed && !calm {

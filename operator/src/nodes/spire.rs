@@ -28,7 +28,7 @@ pub(crate) struct SpireAgents {
 pub(crate) struct Held {
     pub(crate) spiffe_id: String,
     pub(crate) banned: bool,
-    expires: u64,
+    pub(crate) expires: u64,
 }
 
 /// An agent of another attestation type.
@@ -36,6 +36,7 @@ pub(crate) struct Held {
 pub(crate) struct Other {
     pub(crate) spiffe_id: String,
     pub(crate) attestation_type: String,
+    pub(crate) expires: u64,
     /// Who reported it.
     pub(crate) endpoint: Endpoint,
 }
@@ -89,6 +90,7 @@ impl SpireAgents {
         let other = Other {
             spiffe_id: spiffe_id.clone(),
             attestation_type: attestation_type.clone(),
+            expires: *expires,
             endpoint: endpoint.clone(),
         };
         // A uid is of one node for ever, a name may come again: it only counts without.

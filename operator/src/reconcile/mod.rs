@@ -33,7 +33,7 @@ use crate::nodes::{Given, Nodes, View};
 use crate::plugins::Checksums;
 use crate::reconcile::backoff::Memory;
 use crate::rollout::next::{Next, next};
-use crate::rollout::withdrawal::{Withdrawal, withdrawal};
+use crate::rollout::withdrawal::{Withdrawal, hand_back, withdrawal};
 use crate::status::{Facts, status, write};
 use crate::validate::validate;
 
@@ -206,7 +206,11 @@ async fn proceed(
     };
     let previous = resource.status.clone().unwrap_or_default();
     let rollout = resource.spec.rollout.clone().unwrap_or_default();
-    outcome.next = next(&plan, gathered, &previous, &rollout, now);
+    // Who no longer wants his workloads touched gets them back in the order of a deletion.
+    let back = (plan.mode == Mode::ConfigOnly)
+        .then(|| hand_back(&plan.owner, gathered, &previous, rollout.canary, now))
+        .flatten();
+    outcome.next = back.unwrap_or_else(|| next(&plan, gathered, &previous, &rollout, now));
     outcome.complaint =
         failure::note(&context.cluster, &plan, gathered, &previous, &mut outcome.next.rollouts).await;
     let owner = Owner::of(resource);

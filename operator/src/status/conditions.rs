@@ -5,7 +5,7 @@ use keylime_attestor_api::conditions::{
     ConditionType, REASONS, Reason, Status, agents_rolled_out, configuration_applied, degraded, enforcing,
     keylime_reachable, nodes_attested, ready, server_rolled_out,
 };
-use keylime_attestor_api::{Action, KeylimeAttestorStatus, RolloutState};
+use keylime_attestor_api::{Action, KeylimeAttestorStatus, Mode, RolloutState};
 
 use super::Facts;
 use super::parented::parented;
@@ -29,7 +29,7 @@ pub(super) fn conditions(facts: &Facts<'_>) -> Vec<Condition> {
     let (nodes, enforcement) = (nodes(facts), enforcement(facts));
     let degraded = degraded(facts);
     // Ready is about the installation: a node that fails, or one that is not enrolled, breaks nothing for the others.
-    let ready = ready(facts, [&configuration, &server, &agents, &keylime, &degraded]);
+    let ready = ready(facts, [&configuration, &server, &agents, &keylime, &parented, &degraded]);
     [ready, configuration, server, agents, keylime, nodes, enforcement, parented, degraded]
         .into_iter()
         .map(|finding| condition(facts, finding))
@@ -129,8 +129,8 @@ fn said(facts: &Facts<'_>, reason: Reason) -> String {
 /// Stands between what we say and what a pod says.
 const COMPLAINT: &str = " Last: ";
 
-fn ready(facts: &Facts<'_>, others: [&Finding; 5]) -> Finding {
-    let [configuration, server, agents, keylime, degraded] = others;
+fn ready(facts: &Facts<'_>, others: [&Finding; 6]) -> Finding {
+    let [configuration, server, agents, keylime, parented, degraded] = others;
     if facts.is_deleted() {
         return (ready::WITHDRAWING, ready::WITHDRAWING.meaning.to_owned());
     }
@@ -141,13 +141,15 @@ fn ready(facts: &Facts<'_>, others: [&Finding; 5]) -> Finding {
     if is_true(degraded) {
         return (ready::ROLLOUT_FAILED, degraded.1.clone());
     }
+    let config_only = facts.resource.spec.spire.mode == Mode::ConfigOnly;
     if server.0 == server_rolled_out::PODS_NOT_READY {
         return (ready::PODS_NOT_READY, server.1.clone());
     }
     let waits_for_keylime = agents.0 == agents_rolled_out::WAITING_FOR_KEYLIME;
     for rollout in [server, agents] {
+        let unmanaged = config_only && rollout.0.status == Status::Unknown;
         let waits = waits_for_keylime && rollout == agents;
-        if !is_true(rollout) && !waits {
+        if !is_true(rollout) && !unmanaged && !waits {
             return (ready::ROLLING_OUT, rollout.1.clone());
         }
     }
@@ -157,7 +159,11 @@ fn ready(facts: &Facts<'_>, others: [&Finding; 5]) -> Finding {
     if waits_for_keylime {
         return (ready::WAITING_FOR_KEYLIME, agents.1.clone());
     }
-    (ready::READY, ready::READY.meaning.to_owned())
+    if parented.0.status == Status::False {
+        return (ready::WORKLOADS_NOT_PARENTED, parented.1.clone());
+    }
+    let good = if config_only { ready::CONFIGURATIONS_WRITTEN } else { ready::READY };
+    (good, good.meaning.to_owned())
 }
 
 fn condition(facts: &Facts<'_>, (reason, message): Finding) -> Condition {

@@ -29,6 +29,7 @@ pub(super) fn parented(facts: &Facts<'_>) -> Finding {
     let Some(parents) = Parents::of(&facts.resource.spec) else {
         return plain(reason::WAITING_FOR_CONFIGURATION);
     };
+    let unclear = gathered.managers.iter().any(|found| names_no_agents(found, &parents));
     let lacking: Vec<String> = gathered
         .managers
         .iter()
@@ -41,20 +42,34 @@ pub(super) fn parented(facts: &Facts<'_>) -> Finding {
             let no = reason::NO_CONTROLLER_MANAGER;
             (no, format!("{} {} In the words of a parentIDTemplate: {parent}", no.meaning, no.remedy))
         }
+        None if unclear => (
+            reason::TEMPLATE_UNCLEAR,
+            format!("{} {}", reason::TEMPLATE_UNCLEAR.meaning, reason::TEMPLATE_UNCLEAR.remedy),
+        ),
         None => plain(reason::TEMPLATE_SET),
     }
+}
+
+/// Below it lie the IDs of SPIRE's agents, and no alias of theirs can.
+const AGENTS: &str = "/spire/agent/";
+
+/// Whether a template gives pods another kind of parent than an agent, so that it is not seen here who that is.
+fn names_no_agents(found: &FoundManager, parents: &Parents<'_>) -> bool {
+    let template = found.entry().and_then(|(_, text)| config::parent_id_template(text).ok().flatten());
+    template.is_some_and(|template| !template.contains(AGENTS) && !parents.are_known_to(&template))
 }
 
 /// What to write where, for a controller manager that knows nothing of Keylime.
 fn lacking(found: &FoundManager, namespace: &str, parents: &Parents<'_>) -> Option<String> {
     let (key, text) = found.entry()?;
     let original = config::parent_id_template(text).ok()?;
-    if original.as_deref().is_some_and(|template| parents.are_known_to(template)) {
+    let is_right = |template: &str| parents.are_known_to(template) || !template.contains(AGENTS);
+    if original.as_deref().is_some_and(is_right) {
         return None;
     }
     let template = parents.template(original.as_deref());
     Some(format!(
-        "on nodes that attest by Keylime workloads get no SVIDs: set spec.spire.controllerManager to {{}}, or parentIDTemplate in {key} of \
+        "on nodes that attest by Keylime workloads get no SVIDs: set spec.spire.controllerManager.mode to Auto, or parentIDTemplate in {key} of \
          the ConfigMap {namespace}/{} to: {template}",
         found.discovered.config_map
     ))

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use keylime_attestor_api::RolloutState::Progressing;
-use keylime_attestor_api::conditions::{REASONS, configuration_applied};
+use keylime_attestor_api::conditions::{ConditionType, REASONS, configuration_applied};
 use serde_json::json;
 
 use super::conditions;
@@ -9,19 +9,27 @@ use super::tests::{Look, PARENTED};
 use crate::fixture::resource;
 
 /// Each look with its reason of WorkloadsParented, and a part of the message.
-fn parented() -> Vec<(Look, &'static str, &'static str)> {
-    let chart = Some(include_str!("../../testdata/controller-manager/chart.yaml"));
+pub(super) fn parented() -> Vec<(Look, &'static str, &'static str)> {
+    let chart = include_str!("../../testdata/controller-manager/chart.yaml");
     let known = "kind: ControllerManagerConfig\nparentIDTemplate: 'spiffe://x/spire/agent/keylime/{{ .NodeMeta.Name }}'\n";
-    let asked = |mode| resource(json!({"spire": {"mode": mode, "controllerManager": {}}}));
-    let overlaid = || Look { resource: asked("Overlay"), controller_manager: chart, ..Look::new() };
-    let set = "set spec.spire.controllerManager to {}, or parentIDTemplate in controller-manager-config.yaml of the ConfigMap \
+    let aliases =
+        "kind: ControllerManagerConfig\nparentIDTemplate: 'spiffe://x/nodes/{{ .NodeMeta.Name }}'\n";
+    let asked = |mode| resource(json!({"spire": {"mode": mode}}));
+    let ignored = |text| Look {
+        resource: resource(json!({"spire": {"controllerManager": {"mode": "Ignore"}}})),
+        controller_manager: Some(text),
+        ..Look::new()
+    };
+    let overlaid = || Look { resource: asked("Overlay"), controller_manager: Some(chart), ..Look::new() };
+    let set = "set spec.spire.controllerManager.mode to Auto, or parentIDTemplate in controller-manager-config.yaml of the ConfigMap \
                spire-server/spire-controller-manager to: {{ if index .NodeMeta.Labels";
     vec![
         (overlaid(), "Overlaid", "which Keylime attested"),
         (Look { server: Progressing, ..overlaid() }, "RollingOut", "being replaced"),
         (Look { resource: asked("ConfigOnly"), ..overlaid() }, "NotManaged", "ConfigOnly"),
-        (Look { controller_manager: Some(known), ..Look::new() }, "TemplateSet", "already"),
-        (Look { controller_manager: chart, ..Look::new() }, "TemplateMissing", set),
+        (ignored(known), "TemplateSet", "already"),
+        (ignored(chart), "TemplateMissing", set),
+        (ignored(aliases), "TemplateUnclear", "node aliases"),
         (Look::new(), "NoControllerManager", "keylime-agent-id\" }}{{ else if index"),
         (Look::problem(configuration_applied::SPEC_INVALID), "WaitingForConfiguration", "not been applied"),
         (overlaid().deleted(), "Withdrawing", "gets back"),
@@ -36,6 +44,10 @@ fn what_the_controller_manager_knows_of_keylime_is_told() {
         let condition = conditions::previous(&status, PARENTED).unwrap();
         assert_eq!(condition.reason, reason);
         assert!(condition.message.contains(part), "{}", condition.message);
+        let ready = conditions::previous(&status, ConditionType::Ready).unwrap();
+        let lost = reason == "TemplateMissing";
+        assert_eq!(ready.reason == "WorkloadsNotParented", lost);
+        assert!(!lost || ready.message.contains(part) && ready.status == "False", "{}", ready.message);
         produced.insert(reason);
     }
     let all = REASONS.iter().filter(|reason| reason.condition == PARENTED);

@@ -55,11 +55,15 @@ pub(super) fn rolled_out(facts: &Facts<'_>, role: Role) -> (Reason, String) {
     let Some(plan) = facts.plan else {
         return (reasons.waiting_for_configuration, reasons.waiting_for_configuration.meaning.to_owned());
     };
-    if plan.mode == Mode::ConfigOnly {
+    // With ConfigOnly there are those that get back what they had, where the mode was another before.
+    let is_managed =
+        |target: &&Target| plan.mode != Mode::ConfigOnly || facts.rollouts.contains_key(&target.key);
+    let mut states: Vec<_> =
+        targets(plan, role).filter(is_managed).map(|target| state(facts, reasons, target)).collect();
+    if states.is_empty() {
         let reason = reasons.not_managed;
         return (reason, format!("{} {}", reason.meaning, reason.remedy));
     }
-    let mut states: Vec<_> = targets(plan, role).map(|target| state(facts, reasons, target)).collect();
     states.sort_by_key(|(severity, _, _)| std::cmp::Reverse(*severity));
     match states.into_iter().next() {
         Some((_, reason, message)) if message.is_empty() => (reason, reason.meaning.to_owned()),

@@ -5,7 +5,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use keylime_attestor_api::conditions::{
     ConditionType, REASONS, Reason, configuration_applied, keylime_reachable,
 };
-use keylime_attestor_api::{AttestedNodeStatus, CanaryStatus, KeylimeAttestor, NodeReason, RolloutState};
+use keylime_attestor_api::{
+    AttestedNodeStatus, CanaryStatus, KeylimeAttestor, Mode, NodeReason, RolloutState,
+};
 use serde_json::{Value, json};
 
 use super::*;
@@ -104,7 +106,10 @@ impl Look {
             let at_most = if key.kind == Kind::DaemonSet { self.agents_ready } else { self.server_ready };
             rollout.ready = rollout.ready.min(at_most);
             rollout.canary = self.canary.clone().filter(|_| key.kind == Kind::DaemonSet);
-            rollouts.insert(key.clone(), rollout);
+            let is_managed = self.resource.spec.spire.mode != Mode::ConfigOnly;
+            if is_managed || state == Withdrawing {
+                rollouts.insert(key.clone(), rollout);
+            }
         }
         status(&Facts {
             resource: &self.resource,
@@ -170,7 +175,10 @@ pub(super) fn view(reach: Reason, nodes: &[NodeReason]) -> View {
 
 /// Each look with the reasons of Ready, ConfigurationApplied, ServerRolledOut, AgentsRolledOut, KeylimeReachable and Degraded.
 fn looks() -> Vec<(Look, [&'static str; 6])> {
-    let config_only = Look { resource: resource(json!({"spire": {"mode": "ConfigOnly"}})), ..Look::new() };
+    let config_only = |server, agent| Look {
+        resource: resource(json!({"spire": {"mode": "ConfigOnly"}})),
+        ..Look::rolling(server, agent)
+    };
     let reach = |reason| Look { view: Some(view(reason, &[NodeReason::Attested])), ..Look::new() };
     let held = |server| Look {
         server: if server { Progressing } else { Complete },
@@ -181,7 +189,14 @@ fn looks() -> Vec<(Look, [&'static str; 6])> {
     };
     let mut looks = vec![
         (Look::new(), ["Ready", "Applied", "RolledOut", "RolledOut", "Reachable", "AsExpected"]),
-        (config_only, ["Ready", "Applied", "NotManaged", "NotManaged", "Reachable", "AsExpected"]),
+        (
+            config_only(Complete, Complete),
+            ["ConfigurationsWritten", "Applied", "NotManaged", "NotManaged", "Reachable", "AsExpected"],
+        ),
+        (
+            config_only(Complete, Withdrawing),
+            ["RollingOut", "Applied", "NotManaged", "Withdrawing", "Reachable", "AsExpected"],
+        ),
         (
             Look::rolling(Progressing, Waiting),
             ["RollingOut", "Applied", "Progressing", "WaitingForServer", "Reachable", "AsExpected"],
@@ -377,6 +392,7 @@ fn every_reason_is_produced() {
         .into_iter()
         .map(|(look, _)| look)
         .chain(nodes_tests::looks().into_iter().map(|(look, _)| look));
+    let all_looks = all_looks.chain(parented_tests::parented().into_iter().map(|(look, _, _)| look));
     let produced: BTreeSet<(String, String)> = all_looks.flat_map(|look| look.reasons()).collect();
     let all: BTreeSet<(String, String)> = REASONS
         .iter()

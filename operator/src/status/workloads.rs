@@ -30,7 +30,9 @@ fn planned(facts: &Facts<'_>, mode: Mode, target: &Target) -> WorkloadStatus {
         Mode::Overlay | Mode::ConfigOnly => derived::name(&source.config_map),
     };
     let managed = mode != Mode::ConfigOnly;
-    let rollout = facts.rollouts.get(key).or_else(|| rollout_of(facts.previous, key)).filter(|_| managed);
+    // With ConfigOnly there is one while the workload gets back what it had.
+    let before = rollout_of(facts.previous, key).filter(|_| managed);
+    let rollout = facts.rollouts.get(key).or(before);
     WorkloadStatus {
         kind: key.kind.as_str().to_owned(),
         name: key.name.clone(),

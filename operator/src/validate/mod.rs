@@ -11,7 +11,6 @@ use hcl::edit::{self, Variables};
 use k8s_openapi::api::core::v1::ConfigMap;
 use keylime_attestor_api::conditions::configuration_applied as reason;
 use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorSpec, Mode};
-use serde_json::{Map, Value};
 
 use crate::configuration::parent::Parents;
 use crate::configuration::{derived, original, plugin_data};
@@ -100,8 +99,7 @@ impl Context<'_> {
         let found = self.gathered.found.get(&asked.key);
         let (found, discovered) = discovered(spec.spire.mode, asked, found)?;
         let plugin = self.plugin(asked.role);
-        let data = plugin_data::plugin_data(asked.role, spec);
-        let (source, derived) = configuration(asked, &discovered, found, &plugin, &data)?;
+        let (source, derived) = configuration(asked, &discovered, found, &plugin, spec)?;
         let secret = match asked.role {
             Role::Server => Some(spec.keylime.tls.secret_name.clone()),
             Role::Agent => spec.keylime.agent.tls.as_ref().map(|tls| tls.secret_name.clone()),
@@ -122,20 +120,15 @@ impl Context<'_> {
         })
     }
 
-    /// spire-controller-manager, when the resource asks for it and its workload is there; where it is not, that is reported already.
+    /// spire-controller-manager, where there is one beside SPIRE's server; where the server is not there, that is reported already.
     fn manager(&self, targets: &[Target]) -> Result<Option<Manager>, Problem> {
         let spec = &self.resource.spec;
+        let asked = &spec.spire.controller_manager;
         let server = targets.iter().find(|target| target.role == Role::Server);
-        let asked = spec.spire.controller_manager.as_ref().zip(Parents::of(spec));
-        let Some(((asked, parents), server)) = asked.zip(server) else { return Ok(None) };
-        let Some(workload) = &server.workload else {
-            let message = format!(
-                "expected the {}, in whose pod spire-controller-manager is looked for: install SPIRE, or remove spec.spire.controllerManager",
-                server.key
-            );
-            return Err(Problem::new(reason::WORKLOAD_NOT_FOUND, message));
-        };
+        let Some((parents, server)) = Parents::of(spec).zip(server) else { return Ok(None) };
+        let Some(workload) = &server.workload else { return Ok(None) };
         let manager = manager::manager(spec.spire.mode, asked, workload, &self.gathered.managers, &parents)?;
+        let Some(manager) = manager else { return Ok(None) };
         manager::shared(&manager, &server.key.namespace, targets).map_or(Ok(Some(manager)), Err)
     }
 
@@ -163,6 +156,13 @@ impl Context<'_> {
                 Presence::Incomplete(details) => Problem::new(
                     reason::SECRET_INCOMPLETE,
                     format!("the Secret {namespace}/{name} cannot be used: {}", details.join("; ")),
+                ),
+                Presence::Forbidden => Problem::new(
+                    reason::SECRET_FORBIDDEN,
+                    format!(
+                        "expected the right to get the Secret {name} in the namespace {namespace}, the operator has none: add it to the \
+                         chart's rbac.keylimeSecrets, as {{namespace: {namespace}, names: [{name}]}}, or make such a Role yourself"
+                    ),
                 ),
                 Presence::There => continue,
             };
@@ -255,7 +255,7 @@ fn configuration(
     located: &Located,
     found: &Found,
     plugin: &Plugin,
-    data: &Map<String, Value>,
+    spec: &KeylimeAttestorSpec,
 ) -> Result<(Source, String), Problem> {
     let (namespace, name) = (&asked.key.namespace, &located.config_map);
     let missing = |what: String| {
@@ -289,7 +289,10 @@ fn configuration(
                 "our node attestor in it cannot be told from the rest, or what was kept is lost: {advice}"
             ))
         })?;
-    let derived = derived::derive(asked.role, &original, plugin, data, located.variables).map_err(refused)?;
+    let data = plugin_data::plugin_data(asked.role, spec, &located.flags, (&original, located.variables))
+        .map_err(|error| invalid(error.to_string()))?;
+    let derived =
+        derived::derive(asked.role, &original, plugin, &data, located.variables).map_err(refused)?;
     let source =
         Source { config_map: name.clone(), key, original, live: live.clone(), beside: found.beside.clone() };
     Ok((source, derived))

@@ -1,5 +1,5 @@
 use keylime_attestor_api::conditions::configuration_applied as reason;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use keylime_attestor_api::conditions::Reason;
 
@@ -137,7 +137,7 @@ fn each_refusal_says_why_and_what_to_do() {
             }),
             "KeylimeAttestor n/older",
         ),
-        (reason::CONTAINER_NOT_FOUND, none(), Box::new(move |all| pod(all, two)), "it has a, b"),
+        (reason::CONTAINER_NOT_FOUND, none(), Box::new(move |all| pod(all, two)), "none of a, b is one"),
         (
             reason::COMMAND_SET,
             none(),
@@ -199,6 +199,12 @@ fn each_refusal_says_why_and_what_to_do() {
             none(),
             Box::new(|all| presence(all, Presence::Incomplete(vec!["it lacks ca.crt".to_owned()]))),
             "it lacks ca.crt",
+        ),
+        (
+            reason::SECRET_FORBIDDEN,
+            none(),
+            Box::new(|all| presence(all, Presence::Forbidden)),
+            "rbac.keylimeSecrets, as {namespace: spire-server, names: [keylime-client]}",
         ),
         (reason::PLUGIN_IMAGE_UNKNOWN, none(), Box::new(|all| all.image = None), "set spec.plugin.image"),
     ];

@@ -12,6 +12,7 @@ use serde::de::{
 
 use self::entry::EntryDeserializer;
 use crate::error::{UNPLACED, short};
+use crate::scan::Variables;
 use crate::tree::Document;
 use crate::value::{Data, Entry, Object, Value};
 use crate::{Error, Position, Reason, number};
@@ -21,7 +22,12 @@ use crate::{Error, Position, Reason, number};
 /// Keys of the type are matched without regard to ASCII case. With `#[serde(deny_unknown_fields)]` an unknown key is an
 /// error that names the nearest known one; without, unknown keys are skipped (but must still parse).
 pub fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
-    let document = Document::parse(text)?;
+    from_str_as(text, Variables::Kept)
+}
+
+/// As [`from_str`], of a text in which variables may stand where values do.
+pub fn from_str_as<T: DeserializeOwned>(text: &str, variables: Variables) -> Result<T, Error> {
+    let document = Document::parse_as(text, variables)?;
     let root = Object::of_document(&document);
     T::deserialize(ObjectDeserializer(&root)).map_err(|error| error.at(root.at))
 }

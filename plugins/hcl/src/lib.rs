@@ -39,7 +39,7 @@ mod properties;
 #[cfg(test)]
 mod reference;
 
-pub use de::from_str;
+pub use de::{from_str, from_str_as};
 pub use duration::Duration;
 pub use error::{Error, Position, Reason};
 pub use fields::{Fields, Problem};

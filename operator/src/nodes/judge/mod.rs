@@ -12,7 +12,7 @@ use keylime_attestor_api::{AttestedNodeStatus, MatchedBy, NodeReason, NodeState}
 
 use super::facts::{NodeFacts, PodFacts};
 use super::matching::Match;
-use super::spire::SpireAgents;
+use super::spire::{Held, SpireAgents};
 
 /// What is the same for all nodes of a look.
 pub(crate) struct Rules<'a> {
@@ -239,7 +239,12 @@ fn by_spire(rules: &Rules<'_>, seen: &Seen<'_>, keylime: &Keylime) -> Spire {
         // A SPIFFE ID that was known stays while nobody tells: entries of workloads hang on it.
         let before = seen.previous.filter(|_| rules.observed).and_then(|previous| previous.spiffe_id.clone());
         let identity = ("Unknown", identity::NOT_OBSERVED, message.to_owned());
-        return Spire { against: unready, spiffe_id: before, identity };
+        // Where the operator did not put the plugin into the pods, a node that Keylime passes may attest by anything.
+        let unknown = (!rules.managed).then(|| {
+            let reason = NodeReason::IdentityUnknown;
+            (reason, format!("{} {}", reason.meaning(), reason.remedy()))
+        });
+        return Spire { against: unready.or(unknown), spiffe_id: before, identity };
     };
     let held = keylime.agent.as_ref().and_then(|(agent, _)| spire.ours(agent));
     let missing = |reason: NodeReason, detail: String| {
@@ -247,7 +252,11 @@ fn by_spire(rules: &Rules<'_>, seen: &Seen<'_>, keylime: &Keylime) -> Spire {
         let identity = ("False", reason.as_str(), text.clone());
         (reason, text, identity)
     };
-    let (reason, text, identity) = match (held, spire.other(seen.node)) {
+    let other = spire.other(seen.node);
+    // The record of an agent that is no more ends before that of the one that runs.
+    let outlived = |held: &Held| !rules.managed && other.is_some_and(|other| other.expires > held.expires);
+    let held = held.filter(|held| held.banned || !outlived(held));
+    let (reason, text, identity) = match (held, other) {
         // A record stays until its SVID would have ended, whoever has attested since: after a rollback it tells of an agent that is no more.
         (Some(held), other) if !held.banned && without_plugin && other.is_none() => {
             return old(

@@ -131,8 +131,8 @@ fn psat_agent() -> serde_json::Value {
 fn cases() -> Vec<(Case, NodeReason, [&'static str; 3])> {
     use NodeReason::{
         AgentMoved, AmbiguousAgent, Attested, Banned, IdentityNotIssued, IdentityOfOtherAttestor,
-        KeylimeAttestationFailed, KeylimeAttestationPending, KeylimeUnreachable, NotEnrolled,
-        SpireAgentNotReady, Stale,
+        IdentityUnknown, KeylimeAttestationFailed, KeylimeAttestationPending, KeylimeUnreachable,
+        NotEnrolled, SpireAgentNotReady, Stale,
     };
     let (yes, no, unknown) = ("True", "False", "Unknown");
     let of = |matched| Case { matched, record: None, ..Case::new() };
@@ -161,6 +161,7 @@ fn cases() -> Vec<(Case, NodeReason, [&'static str; 3])> {
         (Case::silent_for(120, Some(passing())), KeylimeUnreachable, [unknown, unknown, unknown]),
         (Case::silent_for(0, None), KeylimeUnreachable, [unknown, unknown, unknown]),
         (Case::held(json!([keylime_agent(false), psat_agent()])), Attested, [yes, yes, yes]),
+        (Case { managed: false, ..Case::new() }, IdentityUnknown, [unknown, yes, unknown]),
         (Case::held(json!([])), IdentityNotIssued, [no, yes, no]),
         (Case::held(json!([psat_agent()])), IdentityOfOtherAttestor, [no, yes, no]),
         (Case::held(json!([keylime_agent(true)])), Banned, [no, yes, no]),
@@ -268,7 +269,7 @@ fn a_pod_without_the_plugin_has_no_identity_from_it() {
         assert_eq!(conditions(&old.status)[2], ("False", "IdentityNotIssued"));
         assert_eq!(judged(pod(Some("h")), observed, true).reason, NodeReason::Attested);
         // Nothing in such a pod tells whether its user has put the plugin into it.
-        assert_eq!(judged(pod(None), observed, false).reason, NodeReason::Attested);
+        assert_eq!(judged(pod(None), observed, false).reason, NodeReason::IdentityUnknown);
     }
 }
 
@@ -313,4 +314,28 @@ fn a_record_of_an_agent_that_ran_before_a_rollback_is_no_identity() {
     // Who is not looked after by the operator has no pods of its making.
     let unmanaged = Case { managed: false, pod: back(), ..Case::held(json!([keylime_agent(false)])) };
     assert_eq!(unmanaged.judge().reason, NodeReason::Attested);
+}
+
+#[test]
+fn where_the_operator_puts_no_plugin_only_spire_tells_who_attested() {
+    let unmanaged = |case: Case| Case { managed: false, ..case }.judge();
+    let untold = unmanaged(Case::new());
+    assert_eq!((untold.reason, untold.status.state), (NodeReason::IdentityUnknown, NodeState::Unknown));
+    // Asked to report, and silent.
+    let silent = unmanaged(Case { observed: true, ..Case::new() });
+    assert_eq!(silent.reason, NodeReason::IdentityUnknown);
+    let failing = unmanaged(Case::of("FAIL", Some(NOW as u64 - 1)));
+    assert_eq!(failing.reason, NodeReason::KeylimeAttestationFailed);
+
+    let ours = |expires: u64| json!({"spiffe_id": "k", "attestation_type": "keylime", "expires": expires, "banned": false, "agent_id": "a"});
+    let theirs = |expires: u64| json!({"spiffe_id": "p", "attestation_type": "k8s_psat", "expires": expires, "banned": false, "node_uid": "u"});
+    for (agents, expected) in [
+        (json!([ours(100)]), NodeReason::Attested),
+        (json!([ours(100), theirs(90)]), NodeReason::Attested),
+        (json!([ours(90), theirs(100)]), NodeReason::IdentityOfOtherAttestor),
+    ] {
+        let judged = unmanaged(Case::held(agents.clone()));
+        assert_eq!(judged.reason, expected, "{agents}");
+        assert_eq!(judged.status.spiffe_id.is_some(), expected == NodeReason::Attested);
+    }
 }

@@ -92,7 +92,8 @@ fn unmatched(view: &View) -> Option<String> {
 
 fn finding(view: &View) -> (Reason, String) {
     let all = not_attested(view);
-    let unreachable = |node: &&NodeNotAttested| node.reason == NodeReason::KeylimeUnreachable.as_str();
+    let nobody_tells = [NodeReason::KeylimeUnreachable.as_str(), NodeReason::IdentityUnknown.as_str()];
+    let unreachable = |node: &&NodeNotAttested| nobody_tells.contains(&node.reason.as_str());
     let failing = all.iter().filter(|node| node.state == NodeState::Failing).count();
     let unclear = all.iter().filter(unreachable).count();
     let reason = if failing > 0 {

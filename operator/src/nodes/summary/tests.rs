@@ -29,7 +29,8 @@ pub(in crate::nodes) fn view(nodes: &[(&str, NodeReason)]) -> View {
 #[test]
 fn the_worst_node_decides_and_is_named_first() {
     use NodeReason::{
-        AgentMoved, AmbiguousAgent, Attested, IdentityNotIssued, KeylimeUnreachable, NotEnrolled, Stale,
+        AgentMoved, AmbiguousAgent, Attested, IdentityNotIssued, IdentityUnknown, KeylimeUnreachable,
+        NotEnrolled, Stale,
     };
     for (nodes, expected) in [
         (&[][..], n::NO_NODES),
@@ -40,6 +41,7 @@ fn the_worst_node_decides_and_is_named_first() {
         (&[("a", AmbiguousAgent)], n::NODES_NOT_ATTESTED),
         (&[("a", AgentMoved), ("b", KeylimeUnreachable)], n::NODES_NOT_ATTESTED),
         (&[("a", KeylimeUnreachable), ("b", Attested)], n::NODES_UNKNOWN),
+        (&[("a", IdentityUnknown), ("b", KeylimeUnreachable)], n::NODES_UNKNOWN),
     ] {
         assert_eq!(attested(Some(&view(nodes))).0, expected, "{nodes:?}");
     }

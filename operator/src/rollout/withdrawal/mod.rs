@@ -32,6 +32,21 @@ pub(crate) fn withdrawal(
     canary: Option<Share>,
     now: Timestamp,
 ) -> Withdrawal {
+    if let Some(next) = hand_back(owner, gathered, previous, canary, now) {
+        return Withdrawal::Going(next);
+    }
+    let steps: Vec<Step> = gathered.our_maps.iter().map(delete).collect();
+    if steps.is_empty() { Withdrawal::Done } else { Withdrawal::Going(Next { steps, ..Next::default() }) }
+}
+
+/// What is due until SPIRE has back what it had, its agents first; nothing when it has. Our own objects stay.
+pub(crate) fn hand_back(
+    owner: &Owner,
+    gathered: &Gathered,
+    previous: &KeylimeAttestorStatus,
+    canary: Option<Share>,
+    now: Timestamp,
+) -> Option<Next> {
     let workloads = workloads(gathered);
     for role in [Role::Agent, Role::Server] {
         let mut next = Next::default();
@@ -47,11 +62,10 @@ pub(crate) fn withdrawal(
             waits |= in_steps(gathered, workload, canary, &mut next);
         }
         if waits || !next.steps.is_empty() {
-            return Withdrawal::Going(next);
+            return Some(next);
         }
     }
-    let steps: Vec<Step> = gathered.our_maps.iter().map(delete).collect();
-    if steps.is_empty() { Withdrawal::Done } else { Withdrawal::Going(Next { steps, ..Next::default() }) }
+    None
 }
 
 /// What one workload is due; true while its pods are being replaced.

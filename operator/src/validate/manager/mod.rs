@@ -1,25 +1,35 @@
 //! What of spire-controller-manager is asked for and was found, complete and valid, or what stands in the way. Pure.
 
 use keylime_attestor_api::conditions::configuration_applied as reason;
-use keylime_attestor_api::{ControllerManager, Mode};
+use keylime_attestor_api::{ControllerManager, ControllerManagerMode, Mode};
 
 use crate::configuration::derived;
 use crate::configuration::parent::{Parents, config};
+use crate::discover::container;
 use crate::discover::manager::Discovered;
 use crate::gather::FoundManager;
 use crate::model::problem::Problem;
 use crate::model::target::Manager;
 use crate::model::workload::Workload;
 
-/// What is asked for, complete and valid.
+/// Its program and its image are called so, if need be with words of a vendor before and behind.
+const PROGRAM: &str = "spire-controller-manager";
+
+/// What is to be set up, complete and valid; nothing where there is none, or where it is to be left alone.
+///
+/// One that is there and cannot be set up is a problem, and nothing of SPIRE is changed: workloads
+/// on the nodes that attest by Keylime would get no SVIDs any longer.
 pub(super) fn manager(
     mode: Mode,
     asked: &ControllerManager,
     workload: &Workload,
     found: &[FoundManager],
     parents: &Parents<'_>,
-) -> Result<Manager, Problem> {
-    let found = only(workload, found)?;
+) -> Result<Option<Manager>, Problem> {
+    if asked.mode == ControllerManagerMode::Ignore {
+        return Ok(None);
+    }
+    let Some(found) = only(asked, workload, found)? else { return Ok(None) };
     let Discovered { container, flags, config_map, command, .. } = &found.discovered;
     if let Some(command) = command
         && mode != Mode::ConfigOnly
@@ -29,7 +39,7 @@ pub(super) fn manager(
             reason::COMMAND_SET,
             format!(
                 "expected no command in container {container} of the {}, it has {}: give the flags of spire-controller-manager as args, or \
-                 remove spec.spire.controllerManager and set its parentIDTemplate yourself",
+                 {YOURSELF}",
                 workload.key,
                 command.join(" ")
             ),
@@ -46,12 +56,11 @@ pub(super) fn manager(
         Problem::new(reason::CONFIGURATION_NOT_FOUND, message)
     })?;
     let derived = config::derive(current, |original| parents.template(original)).map_err(|error| {
-        let message = format!(
-            "{key} in the ConfigMap {namespace}/{config_map}: {error}. Correct it, or remove spec.spire.controllerManager and set parentIDTemplate yourself"
-        );
+        let message =
+            format!("{key} in the ConfigMap {namespace}/{config_map}: {error}. Correct it, or {YOURSELF}");
         Problem::new(reason::CONFIGURATION_INVALID, message)
     })?;
-    Ok(Manager {
+    Ok(Some(Manager {
         container: container.clone(),
         program: asked.program.clone(),
         flags: flags.clone(),
@@ -59,24 +68,36 @@ pub(super) fn manager(
         key: key.to_owned(),
         derived,
         beside: found.beside.clone(),
-    })
+    }))
 }
 
-/// The one that it must be.
-fn only<'f>(workload: &Workload, found: &'f [FoundManager]) -> Result<&'f FoundManager, Problem> {
+/// What to do where the operator cannot do it.
+const YOURSELF: &str = "set spec.spire.controllerManager.mode to Ignore and its parentIDTemplate yourself, as operator/README.md says";
+
+/// The one that it must be; nothing where there is no sign of one.
+fn only<'f>(
+    asked: &ControllerManager,
+    workload: &Workload,
+    found: &'f [FoundManager],
+) -> Result<Option<&'f FoundManager>, Problem> {
     let problem = |came: String| {
         Problem::new(
             reason::CONTAINER_NOT_FOUND,
             format!(
                 "expected one container of the {} that runs spire-controller-manager with a configuration from a ConfigMap, found {came}: set \
-                 container, and if need be configMap, in spec.spire.controllerManager",
+                 container, and if need be configMap, in spec.spire.controllerManager; or {YOURSELF}",
                 workload.key
             ),
         )
     };
+    let named = asked.container.is_some() || asked.config_map.is_some();
     match found {
-        [] => Err(problem("none".to_owned())),
-        [only] => Ok(only),
+        [] if named => Err(problem("none".to_owned())),
+        [] => match workload.containers().iter().find(|container| container::runs(container, PROGRAM)) {
+            Some(container) => Err(problem(format!("{}, whose configuration is in none", container.name))),
+            None => Ok(None),
+        },
+        [only] => Ok(Some(only)),
         several => {
             let names = several.iter().map(|found| found.discovered.container.as_str());
             Err(problem(names.collect::<Vec<_>>().join(", ")))

@@ -62,7 +62,11 @@ fn paths_begin_where_the_container_does() {
 }
 
 #[test]
-fn what_is_asked_for_is_planned() {
+fn what_is_there_is_planned_unless_it_is_to_be_left_alone() {
+    let ignored = plan(json!({"mode": "Ignore"}), json!({"command": ["/manager"]}), CHART, |_| {}).unwrap();
+    assert!(ignored.server.manager.is_none());
+    let resource = resource(json!({}));
+    assert!(crate::fixture::plan(&resource, &gathered(&resource)).server.manager.is_none());
     let plan = plan(json!({}), json!({}), CHART, |_| {}).unwrap();
     let manager = plan.server.manager.unwrap();
     assert!(manager.derived.contains("node-restriction.kubernetes.io/keylime-agent-id"));
@@ -75,7 +79,21 @@ fn each_refusal_says_why_and_what_to_do() {
     for (asked, container, text, expected, part) in [
         (json!({}), command, CHART, reason::COMMAND_SET, "it has /manager"),
         (json!({"container": "other"}), json!({}), CHART, reason::CONTAINER_NOT_FOUND, "found none"),
-        (json!({}), json!({}), "kind: [", reason::CONFIGURATION_INVALID, "as YAML"),
+        (
+            json!({"container": "spire-controller-manager"}),
+            json!({}),
+            "kind: [",
+            reason::CONFIGURATION_INVALID,
+            "as YAML",
+        ),
+        // By its image it is one, and its configuration is not seen.
+        (
+            json!({}),
+            json!({"image": "ghcr.io/spiffe/spire-controller-manager:0.7.0", "args": []}),
+            CHART,
+            reason::CONTAINER_NOT_FOUND,
+            "found spire-controller-manager, whose configuration is in none",
+        ),
         (
             json!({}),
             json!({}),
