@@ -77,7 +77,7 @@ impl Releases {
         let notes = self.run("install", old, &[])?;
         ensure!(notes.contains("It may not read any Secret yet"), "{notes}");
         ensure!(notes.contains("apply a KeylimeAttestor with the names of your SPIRE"), "{notes}");
-        for line in helm::read(&new.join("files/quickstart.yaml"))?.lines() {
+        for line in read(&new.join("files/quickstart.yaml"))?.lines() {
             ensure!(notes.contains(&format!("\n  {line}\n")), "{line:?} is not in {notes}");
         }
         self.kubectl(&["wait", "--for=condition=Established", "crd", CRD])?;
