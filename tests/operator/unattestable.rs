@@ -61,7 +61,7 @@ async fn no_agent_moves_until_keylime_passes_all_nodes() -> Result<()> {
         let operator = begin(&mut site, json!({"spire": {"mode": mode}}))?;
         let (b, c) = (name(&site, "b"), name(&site, "c"));
         let both =
-            [format!("2 of the 3 nodes"), format!("{b} (NotEnrolled), {c} (KeylimeAttestationFailed)")];
+            ["2 of the 3 nodes".to_owned(), format!("{b} (NotEnrolled), {c} (KeylimeAttestationFailed)")];
         wait::until("all nodes to be looked at", TIMEOUT, || {
             let (reason, message) = site.condition("AgentsRolledOut")?;
             ensure!(
