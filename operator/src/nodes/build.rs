@@ -102,11 +102,15 @@ pub(super) fn marked(node: &NodeFacts, marks: &Marks) -> Value {
     let annotations =
         some([(annotation::AGENT_ID, &marks.agent_id), (annotation::SPIFFE_ID, &marks.spiffe_id)]);
     let labels = some([(label::NODE_AGENT_ID, &marks.label), ("", &None)]);
-    json!({
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {"name": node.name, "uid": node.uid, "annotations": annotations, "labels": labels},
-    })
+    let mut metadata =
+        Map::from_iter([("name".to_owned(), json!(node.name)), ("uid".to_owned(), json!(node.uid))]);
+    // With an empty map the apiserver would go on to list us among the Node's managers.
+    for (name, values) in [("annotations", annotations), ("labels", labels)] {
+        if !values.is_empty() {
+            metadata.insert(name.to_owned(), Value::Object(values));
+        }
+    }
+    json!({"apiVersion": "v1", "kind": "Node", "metadata": metadata})
 }
 
 /// Whether the Node should have our taint; nothing while that cannot be said, so that it keeps what it has.

@@ -37,9 +37,11 @@ struct Seen<F> {
     /// Those of a list that is under way, which replaces the others when it is complete.
     listed: BTreeMap<String, Arc<F>>,
     missing: Option<NotFollowed>,
+    /// How often something that is kept has changed.
+    changes: u64,
 }
 
-impl<F: Send + Sync + 'static> Followed<F> {
+impl<F: PartialEq + Send + Sync + 'static> Followed<F> {
     /// Starts to follow. `read` takes out of an object what is kept of it.
     pub(crate) fn start<K>(api: Api<K>, config: watcher::Config, read: fn(K) -> F) -> Self
     where
@@ -49,6 +51,7 @@ impl<F: Send + Sync + 'static> Followed<F> {
             objects: BTreeMap::new(),
             listed: BTreeMap::new(),
             missing: Some(NotFollowed::NotYet),
+            changes: 0,
         }));
         let kept = Arc::clone(&seen);
         let task = tokio::spawn(async move {
@@ -58,6 +61,11 @@ impl<F: Send + Sync + 'static> Followed<F> {
             }
         });
         Self { seen, task }
+    }
+
+    /// Another number whenever something that is kept has changed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.seen.read().unwrap_or_else(PoisonError::into_inner).changes
     }
 
     /// All objects.
@@ -83,18 +91,26 @@ fn lock<F>(seen: &RwLock<Seen<F>>) -> RwLockWriteGuard<'_, Seen<F>> {
     seen.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<F> Seen<F> {
+impl<F: PartialEq> Seen<F> {
     fn take<K: Resource>(&mut self, event: Result<Event<K>, watcher::Error>, read: fn(K) -> F) {
         match event {
-            Ok(Event::Apply(object)) => drop(self.objects.insert(object.name_any(), Arc::new(read(object)))),
-            Ok(Event::Delete(object)) => drop(self.objects.remove(&object.name_any())),
+            Ok(Event::Apply(object)) => {
+                let (name, new) = (object.name_any(), Arc::new(read(object)));
+                let old = self.objects.insert(name, Arc::clone(&new));
+                self.count(old != Some(new));
+            }
+            Ok(Event::Delete(object)) => {
+                let old = self.objects.remove(&object.name_any());
+                self.count(old.is_some());
+            }
             Ok(Event::Init) => self.listed = BTreeMap::new(),
             Ok(Event::InitApply(object)) => {
                 drop(self.listed.insert(object.name_any(), Arc::new(read(object))))
             }
             Ok(Event::InitDone) => {
-                self.objects = std::mem::take(&mut self.listed);
-                self.missing = None;
+                let old = std::mem::replace(&mut self.objects, std::mem::take(&mut self.listed));
+                let changed = self.missing.take().is_some() || old != self.objects;
+                self.count(changed);
             }
             Err(error) => {
                 debug!(%error, "a watch begins anew");
@@ -104,6 +120,10 @@ impl<F> Seen<F> {
                 }
             }
         }
+    }
+
+    fn count(&mut self, changed: bool) {
+        self.changes = self.changes.wrapping_add(u64::from(changed));
     }
 }
 
@@ -128,10 +148,36 @@ mod tests {
         node
     }
 
+    fn nothing<F>() -> Seen<F> {
+        let (objects, listed) = (BTreeMap::new(), BTreeMap::new());
+        Seen { objects, listed, missing: Some(NotFollowed::NotYet), changes: 0 }
+    }
+
+    #[test]
+    fn only_what_is_kept_counts_as_a_change() {
+        let mut seen = nothing();
+        let read: fn(Node) -> bool = |node| node.spec.is_some();
+        let with_spec = || Node { spec: Some(Default::default()), ..node("a") };
+        for (event, changes) in [
+            (Event::Init, 0),
+            (Event::InitApply(node("a")), 0),
+            (Event::InitDone, 1),
+            (Event::Apply(node("a")), 1),
+            (Event::Apply(with_spec()), 2),
+            (Event::Apply(with_spec()), 2),
+            (Event::Delete(node("b")), 2),
+            (Event::Delete(node("a")), 3),
+            (Event::Init, 3),
+            (Event::InitDone, 3),
+        ] {
+            seen.take(Ok(event), read);
+            assert_eq!(seen.changes, changes);
+        }
+    }
+
     #[test]
     fn a_list_replaces_what_was_seen_when_it_is_complete() {
-        let mut seen =
-            Seen { objects: BTreeMap::new(), listed: BTreeMap::new(), missing: Some(NotFollowed::NotYet) };
+        let mut seen = nothing();
         let read: fn(Node) -> () = |_| ();
         let names = |seen: &Seen<()>| seen.objects.keys().cloned().collect::<Vec<_>>();
         for event in [Event::Init, Event::InitApply(node("a")), Event::InitApply(node("b"))] {

@@ -233,6 +233,13 @@ impl Nodes {
         lock(&self.pods).retain(|key, _| needed.contains(key));
     }
 
+    /// Another number whenever a pod of SPIRE's agents has changed.
+    fn pod_changes(&self, given: &Given) -> u64 {
+        let pods = lock(&self.pods);
+        let followed = given.agents.iter().filter_map(|key| pods.get(key));
+        followed.map(|followed| followed.changes()).fold(0, u64::wrapping_add)
+    }
+
     /// The pods of SPIRE's agents, by node: of two on one node the one that stays, or else the newer one.
     fn pods(&self, given: &Given) -> Result<BTreeMap<String, Arc<PodFacts>>, follow::NotFollowed> {
         let mut by_node: BTreeMap<String, Arc<PodFacts>> = BTreeMap::new();

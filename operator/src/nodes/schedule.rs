@@ -19,13 +19,29 @@ const TICK: Duration = Duration::from_millis(500);
 /// When nothing could be seen, the next look comes soon.
 const SOON: Duration = Duration::from_secs(2);
 
+/// Between the beginnings of two looks where pods of SPIRE's agents change: a workload waits for its
+/// new parent until somebody has looked at the node whose agent has just become ready, and in a
+/// rollout many do so one after the other.
+const PODS_CHANGE: Duration = Duration::from_secs(2);
+
 /// When a resource is looked at next.
 struct Due {
+    begun: Instant,
+    /// Of the pods of SPIRE's agents, when the last look began.
+    pods: u64,
     /// What the last look went by: another version of it is looked at once.
     version: Version,
     at: Instant,
     /// While a look is under way.
     running: bool,
+}
+
+impl Due {
+    /// Whether the next look begins now.
+    fn is_over(&self, version: &Version, pods: u64, now: Instant) -> bool {
+        let pods_changed = self.pods != pods && self.begun + PODS_CHANGE <= now;
+        !self.running && (self.at <= now || self.version != *version || pods_changed)
+    }
 }
 
 /// The uid and the generation of the resource, and the version of the credentials.
@@ -74,14 +90,13 @@ fn start(context: &Arc<Context>, dues: &mut BTreeMap<Owner, Due>, looks: &mut Jo
         let Some(given) = context.nodes.given(&owner) else { continue };
         let credentials = given.credentials.as_ref().map(|credentials| credentials.version.clone());
         let version = (resource.metadata.uid.clone(), resource.metadata.generation, credentials);
-        let due = dues.get(&owner);
-        let is_due =
-            due.is_none_or(|due| !due.running && (due.at <= Instant::now() || due.version != version));
+        let (now, pods) = (Instant::now(), context.nodes.pod_changes(&given));
+        let is_due = dues.get(&owner).is_none_or(|due| due.is_over(&version, pods, now));
         if resource.metadata.deletion_timestamp.is_some() || !is_due {
             continue;
         }
-        let (at, interval) = (Instant::now(), resource.spec.nodes.interval.get());
-        dues.insert(owner.clone(), Due { version, at, running: true });
+        let (at, interval) = (now, resource.spec.nodes.interval.get());
+        dues.insert(owner.clone(), Due { begun: now, pods, version, at, running: true });
         let context = Arc::clone(context);
         looks.spawn(async move {
             let seen = look::look(&context, &resource, &given).await;
@@ -94,4 +109,24 @@ fn start(context: &Arc<Context>, dues: &mut BTreeMap<Owner, Due>, looks: &mut Jo
 fn present(context: &Context) -> Vec<Arc<KeylimeAttestor>> {
     let all = context.resources.iter().flat_map(Store::state);
     all.filter_map(|resource| resource.0.as_ref().ok().cloned().map(Arc::new)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_that_changes_is_looked_at_soon_and_not_at_once() {
+        let begun = Instant::now();
+        let version = (Some("uid".to_owned()), Some(1), None);
+        let at = begun + Duration::from_secs(30);
+        let due = Due { begun, pods: 7, version: version.clone(), at, running: false };
+        let (soon, later) = (begun + Duration::from_secs(1), begun + PODS_CHANGE);
+        assert!(!due.is_over(&version, 7, later));
+        assert!(!due.is_over(&version, 8, soon));
+        assert!(due.is_over(&version, 8, later));
+        assert!(due.is_over(&version, 7, at));
+        assert!(due.is_over(&(Some("uid".to_owned()), Some(2), None), 7, soon));
+        assert!(!Due { running: true, ..due }.is_over(&version, 8, at));
+    }
 }
