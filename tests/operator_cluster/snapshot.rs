@@ -27,7 +27,10 @@ impl Snapshot {
     /// # Errors
     /// When an object has a field that the operator manages.
     pub(crate) fn without_us(cluster: &Cluster) -> Result<Self> {
-        let objects = objects(cluster)?;
+        Self::free_of_us(objects(cluster)?)
+    }
+
+    fn free_of_us(objects: BTreeMap<String, Value>) -> Result<Self> {
         for (name, object) in &objects {
             ensure!(
                 !object["metadata"]["managedFields"].to_string().contains(MANAGER),
@@ -39,7 +42,21 @@ impl Snapshot {
 
     /// SPIRE's objects are as they were, and nothing in them is the operator's.
     pub(crate) fn expect(&self, cluster: &Cluster) -> Result<()> {
-        let now = Self::without_us(cluster)?;
+        self.expect_same(&Self::without_us(cluster)?);
+        Ok(())
+    }
+
+    /// The same of all but the Nodes, on which it is told how they stand at Keylime.
+    pub(crate) fn expect_but_nodes(&self, cluster: &Cluster) -> Result<()> {
+        let but_nodes = |mut objects: BTreeMap<String, Value>| {
+            objects.retain(|name, _| !name.starts_with("/Node/"));
+            objects
+        };
+        Self(but_nodes(self.0.clone())).expect_same(&Self::free_of_us(but_nodes(objects(cluster)?))?);
+        Ok(())
+    }
+
+    fn expect_same(&self, now: &Self) {
         assert!(
             now.0.keys().eq(self.0.keys()),
             "there were {:?}, there are {:?}",
@@ -49,7 +66,6 @@ impl Snapshot {
         for (name, before) in &self.0 {
             assert_eq!(&now.0[name], before, "{name}");
         }
-        Ok(())
     }
 
     /// The text of a ConfigMap's entry.
