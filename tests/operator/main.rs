@@ -22,5 +22,6 @@ mod reports;
 mod retry;
 mod secrets;
 mod site;
-mod spire;
 mod unattestable;
+
+use lab::spire::objects as spire;

@@ -13,8 +13,9 @@ use crate::identities::{Gaps, follow};
 use crate::resource::{self, TIMEOUT, say};
 
 /// How long a workload may wait for its SVID when its node's SPIRE agent is ready: the operator looks at the node within seconds,
-/// spire-controller-manager makes the entries within ten, and the agent learns of new ones each five seconds; the rest is for a busy machine. On deletion 32 s were measured.
-const WITH_READY_AGENT: Duration = Duration::from_secs(45);
+/// spire-controller-manager makes the entries within ten, and the agent learns of new ones each five seconds; the rest is for a busy machine.
+/// At the switch 10 to 22 s were measured on a busy machine, on deletion 17 to 32 s.
+const WITH_READY_AGENT: Duration = Duration::from_secs(40);
 
 /// A pod on each node, which spire-controller-manager makes an entry for.
 const WORKLOADS: [(&str, Node); 2] = [("first", NODES[0]), ("second", NODES[1])];

@@ -7,9 +7,6 @@
 #![expect(clippy::print_stdout, clippy::indexing_slicing, reason = "a bench is a test that prints")]
 
 mod site;
-#[path = "../../operator/spire.rs"]
-#[expect(dead_code, reason = "shared with tests that need more of it")]
-mod spire;
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -19,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::fake_keylime::State;
+use lab::spire::objects as spire;
 use lab::wait;
 use serde_json::Value;
 

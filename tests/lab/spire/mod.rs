@@ -2,6 +2,7 @@
 
 mod agent;
 mod config;
+pub mod objects;
 mod release;
 mod server;
 

@@ -204,5 +204,4 @@ fn named(digest: Digest) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[path = "reload_tests.rs"]
 mod tests;

@@ -1,29 +1,32 @@
-//! SPIRE's objects as their owners write them.
+//! SPIRE's objects on Kubernetes as their owners write them, for an apiserver without kubelets.
+
+#![expect(clippy::indexing_slicing, reason = "of JSON made here, whose missing members are null")]
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-const SERVER_JSON: &str = include_str!("../../plugins/hcl/testdata/chart-server.conf");
-const AGENT_JSON: &str = include_str!("../../plugins/hcl/testdata/chart-agent.conf");
-const SERVER_HCL: &str = include_str!("../../plugins/hcl/testdata/manual-server.conf");
-const AGENT_HCL: &str = include_str!("../../plugins/hcl/testdata/manual-agent.conf");
+const SERVER_JSON: &str = include_str!("../../../plugins/hcl/testdata/chart-server.conf");
+const AGENT_JSON: &str = include_str!("../../../plugins/hcl/testdata/chart-agent.conf");
+const SERVER_HCL: &str = include_str!("../../../plugins/hcl/testdata/manual-server.conf");
+const AGENT_HCL: &str = include_str!("../../../plugins/hcl/testdata/manual-agent.conf");
 
 /// Name of the controller manager's container and ConfigMap.
-pub(crate) const MANAGER: &str = "spire-controller-manager";
-pub(crate) const MANAGER_KEY: &str = "controller-manager-config.yaml";
+pub const MANAGER: &str = "spire-controller-manager";
+/// Key of its configuration.
+pub const MANAGER_KEY: &str = "controller-manager-config.yaml";
 
 /// As SPIFFE's charts render them.
-pub(crate) fn json(namespace: &str) -> Value {
+pub fn json(namespace: &str) -> Value {
     objects(namespace, SERVER_JSON, AGENT_JSON)
 }
 
 /// With configurations as people write them.
-pub(crate) fn hcl(namespace: &str) -> Value {
+pub fn hcl(namespace: &str) -> Value {
     objects(namespace, SERVER_HCL, AGENT_HCL)
 }
 
 /// As SPIFFE's charts render them, but with both configurations in the ConfigMap `spire`.
-pub(crate) fn in_one_config_map(namespace: &str) -> Value {
+pub fn in_one_config_map(namespace: &str) -> Value {
     let mut map = config_map(namespace, "spire", "server.conf", SERVER_JSON);
     map["data"]["agent.conf"] = json!(AGENT_JSON);
     let mut items = vec![map];
@@ -57,7 +60,10 @@ fn workloads(namespace: &str) -> [Value; 2] {
 }
 
 /// With spire-controller-manager in the server's pod, as SPIFFE's charts have it, and its container changed as asked for.
-pub(crate) fn with_manager(mut objects: Value, text: &str, changes: Value) -> Result<Value> {
+///
+/// # Errors
+/// When the objects have no server, or the changes are no object.
+pub fn with_manager(mut objects: Value, text: &str, changes: Value) -> Result<Value> {
     let mut container = json!({"name": MANAGER, "image": "ghcr.io/spiffe/spire-controller-manager:0.6.3",
         "args": [format!("--config={MANAGER_KEY}"), "--expand-env"],
         "volumeMounts": [{"name": "manager", "mountPath": format!("/{MANAGER_KEY}"), "subPath": MANAGER_KEY}]});
@@ -74,11 +80,13 @@ pub(crate) fn with_manager(mut objects: Value, text: &str, changes: Value) -> Re
     Ok(objects)
 }
 
-pub(crate) fn config_map(namespace: &str, name: &str, key: &str, text: &str) -> Value {
+/// A ConfigMap with one entry.
+pub fn config_map(namespace: &str, name: &str, key: &str, text: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}, "data": {key: text}})
 }
 
-pub(crate) fn workload(namespace: &str, kind: &str, name: &str, args: &Value, config: &str) -> Value {
+/// A workload of one container, which reads its configuration from the ConfigMap of its name.
+pub fn workload(namespace: &str, kind: &str, name: &str, args: &Value, config: &str) -> Value {
     let mut spec = json!({
         "selector": {"matchLabels": {"app": name}},
         "template": {
@@ -102,7 +110,7 @@ pub(crate) fn workload(namespace: &str, kind: &str, name: &str, args: &Value, co
 }
 
 /// A pod of a workload with our overlay, as its controller would have made it.
-pub(crate) fn pod(namespace: &str, name: &str, app: &str, hash: &str) -> Value {
+pub fn pod(namespace: &str, name: &str, app: &str, hash: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": name, "namespace": namespace, "labels": {"app": app},
             "annotations": {"spire.keylime.dev/content-hash": hash}},

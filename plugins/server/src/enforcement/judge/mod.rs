@@ -144,5 +144,4 @@ impl fmt::Display for Fault {
 }
 
 #[cfg(test)]
-#[path = "judge_tests.rs"]
 mod tests;
