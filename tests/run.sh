@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All tests, in two groups side by side: those with a cluster, of which there is one at a time and which wait for it most of the time; and the
-# rest. The cluster's output follows that of the rest. Fails when a test of either failed.
+# rest. The cluster's output follows that of the rest. Fails when a test of either failed, and names it last.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,16 +13,25 @@ mapfile -t others <<<"$names"
 cargo test --workspace --no-run
 
 log=$(mktemp)
+others_log=$(mktemp)
 # A process group of its own, to end the tests with cargo.
 setsid cargo test --package lab --no-fail-fast "${clusters[@]/#/--test=}" >"$log" 2>&1 </dev/null &
 group=$!
-trap 'kill -- "-$group" 2>/dev/null || :; rm -f "$log"' EXIT
+trap 'kill -- "-$group" 2>/dev/null || :; rm -f "$log" "$others_log"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 status=0
-cargo test --workspace --exclude lab --no-fail-fast || status=$?
-cargo test --package lab --no-fail-fast --lib --bins "${others[@]/#/--test=}" || status=$?
-cargo test --package lab --no-fail-fast --doc || status=$?
+test_others() {
+    cargo test --workspace --exclude lab --no-fail-fast || status=$?
+    cargo test --package lab --no-fail-fast --lib --bins "${others[@]/#/--test=}" || status=$?
+    cargo test --package lab --no-fail-fast --doc || status=$?
+    return "$status"
+}
+test_others 2>&1 | tee "$others_log" || status=$?
 wait "$group" || status=$?
 cat "$log"
+if ((status != 0)); then
+    echo 'Failed:' >&2
+    grep -h -e '^test .* FAILED$' -e '^error' "$others_log" "$log" >&2 || echo 'no test; see the output above' >&2
+fi
 exit "$status"

@@ -24,9 +24,8 @@ const WORKLOADS: [(&str, Node); 2] = [("first", NODES[0]), ("second", NODES[1])]
 pub(crate) fn start_workloads(cluster: &Cluster) -> Result<()> {
     for (name, node) in WORKLOADS {
         cluster.start_workload(name, node)?;
-        expect_identity(cluster, name)?;
     }
-    Ok(())
+    expect_identities(cluster)
 }
 
 /// Applies the resource, and waits until all nodes have attested by Keylime.
@@ -53,11 +52,12 @@ fn meanwhile(
     what: &str,
     happens: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
+    // What happened before may have moved the agents: a gap that it left open is not this one's.
+    expect_identities(cluster)?;
     let end = AtomicBool::new(false);
     let gaps = thread::scope(|scope| {
         let followed = WORKLOADS.map(|workload| (workload.0, follow(scope, cluster, workload, &end)));
-        let happened = happens()
-            .and_then(|()| WORKLOADS.iter().try_for_each(|(name, _)| expect_identity(cluster, name)));
+        let happened = happens().and_then(|()| expect_identities(cluster));
         end.store(true, Ordering::Release);
         let gaps = followed.into_iter().map(|(name, followed)| followed.gaps(&id(name)));
         let gaps = gaps.collect::<Vec<_>>();
@@ -75,6 +75,10 @@ fn meanwhile(
         ensure!(with_ready_agent <= WITH_READY_AGENT, "workloads of {node} waited for {ready:.1} s");
     }
     Ok(())
+}
+
+fn expect_identities(cluster: &Cluster) -> Result<()> {
+    WORKLOADS.iter().try_for_each(|(name, _)| expect_identity(cluster, name))
 }
 
 fn expect_identity(cluster: &Cluster, name: &str) -> Result<()> {
