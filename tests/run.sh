@@ -21,13 +21,12 @@ trap 'kill -- "-$group" 2>/dev/null || :; rm -f "$log" "$others_log"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 status=0
-test_others() {
+{
     cargo test --workspace --exclude lab --no-fail-fast || status=$?
     cargo test --package lab --no-fail-fast --lib --bins "${others[@]/#/--test=}" || status=$?
     cargo test --package lab --no-fail-fast --doc || status=$?
-    return "$status"
-}
-test_others 2>&1 | tee "$others_log" || status=$?
+    exit "$status"
+} 2>&1 | tee "$others_log" || status=$?
 wait "$group" || status=$?
 cat "$log"
 if ((status != 0)); then
