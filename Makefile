@@ -3,13 +3,15 @@ SHELL := /bin/bash
 setup := tests/lab/setup
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/keylime-attestor
 
-# A checkout in CI is always new: cargo's folder is kept with the cache, so that not everything is built again.
+# A checkout in CI is always new: cargo's folder is kept with the cache, so that not everything is
+# built again.
 ifeq ($(CI),true)
 export CARGO_TARGET_DIR ?= $(cache)/target
 endif
 target := $(or $(CARGO_TARGET_DIR),target)
 
-# Sources come through the tools that are set up on a machine, wherever they get them from: no file names the hosts.
+# Sources come through the tools that are set up on a machine, wherever they get them from: no file
+# names the hosts.
 hosts := '(deb|ftp|security|snapshot)[.]debian[.]org|(proxy|sum)[.]golang[.]org|(pypi|pythonhosted)[.]org|registry[.]npmjs|(static|index)[.]crates[.]io'
 
 .PHONY: help setup image demo demo-local test lint bench reproduce fresh clean build packages

@@ -1,5 +1,5 @@
-//! A SPIRE agent gets its identity, and with it workloads get theirs, because Keylime and the node's TPM say
-//! so; and is refused because they do not. Real SPIRE, real Keylime, software TPMs.
+//! A SPIRE agent gets its identity, and with it workloads get theirs, because Keylime and the
+//! node's TPM say so; and is refused because they do not. Real SPIRE, real Keylime, software TPMs.
 
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;

@@ -1,5 +1,5 @@
-//! The lab's cluster: it comes up, SPIRE works in it as its users run it, Keylime passes its nodes, and it goes without a trace, also when it
-//! is killed.
+//! The lab's cluster: it comes up, SPIRE works in it as its users run it, Keylime passes its nodes,
+//! and it goes without a trace, also when it is killed.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -71,8 +71,8 @@ fn attests_nodes_and_workloads_and_leaves_no_trace() -> Result<()> {
     Ok(())
 }
 
-/// The other shapes of SPIRE, one after another on one cluster, by the other Helm; with SPIRE's older release, and an apiserver that is told nothing
-/// of NodeRestriction.
+/// The other shapes of SPIRE, one after another on one cluster, by the other Helm; with SPIRE's
+/// older release, and an apiserver that is told nothing of NodeRestriction.
 #[test]
 fn runs_spire_in_every_shape_after_a_killed_cluster() -> Result<()> {
     let _turn = turn();
@@ -94,7 +94,8 @@ fn runs_spire_in_every_shape_after_a_killed_cluster() -> Result<()> {
         cluster.install_spire(Helm::V3, values)?;
         expect_psat_agents(&cluster)?;
         say(clock, &values.join(" "));
-        // The Deployment has data, and so a CA of its own. An agent reads the trust bundle once: it is to start when that CA's is published.
+        // The Deployment has data, and so a CA of its own. An agent reads the trust bundle once: it
+        // is to start when that CA's is published.
         cluster.uninstall_spire(Helm::V3)?;
     }
 
@@ -196,7 +197,8 @@ impl Traces {
         Ok(before)
     }
 
-    /// While there is no cluster, as others on this machine, who start theirs when they like, wait for that as well.
+    /// While there is no cluster, as others on this machine, who start theirs when they like, wait
+    /// for that as well.
     fn after() -> Result<Self> {
         let lock = File::create(LOCK)?;
         lock.lock()?;
@@ -235,7 +237,8 @@ impl Traces {
     }
 }
 
-/// The command lines of everything that only a cluster runs. Not of who starts one: others may be waiting to.
+/// The command lines of everything that only a cluster runs. Not of who starts one: others may be
+/// waiting to.
 fn cluster_processes() -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for pid in names("/proc")? {

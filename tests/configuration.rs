@@ -1,4 +1,5 @@
-//! The plugins' configurations: every problem is reported at once, Validate and Configure agree, nobody is asked over the network.
+//! The plugins' configurations: every problem is reported at once, Validate and Configure agree,
+//! nobody is asked over the network.
 
 use anyhow::Result;
 use lab::host::Host;

@@ -1,5 +1,6 @@
-//! What a real apiserver makes of the CRD and of the examples in `operator/api/testdata`: it takes the CRD, explains it, fills in what is left
-//! out, and refuses what is wrong with a text that helps.
+//! What a real apiserver makes of the CRD and of the examples in `operator/api/testdata`: it takes
+//! the CRD, explains it, fills in what is left out, and refuses what is wrong with a text that
+//! helps.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,8 @@ fn the_apiserver_enforces_the_resource() -> Result<()> {
     shows_the_state(&server)
 }
 
-/// Without a warning, and for good: a rule over its budget or a schema that is not structural is an error here.
+/// Without a warning, and for good: a rule over its budget or a schema that is not structural is an
+/// error here.
 fn installs(server: &ApiServer) -> Result<()> {
     let crds = repository().join("crds");
     server.kubectl(&["create", "--warnings-as-errors", "--filename", text(&crds)?])?;

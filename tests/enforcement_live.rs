@@ -1,4 +1,5 @@
-//! Enforcement against the real thing: Keylime fails a node, and SPIRE's agent there loses its identity.
+//! Enforcement against the real thing: Keylime fails a node, and SPIRE's agent there loses its
+//! identity.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,5 @@
-//! The image that `make image` makes: its programs need nothing but themselves, and it is what the Containerfile says.
+//! The image that `make image` makes: its programs need nothing but themselves, and it is what the
+//! Containerfile says.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
@@ -16,7 +17,8 @@ use lab::process::output;
 use lab::soft_ak::SoftAk;
 use serde_json::Value;
 
-/// Set in a test's second half, which runs in a network of its own: the folder that the programs take for the root.
+/// Set in a test's second half, which runs in a network of its own: the folder that the programs
+/// take for the root.
 const ROOT: &str = "LAB_IMAGE_ROOT";
 const NODE: &str = "d432fbb3-d2f1-4a97-9ef7-75bd81c00042";
 
@@ -43,7 +45,8 @@ fn the_programs_run_where_there_is_no_other_file() -> Result<()> {
     Ok(())
 }
 
-/// Names are found as in a pod: by a search list, and in the hosts file. The quote is unmarshalled by the static TPM stack.
+/// Names are found as in a pod: by a search list, and in the hosts file. The quote is unmarshalled
+/// by the static TPM stack.
 #[test]
 fn a_node_attests_by_names_where_there_is_nothing_but_the_programs() -> Result<()> {
     if let Some(root) = env::var_os(ROOT) {
@@ -127,7 +130,8 @@ fn blob(layout: &Path, descriptor: &Value) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// A folder that has the same path for a program with this root as for everybody else, so that sockets are found by both.
+/// A folder that has the same path for a program with this root as for everybody else, so that
+/// sockets are found by both.
 fn shared_folder(folder: &Path, root: &Path) -> Result<PathBuf> {
     let shared = folder.join("shared");
     let inside = root.join(shared.strip_prefix("/")?);

@@ -1,4 +1,5 @@
-//! No byte of a private key is in a message of the plugins, whatever became of the key, and wherever somebody put it.
+//! No byte of a private key is in a message of the plugins, whatever became of the key, and
+//! wherever somebody put it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! The server plugin with a Keylime that fails, lies or is somebody else: no identity, and never a verdict against the node.
+//! The server plugin with a Keylime that fails, lies or is somebody else: no identity, and never a
+//! verdict against the node.
 
 #![expect(clippy::expect_used, reason = "what the tests share is test code too")]
 

@@ -73,7 +73,8 @@ fn a_vain_wait_shows_the_log() -> Result<()> {
     Ok(())
 }
 
-/// A process that asks for no end by itself and takes none; its folder; and the folder in /proc of its child.
+/// A process that asks for no end by itself and takes none; its folder; and the folder in /proc of
+/// its child.
 fn process_with_a_child() -> Result<(Process, TempDir, PathBuf)> {
     let dir = janitor::folder("leftovers")?;
     let script =

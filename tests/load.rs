@@ -85,7 +85,8 @@ async fn a_reconfiguration_and_a_certificate_rotation_lose_no_attestation() -> R
     while site.keylime.verifier.handshakes() == before {
         wait_for_requests(&site, 10).await?;
     }
-    // From now on only the new client certificate counts; the old CA's server certificate still does.
+    // From now on only the new client certificate counts; the old CA's server certificate still
+    // does.
     wait_for_requests(&site, 100).await?;
 
     going_on.store(false, Ordering::Relaxed);
@@ -105,7 +106,8 @@ async fn a_rotated_ca_is_used_and_a_broken_file_is_not() -> Result<()> {
 
     mounted.swap(|folder| Ok(fs::write(folder.join("cacert.crt"), "no certificate")?))?;
     site.host.log().wait_for(|_| true).await?;
-    // The broken file is looked at by some attestation within a second or so; until then and afterwards the old one is in use.
+    // The broken file is looked at by some attestation within a second or so; until then and
+    // afterwards the old one is in use.
     loop {
         site.attest().await?;
         if site.host.log().lines().iter().any(|line| line.contains("cacert.crt")) {
@@ -126,7 +128,8 @@ async fn a_rotated_ca_is_used_and_a_broken_file_is_not() -> Result<()> {
     Ok(())
 }
 
-/// TLS files in a folder that is swapped whole, as Kubernetes does with a mounted Secret: `..data` is a link, the files are links through it.
+/// TLS files in a folder that is swapped whole, as Kubernetes does with a mounted Secret: `..data`
+/// is a link, the files are links through it.
 struct Mounted {
     folder: tempfile::TempDir,
     files: Files,

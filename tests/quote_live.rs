@@ -1,4 +1,5 @@
-//! Quotes that a software TPM makes, with every kind of AK, verify; each only against its own AK and nonce.
+//! Quotes that a software TPM makes, with every kind of AK, verify; each only against its own AK
+//! and nonce.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +25,8 @@ const fn kind(key: &'static str, scheme: &'static str, hash: &'static str) -> Ki
     Kind { key, scheme, hash }
 }
 
-/// Each AK that both a software TPM makes and the plugin takes. libtpms makes no RSA keys of 4096 bits.
+/// Each AK that both a software TPM makes and the plugin takes. libtpms makes no RSA keys of 4096
+/// bits.
 const KINDS: [Kind; 12] = [
     kind("rsa2048", "rsassa", "sha256"),
     kind("rsa2048", "rsassa", "sha384"),

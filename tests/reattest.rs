@@ -1,4 +1,5 @@
-//! An agent keeps its identity only as long as Keylime goes on to say yes: it renews by attesting again.
+//! An agent keeps its identity only as long as Keylime goes on to say yes: it renews by attesting
+//! again.
 
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use lab::shared::Shared;
 use lab::spire::{Release, ServerOptions, SpireAgent, SpireServer};
 use serde_json::{Value, json};
 
-/// SPIRE's agent renews an SVID of this age after some five seconds: it begins ten seconds ago, and half of
-/// its life has then passed.
+/// SPIRE's agent renews an SVID of this age after some five seconds: it begins ten seconds ago, and
+/// half of its life has then passed.
 const AGENT_TTL: &str = "20s";
 const TIMEOUT: Duration = Duration::from_secs(120);
 

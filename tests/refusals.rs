@@ -1,5 +1,5 @@
-//! The refusals that matter most, once against the real Keylime and software TPMs. Both plugins run as processes; this test is what
-//! stands between them in SPIRE, so that it can change what passes.
+//! The refusals that matter most, once against the real Keylime and software TPMs. Both plugins run
+//! as processes; this test is what stands between them in SPIRE, so that it can change what passes.
 
 #![expect(clippy::unwrap_used, reason = "what the tests share is test code too")]
 

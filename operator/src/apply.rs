@@ -97,7 +97,8 @@ async fn carry_out(cluster: &Cluster, step: &Step) -> Result<(), Stopped> {
     }
 }
 
-/// Applies without force, so that it shows who else wants a field. What was ours before is taken back from whoever took it.
+/// Applies without force, so that it shows who else wants a field. What was ours before is taken
+/// back from whoever took it.
 async fn write<K>(api: &Api<K>, object: &Value, correction: bool, what: &str) -> Result<(), Stopped>
 where
     K: Clone + DeserializeOwned + std::fmt::Debug + kube::Resource,
@@ -134,7 +135,8 @@ where
     api.patch(name(object), &params(force), &Patch::Apply(object)).await.map_err(Error::api("apply", what))
 }
 
-/// The texts from before, and then the apiserver's book of who owns them: an entry that is merely no longer applied would be deleted.
+/// The texts from before, and then the apiserver's book of who owns them: an entry that is merely
+/// no longer applied would be deleted.
 async fn restore(api: &Api<ConfigMap>, object: &Value, release: Option<&FieldOwners>) -> Result<(), Error> {
     let what = format!("the ConfigMap {}", name(object));
     let restored = put(api, object, true, &what).await?;
@@ -154,7 +156,8 @@ async fn restore(api: &Api<ConfigMap>, object: &Value, release: Option<&FieldOwn
     released.map_err(Error::api("release", what))
 }
 
-/// With the field manager of the operator; a field that does not exist is an error and not a warning.
+/// With the field manager of the operator; a field that does not exist is an error and not a
+/// warning.
 fn params(force: bool) -> PatchParams {
     PatchParams {
         force,

@@ -22,7 +22,8 @@ use crate::model::workload::{Kind, UnreadableWorkload, Workload, WorkloadKey};
 /// A resource, or why it cannot be read: one of them never stops the others.
 pub(crate) type Guarded = DeserializeGuard<KeylimeAttestor>;
 
-/// A log's last lines that are read, and their length in bytes: enough for SPIRE's own reason to end.
+/// A log's last lines that are read, and their length in bytes: enough for SPIRE's own reason to
+/// end.
 const LOG_LINES: i64 = 20;
 const LOG_BYTES: i64 = 16 * 1024;
 
@@ -143,7 +144,8 @@ fn words(error: &kube::Error) -> String {
     }
 }
 
-/// Asks again and again until the apiserver itself answers, be it with a refusal: for what cannot be done without it.
+/// Asks again and again until the apiserver itself answers, be it with a refusal: for what cannot
+/// be done without it.
 pub(crate) async fn answered<T>(ask: impl AsyncFn() -> kube::Result<T>) -> kube::Result<T> {
     let mut told = false;
     loop {
@@ -248,7 +250,8 @@ impl Cluster {
         Ok(found.map(|secret| secret.resource_version().unwrap_or_default()))
     }
 
-    /// The last Event about an object with a reason, or of any warning. Nothing also where it cannot be read: Events come on top of what is known.
+    /// The last Event about an object with a reason, or of any warning. Nothing also where it
+    /// cannot be read: Events come on top of what is known.
     pub(crate) async fn last_event(&self, namespace: &str, uid: &str, about: Told<'_>) -> Option<Noted> {
         let (field, value) = match about {
             Told::Reason(reason) => ("reason", reason),

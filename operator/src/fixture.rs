@@ -60,7 +60,8 @@ pub(crate) fn merge(into: &mut Value, changes: &Value) {
     }
 }
 
-/// Puts spire-controller-manager beside the server, as SPIFFE's charts do, with its container changed as asked for.
+/// Puts spire-controller-manager beside the server, as SPIFFE's charts do, with its container
+/// changed as asked for.
 pub(crate) fn controller_manager(
     resource: &KeylimeAttestor,
     gathered: &mut Gathered,
@@ -93,7 +94,8 @@ pub(crate) fn controller_manager(
     (found.workload, found.discovered) = (Some(workload), Some(discovered));
 }
 
-/// A workload with the counts of three pods: how many run with the present template, and how many are available.
+/// A workload with the counts of three pods: how many run with the present template, and how many
+/// are available.
 pub(crate) fn workload(kind: Kind, updated: i32, available: i32) -> Workload {
     read(kind, object(kind, updated, available))
 }

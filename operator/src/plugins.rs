@@ -1,4 +1,5 @@
-//! The plugins that this operator came with: their checksums, and the image that SPIRE's pods install them from.
+//! The plugins that this operator came with: their checksums, and the image that SPIRE's pods
+//! install them from.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -58,7 +59,8 @@ fn sha256(path: &Path) -> io::Result<String> {
     }
 }
 
-/// The image of a container in the operator's pod: by digest where the kubelet names one, else as the pod asks for it.
+/// The image of a container in the operator's pod: by digest where the kubelet names one, else as
+/// the pod asks for it.
 ///
 /// The container is the one called like this program, or else the first.
 pub(crate) fn image(pod: &Pod) -> Option<String> {
@@ -71,8 +73,8 @@ pub(crate) fn image(pod: &Pod) -> Option<String> {
     Some(status.and_then(|status| pinned(&asked, &status.image_id)).unwrap_or(asked))
 }
 
-/// The image asked for with the digest that the kubelet resolved. What it gives may be the id of an image that was never in a registry, a bare
-/// digest, which nothing can be pulled by.
+/// The image asked for with the digest that the kubelet resolved. What it gives may be the id of an
+/// image that was never in a registry, a bare digest, which nothing can be pulled by.
 fn pinned(asked: &str, image_id: &str) -> Option<String> {
     if asked.contains('@') {
         return None;

@@ -1,4 +1,5 @@
-//! The rooms of the source (folders, and files beside `main.rs`) import each other one way only, so that each can be read without those above it.
+//! The rooms of the source (folders, and files beside `main.rs`) import each other one way only, so
+//! that each can be read without those above it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -70,7 +71,8 @@ fn reachable<'g>(graph: &'g Graph, node: &'g String) -> BTreeSet<&'g String> {
     reached
 }
 
-/// What each file of the source imports from others of it, tests aside. A file is called by its module's path.
+/// What each file of the source imports from others of it, tests aside. A file is called by its
+/// module's path.
 fn imports() -> io::Result<Graph> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = BTreeMap::new();

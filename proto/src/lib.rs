@@ -1,8 +1,9 @@
-//! Messages and services between SPIRE and its plugins, and of SPIRE's server API, generated from the files in `proto/`.
+//! Messages and services between SPIRE and its plugins, and of SPIRE's server API, generated from
+//! the files in `proto/`.
 //!
-//! The names and numbers are those of go-plugin's and SPIRE's wire; the files are our own. Clients and
-//! servers of everything are here: a plugin serves most of these services and calls the host services, and
-//! whoever plays SPIRE does the opposite.
+//! The names and numbers are those of go-plugin's and SPIRE's wire; the files are our own. Clients
+//! and servers of everything are here: a plugin serves most of these services and calls the host
+//! services, and whoever plays SPIRE does the opposite.
 
 #![expect(
     missing_docs,

@@ -1,5 +1,5 @@
-//! Numbers and names as they are on the wire. Plugin and lab share this crate, so a wrong one would go unseen
-//! between them.
+//! Numbers and names as they are on the wire. Plugin and lab share this crate, so a wrong one would
+//! go unseen between them.
 
 use keylime_attestor_proto::{agent, agent_store, api, config, go_plugin, init, metrics, server};
 use prost::Message;

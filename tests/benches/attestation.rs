@@ -1,7 +1,9 @@
-//! A whole attestation through the real server plugin: gRPC over its socket, TLS to a Keylime in this process, a quote by a software key.
+//! A whole attestation through the real server plugin: gRPC over its socket, TLS to a Keylime in
+//! this process, a quote by a software key.
 //!
-//! Criterion measures how long attestations take, with both sides on this machine. The table printed after it tells what the plugin itself
-//! needs: CPU time, requests, TLS handshakes, memory, and the time from its start to its first configuration.
+//! Criterion measures how long attestations take, with both sides on this machine. The table
+//! printed after it tells what the plugin itself needs: CPU time, requests, TLS handshakes, memory,
+//! and the time from its start to its first configuration.
 
 #![expect(
     clippy::expect_used,

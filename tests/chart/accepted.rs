@@ -65,7 +65,8 @@ fn lets_every_pod_into_a_restricted_namespace(server: &ApiServer) -> Result<()> 
     Ok(())
 }
 
-/// With the namespaces and the kinds that the objects need. Pods can be tried where the release goes, and nothing is changed by it.
+/// With the namespaces and the kinds that the objects need. Pods can be tried where the release
+/// goes, and nothing is changed by it.
 fn prepared() -> Result<ApiServer> {
     let server = ApiServer::start()?;
     for namespace in [NAMESPACE, "spire-edge", "spire-server", "spire-system"] {

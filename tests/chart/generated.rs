@@ -1,4 +1,5 @@
-//! What is made from the chart and for it is up to date. `UPDATE_GENERATED=1 cargo test -p lab --test chart` writes it anew.
+//! What is made from the chart and for it is up to date. `UPDATE_GENERATED=1 cargo test -p lab
+//! --test chart` writes it anew.
 
 use std::fs;
 use std::path::Path;

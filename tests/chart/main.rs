@@ -1,5 +1,5 @@
-//! The chart, by the real Helm 3 and Helm 4 and on a real apiserver: what it renders, what it lets through, what its operator may do, and how a
-//! release comes, changes and goes.
+//! The chart, by the real Helm 3 and Helm 4 and on a real apiserver: what it renders, what it lets
+//! through, what its operator may do, and how a release comes, changes and goes.
 
 mod accepted;
 mod generated;

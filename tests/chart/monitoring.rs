@@ -1,4 +1,5 @@
-//! Alerts and dashboard: as Prometheus itself reads the rules, and against the metrics that the operator has.
+//! Alerts and dashboard: as Prometheus itself reads the rules, and against the metrics that the
+//! operator has.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -92,7 +92,8 @@ fn the_network_policy_lets_out_to_what_the_resource_names() -> Result<()> {
     Ok(())
 }
 
-/// An argument that the operator does not know would keep every pod from starting, and the release's test from passing.
+/// An argument that the operator does not know would keep every pod from starting, and the
+/// release's test from passing.
 #[test]
 fn the_operator_knows_its_arguments() -> Result<()> {
     for values in value_sets()? {

@@ -10,7 +10,8 @@ use tempfile::TempDir;
 
 use crate::helm::{HELMS, NAMESPACE, at, objects, template, text, value_set, value_sets};
 
-/// Verb; resource, with its group behind a dot and its subresource behind a slash; name ("" for any); namespace ("" for all); answer.
+/// Verb; resource, with its group behind a dot and its subresource behind a slash; name ("" for
+/// any); namespace ("" for all); answer.
 type Question = (&'static str, &'static str, &'static str, &'static str, bool);
 
 #[test]
@@ -38,7 +39,8 @@ fn every_rule_is_narrow_and_has_a_reason() -> Result<()> {
     Ok(())
 }
 
-/// Whoever takes a right away, or adds one, has to say here that it is needed; the cluster's tests use every one of them.
+/// Whoever takes a right away, or adds one, has to say here that it is needed; the cluster's tests
+/// use every one of them.
 #[test]
 fn the_rules_are_what_is_needed() -> Result<()> {
     let rendered = template(HELMS[0], &["--values", text(&value_set("default"))?])?;
@@ -164,7 +166,8 @@ const LISTED: &[Question] = &[
     ("patch", "secrets", "keylime-admin-client", "spire-server", false),
 ];
 
-/// The Secrets of the resource that comes from the values are where SPIRE's server is, and its agents.
+/// The Secrets of the resource that comes from the values are where SPIRE's server is, and its
+/// agents.
 const SECRETS_OF_VALUES: &[Question] = &[
     ("get", "secrets", "keylime-node-client", "spire-system", true),
     ("get", "secrets", "keylime-node-client", "spire-edge", true),

@@ -11,7 +11,8 @@ use crate::seen::{
     expect_metric, expect_ready, expect_state, is_listed, patch, resource, say,
 };
 
-/// What the resource says beyond the usual: short intervals, so that the test is. What is measured is those and the work behind them.
+/// What the resource says beyond the usual: short intervals, so that the test is. What is measured
+/// is those and the work behind them.
 const MORE: &str = "  nodes: {interval: 5s, grace: 10s}
   enforcement: {action: Evict, interval: 2s}
 ";
@@ -53,7 +54,8 @@ fn a_node_that_fails_loses_its_identity_until_it_passes_again() -> Result<()> {
     cluster.stop()
 }
 
-/// Seen everywhere, evicted, refused; the other node is as before. Repaired, it comes back without anybody.
+/// Seen everywhere, evicted, refused; the other node is as before. Repaired, it comes back without
+/// anybody.
 fn one_fails(cluster: &Cluster, [passing, failing]: [Node; 2]) -> Result<()> {
     let (kept, lost) = (cluster.keylime_id(passing)?, cluster.keylime_id(failing)?);
     for (node, id, workload) in [(passing, &kept, "on-passing"), (failing, &lost, "on-failing")] {
@@ -135,7 +137,8 @@ fn one_is_banned(cluster: &Cluster, [_, failing]: [Node; 2]) -> Result<()> {
     expect_all_attested(cluster)
 }
 
-/// More than half would go: a human has to look first. They fail one after the other, within the grace.
+/// More than half would go: a human has to look first. They fail one after the other, within the
+/// grace.
 fn all_fail(cluster: &Cluster) -> Result<()> {
     for node in NODES {
         cluster.keylime().fail(node)?;

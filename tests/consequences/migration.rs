@@ -1,4 +1,5 @@
-//! From k8s_psat to Keylime and back, node by node, while spire-controller-manager makes the workloads' entries.
+//! From k8s_psat to Keylime and back, node by node, while spire-controller-manager makes the
+//! workloads' entries.
 
 use std::time::Instant;
 
@@ -69,7 +70,8 @@ fn a_wrong_key_stops_the_first_step(cluster: &Cluster, [first, second]: [Node; 2
     Ok(())
 }
 
-/// As soon as a node has moved, and when all have, workloads have their identities; a node is not touched before those ahead of it are attested.
+/// As soon as a node has moved, and when all have, workloads have their identities; a node is not
+/// touched before those ahead of it are attested.
 fn the_rest_follows_the_first(cluster: &Cluster, [first, second]: [Node; 2]) -> Result<()> {
     let (moved, waiting) = (cluster.keylime_id(first)?, uid(cluster, second)?);
     apply(cluster)?;

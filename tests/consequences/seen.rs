@@ -1,4 +1,5 @@
-//! What an administrator sees: the resource, the `AttestedNode`s, Events, metrics, and SPIRE's own list.
+//! What an administrator sees: the resource, the `AttestedNode`s, Events, metrics, and SPIRE's own
+//! list.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,8 @@
-//! `make demo`: on a real Kubernetes with a real SPIRE and a real Keylime, one chart and one resource have every node attested by its TPM. A
-//! node that fails loses its identity within seconds, and has it back when it is repaired. Deleting the resource gives SPIRE back what it had.
-//! Only the TPMs are software. All of it runs in namespaces of this machine, and is gone at the end.
+//! `make demo`: on a real Kubernetes with a real SPIRE and a real Keylime, one chart and one
+//! resource have every node attested by its TPM. A node that fails loses its identity within
+//! seconds, and has it back when it is repaired. Deleting the resource gives SPIRE back what it
+//! had. Only the TPMs are software. All of it runs in namespaces of this machine, and is gone at
+//! the end.
 
 mod narrator;
 
@@ -225,7 +227,8 @@ fn wait_for(cluster: &Cluster, ids: &[String]) -> Result<()> {
     })
 }
 
-/// Agents whose nodes attest otherwise now are listed until their SVIDs end, or an administrator evicts them.
+/// Agents whose nodes attest otherwise now are listed until their SVIDs end, or an administrator
+/// evicts them.
 fn evict_others(cluster: &Cluster, ids: &[String]) -> Result<()> {
     for agent in cluster.agents()?.iter().filter(|agent| !ids.contains(&agent.id)) {
         cluster.spire_server(&["agent", "evict", "-spiffeID", &agent.id])?;

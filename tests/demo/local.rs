@@ -1,6 +1,6 @@
-//! `make demo-local`: a SPIRE agent gets its identity because Keylime and the node's TPM say so, loses it when they
-//! no longer do, and gets it back. Everything is real but the TPM, which is software; all of it runs on
-//! 127.0.0.1 and in /tmp, and is gone at the end.
+//! `make demo-local`: a SPIRE agent gets its identity because Keylime and the node's TPM say so,
+//! loses it when they no longer do, and gets it back. Everything is real but the TPM, which is
+//! software; all of it runs on 127.0.0.1 and in /tmp, and is gone at the end.
 
 mod narrator;
 
@@ -22,8 +22,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The story. All that it starts has ended when it returns. Gives the node's SPIFFE ID, and why the node was
-/// refused.
+/// The story. All that it starts has ended when it returns. Gives the node's SPIFFE ID, and why the
+/// node was refused.
 fn tell() -> Result<(String, String)> {
     let (keylime, node) = start_keylime()?;
     let (server, mut agent) = attest(&keylime, &node)?;

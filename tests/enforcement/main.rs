@@ -19,7 +19,8 @@ struct World {
 }
 
 impl World {
-    /// Nodes that pass, and those that do not yet: by name. They are named in the order of the alphabet.
+    /// Nodes that pass, and those that do not yet: by name. They are named in the order of the
+    /// alphabet.
     async fn new(passing: &[&str], others: &[(&str, State)]) -> Result<Self> {
         let site = Site::start().await?;
         for name in passing {

@@ -288,7 +288,8 @@ async fn other_requests_are_rejected_with_a_reason() -> Result<()> {
     Ok(())
 }
 
-/// Asks for the report as a client that does not mind whom it asks, with this certificate and key, or with none.
+/// Asks for the report as a client that does not mind whom it asks, with this certificate and key,
+/// or with none.
 async fn get(reporting: &Reporting, client: Option<(&PathBuf, &PathBuf)>) -> Result<String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)

@@ -1,5 +1,6 @@
-//! What keeps pods out of a namespace in a user's cluster, for a test to put there: a quota that is used up, a policy that denies. Each takes
-//! a `kubectl`, so that it serves a cluster and an apiserver alone.
+//! What keeps pods out of a namespace in a user's cluster, for a test to put there: a quota that is
+//! used up, a policy that denies. Each takes a `kubectl`, so that it serves a cluster and an
+//! apiserver alone.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -14,7 +15,8 @@ use crate::wait;
 const NAME: &str = "lab-no-pods";
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Uses up the quota of a namespace: the pods that it has stay, and no other is admitted (`exceeded quota: lab-no-pods`).
+/// Uses up the quota of a namespace: the pods that it has stay, and no other is admitted (`exceeded
+/// quota: lab-no-pods`).
 ///
 /// # Errors
 /// When the apiserver does not take it.
@@ -31,8 +33,8 @@ pub fn exhaust_quota(kubectl: impl Fn(&[&str]) -> Result<String>, namespace: &st
     kubectl(&[&patch[..], &["--type=merge", "--patch", &status]].concat()).map(drop)
 }
 
-/// Has a policy deny every further pod of a namespace that fits a CEL expression over `object`, such as `true`, with a message. Returns when
-/// the policy is in force.
+/// Has a policy deny every further pod of a namespace that fits a CEL expression over `object`,
+/// such as `true`, with a message. Returns when the policy is in force.
 ///
 /// # Errors
 /// When the apiserver does not take it, or a pod that fits is admitted on and on.

@@ -1,5 +1,6 @@
-//! A real kube-apiserver with its etcd and nothing else, for what the API alone decides: schemas, rules, defaults, field ownership. It needs
-//! no root and is up in a few seconds; nothing runs that is written to it.
+//! A real kube-apiserver with its etcd and nothing else, for what the API alone decides: schemas,
+//! rules, defaults, field ownership. It needs no root and is up in a few seconds; nothing runs that
+//! is written to it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,8 @@ impl ApiServer {
         Self::start_with(true)
     }
 
-    /// The same without the admission plugin NodeRestriction, as a kube-apiserver is that is told nothing of it.
+    /// The same without the admission plugin NodeRestriction, as a kube-apiserver is that is told
+    /// nothing of it.
     ///
     /// # Errors
     /// Like [`start`](Self::start).

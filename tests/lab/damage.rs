@@ -42,7 +42,8 @@ pub fn forms(pem: &str) -> Vec<Damaged> {
     ]
 }
 
-/// The first thing in `text` that comes from the key: some bytes of it, raw, in base64, hex, decimal or escaped.
+/// The first thing in `text` that comes from the key: some bytes of it, raw, in base64, hex,
+/// decimal or escaped.
 pub fn trace_of(pem: &str, text: &str) -> Option<String> {
     let der = der(pem);
     let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();

@@ -18,7 +18,8 @@ const NO_SUCH_NAME: u8 = 3;
 pub struct FakeDns(JoinHandle<()>);
 
 impl FakeDns {
-    /// Starts a server for which these names, and no others, stand for 127.0.0.1. They have no other records.
+    /// Starts a server for which these names, and no others, stand for 127.0.0.1. They have no
+    /// other records.
     ///
     /// # Errors
     /// When port 53 is somebody else's.

@@ -162,7 +162,8 @@ impl FakeSpire {
         Ok(())
     }
 
-    /// Waits until the agents have been listed so many times more: what followed from the lists before the last has happened.
+    /// Waits until the agents have been listed so many times more: what followed from the lists
+    /// before the last has happened.
     ///
     /// # Errors
     /// When they are not, in time.

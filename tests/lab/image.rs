@@ -1,4 +1,5 @@
-//! The project's image, made from the sources as they are: never an old one. Where nothing has changed that takes a second.
+//! The project's image, made from the sources as they are: never an old one. Where nothing has
+//! changed that takes a second.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ pub struct Image {
 }
 
 impl Image {
-    /// Makes the image of a checkout; cargo's target folder is the environment's, or in the checkout.
+    /// Makes the image of a checkout; cargo's target folder is the environment's, or in the
+    /// checkout.
     ///
     /// # Errors
     /// When it cannot be built.

@@ -1,8 +1,9 @@
-//! Clears up when the test process is gone, also when it was killed or its statics were never dropped.
+//! Clears up when the test process is gone, also when it was killed or its statics were never
+//! dropped.
 //!
-//! A shell that reads from a pipe which only this process holds: at its end the shell kills what was started
-//! and removes the folders. (`prctl(PR_SET_PDEATHSIG)` would not do: it reaches a child, not the child's own
-//! children.)
+//! A shell that reads from a pipe which only this process holds: at its end the shell kills what
+//! was started and removes the folders. (`prctl(PR_SET_PDEATHSIG)` would not do: it reaches a
+//! child, not the child's own children.)
 
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;

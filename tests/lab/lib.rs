@@ -1,5 +1,5 @@
-//! The lab: what the tests run against. The real SPIRE, Keylime and software TPMs as processes, and stand-ins
-//! that can be made to misbehave.
+//! The lab: what the tests run against. The real SPIRE, Keylime and software TPMs as processes, and
+//! stand-ins that can be made to misbehave.
 
 pub mod admission;
 pub mod apiserver;

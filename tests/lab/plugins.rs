@@ -25,8 +25,8 @@ pub fn server(keylime: &Keylime) -> Result<Attestor> {
     Ok(Attestor::new(programs::built("keylime-attestor-server")?, data))
 }
 
-/// The agent plugin for a node whose Keylime agent speaks mutual TLS: with a certificate of the nodes' own
-/// CA, and the agent's pinned.
+/// The agent plugin for a node whose Keylime agent speaks mutual TLS: with a certificate of the
+/// nodes' own CA, and the agent's pinned.
 ///
 /// # Errors
 /// When it has not been built.

@@ -15,8 +15,8 @@ const COUNT: u16 = 10_000;
 #[derive(Debug)]
 pub struct Port {
     number: u16,
-    /// The claim: a name in the kernel's abstract namespace, which only one can hold and which goes away with
-    /// its holder.
+    /// The claim: a name in the kernel's abstract namespace, which only one can hold and which goes
+    /// away with its holder.
     _claim: UnixListener,
 }
 

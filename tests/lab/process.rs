@@ -1,5 +1,5 @@
-//! A program as a process of the lab: in a process group and with a log file of its own, ended with all of
-//! its children when it is dropped or the test process ends.
+//! A program as a process of the lab: in a process group and with a log file of its own, ended with
+//! all of its children when it is dropped or the test process ends.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;

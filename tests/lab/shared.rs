@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use anyhow::{Result, anyhow};
 
-/// Started by the test that comes first. It is never dropped: the janitor ends it with the test process.
+/// Started by the test that comes first. It is never dropped: the janitor ends it with the test
+/// process.
 pub struct Shared<T>(LazyLock<Result<T>>);
 
 impl<T> Shared<T> {

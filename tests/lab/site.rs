@@ -1,4 +1,5 @@
-//! A server plugin, started and configured as SPIRE does it, with a Keylime in this process that knows one node.
+//! A server plugin, started and configured as SPIRE does it, with a Keylime in this process that
+//! knows one node.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! An attestation key in software: keys and quotes as a TPM makes them, and as none would.
 //!
-//! Structures are marshalled by hand, from the TPM 2.0 Library, Part 2, apart from the parser that they test. The RSA
-//! keys beside this file (`soft_ak/rsa-*.pk8`) were made for it and guard nothing.
+//! Structures are marshalled by hand, from the TPM 2.0 Library, Part 2, apart from the parser that
+//! they test. The RSA keys beside this file (`soft_ak/rsa-*.pk8`) were made for it and guard
+//! nothing.
 
 use std::fmt;
 
@@ -31,8 +32,8 @@ pub const RSASSA: u16 = 0x0014;
 pub const RSAPSS: u16 = 0x0016;
 /// `TPM_ALG_ECDSA`
 pub const ECDSA: u16 = 0x0018;
-/// The attributes of every AK that Keylime makes: fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth,
-/// restricted, sign.
+/// The attributes of every AK that Keylime makes: fixedTPM, fixedParent, sensitiveDataOrigin,
+/// userWithAuth, restricted, sign.
 pub const AK_ATTRIBUTES: u32 = 0x0005_0072;
 
 const NULL: u16 = 0x0010;
@@ -69,7 +70,8 @@ enum Key {
     Ecc(EcdsaKeyPair),
 }
 
-/// What a quote is over (`TPMS_ATTEST`). [`marshal`](Self::marshal) writes what the fields say, sense or not.
+/// What a quote is over (`TPMS_ATTEST`). [`marshal`](Self::marshal) writes what the fields say,
+/// sense or not.
 #[derive(Clone, Debug)]
 pub struct Attest {
     /// `TPM_GENERATED_VALUE` in a real one.
@@ -152,8 +154,8 @@ impl SoftAk {
         sized(&self.public.marshal())
     }
 
-    /// A quote like that of a Keylime agent's `/quotes/identity`: PCR 16 of the bank sha256, signed by the key's own
-    /// scheme.
+    /// A quote like that of a Keylime agent's `/quotes/identity`: PCR 16 of the bank sha256, signed
+    /// by the key's own scheme.
     ///
     /// # Errors
     /// When the key cannot sign.

@@ -13,11 +13,11 @@ use crate::process::{Process, output};
 /// How long a TPM may take to answer on its ports. It takes some 20 ms.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A running software TPM. It is killed when this is dropped; its state stays in its folder, so that a later
-/// start goes on with it.
+/// A running software TPM. It is killed when this is dropped; its state stays in its folder, so
+/// that a later start goes on with it.
 ///
-/// A killed TPM has lost power without notice: its clock is then not "safe", and Keylime's verifier refuses
-/// its quotes. Call [`shut_down`](Self::shut_down) before the state is used again.
+/// A killed TPM has lost power without notice: its clock is then not "safe", and Keylime's verifier
+/// refuses its quotes. Call [`shut_down`](Self::shut_down) before the state is used again.
 #[derive(Debug)]
 pub struct Swtpm {
     process: Process,
@@ -28,7 +28,8 @@ pub struct Swtpm {
 }
 
 impl Swtpm {
-    /// Starts a TPM whose state lies below `dir`, made anew where there is none. Returns once it answers.
+    /// Starts a TPM whose state lies below `dir`, made anew where there is none. Returns once it
+    /// answers.
     ///
     /// # Errors
     /// When swtpm cannot be started, or does not answer in time; the error holds its log.
@@ -42,8 +43,8 @@ impl Swtpm {
         Ok(Self { process, port, _control: control, dir: dir.to_owned() })
     }
 
-    /// As [`start`](Self::start), but a new TPM gets an EK with a certificate, of a CA of its own in `dir`,
-    /// as Keylime wants it.
+    /// As [`start`](Self::start), but a new TPM gets an EK with a certificate, of a CA of its own
+    /// in `dir`, as Keylime wants it.
     ///
     /// # Errors
     /// Also when swtpm_setup fails; the error holds what it says.
@@ -56,8 +57,8 @@ impl Swtpm {
         Self::start(dir)
     }
 
-    /// The certificates of the CA that made the EK certificate, for Keylime's `tpm_cert_store`: the issuer's
-    /// and the root's.
+    /// The certificates of the CA that made the EK certificate, for Keylime's `tpm_cert_store`: the
+    /// issuer's and the root's.
     pub fn ek_ca_certificates(&self) -> [PathBuf; 2] {
         ["issuercert.pem", "swtpm-localca-rootca-cert.pem"].map(|name| self.dir.join("ca").join(name))
     }
@@ -98,8 +99,8 @@ fn command(state: &Path, port: &Port, control: &Port) -> Command {
     command
 }
 
-/// Gives a new TPM an EK, and the EK a certificate. The CA's configuration is written for it, so that nothing
-/// of the machine's is used.
+/// Gives a new TPM an EK, and the EK a certificate. The CA's configuration is written for it, so
+/// that nothing of the machine's is used.
 fn manufacture(dir: &Path, state: &Path) -> anyhow::Result<()> {
     let ca = dir.join("ca");
     fs::create_dir_all(&ca).with_context(|| format!("failed to make {}", ca.display()))?;

@@ -1,4 +1,5 @@
-//! The lab's own means to keep pods out of a namespace do so: tests of rollouts that cannot go on rest on them.
+//! The lab's own means to keep pods out of a namespace do so: tests of rollouts that cannot go on
+//! rest on them.
 
 use anyhow::{Result, ensure};
 use lab::admission::{admit_pods, deny_pods, exhaust_quota};

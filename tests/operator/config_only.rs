@@ -1,4 +1,5 @@
-//! A switch to mode ConfigOnly of a SPIRE that runs with the plugins, and what is said of its nodes.
+//! A switch to mode ConfigOnly of a SPIRE that runs with the plugins, and what is said of its
+//! nodes.
 
 use anyhow::{Context as _, Result, ensure};
 use lab::fake_keylime::Node;

@@ -86,7 +86,8 @@ async fn one_that_cannot_renew_its_lease_ends_and_leads_again_when_it_can() -> R
     let log = operator.process.log()?;
     ensure!(log.contains("failed to renew the Lease"), "{log}");
 
-    // Kubernetes starts the container again, in the same pod: the Lease, which ran out, is in its name.
+    // Kubernetes starts the container again, in the same pod: the Lease, which ran out, is in its
+    // name.
     let mut again = site.operator_with(&elect("unrenewed", "one"))?;
     again.process.wait_for_log("waits for the apiserver", TIMEOUT)?;
     ensure!(again.get(&again.health, "/readyz")?.contains("503"), "it is ready without an apiserver");
@@ -107,7 +108,8 @@ async fn one_that_cannot_renew_its_lease_ends_and_leads_again_when_it_can() -> R
     operator.stop()
 }
 
-/// For a while after its start, an apiserver refuses everybody: what it says then is not to be gone by.
+/// For a while after its start, an apiserver refuses everybody: what it says then is not to be gone
+/// by.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_may_not_see_its_own_pod_ends_and_says_what_it_needs() -> Result<()> {
     let site = Site::start("blind").await?;

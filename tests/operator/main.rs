@@ -1,5 +1,6 @@
-//! The operator against a real apiserver and nothing else: what it writes, in which order, what it leaves alone, and what it puts back. No pod runs;
-//! the tests say for the workloads' controllers how far the pods are.
+//! The operator against a real apiserver and nothing else: what it writes, in which order, what it
+//! leaves alone, and what it puts back. No pod runs; the tests say for the workloads' controllers
+//! how far the pods are.
 
 #![expect(clippy::indexing_slicing, reason = "what the tests share is test code too")]
 

@@ -1,5 +1,6 @@
-//! What a node's kubelet may write of the parents of its workloads: with the admission plugin NodeRestriction nothing that counts, and where an
-//! apiserver is without it, the operator puts right what a kubelet wrote of its own Node.
+//! What a node's kubelet may write of the parents of its workloads: with the admission plugin
+//! NodeRestriction nothing that counts, and where an apiserver is without it, the operator puts
+//! right what a kubelet wrote of its own Node.
 
 use anyhow::{Context as _, Result, ensure};
 use lab::fake_keylime::Node;

@@ -1,4 +1,5 @@
-//! What the operator makes of nodes: an AttestedNode for each, marks on the Node, the resource's own status, and nothing where nothing changes.
+//! What the operator makes of nodes: an AttestedNode for each, marks on the Node, the resource's
+//! own status, and nothing where nothing changes.
 
 use anyhow::{Context as _, Result, ensure};
 use lab::fake_keylime::{Fault, LastSuccess, Node, State};

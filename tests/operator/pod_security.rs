@@ -1,4 +1,5 @@
-//! Pods with our overlay in a namespace that enforces Pod Security `restricted`, as SPIFFE's charts make it for the server.
+//! Pods with our overlay in a namespace that enforces Pod Security `restricted`, as SPIFFE's charts
+//! make it for the server.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};

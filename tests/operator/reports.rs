@@ -1,4 +1,5 @@
-//! What the operator makes of the reports of SPIRE's servers: the plugins are real, their SPIRE and Keylime are played.
+//! What the operator makes of the reports of SPIRE's servers: the plugins are real, their SPIRE and
+//! Keylime are played.
 
 use anyhow::{Context as _, Result, ensure};
 use keylime_attestor_proto::api::types::Agent;

@@ -1,4 +1,5 @@
-//! Rollouts that fail of what is not in the resource: seen at once where it can be, and tried again by themselves.
+//! Rollouts that fail of what is not in the resource: seen at once where it can be, and tried again
+//! by themselves.
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
-//! The Secrets that SPIRE's pods mount: one that is not there, and one that the operator may not look for.
+//! The Secrets that SPIRE's pods mount: one that is not there, and one that the operator may not
+//! look for.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};

@@ -1,4 +1,5 @@
-//! A site of the operator's tests: an apiserver, a Keylime that answers, the operator as a process, and a hand that plays the controllers.
+//! A site of the operator's tests: an apiserver, a Keylime that answers, the operator as a process,
+//! and a hand that plays the controllers.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -26,7 +27,8 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 /// The apiserver of the tests that run at the moment.
 static SHARED: Mutex<Weak<ApiServer>> = Mutex::const_new(Weak::new());
 
-/// What one test has of its own: a namespace, and an operator that looks after that namespace alone.
+/// What one test has of its own: a namespace, and an operator that looks after that namespace
+/// alone.
 pub(crate) struct Site {
     pub(crate) server: Arc<ApiServer>,
     pub(crate) keylime: FakeKeylime,
@@ -319,7 +321,8 @@ impl Site {
         Ok(hash.and_then(Value::as_str).map(str::to_owned))
     }
 
-    /// Everything in the namespace that is SPIRE's or could be made for it, without what changes with every write.
+    /// Everything in the namespace that is SPIRE's or could be made for it, without what changes
+    /// with every write.
     pub(crate) fn spire(&self) -> Result<Vec<Value>> {
         let kinds = "statefulsets,daemonsets,configmaps";
         let list = self.kubectl(&["get", kinds, "--output", "json", "--show-managed-fields"])?;
@@ -387,7 +390,8 @@ impl Site {
         self.kubectl(&args).map(drop)
     }
 
-    /// The reason of a condition, with its message. One that is about an earlier state of the resource has none.
+    /// The reason of a condition, with its message. One that is about an earlier state of the
+    /// resource has none.
     pub(crate) fn condition(&self, type_: &str) -> Result<(String, String)> {
         let resource = self.get("kla/spire")?;
         let generation = &resource["metadata"]["generation"];

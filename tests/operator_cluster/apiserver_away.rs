@@ -11,7 +11,8 @@ use crate::resource::{TIMEOUT, derived, expect_keylime, member};
 /// How long it is away.
 const AWAY: Duration = Duration::from_secs(30);
 
-/// The operator goes on by itself: what is wrong afterwards it puts right. Meanwhile it has ended, as nobody could tell whether it still led.
+/// The operator goes on by itself: what is wrong afterwards it puts right. Meanwhile it has ended,
+/// as nobody could tell whether it still led.
 pub(crate) fn is_survived(cluster: &Cluster) -> Result<()> {
     let right = derived(cluster, "spire-agent", "agent.conf")?;
     let before = restarts(cluster)?;

@@ -27,7 +27,8 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Whether it was to change something, the Lease left aside, which is renewed as long as the operator lives.
+    /// Whether it was to change something, the Lease left aside, which is renewed as long as the
+    /// operator lives.
     pub(crate) fn is_write(&self) -> bool {
         !READS.contains(&self.verb.as_str()) && self.resource != "leases"
     }
@@ -63,7 +64,8 @@ pub(crate) fn requests(cluster: &Cluster) -> Result<Vec<Request>> {
     Ok(requests)
 }
 
-/// Waits for a minute in which the operator looked at the resource and wrote nothing. Its Lease tells the time: it is renewed each ten seconds.
+/// Waits for a minute in which the operator looked at the resource and wrote nothing. Its Lease
+/// tells the time: it is renewed each ten seconds.
 pub(crate) fn wait_for_an_idle_minute(cluster: &Cluster) -> Result<()> {
     wait::until("a minute without a write", TIMEOUT, || {
         let requests = requests(cluster)?;

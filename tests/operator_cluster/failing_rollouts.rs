@@ -1,4 +1,5 @@
-//! Rollouts that fail for what people get wrong: what is said about it, and that SPIRE has what it had before.
+//! Rollouts that fail for what people get wrong: what is said about it, and that SPIRE has what it
+//! had before.
 
 use anyhow::{Result, ensure};
 use lab::cluster::Cluster;
@@ -8,13 +9,15 @@ use tempfile::TempDir;
 
 use crate::resource::{TIMEOUT, expect_psat, member};
 
-/// Short, because nothing here comes right by waiting; long enough for a container to end and be started again.
+/// Short, because nothing here comes right by waiting; long enough for a container to end and be
+/// started again.
 const ROLLOUT: &str = "  rollout: {progressDeadline: 40s}\n";
 const NO_IMAGE: &str = "localhost/keylime-attestor:misspelt";
 /// A pod's own overlay, or nothing.
 const HASH: &str = "jsonpath={.spec.template.metadata.annotations.spire\\.keylime\\.dev/content-hash}";
 
-/// The server's pod, a StatefulSet's, cannot get the image of the plugins. Kubernetes would leave it like that forever.
+/// The server's pod, a StatefulSet's, cannot get the image of the plugins. Kubernetes would leave
+/// it like that forever.
 pub(crate) fn of_a_server_without_the_image(cluster: &Cluster) -> Result<()> {
     let plugin = format!("  plugin: {{image: {NO_IMAGE:?}}}\n");
     cluster.apply(&[&cluster.attestor("Overlay", "StatefulSet"), ROLLOUT, &plugin].concat())?;
@@ -34,7 +37,8 @@ pub(crate) fn of_a_server_without_the_image(cluster: &Cluster) -> Result<()> {
     expect_psat(cluster)
 }
 
-/// The first agent shows a certificate that no Keylime agent takes: it tries on and on, and its log says why.
+/// The first agent shows a certificate that no Keylime agent takes: it tries on and on, and its log
+/// says why.
 pub(crate) fn of_agents_with_the_wrong_secret(cluster: &Cluster) -> Result<()> {
     let folder = TempDir::new()?;
     let nobodys = Ca::new()?.write_client(folder.path())?;

@@ -1,5 +1,6 @@
-//! The other ways: SPIRE's older release, configured by hand in HCL, its server a Deployment, its agents root and without `/tmp`, all in one
-//! namespace; Helm 3, which merges on the client's side; each mode.
+//! The other ways: SPIRE's older release, configured by hand in HCL, its server a Deployment, its
+//! agents root and without `/tmp`, all in one namespace; Helm 3, which merges on the client's side;
+//! each mode.
 
 use std::time::Instant;
 

@@ -1,4 +1,5 @@
-//! Whether workloads get SVIDs, all the while that something happens to SPIRE: asked again and again, and for how long the answer was no.
+//! Whether workloads get SVIDs, all the while that something happens to SPIRE: asked again and
+//! again, and for how long the answer was no.
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};

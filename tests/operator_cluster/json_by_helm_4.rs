@@ -1,4 +1,5 @@
-//! The usual way: SPIRE by SPIFFE's chart, configured in JSON; Helm 4, which applies on the server's side; mode Overlay.
+//! The usual way: SPIRE by SPIFFE's chart, configured in JSON; Helm 4, which applies on the
+//! server's side; mode Overlay.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -104,7 +105,8 @@ fn refuses_a_node_that_fails(cluster: &Cluster, [failing, passing]: [Node; 2]) -
     expect_keylime(cluster)
 }
 
-/// What SPIRE's objects ask for stays, and so every pod does. The state that Helm writes again is right: there is nothing to correct.
+/// What SPIRE's objects ask for stays, and so every pod does. The state that Helm writes again is
+/// right: there is nothing to correct.
 fn an_upgrade_that_changes_nothing(cluster: &Cluster) -> Result<()> {
     cluster.wait_for_spire()?;
     let state = || {
@@ -118,7 +120,8 @@ fn an_upgrade_that_changes_nothing(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// What is new gets into the derived configuration and into force; all the while no pod starts without the plugin.
+/// What is new gets into the derived configuration and into force; all the while no pod starts
+/// without the plugin.
 fn an_upgrade_that_changes_values(cluster: &Cluster) -> Result<()> {
     let watch = Watch::start(cluster)?;
     cluster.install_spire(HELM, &VALUES)?;

@@ -1,5 +1,5 @@
-//! The README's quick start, word for word, where SPIRE is as SPIFFE's chart makes it: workloads on all nodes go on to get their SVIDs while their
-//! agents move to Keylime, and while they move back.
+//! The README's quick start, word for word, where SPIRE is as SPIFFE's chart makes it: workloads on
+//! all nodes go on to get their SVIDs while their agents move to Keylime, and while they move back.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -12,9 +12,10 @@ use lab::wait;
 use crate::identities::{Gaps, follow};
 use crate::resource::{self, TIMEOUT, say};
 
-/// How long a workload may wait for its SVID when its node's SPIRE agent is ready: the operator looks at the node within seconds,
-/// spire-controller-manager makes the entries within ten, and the agent learns of new ones each five seconds; the rest is for a busy machine.
-/// At the switch 10 to 22 s were measured on a busy machine, on deletion 17 to 32 s.
+/// How long a workload may wait for its SVID when its node's SPIRE agent is ready: the operator
+/// looks at the node within seconds, spire-controller-manager makes the entries within ten, and the
+/// agent learns of new ones each five seconds; the rest is for a busy machine. At the switch 10 to
+/// 22 s were measured on a busy machine, on deletion 17 to 32 s.
 const WITH_READY_AGENT: Duration = Duration::from_secs(40);
 
 /// A pod on each node, which spire-controller-manager makes an entry for.
@@ -44,8 +45,8 @@ pub(crate) fn delete(cluster: &Cluster, clock: Instant) -> Result<()> {
     })
 }
 
-/// While something happens, workloads get their SVIDs but for the time that it takes to start an agent anew. One that starts later gets its SVID,
-/// too.
+/// While something happens, workloads get their SVIDs but for the time that it takes to start an
+/// agent anew. One that starts later gets its SVID, too.
 fn meanwhile(
     cluster: &Cluster,
     clock: Instant,

@@ -39,8 +39,8 @@ pub(crate) fn member(cluster: &Cluster, path: &str) -> Result<String> {
     cluster.at_server(&["get", "kla/spire", "--output", &output])
 }
 
-/// Waits until the agents of all nodes have attested by Keylime, and takes the entries of other attestors out, as an administrator would: whoever
-/// comes back later has attested anew.
+/// Waits until the agents of all nodes have attested by Keylime, and takes the entries of other
+/// attestors out, as an administrator would: whoever comes back later has attested anew.
 pub(crate) fn expect_keylime(cluster: &Cluster) -> Result<()> {
     expect(cluster, "keylime", &ids(|node| cluster.keylime_id(node))?)
 }

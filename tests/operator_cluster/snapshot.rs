@@ -20,7 +20,8 @@ const MANAGER: &str = "keylime-attestor-operator";
 /// What the derived ConfigMaps are called.
 const DERIVED: &str = "-keylime";
 
-/// The objects of SPIRE's namespaces but for the derived ConfigMaps, and the Nodes, without what Kubernetes itself counts and reports.
+/// The objects of SPIRE's namespaces but for the derived ConfigMaps, and the Nodes, without what
+/// Kubernetes itself counts and reports.
 pub(crate) struct Snapshot(BTreeMap<String, Value>);
 
 impl Snapshot {

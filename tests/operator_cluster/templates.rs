@@ -49,7 +49,8 @@ impl<'a> Watch<'a> {
         Ok(watch)
     }
 
-    /// Ends when all is seen that has happened; every state had the plugin. How many states there were.
+    /// Ends when all is seen that has happened; every state had the plugin. How many states there
+    /// were.
     pub(crate) fn end(mut self) -> Result<usize> {
         self.catch_up()?;
         let mut states = 0;

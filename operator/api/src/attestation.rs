@@ -6,20 +6,24 @@ use serde::{Deserialize, Serialize};
 use crate::Duration;
 use crate::schema::Rule;
 
-/// What a node must show to be attested, and the identity it then gets. The fields are the server plugin's settings of the same names.
+/// What a node must show to be attested, and the identity it then gets. The fields are the server
+/// plugin's settings of the same names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Attestation {
-    /// Whether a node may attest again whenever its SPIRE agent asks. With false a node attests once, until its agent is evicted from SPIRE
-    /// (trust on first use); an agent that loses its data, as all do that keep it in memory, is then shut out until it is evicted.
+    /// Whether a node may attest again whenever its SPIRE agent asks. With false a node attests
+    /// once, until its agent is evicted from SPIRE (trust on first use); an agent that loses its
+    /// data, as all do that keep it in memory, is then shut out until it is evicted.
     pub can_reattest: bool,
 
-    /// How long ago Keylime's verifier may last have found the node good. Written like 90s, 5m or 1h30m; 0 turns the check off. A node
-    /// whose last success is older is refused, also when the verifier still calls it good.
+    /// How long ago Keylime's verifier may last have found the node good. Written like 90s, 5m or
+    /// 1h30m; 0 turns the check off. A node whose last success is older is refused, also when the
+    /// verifier still calls it good.
     pub max_attestation_age: Duration,
 
-    /// Path of the agents' SPIFFE IDs below spiffe://TRUST-DOMAIN/spire/agent. It may have .PluginName and .TrustDomain, and must have
-    /// .AgentID, each in double braces as in the default.
+    /// Path of the agents' SPIFFE IDs below spiffe://TRUST-DOMAIN/spire/agent. It may have
+    /// .PluginName and .TrustDomain, and must have .AgentID, each in double braces as in the
+    /// default.
     #[schemars(
         length(min = 1, max = 1024),
         regex(pattern = r"^/([A-Za-z0-9._/-]|\{\{ *\.[A-Za-z]+ *\}\})+$")
@@ -27,8 +31,9 @@ pub struct Attestation {
     #[schemars(extend("x-kubernetes-validations" = [NAMES_THE_AGENT]))]
     pub agent_path_template: String,
 
-    /// Keys of the agents' meta_data at Keylime that become selectors, as keylime:metadata:KEY:VALUE. Left out, none do. Whoever enrols
-    /// nodes at Keylime writes this data: allow only keys whose values you would let them choose.
+    /// Keys of the agents' meta_data at Keylime that become selectors, as
+    /// keylime:metadata:KEY:VALUE. Left out, none do. Whoever enrols nodes at Keylime writes this
+    /// data: allow only keys whose values you would let them choose.
     #[schemars(
         length(max = 64),
         inner(length(min = 1, max = 64), regex(pattern = "^[A-Za-z0-9_.-]+$")),
@@ -36,7 +41,8 @@ pub struct Attestation {
     )]
     pub allowed_metadata_keys: Vec<String>,
 
-    /// Longest time for a node's answer to the challenge, at least 1s; a TPM may need several seconds to quote. Written like 30s or 1m.
+    /// Longest time for a node's answer to the challenge, at least 1s; a TPM may need several
+    /// seconds to quote. Written like 30s or 1m.
     #[schemars(extend("x-kubernetes-validations" = [CHALLENGE_TIMEOUT]))]
     pub challenge_timeout: Duration,
 }

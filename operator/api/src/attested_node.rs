@@ -60,12 +60,15 @@ pub struct AttestedNodeFields {}
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AttestedNodeStatus {
-    /// Id of the node's agent at Keylime. Absent while none was found, or while it is not clear which one it is.
+    /// Id of the node's agent at Keylime. Absent while none was found, or while it is not clear
+    /// which one it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
 
-    /// How the agent was found: by the node's annotation spire.keylime.dev/agent-id (Annotation), by an id that is the machine's system UUID
-    /// (SystemUUID), by an id or a contact name that is the node's name or hostname (NodeName), or by the address that the verifier has of it (InternalIP).
+    /// How the agent was found: by the node's annotation spire.keylime.dev/agent-id (Annotation),
+    /// by an id that is the machine's system UUID (SystemUUID), by an id or a contact name that is
+    /// the node's name or hostname (NodeName), or by the address that the verifier has of it
+    /// (InternalIP).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matched_by: Option<MatchedBy>,
 
@@ -73,12 +76,15 @@ pub struct AttestedNodeStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verifier: Option<String>,
 
-    /// SPIFFE ID of the node's agent in SPIRE, as attested by Keylime, while SPIRE has it. Known only with spec.enforcement.
+    /// SPIFFE ID of the node's agent in SPIRE, as attested by Keylime, while SPIRE has it. Known
+    /// only with spec.enforcement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spiffe_id: Option<String>,
 
-    /// Attested (Keylime passes the node and nothing stands against it), Failing (Keylime fails it, or its last success is too old), Pending (Keylime has not
-    /// decided yet, or SPIRE does not have it yet), Unknown (nobody can tell: Keylime gives no answer, or the agent is ambiguous), or NotEnrolled (Keylime has no agent for it).
+    /// Attested (Keylime passes the node and nothing stands against it), Failing (Keylime fails it,
+    /// or its last success is too old), Pending (Keylime has not decided yet, or SPIRE does not
+    /// have it yet), Unknown (nobody can tell: Keylime gives no answer, or the agent is ambiguous),
+    /// or NotEnrolled (Keylime has no agent for it).
     pub state: NodeState,
 
     /// Why it is in this state, in one word. It stays the same over versions.
@@ -90,17 +96,20 @@ pub struct AttestedNodeStatus {
     /// Since when the node has been in this state.
     pub since: Time,
 
-    /// When Keylime last found the node good, as of the last change of this status: a node that stays good is not written again and again. How long ago
-    /// it is now, the metric keylime_attestor_node_last_success_by_node_seconds tells.
+    /// When Keylime last found the node good, as of the last change of this status: a node that
+    /// stays good is not written again and again. How long ago it is now, the metric
+    /// keylime_attestor_node_last_success_by_node_seconds tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_success: Option<Time>,
 
-    /// UID of the SPIRE agent's pod that was asked to attest anew because SPIRE held it under its former attestor. A pod is asked once.
+    /// UID of the SPIRE agent's pod that was asked to attest anew because SPIRE held it under its
+    /// former attestor. A pod is asked once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reattested_pod: Option<String>,
 
-    /// What is so, in terms of Attested (Keylime passes the node and nothing stands against it), KeylimeHealthy (Keylime passes it) and IdentityIssued
-    /// (SPIRE has an agent on it that was attested by Keylime).
+    /// What is so, in terms of Attested (Keylime passes the node and nothing stands against it),
+    /// KeylimeHealthy (Keylime passes it) and IdentityIssued (SPIRE has an agent on it that was
+    /// attested by Keylime).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

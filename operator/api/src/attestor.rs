@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::schema::Rule as SpecRule;
 use crate::{Attestation, Enforcement, Keylime, KeylimeAttestorStatus, Nodes, Plugin, Rollout, Spire};
 
-/// What should be: where Keylime is, which SPIRE attests by it, and how. The operator makes it so and keeps it so; deleting the resource
-/// takes everything back.
+/// What should be: where Keylime is, which SPIRE attests by it, and how. The operator makes it so
+/// and keeps it so; deleting the resource takes everything back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[kube(
@@ -77,7 +77,8 @@ pub struct KeylimeAttestorSpec {
     /// Where Keylime's servers and agents listen, and how they are spoken to.
     pub keylime: Keylime,
 
-    /// The SPIRE whose agents attest by Keylime: its server and its agents, and how they are changed.
+    /// The SPIRE whose agents attest by Keylime: its server and its agents, and how they are
+    /// changed.
     pub spire: Spire,
 
     /// What a node must show to be attested, and the identity it then gets.
@@ -88,16 +89,19 @@ pub struct KeylimeAttestorSpec {
     #[serde(default)]
     pub nodes: Nodes,
 
-    /// What SPIRE's server does about agents whose node Keylime no longer passes. Left out, nothing is done, no port is opened for it, and the operator
-    /// does not know which agents SPIRE holds; {} turns on the latter alone.
+    /// What SPIRE's server does about agents whose node Keylime no longer passes. Left out, nothing
+    /// is done, no port is opened for it, and the operator does not know which agents SPIRE holds;
+    /// {} turns on the latter alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enforcement: Option<Enforcement>,
 
-    /// The plugins that run inside of SPIRE's pods. Left out, they are those of the operator's own image. Not with mode ConfigOnly.
+    /// The plugins that run inside of SPIRE's pods. Left out, they are those of the operator's own
+    /// image. Not with mode ConfigOnly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<Plugin>,
 
-    /// How far a rollout may go wrong. Left out, it has five minutes to progress and is taken back when it fails. Not with mode ConfigOnly.
+    /// How far a rollout may go wrong. Left out, it has five minutes to progress and is taken back
+    /// when it fails. Not with mode ConfigOnly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
 }

@@ -1,7 +1,9 @@
-//! The conditions of a `KeylimeAttestor`, and every reason that each can have, with what it means and what to do.
+//! The conditions of a `KeylimeAttestor`, and every reason that each can have, with what it means
+//! and what to do.
 //!
-//! A reason is a value of type [`Reason`], which knows its condition and its status: the operator can only report pairs that are written
-//! down here. `operator/docs/conditions.md` has the same table, made by [`markdown`] and compared in a test.
+//! A reason is a value of type [`Reason`], which knows its condition and its status: the operator
+//! can only report pairs that are written down here. `operator/docs/conditions.md` has the same
+//! table, made by [`markdown`] and compared in a test.
 
 use std::fmt;
 
@@ -18,11 +20,14 @@ pub enum ConditionType {
     AgentsRolledOut,
     /// Verifier and registrar answer the operator.
     KeylimeReachable,
-    /// Every node is attested. About the nodes, not about the installation: Ready does not depend on it.
+    /// Every node is attested. About the nodes, not about the installation: Ready does not depend
+    /// on it.
     NodesAttested,
-    /// SPIRE's server acts on agents whose node Keylime no longer passes. Ready does not depend on it.
+    /// SPIRE's server acts on agents whose node Keylime no longer passes. Ready does not depend on
+    /// it.
     Enforcing,
-    /// Workloads on nodes that attest by Keylime get their identities: their entries have the right parents.
+    /// Workloads on nodes that attest by Keylime get their identities: their entries have the right
+    /// parents.
     WorkloadsParented,
     /// Something went wrong that does not mend itself.
     Degraded,
@@ -118,7 +123,8 @@ pub fn markdown() -> String {
     table
 }
 
-/// Declares the reasons of each condition as constants in a module of its own, and [`REASONS`] as all of them: none can be left out.
+/// Declares the reasons of each condition as constants in a module of its own, and [`REASONS`] as
+/// all of them: none can be left out.
 macro_rules! reasons {
     ($($(#[$about:meta])* mod $module:ident: $condition:ident { $($constant:ident = $status:ident $name:literal: $meaning:literal, $remedy:literal;)+ })+) => {
         $(
@@ -145,7 +151,8 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Reasons of Ready. When it is False, the message repeats that of the condition that stands in the way.
+    /// Reasons of Ready. When it is False, the message repeats that of the condition that stands in
+    /// the way.
     mod ready: Ready {
         READY = True "Ready":
             "SPIRE's server and agents run with the plugins, and Keylime answers.",
@@ -374,7 +381,8 @@ reasons! {
             "Wait.";
     }
 
-    /// Reasons of WorkloadsParented. Ready depends on it where it is False: who else makes entries, the operator does not know.
+    /// Reasons of WorkloadsParented. Ready depends on it where it is False: who else makes entries,
+    /// the operator does not know.
     mod workloads_parented: WorkloadsParented {
         OVERLAID = True "Overlaid":
             "spire-controller-manager runs with a parentIDTemplate that gives workloads the agent which Keylime attested as parent.",

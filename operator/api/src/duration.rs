@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 /// Longest text in bytes. Also keeps the cost of the apiserver's rules within its budget.
 const MAX_LEN: usize = 20;
 
-/// A time span in whole seconds, written as hours, minutes and seconds in this order, at least one of them, or `0`.
+/// A time span in whole seconds, written as hours, minutes and seconds in this order, at least one
+/// of them, or `0`.
 ///
-/// These are the spellings that Go's `time.ParseDuration` and the apiserver's CEL read alike; fractions and smaller units, which nothing
-/// here needs, are left out. Two spellings of one span are equal, and the text is kept as it was written.
+/// These are the spellings that Go's `time.ParseDuration` and the apiserver's CEL read alike;
+/// fractions and smaller units, which nothing here needs, are left out. Two spellings of one span
+/// are equal, and the text is kept as it was written.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Duration {

@@ -6,14 +6,16 @@ use serde::{Deserialize, Serialize};
 use crate::schema::{self, Rule};
 use crate::{Duration, Percent};
 
-/// What SPIRE's server does about agents whose node Keylime no longer passes. The plugin in SPIRE's server asks the verifiers about the agents that
-/// it attested, and reports to the operator what SPIRE holds and what it did. With the default action it only reports.
+/// What SPIRE's server does about agents whose node Keylime no longer passes. The plugin in SPIRE's
+/// server asks the verifiers about the agents that it attested, and reports to the operator what
+/// SPIRE holds and what it did. With the default action it only reports.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Enforcement {
-    /// What is done to the SPIRE agent of a node that the verifier fails or no longer knows. Observe: nothing. Evict: the agent loses its identity and
-    /// gets it back by itself when Keylime passes the node again. Ban: it also stays shut out until somebody lifts the ban in SPIRE. A verifier
-    /// that cannot be reached evicts nobody.
+    /// What is done to the SPIRE agent of a node that the verifier fails or no longer knows.
+    /// Observe: nothing. Evict: the agent loses its identity and gets it back by itself when
+    /// Keylime passes the node again. Ban: it also stays shut out until somebody lifts the ban in
+    /// SPIRE. A verifier that cannot be reached evicts nobody.
     pub action: Action,
 
     /// How often the verifiers are asked, at least 1s. Written like 10s or 1m.
@@ -27,12 +29,12 @@ pub struct Enforcement {
     #[schemars(schema_with = "per_interval")]
     pub max_per_interval: i32,
 
-    /// Which part of the agents may fail. When more fail at once, nothing is done, Enforcing says so, and it is up to you: a wrong policy at
-    /// the verifier looks like that. From 1% to 100%.
+    /// Which part of the agents may fail. When more fail at once, nothing is done, Enforcing says
+    /// so, and it is up to you: a wrong policy at the verifier looks like that. From 1% to 100%.
     pub max_unhealthy: Percent,
 
-    /// Port of SPIRE's server pods where the plugin reports to the operator. Both ends of the connection must show the certificate of the Secret of
-    /// spec.keylime.tls.
+    /// Port of SPIRE's server pods where the plugin reports to the operator. Both ends of the
+    /// connection must show the certificate of the Secret of spec.keylime.tls.
     #[schemars(schema_with = "schema::port")]
     pub report_port: u16,
 }

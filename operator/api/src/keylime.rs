@@ -14,26 +14,30 @@ pub struct Keylime {
     /// The verifier, which decides about every node.
     pub verifier: Verifier,
 
-    /// Further verifiers beside that one, where the nodes are shared out among several. Each agent belongs to the verifier that knows it; an agent that
-    /// two of them know is reported, and refused.
+    /// Further verifiers beside that one, where the nodes are shared out among several. Each agent
+    /// belongs to the verifier that knows it; an agent that two of them know is reported, and
+    /// refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["host", "port"]))]
     pub verifiers: Vec<Verifier>,
 
-    /// The registrar, which knows every node's attestation key. Left out, it is on the verifier's host.
+    /// The registrar, which knows every node's attestation key. Left out, it is on the verifier's
+    /// host.
     #[serde(default)]
     pub registrar: Registrar,
 
-    /// The credentials for verifier and registrar. Both are spoken to by https with a client certificate, and by nothing else.
+    /// The credentials for verifier and registrar. Both are spoken to by https with a client
+    /// certificate, and by nothing else.
     pub tls: KeylimeTls,
 
     /// The Keylime agent on each node, as the SPIRE agent on that node reaches it.
     #[serde(default)]
     pub agent: KeylimeAgent,
 
-    /// Longest time for one request to Keylime, at least 1s. Written like 10s, 1m or 1m30s. A server that does not answer in time counts as
-    /// unreachable, and an attestation that needs it is refused as unavailable; SPIRE's agent tries again by itself.
+    /// Longest time for one request to Keylime, at least 1s. Written like 10s, 1m or 1m30s. A
+    /// server that does not answer in time counts as unreachable, and an attestation that needs it
+    /// is refused as unavailable; SPIRE's agent tries again by itself.
     #[serde(default = "request_timeout")]
     #[schemars(extend("x-kubernetes-validations" = [REQUEST_TIMEOUT]))]
     pub request_timeout: Duration,
@@ -43,8 +47,8 @@ pub struct Keylime {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Verifier {
-    /// Host of the verifier, as seen from SPIRE's server pod and from the operator: a DNS name, an IPv4 or an IPv6 address, without scheme
-    /// and port.
+    /// Host of the verifier, as seen from SPIRE's server pod and from the operator: a DNS name, an
+    /// IPv4 or an IPv6 address, without scheme and port.
     #[schemars(schema_with = "schema::host")]
     pub host: String,
 
@@ -58,8 +62,8 @@ pub struct Verifier {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Registrar {
-    /// Host of the registrar, as seen from SPIRE's server pod and from the operator: a DNS name, an IPv4 or an IPv6 address, without scheme
-    /// and port. Left out, it is the verifier's host.
+    /// Host of the registrar, as seen from SPIRE's server pod and from the operator: a DNS name, an
+    /// IPv4 or an IPv6 address, without scheme and port. Left out, it is the verifier's host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::host")]
     pub host: Option<String>,
@@ -74,15 +78,18 @@ pub struct Registrar {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeylimeTls {
-    /// Name of a Secret in the namespace of SPIRE's server with the keys ca.crt (the only CA certificates that Keylime's servers are
-    /// trusted by), tls.crt (a client certificate that they accept) and tls.key (its key), all PEM, as cert-manager writes them. It is
-    /// mounted into SPIRE's server pod and followed there when it changes, and the operator reads it to ask Keylime itself. Secrets of
-    /// other namespaces cannot be used: copy the Secret, or have it issued where SPIRE's server runs.
+    /// Name of a Secret in the namespace of SPIRE's server with the keys ca.crt (the only CA
+    /// certificates that Keylime's servers are trusted by), tls.crt (a client certificate that they
+    /// accept) and tls.key (its key), all PEM, as cert-manager writes them. It is mounted into
+    /// SPIRE's server pod and followed there when it changes, and the operator reads it to ask
+    /// Keylime itself. Secrets of other namespaces cannot be used: copy the Secret, or have it
+    /// issued where SPIRE's server runs.
     #[schemars(schema_with = "schema::object_name")]
     pub secret_name: String,
 
-    /// Name that the certificates of verifier and registrar are expected to have. Left out, it is the host that is connected to.
-    /// Certificates that Keylime makes for itself are often for localhost.
+    /// Name that the certificates of verifier and registrar are expected to have. Left out, it is
+    /// the host that is connected to. Certificates that Keylime makes for itself are often for
+    /// localhost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::host")]
     pub server_name: Option<String>,
@@ -93,8 +100,9 @@ pub struct KeylimeTls {
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [PINNED_BEYOND_LOOPBACK]))]
 pub struct KeylimeAgent {
-    /// Host of the Keylime agent, as seen from the SPIRE agent on the same node: a DNS name, an IPv4 or an IPv6 address, without scheme and
-    /// port. 127.0.0.1 is right where SPIRE's agents use the host's network, as they do in SPIFFE's charts.
+    /// Host of the Keylime agent, as seen from the SPIRE agent on the same node: a DNS name, an
+    /// IPv4 or an IPv6 address, without scheme and port. 127.0.0.1 is right where SPIRE's agents
+    /// use the host's network, as they do in SPIFFE's charts.
     #[serde(default = "agent_host")]
     #[schemars(schema_with = "schema::host")]
     pub host: String,
@@ -104,8 +112,9 @@ pub struct KeylimeAgent {
     #[schemars(schema_with = "schema::port")]
     pub port: u16,
 
-    /// The credentials for Keylime's agents. Left out, they are spoken to by plain http, which they must have been set up for
-    /// (enable_agent_mtls = false); the plugin then warns in the SPIRE agent's log.
+    /// The credentials for Keylime's agents. Left out, they are spoken to by plain http, which they
+    /// must have been set up for (enable_agent_mtls = false); the plugin then warns in the SPIRE
+    /// agent's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<KeylimeAgentTls>,
 }
@@ -114,14 +123,15 @@ pub struct KeylimeAgent {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeylimeAgentTls {
-    /// Name of a Secret in the namespace of SPIRE's agents with the keys tls.crt (a client certificate of a CA in the Keylime agents'
-    /// trusted_client_ca) and tls.key (its key), both PEM. It is mounted into SPIRE's agent pods and followed there when it changes. It
-    /// must not be the Secret of spec.keylime.tls. Secrets of other namespaces cannot be used.
+    /// Name of a Secret in the namespace of SPIRE's agents with the keys tls.crt (a client
+    /// certificate of a CA in the Keylime agents' trusted_client_ca) and tls.key (its key), both
+    /// PEM. It is mounted into SPIRE's agent pods and followed there when it changes. It must not
+    /// be the Secret of spec.keylime.tls. Secrets of other namespaces cannot be used.
     #[schemars(schema_with = "schema::object_name")]
     pub secret_name: String,
 
-    /// Whether the Secret also has server.crt, the one certificate that every Keylime agent shows, compared byte for byte. Needed when
-    /// spec.keylime.agent.host is not the node itself.
+    /// Whether the Secret also has server.crt, the one certificate that every Keylime agent shows,
+    /// compared byte for byte. Needed when spec.keylime.agent.host is not the node itself.
     #[serde(default)]
     pub pin_server_certificate: bool,
 }

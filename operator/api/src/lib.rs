@@ -1,10 +1,11 @@
-//! The resources `KeylimeAttestor` and `AttestedNode` (`spire.keylime.dev/v1alpha1`): their fields, their conditions with their reasons, and
-//! every name that the operator writes into a cluster.
+//! The resources `KeylimeAttestor` and `AttestedNode` (`spire.keylime.dev/v1alpha1`): their fields,
+//! their conditions with their reasons, and every name that the operator writes into a cluster.
 //!
-//! Types and words only: no client, no IO. The text of the fields is what `kubectl explain` shows, and the schema, its defaults and its
-//! rules are what the apiserver enforces; `crds/` is generated from here and compared in the tests. What the apiserver lets through is
-//! well formed, field by field, and free of the contradictions that can be seen in the resource alone. Whether SPIRE and Keylime agree
-//! with it, the operator finds out and reports in the conditions.
+//! Types and words only: no client, no IO. The text of the fields is what `kubectl explain` shows,
+//! and the schema, its defaults and its rules are what the apiserver enforces; `crds/` is generated
+//! from here and compared in the tests. What the apiserver lets through is well formed, field by
+//! field, and free of the contradictions that can be seen in the resource alone. Whether SPIRE and
+//! Keylime agree with it, the operator finds out and reports in the conditions.
 
 mod attestation;
 mod attested_node;

@@ -1,4 +1,5 @@
-//! Every name that the operator writes into a cluster. They are part of the API: tests, charts, alerts and scripts go by them.
+//! Every name that the operator writes into a cluster. They are part of the API: tests, charts,
+//! alerts and scripts go by them.
 
 /// The API group, also the prefix of our labels and annotations.
 pub const GROUP: &str = "spire.keylime.dev";
@@ -14,46 +15,57 @@ pub const SUFFIX: &str = "-keylime";
 
 /// Labels of the objects that the operator makes.
 pub mod label {
-    /// Kubernetes' own label for the tool that manages an object; the value is [`super::FIELD_MANAGER`].
+    /// Kubernetes' own label for the tool that manages an object; the value is
+    /// [`super::FIELD_MANAGER`].
     pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
     /// Name of the `KeylimeAttestor` that an object belongs to.
     pub const ATTESTOR_NAME: &str = "spire.keylime.dev/attestor-name";
     /// Namespace of the `KeylimeAttestor` that an object belongs to.
     pub const ATTESTOR_NAMESPACE: &str = "spire.keylime.dev/attestor-namespace";
-    /// On a Node whose SPIRE agent attests by Keylime: the id of its agent at Keylime, where it is a valid label value. Its workloads hang on it. Below this
-    /// prefix a kubelet cannot write its own Node.
+    /// On a Node whose SPIRE agent attests by Keylime: the id of its agent at Keylime, where it is
+    /// a valid label value. Its workloads hang on it. Below this prefix a kubelet cannot write its
+    /// own Node.
     pub const NODE_AGENT_ID: &str = "node-restriction.kubernetes.io/keylime-agent-id";
 }
 
 /// Annotations.
 pub mod annotation {
-    /// On a workload's pod template: hash of what the pods read through us, so that Kubernetes rolls them when it changes.
+    /// On a workload's pod template: hash of what the pods read through us, so that Kubernetes
+    /// rolls them when it changes.
     pub const CONTENT_HASH: &str = "spire.keylime.dev/content-hash";
-    /// On a workload, and on a ConfigMap that was edited in place: `namespace/name` of the `KeylimeAttestor` that changed it.
+    /// On a workload, and on a ConfigMap that was edited in place: `namespace/name` of the
+    /// `KeylimeAttestor` that changed it.
     pub const ATTESTOR: &str = "spire.keylime.dev/attestor";
     /// On a derived ConfigMap: name of the ConfigMap of SPIRE that it was derived from.
     pub const DERIVED_FROM: &str = "spire.keylime.dev/derived-from";
-    /// On a Node: the id of its agent at Keylime. Set by somebody else it is a claim that goes before all other ways to find the agent.
+    /// On a Node: the id of its agent at Keylime. Set by somebody else it is a claim that goes
+    /// before all other ways to find the agent.
     pub const AGENT_ID: &str = "spire.keylime.dev/agent-id";
-    /// On a Node whose SPIRE agent attests by Keylime: the SPIFFE ID of that agent, also while it is evicted.
+    /// On a Node whose SPIRE agent attests by Keylime: the SPIFFE ID of that agent, also while it
+    /// is evicted.
     pub const SPIFFE_ID: &str = "spire.keylime.dev/spiffe-id";
 }
 
-/// Key of the taint on nodes that are not attested, with `spec.nodes.taint`; its effect is `NoSchedule`.
+/// Key of the taint on nodes that are not attested, with `spec.nodes.taint`; its effect is
+/// `NoSchedule`.
 pub const TAINT: &str = "spire.keylime.dev/not-attested";
 
-/// Where things lie inside of SPIRE's containers, in every mode. With `ConfigOnly` the user mounts them there.
+/// Where things lie inside of SPIRE's containers, in every mode. With `ConfigOnly` the user mounts
+/// them there.
 pub mod path {
     /// The derived configuration, in a file named like the key of SPIRE's ConfigMap.
     pub const CONFIGURATION: &str = "/run/keylime-attestor/configuration";
-    /// The derived configuration of spire-controller-manager, in a file named like the key of its own ConfigMap.
+    /// The derived configuration of spire-controller-manager, in a file named like the key of its
+    /// own ConfigMap.
     pub const CONTROLLER_MANAGER: &str = "/run/keylime-attestor/controller-manager";
     /// The plugin, installed by an init container.
     pub const PLUGIN: &str = "/run/keylime-attestor/plugin";
-    /// The Secret for Keylime: `spec.keylime.tls` in the server, `spec.keylime.agent.tls` in the agents.
+    /// The Secret for Keylime: `spec.keylime.tls` in the server, `spec.keylime.agent.tls` in the
+    /// agents.
     pub const TLS: &str = "/run/keylime-attestor/tls";
-    /// An empty folder for the sockets of the plugin and of SPIRE, named to them by `PLUGIN_UNIX_SOCKET_DIR`, and by `TMPDIR` where SPIRE has
-    /// no other folder for temporary files.
+    /// An empty folder for the sockets of the plugin and of SPIRE, named to them by
+    /// `PLUGIN_UNIX_SOCKET_DIR`, and by `TMPDIR` where SPIRE has no other folder for temporary
+    /// files.
     pub const SOCKET: &str = "/run/keylime-attestor/socket";
 }
 
@@ -69,8 +81,8 @@ pub mod secret_key {
     pub const PINNED_CERTIFICATE: &str = "server.crt";
 }
 
-/// Reasons of the Kubernetes Events, besides the reason of each condition of a `KeylimeAttestor` and of each state of a node that changes, which is
-/// an Event, too.
+/// Reasons of the Kubernetes Events, besides the reason of each condition of a `KeylimeAttestor`
+/// and of each state of a node that changes, which is an Event, too.
 pub mod event {
     /// A configuration was written: SPIRE's changed, or the resource did.
     pub const CONFIGURATION_APPLIED: &str = "ConfigurationApplied";
@@ -78,7 +90,8 @@ pub mod event {
     pub const DRIFT_CORRECTED: &str = "DriftCorrected";
     /// A workload's rollout began.
     pub const ROLLOUT_STARTED: &str = "RolloutStarted";
-    /// A pod was deleted, so that Kubernetes makes it anew: its step has come, or it is of an overlay that is no more.
+    /// A pod was deleted, so that Kubernetes makes it anew: its step has come, or it is of an
+    /// overlay that is no more.
     pub const POD_REPLACED: &str = "PodReplaced";
     /// A workload is out of the operator's hands again.
     pub const WITHDRAWN: &str = "Withdrawn";
@@ -90,6 +103,7 @@ pub mod event {
     pub const BANNED: &str = "Banned";
     /// On a Node and its `AttestedNode`: its agent was evicted once, so that it attests by Keylime.
     pub const REATTESTED: &str = "Reattested";
-    /// On a Node and its `AttestedNode`: its agent was to be evicted or banned, and SPIRE did not do it.
+    /// On a Node and its `AttestedNode`: its agent was to be evicted or banned, and SPIRE did not
+    /// do it.
     pub const ENFORCEMENT_FAILED: &str = "EnforcementFailed";
 }

@@ -1,5 +1,6 @@
-//! Why a node is in its state: every reason, with what it means and what to do. They are on the `AttestedNode`, in `status.nodes`, and the reasons of
-//! the Events about nodes. `operator/docs/nodes.md` has them as a table, made by [`markdown`] and compared in a test.
+//! Why a node is in its state: every reason, with what it means and what to do. They are on the
+//! `AttestedNode`, in `status.nodes`, and the reasons of the Events about nodes.
+//! `operator/docs/nodes.md` has them as a table, made by [`markdown`] and compared in a test.
 
 use crate::NodeState;
 
@@ -23,7 +24,8 @@ pub mod keylime {
 pub mod identity {
     /// SPIRE has the agent.
     pub const ISSUED: &str = "Issued";
-    /// Nobody tells what SPIRE has: `spec.enforcement` is absent, or SPIRE's server pods do not report.
+    /// Nobody tells what SPIRE has: `spec.enforcement` is absent, or SPIRE's server pods do not
+    /// report.
     pub const NOT_OBSERVED: &str = "NotObserved";
 }
 

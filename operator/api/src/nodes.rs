@@ -8,30 +8,34 @@ use serde::{Deserialize, Serialize};
 use crate::Duration;
 use crate::schema::{self, Rule};
 
-/// How the operator follows what Keylime says about the nodes. What it sees is in `status.nodes`, and on an `AttestedNode` for each node.
+/// How the operator follows what Keylime says about the nodes. What it sees is in `status.nodes`,
+/// and on an `AttestedNode` for each node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Nodes {
-    /// How often Keylime's verifiers are asked about all nodes, from 5s to 10m. Written like 30s or 1m. One request to each verifier tells
-    /// about all of its agents.
+    /// How often Keylime's verifiers are asked about all nodes, from 5s to 10m. Written like 30s or
+    /// 1m. One request to each verifier tells about all of its agents.
     #[schemars(extend("x-kubernetes-validations" = [INTERVAL]))]
     pub interval: Duration,
 
-    /// How long a node keeps its last known state while the verifier that knows it gives no answer. After that its state is Unknown, never
-    /// Failing. Written like 30s or 2m.
+    /// How long a node keeps its last known state while the verifier that knows it gives no answer.
+    /// After that its state is Unknown, never Failing. Written like 30s or 2m.
     pub grace: Duration,
 
-    /// Which of the cluster's nodes these are. Left out, all of them. A node that several KeylimeAttestors select belongs to the one that
-    /// took it first.
+    /// Which of the cluster's nodes these are. Left out, all of them. A node that several
+    /// KeylimeAttestors select belongs to the one that took it first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<NodeSelector>,
 
-    /// Whether nodes that are not attested get the taint spire.keylime.dev/not-attested with effect NoSchedule, so that no new pods are placed
-    /// there. SPIRE's agents must tolerate it: without the toleration on their DaemonSets nothing is applied. It is taken off when the node is attested, and when this resource is deleted. A node whose state is unknown keeps what it has.
+    /// Whether nodes that are not attested get the taint spire.keylime.dev/not-attested with effect
+    /// NoSchedule, so that no new pods are placed there. SPIRE's agents must tolerate it: without
+    /// the toleration on their DaemonSets nothing is applied. It is taken off when the node is
+    /// attested, and when this resource is deleted. A node whose state is unknown keeps what it
+    /// has.
     pub taint: bool,
 
-    /// Whether the metrics tell of each node by name, besides the numbers of nodes in each state. At thousands of nodes that is thousands of
-    /// time series.
+    /// Whether the metrics tell of each node by name, besides the numbers of nodes in each state.
+    /// At thousands of nodes that is thousands of time series.
     pub metrics_by_node: bool,
 }
 

@@ -10,8 +10,9 @@ use crate::{Duration, Share};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Plugin {
-    /// Image that the init containers install the plugins from. It must be the same build as the operator's own image, for example that
-    /// image in a registry of yours: the operator pins the checksums of the plugins that it came with, and SPIRE refuses to start others.
+    /// Image that the init containers install the plugins from. It must be the same build as the
+    /// operator's own image, for example that image in a registry of yours: the operator pins the
+    /// checksums of the plugins that it came with, and SPIRE refuses to start others.
     #[schemars(length(min = 1, max = 512), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$"))]
     pub image: String,
 }
@@ -20,22 +21,27 @@ pub struct Plugin {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Rollout {
-    /// How long a workload's rollout may go without a pod becoming ready, at least 10s. Written like 90s, 5m or 1h. After that it has
-    /// failed: nothing further is rolled out, and Degraded says what the pods complain about.
+    /// How long a workload's rollout may go without a pod becoming ready, at least 10s. Written
+    /// like 90s, 5m or 1h. After that it has failed: nothing further is rolled out, and Degraded
+    /// says what the pods complain about.
     #[schemars(extend("x-kubernetes-validations" = [PROGRESS_DEADLINE]))]
     pub progress_deadline: Duration,
 
-    /// Whether a workload whose rollout failed gets its former configuration back by itself. With false it stays as it is, for a look.
+    /// Whether a workload whose rollout failed gets its former configuration back by itself. With
+    /// false it stays as it is, for a look.
     pub rollback: bool,
 
-    /// How many nodes get the new configuration first: a number, or a percentage like 10%. Agents then move in steps; each step waits for its nodes to
-    /// attest, and one that fails is taken back and stops the rollout. Left out, the DaemonSet's own update strategy decides.
+    /// How many nodes get the new configuration first: a number, or a percentage like 10%. Agents
+    /// then move in steps; each step waits for its nodes to attest, and one that fails is taken
+    /// back and stops the rollout. Left out, the DaemonSet's own update strategy decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary: Option<Share>,
 
-    /// What is done while Keylime would refuse a node whose agent is to change: because it is not enrolled, fails, or is not known yet, or because Keylime
-    /// gives no answers. Wait: no agent changes, and AgentsRolledOut names the nodes. Proceed: all change, and those nodes lose their agent.
-    /// Without effect with canary, where such a node keeps its agent and the others move, and for nodes whose agent already attests by Keylime.
+    /// What is done while Keylime would refuse a node whose agent is to change: because it is not
+    /// enrolled, fails, or is not known yet, or because Keylime gives no answers. Wait: no agent
+    /// changes, and AgentsRolledOut names the nodes. Proceed: all change, and those nodes lose
+    /// their agent. Without effect with canary, where such a node keeps its agent and the others
+    /// move, and for nodes whose agent already attests by Keylime.
     pub unattestable: Unattestable,
 }
 

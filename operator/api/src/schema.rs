@@ -1,4 +1,5 @@
-//! What the fields' schemas share: texts, numbers and rules. Each text has an upper length, which also bounds the cost of the rules.
+//! What the fields' schemas share: texts, numbers and rules. Each text has an upper length, which
+//! also bounds the cost of the rules.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
@@ -12,7 +13,8 @@ pub(crate) struct Rule {
     pub(crate) message: &'static str,
 }
 
-/// A host without scheme and port: a DNS name, an IPv4 address, or an IPv6 address without brackets.
+/// A host without scheme and port: a DNS name, an IPv4 address, or an IPv6 address without
+/// brackets.
 pub(crate) fn host(_: &mut SchemaGenerator) -> Schema {
     text(253, HOST)
 }
@@ -56,7 +58,8 @@ pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Labels as the plugins and the resolver take them: with underscores, as services in container networks have, and without hyphens at their ends.
+/// Labels as the plugins and the resolver take them: with underscores, as services in container
+/// networks have, and without hyphens at their ends.
 const HOST: &str = "^([0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*|\
     [A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\\.?)$";
 

@@ -10,33 +10,37 @@ use crate::schema::{self, Rule};
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [CONFIGURATIONS_DIFFER]))]
 pub struct Spire {
-    /// Name that SPIRE's configurations give the plugin, on the server and on the agents alike. It becomes part of the agents' SPIFFE IDs
-    /// and the type of their selectors; when it is changed later, every agent gets a new SPIFFE ID. A name of an attestor that is built
-    /// into SPIRE is refused.
+    /// Name that SPIRE's configurations give the plugin, on the server and on the agents alike. It
+    /// becomes part of the agents' SPIFFE IDs and the type of their selectors; when it is changed
+    /// later, every agent gets a new SPIFFE ID. A name of an attestor that is built into SPIRE is
+    /// refused.
     #[serde(default = "plugin_name")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$"))]
     #[schemars(extend("x-kubernetes-validations" = [NOT_BUILT_IN]))]
     pub plugin_name: String,
 
-    /// How the operator changes SPIRE. Overlay leaves alone what Helm or you have written: it makes a configuration of its own beside each
-    /// of SPIRE's and adds to the workloads only fields that nobody owns. InPlace edits SPIRE's own ConfigMaps, for manifests that nobody
-    /// re-applies. ConfigOnly makes the configurations and touches no workload: mounting them, the plugins and the Secrets is up to you.
+    /// How the operator changes SPIRE. Overlay leaves alone what Helm or you have written: it makes
+    /// a configuration of its own beside each of SPIRE's and adds to the workloads only fields that
+    /// nobody owns. InPlace edits SPIRE's own ConfigMaps, for manifests that nobody re-applies.
+    /// ConfigOnly makes the configurations and touches no workload: mounting them, the plugins and
+    /// the Secrets is up to you.
     #[serde(default)]
     pub mode: Mode,
 
     /// SPIRE's server. It keeps its other node attestors.
     pub server: Workload<ServerKind>,
 
-    /// SPIRE's agents: one DaemonSet, or several for nodes of several kinds, told apart by name. An agent has exactly one node attestor;
-    /// ours replaces it until this resource is deleted.
+    /// SPIRE's agents: one DaemonSet, or several for nodes of several kinds, told apart by name. An
+    /// agent has exactly one node attestor; ours replaces it until this resource is deleted.
     #[schemars(
         length(min = 1, max = 16),
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
     pub agents: Vec<Workload<AgentKind>>,
 
-    /// The spire-controller-manager in SPIRE's server pod. Where there is one, it is set up to parent the entries of workloads to the agents that
-    /// Keylime attested: else workloads on their nodes would get no SVIDs any longer.
+    /// The spire-controller-manager in SPIRE's server pod. Where there is one, it is set up to
+    /// parent the entries of workloads to the agents that Keylime attested: else workloads on their
+    /// nodes would get no SVIDs any longer.
     #[serde(default)]
     pub controller_manager: ControllerManager,
 }
@@ -45,16 +49,18 @@ pub struct Spire {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ControllerManager {
-    /// Auto: it is set up, in the way that spire.mode says. Ignore: it is left alone, and you see to it that entries have the right parents.
+    /// Auto: it is set up, in the way that spire.mode says. Ignore: it is left alone, and you see
+    /// to it that entries have the right parents.
     pub mode: ControllerManagerMode,
 
-    /// Name of the container that runs it, in the pod of SPIRE's server. Left out, it is the only other container whose arguments name a
-    /// configuration with --config.
+    /// Name of the container that runs it, in the pod of SPIRE's server. Left out, it is the only
+    /// other container whose arguments name a configuration with --config.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label_name")]
     pub container: Option<String>,
 
-    /// The ConfigMap that holds its configuration. Left out, it is the one mounted where the configuration file lies.
+    /// The ConfigMap that holds its configuration. Left out, it is the one mounted where the
+    /// configuration file lies.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_map: Option<ConfigMapSource>,
 
@@ -85,11 +91,13 @@ pub enum Mode {
     ConfigOnly,
 }
 
-/// A workload that runs SPIRE's server or its agents. What is left out here is found from the workload itself and shown in the status.
+/// A workload that runs SPIRE's server or its agents. What is left out here is found from the
+/// workload itself and shown in the status.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Workload<Kind: Default + Serialize> {
-    /// Kind of the workload, of apps/v1: StatefulSet or Deployment for the server, DaemonSet for agents.
+    /// Kind of the workload, of apps/v1: StatefulSet or Deployment for the server, DaemonSet for
+    /// agents.
     #[serde(default)]
     pub kind: Kind,
 
@@ -102,19 +110,22 @@ pub struct Workload<Kind: Default + Serialize> {
     #[schemars(schema_with = "schema::label_name")]
     pub namespace: Option<String>,
 
-    /// Name of the container that runs SPIRE. Left out, it is the only container, or else the only one whose command or image is SPIRE's program,
-    /// or whose arguments name a configuration file with -config.
+    /// Name of the container that runs SPIRE. Left out, it is the only container, or else the only
+    /// one whose command or image is SPIRE's program, or whose arguments name a configuration file
+    /// with -config.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label_name")]
     pub container: Option<String>,
 
-    /// Path of SPIRE's configuration file inside of the container. Left out, it is that of the container's -config argument, or else
-    /// SPIRE's default, /opt/spire/conf/server/server.conf or /opt/spire/conf/agent/agent.conf.
+    /// Path of SPIRE's configuration file inside of the container. Left out, it is that of the
+    /// container's -config argument, or else SPIRE's default, /opt/spire/conf/server/server.conf or
+    /// /opt/spire/conf/agent/agent.conf.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::absolute_path")]
     pub config_path: Option<String>,
 
-    /// The ConfigMap that holds SPIRE's configuration. Left out, it is the one mounted where the configuration file lies.
+    /// The ConfigMap that holds SPIRE's configuration. Left out, it is the one mounted where the
+    /// configuration file lies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map: Option<ConfigMapSource>,
 }
@@ -141,11 +152,13 @@ pub enum AgentKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigMapSource {
-    /// Name of the ConfigMap, in the namespace of the workload. The derived one is called the same with -keylime behind it.
+    /// Name of the ConfigMap, in the namespace of the workload. The derived one is called the same
+    /// with -keylime behind it.
     #[schemars(schema_with = "schema::config_map_name")]
     pub name: String,
 
-    /// Key of the configuration in the ConfigMap. Left out, it is the one mounted as the configuration file, or else the only key.
+    /// Key of the configuration in the ConfigMap. Left out, it is the one mounted as the
+    /// configuration file, or else the only key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::config_map_key")]
     pub key: Option<String>,

@@ -10,36 +10,42 @@ use crate::NodeState;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeylimeAttestorStatus {
-    /// The metadata.generation that this status is about. When it is less than the present one, the operator has not got to it yet.
+    /// The metadata.generation that this status is about. When it is less than the present one, the
+    /// operator has not got to it yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// What is so, in terms of Ready, ConfigurationApplied, ServerRolledOut, AgentsRolledOut, KeylimeReachable, NodesAttested,
-    /// Enforcing, WorkloadsParented and Degraded. Each has a
-    /// reason that stays the same over versions, and a message that says what to do. To wait for all of it: kubectl wait
-    /// --for=condition=Ready.
+    /// What is so, in terms of Ready, ConfigurationApplied, ServerRolledOut, AgentsRolledOut,
+    /// KeylimeReachable, NodesAttested, Enforcing, WorkloadsParented and Degraded. Each has a
+    /// reason that stays the same over versions, and a message that says what to do. To wait for
+    /// all of it: kubectl wait --for=condition=Ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 
-    /// The nodes that the resource selects: how many are in which state, and which are not attested.
+    /// The nodes that the resource selects: how many are in which state, and which are not
+    /// attested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<NodesStatus>,
 
-    /// What the plugins in SPIRE's server pods do about agents whose node Keylime no longer passes, by the pod. Empty without spec.enforcement.
+    /// What the plugins in SPIRE's server pods do about agents whose node Keylime no longer passes,
+    /// by the pod. Empty without spec.enforcement.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub enforcement: Vec<EnforcementStatus>,
 
-    /// What was found of SPIRE's server, and what it was given. Absent while the workload is not there.
+    /// What was found of SPIRE's server, and what it was given. Absent while the workload is not
+    /// there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<WorkloadStatus>,
 
-    /// What was found of spire-controller-manager in the pod of SPIRE's server, and what it was given.
+    /// What was found of spire-controller-manager in the pod of SPIRE's server, and what it was
+    /// given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub controller_manager: Option<ControllerManagerStatus>,
 
-    /// What was found of SPIRE's agents, and what they were given, by the name of the workload. One that is not there is left out.
+    /// What was found of SPIRE's agents, and what they were given, by the name of the workload. One
+    /// that is not there is left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub agents: Vec<WorkloadStatus>,
@@ -67,7 +73,8 @@ pub struct NodesStatus {
     /// Nodes among them that Keylime has no agent for.
     pub not_enrolled: i32,
 
-    /// Agents of Keylime's verifiers that fit no node of the cluster. Some are right where Keylime attests other machines as well.
+    /// Agents of Keylime's verifiers that fit no node of the cluster. Some are right where Keylime
+    /// attests other machines as well.
     pub agents_without_node: i32,
 
     /// The first 10 of them.
@@ -75,11 +82,13 @@ pub struct NodesStatus {
     #[schemars(length(max = 10))]
     pub first_agents_without_node: Vec<String>,
 
-    /// When Keylime's verifiers were asked about them, as of the last change of this status: not every look is written down.
+    /// When Keylime's verifiers were asked about them, as of the last change of this status: not
+    /// every look is written down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_look_time: Option<Time>,
 
-    /// The nodes that are not attested, those that fail first; at most 50. All of them are found by: kubectl get attestednodes.
+    /// The nodes that are not attested, those that fail first; at most 50. All of them are found
+    /// by: kubectl get attestednodes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub not_attested: Vec<NodeNotAttested>,
@@ -116,7 +125,8 @@ pub struct NodeNotAttested {
     pub message: String,
 }
 
-/// What the plugin in one pod of SPIRE's server does about agents whose node Keylime no longer passes.
+/// What the plugin in one pod of SPIRE's server does about agents whose node Keylime no longer
+/// passes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EnforcementStatus {
@@ -167,7 +177,8 @@ pub struct WorkloadStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
 
-    /// Where the configuration with our node attestor in it lies: the derived ConfigMap, or SPIRE's own with mode InPlace.
+    /// Where the configuration with our node attestor in it lies: the derived ConfigMap, or SPIRE's
+    /// own with mode InPlace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied_config_map: Option<ConfigMapEntry>,
 
@@ -194,7 +205,8 @@ pub struct ControllerManagerStatus {
     /// Where its own configuration comes from.
     pub config_map: ConfigMapEntry,
 
-    /// Where the configuration with the parentIDTemplate of ours lies. Absent without spec.spire.controllerManager.
+    /// Where the configuration with the parentIDTemplate of ours lies. Absent without
+    /// spec.spire.controllerManager.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied_config_map: Option<ConfigMapEntry>,
 }
@@ -225,9 +237,10 @@ pub enum Format {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutStatus {
-    /// Waiting (nothing applied yet), Progressing, Complete, Failed (no pod became ready in time, or none could be created), RolledBack (failed and taken
-    /// back; it is tried again when the resource, SPIRE's configuration, the plugin or a Secret changes, and by itself when something else was the cause,
-    /// see retry) or Withdrawing (the resource is being deleted).
+    /// Waiting (nothing applied yet), Progressing, Complete, Failed (no pod became ready in time,
+    /// or none could be created), RolledBack (failed and taken back; it is tried again when the
+    /// resource, SPIRE's configuration, the plugin or a Secret changes, and by itself when
+    /// something else was the cause, see retry) or Withdrawing (the resource is being deleted).
     pub state: RolloutState,
 
     /// Hash of what the state is about; the pods carry the same as an annotation.
@@ -238,7 +251,8 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// When the rollout last got on: it came into this state, or one more pod became ready. progressDeadline counts from here.
+    /// When the rollout last got on: it came into this state, or one more pod became ready.
+    /// progressDeadline counts from here.
     pub last_progress_time: Time,
 
     /// Pods that should run.
@@ -269,7 +283,8 @@ pub struct RetryStatus {
     /// What the last failure came from.
     pub cause: FailureCause,
 
-    /// The versions of the Secrets that the pods mount, as a hash, when it last failed: with others it is tried again.
+    /// The versions of the Secrets that the pods mount, as a hash, when it last failed: with others
+    /// it is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<String>,
 }
@@ -301,7 +316,8 @@ pub struct CanaryStatus {
     /// How many of them are not done: their new agent is not ready, or SPIRE has not attested it.
     pub waiting: i32,
 
-    /// Nodes on their old agent that Keylime knows and does not pass now. They are moved when it does.
+    /// Nodes on their old agent that Keylime knows and does not pass now. They are moved when it
+    /// does.
     pub not_passed: i32,
 
     /// Nodes on their old agent that Keylime has no agent for. They stay there.

@@ -1,4 +1,5 @@
-//! The examples below `testdata/` and the types agree. What the apiserver makes of them is tested with a real one in the lab.
+//! The examples below `testdata/` and the types agree. What the apiserver makes of them is tested
+//! with a real one in the lab.
 
 use std::fs;
 use std::path::{Path, PathBuf};

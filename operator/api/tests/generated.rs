@@ -1,4 +1,5 @@
-//! `crds/` is what the types say. `UPDATE_GENERATED=1 cargo test -p keylime-attestor-api` writes it anew.
+//! `crds/` is what the types say. `UPDATE_GENERATED=1 cargo test -p keylime-attestor-api` writes it
+//! anew.
 
 use std::fs;
 use std::path::{Path, PathBuf};

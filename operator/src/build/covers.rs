@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-/// Whether an object has everything that an apply of `wanted` would write. The kind, which lists leave out, is not looked at.
+/// Whether an object has everything that an apply of `wanted` would write. The kind, which lists
+/// leave out, is not looked at.
 pub(crate) fn applied(live: &Value, wanted: &Value) -> bool {
     ["metadata", "spec", "data"].iter().all(|part| {
         let wanted = wanted.get(part);
@@ -10,8 +11,8 @@ pub(crate) fn applied(live: &Value, wanted: &Value) -> bool {
     })
 }
 
-/// Whether `live` holds everything in `wanted`, whatever else it holds. Elements of lists that Kubernetes merges are found by their name or
-/// mount path, other lists have to be equal.
+/// Whether `live` holds everything in `wanted`, whatever else it holds. Elements of lists that
+/// Kubernetes merges are found by their name or mount path, other lists have to be equal.
 fn covers(live: &Value, wanted: &Value) -> bool {
     match (live, wanted) {
         (Value::Object(live), Value::Object(wanted)) => {
@@ -24,7 +25,8 @@ fn covers(live: &Value, wanted: &Value) -> bool {
     }
 }
 
-/// What tells an element of a merged list from the others. A mount has both, and is told by its path.
+/// What tells an element of a merged list from the others. A mount has both, and is told by its
+/// path.
 fn id(element: &Value) -> Option<&str> {
     element.get("mountPath").or_else(|| element.get("name"))?.as_str()
 }

@@ -1,4 +1,5 @@
-//! Mode `InPlace`: SPIRE's own ConfigMap is edited, and the text from before is kept beside it, to be put back.
+//! Mode `InPlace`: SPIRE's own ConfigMap is edited, and the text from before is kept beside it, to
+//! be put back.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,8 @@ use crate::model::target::{Owner, Role, Target, annotation, text};
 /// Who owned each edited entry before, as the apiserver keeps book of it.
 const OWNERS: &str = "spire.keylime.dev/owners";
 
-/// The ConfigMap that keeps the originals: of this target, and of those that share SPIRE's ConfigMap and were edited before.
+/// The ConfigMap that keeps the originals: of this target, and of those that share SPIRE's
+/// ConfigMap and were edited before.
 pub(crate) fn keep(owner: &Owner, target: &Target) -> Value {
     let source = &target.source;
     let mut data =
@@ -40,7 +42,8 @@ pub(crate) fn owners(beside: &ConfigMap) -> FieldOwners {
     kept.and_then(|kept| serde_json::from_str(kept).ok()).unwrap_or_default()
 }
 
-/// SPIRE's own ConfigMap with our part in this target's entry. Other entries that are edited are ours, too, and have to be said again.
+/// SPIRE's own ConfigMap with our part in this target's entry. Other entries that are edited are
+/// ours, too, and have to be said again.
 pub(crate) fn edit(owner: &Owner, target: &Target) -> Value {
     let source = &target.source;
     let mut data = BTreeMap::from([(source.key.as_str(), target.derived.as_str())]);
@@ -57,8 +60,9 @@ pub(crate) fn edit(owner: &Owner, target: &Target) -> Value {
     object
 }
 
-/// SPIRE's own ConfigMap with the texts from before, in the entries that are picked; the others are said again as they are, because one that is
-/// left out would be deleted. Edits that somebody made beside ours stay; where they cannot be told from ours, they give way.
+/// SPIRE's own ConfigMap with the texts from before, in the entries that are picked; the others are
+/// said again as they are, because one that is left out would be deleted. Edits that somebody made
+/// beside ours stay; where they cannot be told from ours, they give way.
 pub(crate) fn restore(live: &ConfigMap, beside: &ConfigMap, picked: impl Fn(Role, &str) -> bool) -> Value {
     let mut data = BTreeMap::new();
     for (role, key) in edited(beside) {

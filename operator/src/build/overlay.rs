@@ -24,7 +24,8 @@ const CONTROLLER_MANAGER: &str = "keylime-attestor-controller-manager";
 pub(crate) struct Overlay {
     /// What is applied, whole.
     pub(crate) patch: Value,
-    /// Over all that the pods read through us, the overlay itself included; not over the Secrets' contents, which the plugins follow.
+    /// Over all that the pods read through us, the overlay itself included; not over the Secrets'
+    /// contents, which the plugins follow.
     pub(crate) hash: String,
 }
 
@@ -58,7 +59,8 @@ pub(crate) fn claim(owner: &Owner, workload: &Workload) -> Value {
     patch
 }
 
-/// The workload and nothing else: applied, it takes out all that was applied before. With the uid it can never make an object.
+/// The workload and nothing else: applied, it takes out all that was applied before. With the uid
+/// it can never make an object.
 pub(crate) fn identity(workload: &Workload) -> Value {
     json!({
         "apiVersion": "apps/v1",
@@ -115,7 +117,8 @@ fn pod(mode: Mode, target: &Target) -> Value {
     })
 }
 
-/// spire-controller-manager with the derived configuration and its own other flags. Like SPIRE it reads no flag behind `--`.
+/// spire-controller-manager with the derived configuration and its own other flags. Like SPIRE it
+/// reads no flag behind `--`.
 fn controller_manager(manager: &Manager) -> Value {
     let Manager { container, program, flags, key, .. } = manager;
     let mut command = vec![program.clone(), format!("--config={}/{key}", path::CONTROLLER_MANAGER)];
@@ -153,8 +156,8 @@ fn container(own_file: bool, target: &Target) -> Value {
     container
 }
 
-/// Where the plugin makes its socket, and SPIRE the one on which the plugin finds SPIRE's services: that is in `TMPDIR`. Who has a folder of his
-/// own for it keeps it.
+/// Where the plugin makes its socket, and SPIRE the one on which the plugin finds SPIRE's services:
+/// that is in `TMPDIR`. Who has a folder of his own for it keeps it.
 fn environment(target: &Target) -> Value {
     let variable = |name: &str| json!({"name": name, "value": path::SOCKET});
     let mut variables = vec![variable("PLUGIN_UNIX_SOCKET_DIR")];
@@ -173,7 +176,8 @@ fn has_temporary_folder(target: &Target) -> bool {
     })
 }
 
-/// SPIRE with our configuration and its own other flags. Kubernetes appends the container's args, and SPIRE ignores what follows `--`.
+/// SPIRE with our configuration and its own other flags. Kubernetes appends the container's args,
+/// and SPIRE ignores what follows `--`.
 fn command(role: Role, target: &Target) -> Vec<String> {
     let config = format!("{}/{}", path::CONFIGURATION, target.source.key);
     let mut command = [role.spire(), "run", "-config", &config].map(str::to_owned).to_vec();

@@ -1,4 +1,5 @@
-//! SPIRE's configuration with our node attestor in it, and the ConfigMap that holds it beside SPIRE's own.
+//! SPIRE's configuration with our node attestor in it, and the ConfigMap that holds it beside
+//! SPIRE's own.
 
 use std::collections::BTreeMap;
 

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::socket;
 use crate::model::target::Role;
 
-/// The `plugin_data` of a role. Every setting of the resource is written out, so that a default that differs between two versions of the
-/// plugin has no effect.
+/// The `plugin_data` of a role. Every setting of the resource is written out, so that a default
+/// that differs between two versions of the plugin has no effect.
 ///
 /// The server's goes into the configuration `original`, which SPIRE reads with `flags`.
 pub(crate) fn plugin_data(

@@ -1,4 +1,5 @@
-//! Finds spire-controller-manager in the pod of SPIRE's server: its container, its flags, and the ConfigMap behind its configuration. Pure.
+//! Finds spire-controller-manager in the pod of SPIRE's server: its container, its flags, and the
+//! ConfigMap behind its configuration. Pure.
 
 use k8s_openapi::api::core::v1::Container;
 use keylime_attestor_api::{ConfigMapSource, ControllerManager};
@@ -53,7 +54,8 @@ fn candidate(asked: &ControllerManager, workload: &Workload, container: &Contain
     })
 }
 
-/// Relative paths begin in the container's working directory, which the program's image leaves at the root.
+/// Relative paths begin in the container's working directory, which the program's image leaves at
+/// the root.
 fn absolute(container: &Container, path: String) -> String {
     if path.starts_with('/') {
         return path;

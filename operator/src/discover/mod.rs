@@ -1,4 +1,5 @@
-//! Finds out of a workload what the resource leaves open: the container that runs SPIRE, its configuration file, and the ConfigMap behind it.
+//! Finds out of a workload what the resource leaves open: the container that runs SPIRE, its
+//! configuration file, and the ConfigMap behind it.
 
 pub(crate) mod container;
 pub(crate) mod manager;
@@ -96,7 +97,8 @@ impl Arguments {
 }
 
 impl Arguments {
-    /// Whether they name a configuration of SPIRE, which is HCL or JSON: what is called YAML is another program's.
+    /// Whether they name a configuration of SPIRE, which is HCL or JSON: what is called YAML is
+    /// another program's.
     pub(super) fn names_configuration(&self) -> bool {
         self.config.as_ref().is_some_and(|path| !path.ends_with(".yaml") && !path.ends_with(".yml"))
     }
@@ -135,7 +137,8 @@ fn absolute(path: String) -> String {
     if path.starts_with('/') { path } else { format!("{WORKING_DIRECTORY}/{path}") }
 }
 
-/// The ConfigMap and the key that a path in a container comes from: by the mount that lies nearest above it.
+/// The ConfigMap and the key that a path in a container comes from: by the mount that lies nearest
+/// above it.
 pub(super) fn mounted(pod: Option<&PodSpec>, container: &Container, path: &str) -> Option<(String, String)> {
     let mounts = container.volume_mounts.iter().flatten();
     let (mount, rest) = mounts

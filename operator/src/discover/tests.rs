@@ -80,7 +80,8 @@ fn the_config_map_is_the_one_mounted_nearest() {
             json!({"name": "v", "projected": {"sources": [{"secret": {"name": "s"}}, {"configMap": {"name": "m", "items": items}}]}}),
             Some(("m", "k")),
         ),
-        // Not in that folder, hidden by a nearer mount, no ConfigMap, a folder of the same beginning.
+        // Not in that folder, hidden by a nearer mount, no ConfigMap, a folder of the same
+        // beginning.
         (json!([{"name": "v", "mountPath": "/c"}]), map("m"), None),
         (json!([{"name": "v", "mountPath": "/"}, {"name": "w", "mountPath": "/c/d"}]), map("m"), None),
         (json!([{"name": "v", "mountPath": "/c/d"}]), json!({"name": "v", "emptyDir": {}}), None),

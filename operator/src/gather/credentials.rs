@@ -1,5 +1,5 @@
-//! The Secrets that SPIRE's pods mount. Only the one that the operator itself asks Keylime with is read; of the others it is seen that they are
-//! there.
+//! The Secrets that SPIRE's pods mount. Only the one that the operator itself asks Keylime with is
+//! read; of the others it is seen that they are there.
 
 use std::collections::BTreeMap;
 use std::fs;

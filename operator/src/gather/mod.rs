@@ -1,4 +1,5 @@
-//! Reads all that a decision is made on: SPIRE's workloads and ConfigMaps, what is ours already, the Secrets, and the operator's own image.
+//! Reads all that a decision is made on: SPIRE's workloads and ConfigMaps, what is ours already,
+//! the Secrets, and the operator's own image.
 
 pub(crate) mod credentials;
 pub(crate) mod pods;
@@ -50,7 +51,8 @@ pub(crate) struct Gathered {
     pub(crate) agents: Agents,
     /// The workloads of whose pods one cannot be created, each with the reason.
     pub(crate) uncreated: BTreeMap<WorkloadKey, String>,
-    /// The versions of the Secrets that SPIRE's pods mount, as a hash; nothing while one cannot be seen.
+    /// The versions of the Secrets that SPIRE's pods mount, as a hash; nothing while one cannot be
+    /// seen.
     pub(crate) secret_versions: Option<String>,
     /// Whether it is known which agents SPIRE has.
     pub(crate) knows_identities: bool,
@@ -178,8 +180,8 @@ async fn find(cluster: &Cluster, asked: &Asked) -> Result<Found, Error> {
     Ok(Found { role: asked.role, workload, discovered, source, beside })
 }
 
-/// The containers beside SPIRE's server that may run spire-controller-manager. Of several that nobody named, those whose configuration is not of
-/// its kind are others.
+/// The containers beside SPIRE's server that may run spire-controller-manager. Of several that
+/// nobody named, those whose configuration is not of its kind are others.
 async fn managers(
     cluster: &Cluster,
     resource: &KeylimeAttestor,

@@ -1,5 +1,5 @@
-//! What Keylime's servers answer, asked with the Secret that SPIRE's server gets: the verifiers about all agents, the registrar in a way that it can only
-//! refuse in its own form.
+//! What Keylime's servers answer, asked with the Secret that SPIRE's server gets: the verifiers
+//! about all agents, the registrar in a way that it can only refuse in its own form.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use keylime_attestor_api::conditions::{Reason, keylime_reachable as reason};
 
 use super::credentials::Credentials;
 
-/// The longest that a look waits for an answer about one agent; one about all of them may take longer.
+/// The longest that a look waits for an answer about one agent; one about all of them may take
+/// longer.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// No node has this id: Keylime's are UUIDs, host names or hashes.

@@ -58,7 +58,8 @@ fn what_happened_is_in_the_text_and_what_is_gone_is_not() {
     assert!(!text.contains(r#"name="spire""#), "{text}");
 }
 
-/// The chart's alerts and dashboard ask for the metrics of this list, which a test of the chart compares.
+/// The chart's alerts and dashboard ask for the metrics of this list, which a test of the chart
+/// compares.
 #[test]
 fn the_list_of_metrics_is_up_to_date() {
     let text = all().text().unwrap();

@@ -36,8 +36,9 @@ pub(crate) fn owners_of(map: &ConfigMap, key: &str) -> Vec<FieldOwner> {
     entries.filter(|entry| !is_ours(entry)).filter_map(of).collect()
 }
 
-/// The book that the apiserver keeps of a restored ConfigMap, without us: each entry is again its former owner's. One that nobody has would seem
-/// to have been written before there was a book, and its owner's next server-side apply would be a conflict.
+/// The book that the apiserver keeps of a restored ConfigMap, without us: each entry is again its
+/// former owner's. One that nobody has would seem to have been written before there was a book, and
+/// its owner's next server-side apply would be a conflict.
 pub(crate) fn released(fields: &[ManagedFieldsEntry], owners: &FieldOwners) -> Vec<ManagedFieldsEntry> {
     let ours = fields.iter().find(|entry| is_ours(entry));
     let mut released: Vec<ManagedFieldsEntry> =

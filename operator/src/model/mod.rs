@@ -1,4 +1,5 @@
-//! What several rooms speak of: workloads and their pods, what is asked for of them, the steps towards it, and what stands in the way. No IO.
+//! What several rooms speak of: workloads and their pods, what is asked for of them, the steps
+//! towards it, and what stands in the way. No IO.
 
 pub(crate) mod agents;
 pub(crate) mod managed_fields;

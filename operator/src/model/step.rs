@@ -19,7 +19,8 @@ pub(crate) enum Step {
     Edit { object: Value, correction: bool },
     /// A workload gets its overlay.
     Overlay { workload: WorkloadKey, object: Value, correction: bool },
-    /// A DaemonSet's pods are no longer replaced but by us. By force: the apiserver's default seems to be theirs who wrote the rest.
+    /// A DaemonSet's pods are no longer replaced but by us. By force: the apiserver's default seems
+    /// to be theirs who wrote the rest.
     Hold { workload: WorkloadKey, object: Value },
     /// A workload gets back what it had.
     Withdraw { workload: WorkloadKey, object: Value },
@@ -32,6 +33,7 @@ pub(crate) enum Step {
     },
     /// A ConfigMap of ours goes.
     Delete { namespace: String, name: String, uid: String },
-    /// A pod goes: one of an overlay that was taken back or replaced, which a StatefulSet would wait for forever, or one whose turn has come.
+    /// A pod goes: one of an overlay that was taken back or replaced, which a StatefulSet would
+    /// wait for forever, or one whose turn has come.
     DeletePod { namespace: String, name: String, uid: String },
 }

@@ -1,4 +1,5 @@
-//! What the plugins in SPIRE's server pods did to agents: each is told once, also when the operator or SPIRE's server starts again. Pure.
+//! What the plugins in SPIRE's server pods did to agents: each is told once, also when the operator
+//! or SPIRE's server starts again. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +20,8 @@ pub(super) struct Untold {
     pub(super) news: News,
 }
 
-/// Takes over what the status says was told, where nothing is remembered: the operator started after that.
+/// Takes over what the status says was told, where nothing is remembered: the operator started
+/// after that.
 pub(super) fn recall(told: &mut Told, status: &[EnforcementStatus]) {
     for EnforcementStatus { name, started, last_action, .. } in status {
         let started = u64::try_from(started.0.as_second()).unwrap_or_default();
@@ -28,7 +30,8 @@ pub(super) fn recall(told: &mut Told, status: &[EnforcementStatus]) {
     }
 }
 
-/// What was not told yet. It counts as told then, for as long as its pod is among those that there are: one may fail to report for a while.
+/// What was not told yet. It counts as told then, for as long as its pod is among those that there
+/// are: one may fail to report for a while.
 pub(super) fn untold(told: &mut Told, reports: &[Reported], pods: Option<&BTreeSet<String>>) -> Vec<Untold> {
     let mut untold = Vec::new();
     for Reported { pod, report, .. } in reports {

@@ -1,4 +1,5 @@
-//! What Keylime and SPIRE say: every verifier about its agents, and every pod of SPIRE's server about what SPIRE holds.
+//! What Keylime and SPIRE say: every verifier about its agents, and every pod of SPIRE's server
+//! about what SPIRE holds.
 
 use std::collections::BTreeSet;
 

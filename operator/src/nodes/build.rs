@@ -1,4 +1,5 @@
-//! The objects that should be: an `AttestedNode` for each node, and what is kept on the Node itself. Pure.
+//! The objects that should be: an `AttestedNode` for each node, and what is kept on the Node
+//! itself. Pure.
 
 use k8s_openapi::api::core::v1::Taint;
 use keylime_attestor_api::names::{self, annotation, label};
@@ -54,10 +55,13 @@ pub(super) struct SpireAgent<'a> {
     pub(super) managed: bool,
 }
 
-/// What should be on a Node. An agent that is in doubt is not written there, nor one that somebody else has written there.
+/// What should be on a Node. An agent that is in doubt is not written there, nor one that somebody
+/// else has written there.
 ///
-/// Label and SPIFFE ID make the agent at Keylime the parent of the node's workloads. They come when the node has attested by it, not before: until then
-/// its workloads hang on its old agent. They stay when it fails: otherwise a node that Keylime fails would get its workloads back by its old attestor.
+/// Label and SPIFFE ID make the agent at Keylime the parent of the node's workloads. They come when
+/// the node has attested by it, not before: until then its workloads hang on its old agent. They
+/// stay when it fails: otherwise a node that Keylime fails would get its workloads back by its old
+/// attestor.
 pub(super) fn marks(
     node: &NodeFacts,
     spire: SpireAgent<'_>,
@@ -113,7 +117,8 @@ pub(super) fn marked(node: &NodeFacts, marks: &Marks) -> Value {
     json!({"apiVersion": "v1", "kind": "Node", "metadata": metadata})
 }
 
-/// Whether the Node should have our taint; nothing while that cannot be said, so that it keeps what it has.
+/// Whether the Node should have our taint; nothing while that cannot be said, so that it keeps what
+/// it has.
 pub(super) fn wants_taint(asked: bool, state: NodeState) -> Option<bool> {
     match state {
         _ if !asked => Some(false),
@@ -123,8 +128,9 @@ pub(super) fn wants_taint(asked: bool, state: NodeState) -> Option<bool> {
     }
 }
 
-/// The merge patch that sets or removes our taint; nothing when it is so. The API keeps taints as one value, which others write as well: the patch
-/// fails when the Node is another than the one that was read.
+/// The merge patch that sets or removes our taint; nothing when it is so. The API keeps taints as
+/// one value, which others write as well: the patch fails when the Node is another than the one
+/// that was read.
 pub(super) fn taint_patch(node: &NodeFacts, wanted: Option<bool>) -> Option<Value> {
     let is_ours = |taint: &Taint| taint.key == names::TAINT && taint.effect == "NoSchedule";
     if wanted? == node.taints.iter().any(is_ours) {
@@ -195,7 +201,8 @@ mod tests {
         assert_eq!((marks.agent_id, marks.label.as_deref()), (None, Some("a")));
     }
 
-    /// Whether a node's workloads hang on its agent at Keylime: its pod's overlay and whether it is ready, what SPIRE has, and what was so.
+    /// Whether a node's workloads hang on its agent at Keylime: its pod's overlay and whether it is
+    /// ready, what SPIRE has, and what was so.
     fn parent(
         pod: Option<(bool, bool)>,
         observed: bool,

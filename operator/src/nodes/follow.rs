@@ -1,4 +1,5 @@
-//! Follows objects of one kind and keeps of each only what is needed: at thousands of nodes the objects themselves would fill the memory.
+//! Follows objects of one kind and keeps of each only what is needed: at thousands of nodes the
+//! objects themselves would fill the memory.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;

@@ -222,7 +222,8 @@ impl Look<'_> {
         self.resource.spec.nodes.selector.as_ref().is_none_or(|selector| selector.selects(&node.labels))
     }
 
-    /// The other resource that has a node: the one that took it first. One that is no more has none.
+    /// The other resource that has a node: the one that took it first. One that is no more has
+    /// none.
     fn other_owner(&self, node: &str) -> Option<Owner> {
         let owner = self.cluster.kept.get(node)?.owner.clone().filter(|owner| owner != self.owner)?;
         let cluster = &self.context.cluster;
@@ -233,8 +234,9 @@ impl Look<'_> {
         (is_there || !followed).then_some(owner)
     }
 
-    /// Asks SPIRE's server to evict agents that live on under their former attestor, though their pods run our plugin and Keylime passes them: once a
-    /// pod, and only when it was so at the last look as well.
+    /// Asks SPIRE's server to evict agents that live on under their former attestor, though their
+    /// pods run our plugin and Keylime passes them: once a pod, and only when it was so at the last
+    /// look as well.
     async fn have_attest_anew(&self, judged: &mut [Judged], spire: &SpireAgents) {
         let Some(credentials) = self.context.nodes.given(self.owner).and_then(|given| given.credentials)
         else {

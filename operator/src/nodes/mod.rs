@@ -1,7 +1,9 @@
-//! The nodes of a `KeylimeAttestor`: what Kubernetes, Keylime and SPIRE say about each, looked at again and again at `spec.nodes.interval`.
+//! The nodes of a `KeylimeAttestor`: what Kubernetes, Keylime and SPIRE say about each, looked at
+//! again and again at `spec.nodes.interval`.
 //!
-//! A look reads (Nodes, pods and `AttestedNode`s are followed; verifiers and SPIRE's server pods are asked), matches and judges purely, and writes what
-//! changed. What it saw is a [`View`], which the reconcile loop puts into the status.
+//! A look reads (Nodes, pods and `AttestedNode`s are followed; verifiers and SPIRE's server pods
+//! are asked), matches and judges purely, and writes what changed. What it saw is a [`View`], which
+//! the reconcile loop puts into the status.
 
 mod actions;
 mod agents;
@@ -60,7 +62,8 @@ pub(crate) struct View {
     pub(crate) reach: Reach,
     /// What the plugins in SPIRE's server pods say about themselves.
     pub(crate) loops: Vec<LoopView>,
-    /// By pod, also of those that said nothing now: when its plugin started, and the number of its last action that was told.
+    /// By pod, also of those that said nothing now: when its plugin started, and the number of its
+    /// last action that was told.
     pub(crate) told: BTreeMap<String, (u64, u64)>,
     /// Why others of them said nothing.
     pub(crate) unreported: Vec<String>,
@@ -95,7 +98,8 @@ impl View {
 pub(crate) struct NodeView {
     /// Why it is in its state, which is the reason's.
     pub(crate) reason: NodeReason,
-    /// When Keylime last found it good, as of this look, in Unix seconds; its `AttestedNode` is not written for that alone.
+    /// When Keylime last found it good, as of this look, in Unix seconds; its `AttestedNode` is not
+    /// written for that alone.
     pub(crate) last_success: Option<i64>,
     /// What its `AttestedNode` says.
     pub(crate) status: Arc<AttestedNodeStatus>,
@@ -166,7 +170,8 @@ struct Past {
     written: BTreeMap<String, (String, Arc<AttestedNodeStatus>)>,
     /// The verifiers that give no answer, by host and port, each with the time since when.
     silent: BTreeMap<String, Timestamp>,
-    /// By pod of SPIRE's server: when its plugin started, and the number of its last action that was told.
+    /// By pod of SPIRE's server: when its plugin started, and the number of its last action that
+    /// was told.
     told: BTreeMap<String, (u64, u64)>,
     /// The uid of the resource when it was withdrawn.
     withdrawn: Option<String>,
@@ -240,7 +245,8 @@ impl Nodes {
         followed.map(|followed| followed.changes()).fold(0, u64::wrapping_add)
     }
 
-    /// The pods of SPIRE's agents, by node: of two on one node the one that stays, or else the newer one.
+    /// The pods of SPIRE's agents, by node: of two on one node the one that stays, or else the
+    /// newer one.
     fn pods(&self, given: &Given) -> Result<BTreeMap<String, Arc<PodFacts>>, follow::NotFollowed> {
         let mut by_node: BTreeMap<String, Arc<PodFacts>> = BTreeMap::new();
         for key in &given.agents {

@@ -1,4 +1,5 @@
-//! Events about nodes: what changed, on the `AttestedNode` and on the Node, with a reason that a person understands. Pure but for the publishing.
+//! Events about nodes: what changed, on the `AttestedNode` and on the Node, with a reason that a
+//! person understands. Pure but for the publishing.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use keylime_attestor_api::names::event;
@@ -31,7 +32,8 @@ pub(super) fn of(
     }
     let first = previous.is_none();
     let changed = previous.is_none_or(|previous| previous.reason != reason.as_str());
-    // That a new node is fine or on its way is no news, and that one is back among those that pass has been said.
+    // That a new node is fine or on its way is no news, and that one is back among those that pass
+    // has been said.
     let calm = match reason {
         NodeReason::Attested => first || failed,
         NodeReason::KeylimeAttestationPending

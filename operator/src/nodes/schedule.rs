@@ -1,4 +1,5 @@
-//! When the nodes of which resource are looked at. One look that takes long, or breaks, holds up no other.
+//! When the nodes of which resource are looked at. One look that takes long, or breaks, holds up no
+//! other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,8 +20,8 @@ const TICK: Duration = Duration::from_millis(500);
 /// When nothing could be seen, the next look comes soon.
 const SOON: Duration = Duration::from_secs(2);
 
-/// Between the beginnings of two looks where pods of SPIRE's agents change: a workload waits for its
-/// new parent until somebody has looked at the node whose agent has just become ready, and in a
+/// Between the beginnings of two looks where pods of SPIRE's agents change: a workload waits for
+/// its new parent until somebody has looked at the node whose agent has just become ready, and in a
 /// rollout many do so one after the other.
 const PODS_CHANGE: Duration = Duration::from_secs(2);
 
@@ -47,7 +48,8 @@ impl Due {
 /// The uid and the generation of the resource, and the version of the credentials.
 type Version = (Option<String>, Option<i64>, Option<String>);
 
-/// Looks at the nodes of every resource, until it is asked to end; looks that are under way come to their end.
+/// Looks at the nodes of every resource, until it is asked to end; looks that are under way come to
+/// their end.
 pub(crate) async fn run(context: Arc<Context>, mut stop: watch::Receiver<bool>) {
     let mut dues: BTreeMap<Owner, Due> = BTreeMap::new();
     let mut looks = JoinSet::new();
@@ -72,7 +74,8 @@ fn finish(dues: &mut BTreeMap<Owner, Due>, ended: Ended) {
             }
         }
         Err(error) => {
-            // Which one it was is not known: all that run are taken as ended. The turn keeps two looks at one resource apart.
+            // Which one it was is not known: all that run are taken as ended. The turn keeps two
+            // looks at one resource apart.
             warn!(%error, "a look at nodes broke off");
             dues.values_mut().for_each(|due| due.running = false);
         }

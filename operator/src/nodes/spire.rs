@@ -48,7 +48,8 @@ enum NodeKey {
 }
 
 impl SpireAgents {
-    /// What the reports say together; nothing when none of them has seen SPIRE's agents. Agents whose SVID has ended have no identity.
+    /// What the reports say together; nothing when none of them has seen SPIRE's agents. Agents
+    /// whose SVID has ended have no identity.
     pub(crate) fn of(reports: &[Reported], now: u64) -> Option<Self> {
         let mut all = None;
         for Reported { endpoint, report, .. } in reports {
@@ -80,7 +81,8 @@ impl SpireAgents {
         if attestation_type == plugin_name {
             let Some(id) = agent_id else { return };
             let held = Held { spiffe_id: spiffe_id.clone(), banned: *banned, expires: *expires };
-            // After a change of the path template an agent may be there twice: the newer one counts.
+            // After a change of the path template an agent may be there twice: the newer one
+            // counts.
             let newer = self.ours.get(id).is_none_or(|known| known.expires <= held.expires);
             if newer {
                 self.ours.insert(id.clone(), held);

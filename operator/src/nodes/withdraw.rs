@@ -11,8 +11,9 @@ use crate::cluster::Error;
 use crate::model::target::Owner;
 
 impl Nodes {
-    /// Takes everything of a resource off the nodes and deletes its `AttestedNode`s; no look follows. True when nothing was left to do: until then it
-    /// is to be called again, since what was written last may not have been seen yet.
+    /// Takes everything of a resource off the nodes and deletes its `AttestedNode`s; no look
+    /// follows. True when nothing was left to do: until then it is to be called again, since what
+    /// was written last may not have been seen yet.
     ///
     /// # Errors
     /// When the apiserver does not take it.
@@ -39,8 +40,9 @@ impl Nodes {
         Ok(names.is_empty())
     }
 
-    /// Has the workloads of nodes hang on their former agents again where these are back; those of the others keep the parent that still runs. To be
-    /// called again and again while SPIRE is being taken back; no look follows.
+    /// Has the workloads of nodes hang on their former agents again where these are back; those of
+    /// the others keep the parent that still runs. To be called again and again while SPIRE is
+    /// being taken back; no look follows.
     ///
     /// # Errors
     /// When the apiserver does not take it.
@@ -63,7 +65,8 @@ impl Nodes {
         Ok(())
     }
 
-    /// Takes what is ours off a Node, and deletes its `AttestedNode`: last, since it tells what is ours.
+    /// Takes what is ours off a Node, and deletes its `AttestedNode`: last, since it tells what is
+    /// ours.
     pub(super) async fn take_off(&self, node: Option<&NodeFacts>, name: &str) -> Result<(), Error> {
         if let Some(node) = node {
             write::unmark(&self.cluster, node).await?;

@@ -12,7 +12,8 @@ pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
-    /// Namespaces whose KeylimeAttestor resources and workloads are looked after, separated by commas. Left out: all
+    /// Namespaces whose KeylimeAttestor resources and workloads are looked after, separated by
+    /// commas. Left out: all
     #[arg(long, env = "KEYLIME_ATTESTOR_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACE,…")]
     pub(crate) namespaces: Vec<String>,
 
@@ -34,7 +35,8 @@ pub(crate) struct Args {
     )]
     pub(crate) health_address: SocketAddr,
 
-    /// Act only while holding the Lease keylime-attestor-operator. Needed with more than one replica
+    /// Act only while holding the Lease keylime-attestor-operator. Needed with more than one
+    /// replica
     #[arg(long, env = "KEYLIME_ATTESTOR_LEADER_ELECT")]
     pub(crate) leader_elect: bool,
 
@@ -54,7 +56,8 @@ pub(crate) struct Args {
     #[arg(long, env = "KEYLIME_ATTESTOR_PLUGIN_IMAGE", value_name = "IMAGE")]
     pub(crate) plugin_image: Option<String>,
 
-    /// Folder with the plugins of that image, whose checksums SPIRE is given. Left out: the folder of this program
+    /// Folder with the plugins of that image, whose checksums SPIRE is given. Left out: the folder
+    /// of this program
     #[arg(long, env = "KEYLIME_ATTESTOR_PLUGINS_DIR", value_name = "FOLDER")]
     pub(crate) plugins_dir: Option<PathBuf>,
 

@@ -17,7 +17,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tracing::debug;
 
-/// Connections at a time on one port; more wait. Nobody needs more than a kubelet and a few Prometheuses.
+/// Connections at a time on one port; more wait. Nobody needs more than a kubelet and a few
+/// Prometheuses.
 const MAX_CONNECTIONS: usize = 32;
 /// How long a client may take to send its request, and how long a connection is served at all.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);

@@ -17,13 +17,16 @@ use crate::process::cli::Args;
 
 /// Name of the Lease.
 const NAME: &str = "keylime-attestor-operator";
-/// How long a Lease is good for when its holder is silent, and how long before that it is renewed. In seconds.
+/// How long a Lease is good for when its holder is silent, and how long before that it is renewed.
+/// In seconds.
 const DURATION: u64 = 15;
 const GRACE: u64 = 5;
 
-/// How long after a renewal its holder goes on when no other renewal succeeds: less than the others wait, whose clocks may be ahead.
+/// How long after a renewal its holder goes on when no other renewal succeeds: less than the others
+/// wait, whose clocks may be ahead.
 const SAFE: Duration = Duration::from_secs(DURATION - 2);
-/// How often the holder looks whether the Lease is renewed: several times between a renewal and the end of the one before.
+/// How often the holder looks whether the Lease is renewed: several times between a renewal and the
+/// end of the one before.
 const LOOK: Duration = Duration::from_secs(2);
 /// How long a renewal takes that is under way.
 const RENEWAL: Duration = Duration::from_millis(200);
@@ -40,7 +43,8 @@ impl Election {
     /// Waits to lead from now on.
     ///
     /// # Errors
-    /// When it is not known where the Lease should be and who takes it, or it can neither be read nor made.
+    /// When it is not known where the Lease should be and who takes it, or it can neither be read
+    /// nor made.
     pub(crate) async fn enter(args: &Args, client: Client) -> Result<Self> {
         let namespace = args.lease_namespace.as_ref().or(args.pod_namespace.as_ref()).ok_or_else(|| {
             anyhow!("expected a namespace for the Lease: give --lease-namespace, or POD_NAMESPACE")
@@ -59,8 +63,8 @@ impl Election {
         Ok(Self { leads, manager, api, holder })
     }
 
-    /// Waits until it leads. Its manager says so for every Lease in the name of this pod: one that ran out, from before the program was started
-    /// again, has to be renewed first.
+    /// Waits until it leads. Its manager says so for every Lease in the name of this pod: one that
+    /// ran out, from before the program was started again, has to be renewed first.
     ///
     /// # Errors
     /// When it never will.
@@ -101,7 +105,8 @@ impl Election {
         Ok(())
     }
 
-    /// Ends when the Lease was not renewed for too long. Its manager does not tell: when it cannot renew, it goes on trying, and leads.
+    /// Ends when the Lease was not renewed for too long. Its manager does not tell: when it cannot
+    /// renew, it goes on trying, and leads.
     async fn ran_out(&self) {
         let mut good = Instant::now() + SAFE;
         loop {
@@ -128,7 +133,8 @@ impl Election {
     }
 }
 
-/// How long its holder may go on. The time in the Lease is by this replica's own clock; should that have been set back, it counts as now.
+/// How long its holder may go on. The time in the Lease is by this replica's own clock; should that
+/// have been set back, it counts as now.
 fn left(lease: &Lease, holder: &str, now: Timestamp) -> Duration {
     let spec = lease.spec.as_ref().filter(|spec| spec.holder_identity.as_deref() == Some(holder));
     let Some(renewed) = spec.and_then(|spec| spec.renew_time.as_ref()) else { return Duration::ZERO };

@@ -1,4 +1,5 @@
-//! Asks a running operator whether it is ready: what `helm test` starts in a pod, where the image has no other program to ask with.
+//! Asks a running operator whether it is ready: what `helm test` starts in a pod, where the image
+//! has no other program to ask with.
 
 use std::time::{Duration, Instant};
 
@@ -32,8 +33,8 @@ pub(crate) async fn probe(url: &str) -> anyhow::Result<()> {
     }
 }
 
-/// A client that trusts no certificate: none is needed for plain http, and reqwest would look for the system's, which an image from scratch
-/// has not.
+/// A client that trusts no certificate: none is needed for plain http, and reqwest would look for
+/// the system's, which an image from scratch has not.
 fn client() -> anyhow::Result<Client> {
     let tls = ClientConfig::builder_with_provider(ring::default_provider().into())
         .with_protocol_versions(&[&TLS13])?

@@ -197,10 +197,12 @@ fn plugins_dir(args: &Args) -> Result<PathBuf> {
     program.parent().map(PathBuf::from).context("failed to find this program's folder")
 }
 
-/// What is given, or else the image of the operator's own pod. Without either, resources have to name it.
+/// What is given, or else the image of the operator's own pod. Without either, resources have to
+/// name it.
 ///
 /// # Errors
-/// When the apiserver refuses to tell: for a while after its start it refuses what it allows later, so that it is not to be taken as an answer.
+/// When the apiserver refuses to tell: for a while after its start it refuses what it allows later,
+/// so that it is not to be taken as an answer.
 async fn plugin_image(args: &Args, client: &Client) -> Result<Option<String>> {
     if args.plugin_image.is_some() {
         return Ok(args.plugin_image.clone());

@@ -1,4 +1,5 @@
-//! What is remembered between reconciles. Losing it costs a few requests and nothing else: whatever counts is in the cluster.
+//! What is remembered between reconciles. Losing it costs a few requests and nothing else: whatever
+//! counts is in the cluster.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! One look at one resource: gather, validate, build, apply, status. Whatever moment it is cut off at, the next one goes on from what the cluster
-//! has.
+//! One look at one resource: gather, validate, build, apply, status. Whatever moment it is cut off
+//! at, the next one goes on from what the cluster has.
 
 pub(crate) mod backoff;
 mod failure;
@@ -37,7 +37,8 @@ use crate::rollout::withdrawal::{Withdrawal, hand_back, withdrawal};
 use crate::status::{Facts, status, write};
 use crate::validate::validate;
 
-/// When to look again at what is in order, or at what only somebody else can put in order and nothing tells of.
+/// When to look again at what is in order, or at what only somebody else can put in order and
+/// nothing tells of.
 const CALM: Duration = Duration::from_secs(60);
 const PROBLEM: Duration = Duration::from_secs(15);
 /// When to look again at a withdrawal, should no change of a workload come first.
@@ -344,7 +345,8 @@ async fn report(
     Ok(())
 }
 
-/// Gives the looks at the nodes what they go by. Credentials that are the same stay, with their connections.
+/// Gives the looks at the nodes what they go by. Credentials that are the same stay, with their
+/// connections.
 fn give(context: &Context, owner: &Owner, gathered: &Gathered) {
     let pods = |role: Role| {
         let found = gathered.found.values().filter(move |found| found.role == role);

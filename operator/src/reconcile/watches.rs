@@ -72,7 +72,8 @@ fn names_workload(resource: &KeylimeAttestor, namespace: &str, name: &str) -> bo
     Asked::all(resource).iter().any(|asked| asked.key.namespace == namespace && asked.key.name == name)
 }
 
-/// By name once all are found. Until then any ConfigMap beside a workload may be the one that is waited for.
+/// By name once all are found. Until then any ConfigMap beside a workload may be the one that is
+/// waited for.
 fn may_use_config_map(resource: &KeylimeAttestor, namespace: &str, name: &str) -> bool {
     let asked = Asked::all(resource);
     if !asked.iter().any(|asked| asked.key.namespace == namespace) {

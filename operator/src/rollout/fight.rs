@@ -1,5 +1,5 @@
-//! Tells a fight from single changes: somebody who keeps reverting what is applied. Kept in memory, per object; pure but for the clock, which is
-//! an argument.
+//! Tells a fight from single changes: somebody who keeps reverting what is applied. Kept in memory,
+//! per object; pure but for the clock, which is an argument.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -39,7 +39,8 @@ impl Fight {
         };
     }
 
-    /// It is as it should be. A fight is over when it has been so for longer than the other side was made to wait.
+    /// It is as it should be. A fight is over when it has been so for longer than the other side
+    /// was made to wait.
     pub(crate) fn right(&mut self, now: Instant) {
         let Some((last, wait)) = self.corrections.back().zip(self.wait) else { return };
         if now.duration_since(*last) > wait * 2 {

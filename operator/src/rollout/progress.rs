@@ -1,4 +1,5 @@
-//! How far a workload's pods have taken up what was applied: from what was known and what is seen now. Pure.
+//! How far a workload's pods have taken up what was applied: from what was known and what is seen
+//! now. Pure.
 
 use std::time::Duration;
 
@@ -40,8 +41,9 @@ pub(crate) struct Seen {
 
 /// A rollout of what is in place already.
 ///
-/// One that was complete stays so: what befalls single pods later is for the workload's controller and shows in the counts. It is not a reason
-/// to take everything back. One whose pods cannot be created has failed at once: waiting brings none.
+/// One that was complete stays so: what befalls single pods later is for the workload's controller
+/// and shows in the counts. It is not a reason to take everything back. One whose pods cannot be
+/// created has failed at once: waiting brings none.
 pub(crate) fn advanced(
     previous: Option<&RolloutStatus>,
     workload: &Workload,

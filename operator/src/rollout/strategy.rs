@@ -1,4 +1,5 @@
-//! Who decides when the pods of a DaemonSet are replaced: its update strategy, and whose it is. Pure.
+//! Who decides when the pods of a DaemonSet are replaced: its update strategy, and whose it is.
+//! Pure.
 
 use keylime_attestor_api::names::FIELD_MANAGER;
 use serde_json::{Value, json};
@@ -44,7 +45,8 @@ impl Strategy {
     }
 }
 
-/// An object with the strategy that leaves it to us when a pod is replaced. The member of the other strategy may stay beside it.
+/// An object with the strategy that leaves it to us when a pod is replaced. The member of the other
+/// strategy may stay beside it.
 pub(crate) fn on_delete(mut object: Value) -> Value {
     if let Some(object) = object.as_object_mut()
         && let Some(spec) = object.entry("spec").or_insert_with(|| json!({})).as_object_mut()

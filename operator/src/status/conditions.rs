@@ -28,7 +28,8 @@ pub(super) fn conditions(facts: &Facts<'_>) -> Vec<Condition> {
     let parented = parented(facts);
     let (nodes, enforcement) = (nodes(facts), enforcement(facts));
     let degraded = degraded(facts);
-    // Ready is about the installation: a node that fails, or one that is not enrolled, breaks nothing for the others.
+    // Ready is about the installation: a node that fails, or one that is not enrolled, breaks
+    // nothing for the others.
     let ready = ready(facts, [&configuration, &server, &agents, &keylime, &parented, &degraded]);
     [ready, configuration, server, agents, keylime, nodes, enforcement, parented, degraded]
         .into_iter()
@@ -113,8 +114,8 @@ fn degraded(facts: &Facts<'_>) -> Finding {
     (reason, said(facts, reason))
 }
 
-/// What the pods complained about: now, or when the rollout failed. It is kept, so that a line in a log does not make the status change again and
-/// again, and is not lost when the pods are.
+/// What the pods complained about: now, or when the rollout failed. It is kept, so that a line in a
+/// log does not make the status change again and again, and is not lost when the pods are.
 fn said(facts: &Facts<'_>, reason: Reason) -> String {
     let about = [degraded::ROLLOUT_FAILED.name, degraded::ROLLED_BACK.name, degraded::WITHDRAWAL_STUCK.name];
     let before = previous(facts.previous, ConditionType::Degraded)

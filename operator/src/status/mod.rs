@@ -1,4 +1,5 @@
-//! The status of a resource: computed purely from what was found and done, and written when it changed.
+//! The status of a resource: computed purely from what was found and done, and written when it
+//! changed.
 
 mod conditions;
 mod parented;
@@ -37,7 +38,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) complaint: Option<&'a str>,
     /// A withdrawal makes no progress.
     pub(crate) stuck: bool,
-    /// What was seen of Keylime and of the nodes. Absent before the first look, and while the resource is being deleted.
+    /// What was seen of Keylime and of the nodes. Absent before the first look, and while the
+    /// resource is being deleted.
     pub(crate) view: Option<&'a View>,
     /// Nobody can be asked.
     pub(crate) speechless: bool,

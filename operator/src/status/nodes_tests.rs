@@ -8,7 +8,8 @@ use super::tests::{Look, view};
 use crate::fixture::resource;
 use crate::nodes::LoopView;
 
-/// Looks that differ in what was seen of the nodes, with the reasons of Ready, NodesAttested and Enforcing.
+/// Looks that differ in what was seen of the nodes, with the reasons of Ready, NodesAttested and
+/// Enforcing.
 pub(super) fn looks() -> Vec<(Look, [&'static str; 3])> {
     let evicting = || resource(json!({"enforcement": {"action": "Evict"}}));
     let of =

@@ -53,7 +53,8 @@ pub(super) fn parented(facts: &Facts<'_>) -> Finding {
 /// Below it lie the IDs of SPIRE's agents, and no alias of theirs can.
 const AGENTS: &str = "/spire/agent/";
 
-/// Whether a template gives pods another kind of parent than an agent, so that it is not seen here who that is.
+/// Whether a template gives pods another kind of parent than an agent, so that it is not seen here
+/// who that is.
 fn names_no_agents(found: &FoundManager, parents: &Parents<'_>) -> bool {
     let template = found.entry().and_then(|(_, text)| config::parent_id_template(text).ok().flatten());
     template.is_some_and(|template| !template.contains(AGENTS) && !parents.are_known_to(&template))

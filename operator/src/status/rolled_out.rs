@@ -43,7 +43,8 @@ const AGENTS: Reasons = Reasons {
     withdrawing: agents_rolled_out::WITHDRAWING,
 };
 
-/// The condition of the server or of the agents: of several workloads, that of the one which is worst off.
+/// The condition of the server or of the agents: of several workloads, that of the one which is
+/// worst off.
 pub(super) fn rolled_out(facts: &Facts<'_>, role: Role) -> (Reason, String) {
     let reasons = match role {
         Role::Server => &SERVER,
@@ -55,7 +56,8 @@ pub(super) fn rolled_out(facts: &Facts<'_>, role: Role) -> (Reason, String) {
     let Some(plan) = facts.plan else {
         return (reasons.waiting_for_configuration, reasons.waiting_for_configuration.meaning.to_owned());
     };
-    // With ConfigOnly there are those that get back what they had, where the mode was another before.
+    // With ConfigOnly there are those that get back what they had, where the mode was another
+    // before.
     let is_managed =
         |target: &&Target| plan.mode != Mode::ConfigOnly || facts.rollouts.contains_key(&target.key);
     let mut states: Vec<_> =

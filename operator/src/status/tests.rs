@@ -173,7 +173,8 @@ pub(super) fn view(reach: Reason, nodes: &[NodeReason]) -> View {
     }
 }
 
-/// Each look with the reasons of Ready, ConfigurationApplied, ServerRolledOut, AgentsRolledOut, KeylimeReachable and Degraded.
+/// Each look with the reasons of Ready, ConfigurationApplied, ServerRolledOut, AgentsRolledOut,
+/// KeylimeReachable and Degraded.
 fn looks() -> Vec<(Look, [&'static str; 6])> {
     let config_only = |server, agent| Look {
         resource: resource(json!({"spire": {"mode": "ConfigOnly"}})),

@@ -1,4 +1,5 @@
-//! Turns what the resource asks for and what was found into a [`Plan`] that cannot be wrong, or says everything that stands in the way. Pure.
+//! Turns what the resource asks for and what was found into a [`Plan`] that cannot be wrong, or
+//! says everything that stands in the way. Pure.
 
 pub(crate) mod manager;
 mod spec;
@@ -120,7 +121,8 @@ impl Context<'_> {
         })
     }
 
-    /// spire-controller-manager, where there is one beside SPIRE's server; where the server is not there, that is reported already.
+    /// spire-controller-manager, where there is one beside SPIRE's server; where the server is not
+    /// there, that is reported already.
     fn manager(&self, targets: &[Target]) -> Result<Option<Manager>, Problem> {
         let spec = &self.resource.spec;
         let asked = &spec.spire.controller_manager;
@@ -166,7 +168,8 @@ impl Context<'_> {
                 ),
                 Presence::There => continue,
             };
-            // An agents' Secret that only the pods read is of no matter where the operator touches no pods.
+            // An agents' Secret that only the pods read is of no matter where the operator touches
+            // no pods.
             if self.resource.spec.spire.mode != Mode::ConfigOnly || *name == keylime.tls.secret_name {
                 problems.push(problem);
             }
@@ -298,7 +301,8 @@ fn configuration(
     Ok((source, derived))
 }
 
-/// Both ConfigMaps, SPIRE's edited in place and ours beside it, hold at most what SPIRE's has now and our part.
+/// Both ConfigMaps, SPIRE's edited in place and ours beside it, hold at most what SPIRE's has now
+/// and our part.
 fn fits(name: &str, live: &ConfigMap) -> Result<(), Problem> {
     let now: usize = live.data.iter().flatten().map(|(key, text)| key.len() + text.len()).sum();
     if now + OUR_PART <= MAX_CONFIG_MAP {
@@ -329,7 +333,8 @@ fn same_configuration(targets: &[Target]) -> Option<Problem> {
     None
 }
 
-/// Agents can move in steps: nobody else has them replaced meanwhile, and those that have not moved keep their configuration.
+/// Agents can move in steps: nobody else has them replaced meanwhile, and those that have not moved
+/// keep their configuration.
 fn steps(spec: &KeylimeAttestorSpec, targets: &[Target]) -> Vec<Problem> {
     if spec.rollout.as_ref().is_none_or(|rollout| rollout.canary.is_none()) {
         return Vec::new();

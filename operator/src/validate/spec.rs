@@ -1,4 +1,5 @@
-//! What the schema lets through and the plugins would refuse: read here with the plugins' own types.
+//! What the schema lets through and the plugins would refuse: read here with the plugins' own
+//! types.
 
 use evidence::{AgentPathTemplate, MetadataKey};
 use keylime::Endpoint;

@@ -1,4 +1,5 @@
-//! Whether SPIRE's agents come back to a node that the operator taints: else a node that fails once would never be attested again.
+//! Whether SPIRE's agents come back to a node that the operator taints: else a node that fails once
+//! would never be attested again.
 
 use k8s_openapi::api::core::v1::Toleration;
 use keylime_attestor_api::KeylimeAttestorSpec;

@@ -53,14 +53,16 @@ async fn answer(config: &Config, attestation: &mut AgentAttestation) -> Result<(
         let nonce = Challenge::from_json(&challenge)?.nonce;
         let quote = config.agent.identity_quote(&nonce).await?.quote;
         attestation.respond(Response { quote }.to_json()).await?;
-        // Here and not after the loop: when all is well, SPIRE drops the attestation while the next challenge is waited for.
+        // Here and not after the loop: when all is well, SPIRE drops the attestation while the next
+        // challenge is waited for.
         tracing::info!(agent_id = payload.agent_id.as_str(), "the server's challenge was answered");
     }
     Ok(())
 }
 
-/// A configured id is taken as it is. An agent that tells neither id nor PCR bank is one that quotes SHA-256 by default, and the
-/// bank has to be named: the Go plugin's server takes no payload without it.
+/// A configured id is taken as it is. An agent that tells neither id nor PCR bank is one that
+/// quotes SHA-256 by default, and the bank has to be named: the Go plugin's server takes no payload
+/// without it.
 async fn payload(config: &Config) -> Result<Payload, keylime::Error> {
     let info = config.agent.info().await;
     match &config.node {

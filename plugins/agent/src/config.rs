@@ -1,4 +1,5 @@
-//! The plugin's configuration: `plugin_data` of `NodeAttestor "keylime"` in SPIRE's agent configuration.
+//! The plugin's configuration: `plugin_data` of `NodeAttestor "keylime"` in SPIRE's agent
+//! configuration.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,7 +16,8 @@ const KEY_FILE: &str = "keylime_tls_key_file";
 const PINNED_FILE: &str = "keylime_tls_server_cert_file";
 const REQUEST_TIMEOUT: &str = "request_timeout";
 
-/// Every key, for `--help` and the plugin's README. The Go plugin's keys and defaults are among them, unchanged.
+/// Every key, for `--help` and the plugin's README. The Go plugin's keys and defaults are among
+/// them, unchanged.
 pub(crate) const KEYS: &[ConfigKey] = &[
     ConfigKey { name: HOST, default: "127.0.0.1", about: "host of the node's Keylime agent" },
     ConfigKey { name: "keylime_agent_port", default: "9002", about: "its port" },
@@ -79,7 +81,8 @@ pub(crate) fn read(text: &str) -> Result<Config, Vec<String>> {
 fn agent(fields: &mut Fields) -> Option<NodeAgent> {
     let host = text(fields, HOST).unwrap_or_else(|| "127.0.0.1".to_owned());
     let port = fields.take("keylime_agent_port").map_or(9002, Port::get);
-    // After a problem was noted any endpoint will do, so that the settings beside it are still checked.
+    // After a problem was noted any endpoint will do, so that the settings beside it are still
+    // checked.
     let endpoint = Endpoint::new(&host, port).or_else(|error| {
         fields.problem(HOST, error);
         Endpoint::new("localhost", port)

@@ -1,4 +1,5 @@
-//! How long the server plugin works on one quote: parsing and verifying one that a real Keylime agent gave.
+//! How long the server plugin works on one quote: parsing and verifying one that a real Keylime
+//! agent gave.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench without its input is none")]
 

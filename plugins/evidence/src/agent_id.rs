@@ -3,11 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Keylime's name of a node: usually a UUID, or the hash of its EK, or what the administrator chose.
+/// Keylime's name of a node: usually a UUID, or the hash of its EK, or what the administrator
+/// chose.
 ///
-/// Holds 1 to 255 characters of `A-Z a-z 0-9 _ . -` and is neither `.` nor `..`, as Keylime itself rules. So it can
-/// stand in a URL path and in the path of a SPIFFE ID without being escaped, and can neither leave its segment nor
-/// add a query. Case matters, as it does to Keylime.
+/// Holds 1 to 255 characters of `A-Z a-z 0-9 _ . -` and is neither `.` nor `..`, as Keylime itself
+/// rules. So it can stand in a URL path and in the path of a SPIFFE ID without being escaped, and
+/// can neither leave its segment nor add a query. Case matters, as it does to Keylime.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AgentId(Box<str>);
 

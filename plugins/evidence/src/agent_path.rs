@@ -12,9 +12,9 @@ const SPIFFE_ID_MAX_LEN: usize = 2048;
 
 /// The `agent_path_template`: the path of a node's SPIFFE ID below `/spire/agent`.
 ///
-/// The part of Go's text/template that such paths need: literal text, `{{ .PluginName }}`, `{{ .TrustDomain }}` and
-/// `{{ .AgentID }}`, with or without the blanks. `.AgentID` must occur: without it all nodes would share one
-/// identity.
+/// The part of Go's text/template that such paths need: literal text, `{{ .PluginName }}`, `{{
+/// .TrustDomain }}` and `{{ .AgentID }}`, with or without the blanks. `.AgentID` must occur:
+/// without it all nodes would share one identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentPathTemplate(Vec<Piece>);
 
@@ -117,13 +117,14 @@ impl AgentPathTemplate {
         Ok(Self(pieces))
     }
 
-    /// Makes the SPIFFE ID `spiffe://<trust domain>/spire/agent<path>`. `trust_domain` is a valid trust domain name.
+    /// Makes the SPIFFE ID `spiffe://<trust domain>/spire/agent<path>`. `trust_domain` is a valid
+    /// trust domain name.
     ///
     /// Two agent ids never give the same SPIFFE ID.
     ///
     /// # Errors
-    /// When the path breaks SPIFFE's rules or is too long. Never, after [`check`](Self::check) passed with the same
-    /// arguments.
+    /// When the path breaks SPIFFE's rules or is too long. Never, after [`check`](Self::check)
+    /// passed with the same arguments.
     pub fn render(
         &self,
         trust_domain: &str,
@@ -148,8 +149,8 @@ impl AgentPathTemplate {
         self.render(trust_domain, plugin_name, &longest).map(drop)
     }
 
-    /// The same SPIFFE ID for another template language: `trust_domain` and `agent_id` are that language's words for the two. What comes
-    /// out is not checked.
+    /// The same SPIFFE ID for another template language: `trust_domain` and `agent_id` are that
+    /// language's words for the two. What comes out is not checked.
     pub fn translate(&self, trust_domain: &str, plugin_name: &str, agent_id: &str) -> String {
         format!("spiffe://{trust_domain}/spire/agent{}", self.path(trust_domain, plugin_name, agent_id))
     }

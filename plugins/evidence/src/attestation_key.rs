@@ -20,12 +20,13 @@ const PUBLIC_MAX_LEN: usize = 1024;
 /// 65537, big endian: the only exponent that is taken. TPMs make no RSA keys of another by default.
 pub(crate) const RSA_EXPONENT: &[u8] = &[1, 0, 1];
 
-/// A node's attestation key (AK), as its TPM describes it in a `TPM2B_PUBLIC` (TPM 2.0 Library, Part 2, 12.2.5;
-/// Keylime's `aik_tpm`).
+/// A node's attestation key (AK), as its TPM describes it in a `TPM2B_PUBLIC` (TPM 2.0 Library,
+/// Part 2, 12.2.5; Keylime's `aik_tpm`).
 ///
-/// The attributes are checked: the TPM made the key itself, it never leaves that TPM, and it signs only what the TPM
-/// made. That the description is true, and that the TPM is a real one, is not proven here: the registrar proved it
-/// when the node registered (TPM2_MakeCredential against the EK, and the EK's certificate).
+/// The attributes are checked: the TPM made the key itself, it never leaves that TPM, and it signs
+/// only what the TPM made. That the description is true, and that the TPM is a real one, is not
+/// proven here: the registrar proved it when the node registered (TPM2_MakeCredential against the
+/// EK, and the EK's certificate).
 #[derive(Clone, PartialEq, Eq)]
 pub struct AttestationKey {
     public: Box<[u8]>,
@@ -33,7 +34,8 @@ pub struct AttestationKey {
     pub(crate) verifying: VerifyingKey,
 }
 
-/// A node's endorsement key (EK): its `TPM2B_PUBLIC` (Keylime's `ek_tpm`). Only its hash is used, as a selector.
+/// A node's endorsement key (EK): its `TPM2B_PUBLIC` (Keylime's `ek_tpm`). Only its hash is used,
+/// as a selector.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EndorsementKey {
     public: Box<[u8]>,
@@ -83,7 +85,8 @@ pub enum InvalidAttestationKey {
         "the registered AK may leave its parent (fixedParent is not set); let the Keylime agent register an AK of its own"
     )]
     NotFixedParent,
-    /// `sensitiveDataOrigin` is not set: the private key may be known outside the TPM, even with `fixedTPM`.
+    /// `sensitiveDataOrigin` is not set: the private key may be known outside the TPM, even with
+    /// `fixedTPM`.
     #[error(
         "the registered AK was not made by its TPM (sensitiveDataOrigin is not set); let the Keylime agent register an AK of its own"
     )]
@@ -141,8 +144,8 @@ pub struct InvalidEndorsementKey {
 }
 
 impl AttestationKey {
-    /// Parses a marshalled `TPM2B_PUBLIC` (big endian, with its size in front) and checks attributes, algorithm and
-    /// scheme.
+    /// Parses a marshalled `TPM2B_PUBLIC` (big endian, with its size in front) and checks
+    /// attributes, algorithm and scheme.
     ///
     /// # Errors
     /// Says which check failed.
@@ -246,11 +249,12 @@ fn public(bytes: &[u8]) -> Option<Public> {
     Public::try_from(buffer).ok()
 }
 
-/// Keylime's AKs have 0x50072: these, and userWithAuth, which says only how the key's use is authorized.
+/// Keylime's AKs have 0x50072: these, and userWithAuth, which says only how the key's use is
+/// authorized.
 ///
-/// `sensitiveDataOrigin` is not implied by `fixedTPM`: a key derived (TPM2_CreateLoaded) from a parent whose seed its
-/// owner chose is fixed to the TPM and still known to the owner. The TPM never sets `sensitiveDataOrigin` on such a
-/// key.
+/// `sensitiveDataOrigin` is not implied by `fixedTPM`: a key derived (TPM2_CreateLoaded) from a
+/// parent whose seed its owner chose is fixed to the TPM and still known to the owner. The TPM
+/// never sets `sensitiveDataOrigin` on such a key.
 fn check_attributes(attributes: ObjectAttributes) -> Result<(), InvalidAttestationKey> {
     let checks = [
         (attributes.restricted(), InvalidAttestationKey::NotRestricted),
@@ -266,7 +270,8 @@ fn check_attributes(attributes: ObjectAttributes) -> Result<(), InvalidAttestati
     }
 }
 
-/// The registrar proved the key by its name: whoever can make another key of the same name has it proven too.
+/// The registrar proved the key by its name: whoever can make another key of the same name has it
+/// proven too.
 fn check_name(algorithm: HashingAlgorithm) -> Result<(), InvalidAttestationKey> {
     match algorithm {
         HashingAlgorithm::Sha1 => Err(InvalidAttestationKey::WeakName { came: "sha1" }),
@@ -354,7 +359,8 @@ fn ecc_key(
     }
 }
 
-/// The point in the form of SEC 1. TPMs may leave out leading zeros. Whether it is on the curve, ring checks.
+/// The point in the form of SEC 1. TPMs may leave out leading zeros. Whether it is on the curve,
+/// ring checks.
 fn uncompressed(point: &EccPoint, length: usize) -> Result<Box<[u8]>, InvalidAttestationKey> {
     let mut bytes = vec![4_u8];
     for coordinate in [point.x().value(), point.y().value()] {

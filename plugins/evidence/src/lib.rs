@@ -1,15 +1,20 @@
-//! What a node says about itself, what Keylime's servers say about it, and the verdict that is made of both.
+//! What a node says about itself, what Keylime's servers say about it, and the verdict that is made
+//! of both.
 //!
-//! Everything here is a pure function of its arguments: no IO, no clock, no async. Bytes that come from outside are
-//! parsed into types that cannot be wrong, each with a size limit; whatever is in doubt becomes a [`Refusal`].
+//! Everything here is a pure function of its arguments: no IO, no clock, no async. Bytes that come
+//! from outside are parsed into types that cannot be wrong, each with a size limit; whatever is in
+//! doubt becomes a [`Refusal`].
 //!
 //! The way through the crate, in the order of an attestation:
 //!
-//! 1. [`message::Payload`] names the node ([`AgentId`]) and the PCR bank it will quote ([`HashAlg`]).
-//! 2. [`Registration`] (the registrar's record: AK, EK) and [`NodeState`] (the verifier's) are judged by
-//!    [`judge_state`].
-//! 3. [`Nonce`] travels in a [`message::Challenge`], the quote comes back in a [`message::Response`].
-//! 4. [`Quote::parse`] and [`Quote::verify`] check it against the registered AK, without relying on a remote verdict.
+//! 1. [`message::Payload`] names the node ([`AgentId`]) and the PCR bank it will quote
+//!    ([`HashAlg`]).
+//! 2. [`Registration`] (the registrar's record: AK, EK) and [`NodeState`] (the verifier's) are
+//!    judged by [`judge_state`].
+//! 3. [`Nonce`] travels in a [`message::Challenge`], the quote comes back in a
+//!    [`message::Response`].
+//! 4. [`Quote::parse`] and [`Quote::verify`] check it against the registered AK, without relying on
+//!    a remote verdict.
 //! 5. [`selector::selectors`] and [`AgentPathTemplate`] make the identity.
 
 mod agent_id;

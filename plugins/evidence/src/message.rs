@@ -1,9 +1,11 @@
-//! What the two plugins say to each other: JSON as Go's `encoding/json` makes it of structs of byte strings.
+//! What the two plugins say to each other: JSON as Go's `encoding/json` makes it of structs of byte
+//! strings.
 //!
-//! The members and their meaning are those of the Go plugin (keylime/spire-keylime-plugin), so that old and new
-//! plugins work together while they are rolled out: byte strings are base64 of the standard alphabet with padding;
-//! absent, `null` and empty mean the same. Members that are not known are ignored, so that messages can grow; one
-//! that is known may stand only once. Sizes are checked before anything is parsed.
+//! The members and their meaning are those of the Go plugin (keylime/spire-keylime-plugin), so that
+//! old and new plugins work together while they are rolled out: byte strings are base64 of the
+//! standard alphabet with padding; absent, `null` and empty mean the same. Members that are not
+//! known are ignored, so that messages can grow; one that is known may stand only once. Sizes are
+//! checked before anything is parsed.
 
 use std::fmt;
 
@@ -14,13 +16,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AgentId, Code, HashAlg, InvalidAgentId, InvalidHashAlg, InvalidNonce, Nonce};
 
-/// The first message, agent to server: who attests, and in which PCR bank. `{"AgentID":…,"HashAlg":…}`
+/// The first message, agent to server: who attests, and in which PCR bank.
+/// `{"AgentID":…,"HashAlg":…}`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
     /// Under which id Keylime knows the node.
     pub agent_id: AgentId,
-    /// The PCR bank of the quote to come. `None` where the Keylime agent does not tell: the server then takes the one
-    /// that the verifier knows, see [`NodeState::bank`](crate::NodeState::bank).
+    /// The PCR bank of the quote to come. `None` where the Keylime agent does not tell: the server
+    /// then takes the one that the verifier knows, see [`NodeState::bank`](crate::NodeState::bank).
     pub hash_alg: Option<HashAlg>,
 }
 
@@ -34,7 +37,8 @@ pub struct Challenge {
 /// The third message, agent to server: the quote, as the Keylime agent gave it. `{"TPMQuote":…}`
 #[derive(Clone, PartialEq, Eq)]
 pub struct Response {
-    /// The quote's text, not looked at yet; [`Quote::parse`](crate::Quote::parse) does that. Not shown by `Debug`.
+    /// The quote's text, not looked at yet; [`Quote::parse`](crate::Quote::parse) does that. Not
+    /// shown by `Debug`.
     pub quote: String,
 }
 
@@ -171,7 +175,8 @@ impl MessageError {
         }
     }
 
-    /// SHA-1 is what the node really uses, so its evidence will never do; anything else is bytes that make no sense.
+    /// SHA-1 is what the node really uses, so its evidence will never do; anything else is bytes
+    /// that make no sense.
     pub(crate) fn code(&self) -> Code {
         match &self.problem {
             MessageProblem::HashAlg(InvalidHashAlg::Sha1) => Code::PermissionDenied,

@@ -11,15 +11,17 @@ use crate::excerpt::excerpt;
 /// Longest value in bytes.
 const VALUE_MAX_LEN: usize = 255;
 
-/// The usable entries of a node's `meta_data`: scalars of at most 255 bytes without control characters.
+/// The usable entries of a node's `meta_data`: scalars of at most 255 bytes without control
+/// characters.
 ///
-/// Entries that are not usable are left out, and a text that is no JSON object has none: metadata only ever gives a
-/// node more selectors, so that what is left out can take rights away but never give any. Metadata is therefore no
-/// ground to refuse a node.
+/// Entries that are not usable are left out, and a text that is no JSON object has none: metadata
+/// only ever gives a node more selectors, so that what is left out can take rights away but never
+/// give any. Metadata is therefore no ground to refuse a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata(BTreeMap<String, String>);
 
-/// The name of a metadata entry that may become a selector: 1 to 64 characters of `A-Z a-z 0-9 _ . -`.
+/// The name of a metadata entry that may become a selector: 1 to 64 characters of `A-Z a-z 0-9 _ .
+/// -`.
 ///
 /// It holds no colon, so that where the key ends in `metadata:<key>:<value>` is never in doubt.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,8 +87,8 @@ fn scalar(value: Value) -> Option<String> {
     is_printable(&text).then_some(text)
 }
 
-/// Whether a text from a server may stand in a selector: neither empty nor long, on one line, and nothing in it that
-/// a person cannot see.
+/// Whether a text from a server may stand in a selector: neither empty nor long, on one line, and
+/// nothing in it that a person cannot see.
 pub(crate) fn is_printable(text: &str) -> bool {
     let visible =
         |character: char| character == ' ' || !(character.is_control() || character.is_whitespace());

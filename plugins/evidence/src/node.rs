@@ -7,8 +7,8 @@ use crate::{AgentId, AttestationKey, EndorsementKey, HashAlg, Refusal};
 
 /// The registrar's record of a node.
 ///
-/// It says that a TPM with this EK proved to hold this AK when the node registered; it says nothing about the node's
-/// state.
+/// It says that a TPM with this EK proved to hold this AK when the node registered; it says nothing
+/// about the node's state.
 #[derive(Clone, Debug)]
 pub struct Registration {
     /// The node that the record is of.
@@ -26,11 +26,11 @@ pub struct NodeState {
     pub agent_id: AgentId,
     /// The verifier's judgement.
     pub attestation: Attestation,
-    /// When the node last passed, in Unix seconds. `None` where the verifier does not tell; Keylime writes 0 for
-    /// never.
+    /// When the node last passed, in Unix seconds. `None` where the verifier does not tell; Keylime
+    /// writes 0 for never.
     pub last_success: Option<u64>,
-    /// The PCR bank of the node's last quote. `None` where the verifier has none (push mode) or one that is not
-    /// accepted here.
+    /// The PCR bank of the node's last quote. `None` where the verifier has none (push mode) or one
+    /// that is not accepted here.
     pub hash_alg: Option<HashAlg>,
     /// The verifier's own name, `verifier_id`.
     pub verifier_id: Option<String>,
@@ -38,13 +38,15 @@ pub struct NodeState {
     pub runtime_policy: bool,
     /// Whether the node's boot log is checked by a measured boot policy.
     pub measured_boot: bool,
-    /// The PCRs that the node's TPM policy gives values for, see [`tpm_policy_pcrs`](crate::tpm_policy_pcrs).
+    /// The PCRs that the node's TPM policy gives values for, see
+    /// [`tpm_policy_pcrs`](crate::tpm_policy_pcrs).
     pub tpm_policy_pcrs: BTreeSet<u8>,
     /// What the administrator wrote down about the node.
     pub metadata: Metadata,
 }
 
-/// The verifier's judgement of a node. Whatever is none of these is no judgement, and no node is accepted by it.
+/// The verifier's judgement of a node. Whatever is none of these is no judgement, and no node is
+/// accepted by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attestation {
     /// The last quote was good.
@@ -58,7 +60,8 @@ pub enum Attestation {
 }
 
 impl Attestation {
-    /// Reads `attestation_status`, as Keylime writes it: `PASS`, `FAIL`, `PENDING`, `TIMEOUT`. `None` for any other.
+    /// Reads `attestation_status`, as Keylime writes it: `PASS`, `FAIL`, `PENDING`, `TIMEOUT`.
+    /// `None` for any other.
     pub fn from_status(status: &str) -> Option<Self> {
         match status {
             "PASS" => Some(Self::Pass),
@@ -71,7 +74,8 @@ impl Attestation {
 
     /// Reads `operational_state` by Keylime's own mapping. `None` for any state but 0 to 10.
     ///
-    /// Only for answers without `attestation_status`: in push mode the number is 3 whatever happens.
+    /// Only for answers without `attestation_status`: in push mode the number is 3 whatever
+    /// happens.
     pub fn from_operational_state(state: i64) -> Option<Self> {
         match state {
             3..=6 => Some(Self::Pass),
@@ -83,12 +87,12 @@ impl Attestation {
 }
 
 impl NodeState {
-    /// The PCR bank that the node must quote: the one it claims, else the one of its last quote that the verifier
-    /// judged.
+    /// The PCR bank that the node must quote: the one it claims, else the one of its last quote
+    /// that the verifier judged.
     ///
     /// # Errors
-    /// [`Refusal::NoHashAlg`] when neither is known. Nothing is guessed: a wrong guess would only fail later, with a
-    /// worse text.
+    /// [`Refusal::NoHashAlg`] when neither is known. Nothing is guessed: a wrong guess would only
+    /// fail later, with a worse text.
     pub fn bank(&self, claimed: Option<HashAlg>) -> Result<HashAlg, Refusal> {
         claimed.or(self.hash_alg).ok_or(Refusal::NoHashAlg)
     }

@@ -9,8 +9,8 @@ const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 /// A nonce: the TPM signs its bytes, just as they are written here, as `extraData`.
 ///
-/// One that [`generate`](Self::generate) made has 32 characters, hence 190 bits from the operating system. It is
-/// never shown by `Debug`.
+/// One that [`generate`](Self::generate) made has 32 characters, hence 190 bits from the operating
+/// system. It is never shown by `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Nonce(Box<str>);
 
@@ -50,7 +50,8 @@ impl Nonce {
         Self::draw(|bytes| random.fill(bytes).map_err(|_unspecified| NonceError))
     }
 
-    /// Takes a nonce that another made: 1 to 64 bytes of `[A-Za-z0-9]`, what Keylime's agents can put into a quote.
+    /// Takes a nonce that another made: 1 to 64 bytes of `[A-Za-z0-9]`, what Keylime's agents can
+    /// put into a quote.
     ///
     /// # Errors
     /// Says which of the two rules is broken.
@@ -87,8 +88,8 @@ impl fmt::Debug for Nonce {
     }
 }
 
-/// The character that a random byte stands for. The bytes beyond the last whole multiple of 62 stand for none: taking
-/// them as well would make some characters more likely than others.
+/// The character that a random byte stands for. The bytes beyond the last whole multiple of 62
+/// stand for none: taking them as well would make some characters more likely than others.
 fn character(byte: u8) -> Option<char> {
     const WHOLE: usize = 256 / ALPHABET.len() * ALPHABET.len();
     let index = usize::from(byte);

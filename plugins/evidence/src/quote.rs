@@ -37,8 +37,8 @@ impl Quote {
     /// Longest quote in bytes. One of an RSA 2048 key over one PCR has about 1,450.
     pub const MAX_LEN: usize = 32 * 1024;
 
-    /// Parses a quote as a Keylime agent gives it. Strict, down to base64's unused bits and the padding of structures;
-    /// nothing may follow a part.
+    /// Parses a quote as a Keylime agent gives it. Strict, down to base64's unused bits and the
+    /// padding of structures; nothing may follow a part.
     ///
     /// # Errors
     /// Says which part is wrong, and how. Never repeats any of it.
@@ -60,17 +60,18 @@ impl Quote {
         })
     }
 
-    /// Verifies that the holder of `ak` answered `nonce` with this quote, over PCRs of the bank `hash_alg`, whose
-    /// values are those that came.
+    /// Verifies that the holder of `ak` answered `nonce` with this quote, over PCRs of the bank
+    /// `hash_alg`, whose values are those that came.
     ///
-    /// Proves that the TPM that holds `ak` made the quote after `nonce` was known. Does not prove: that the TPM is a
-    /// real one (the registrar checked the EK), that the PCR values are good ones (the verifier's policy), or that
-    /// the node which sent the quote is the one that the TPM sits in (a quote can be relayed).
+    /// Proves that the TPM that holds `ak` made the quote after `nonce` was known. Does not prove:
+    /// that the TPM is a real one (the registrar checked the EK), that the PCR values are good ones
+    /// (the verifier's policy), or that the node which sent the quote is the one that the TPM sits
+    /// in (a quote can be relayed).
     ///
-    /// Two fields of the quote are not judged here, on purpose. `qualifiedSigner` names the EK above the AK, but
-    /// is signed by the AK only: it adds nothing to the registrar's proof that AK and EK are of one TPM.
-    /// `clockInfo.safe` says whether the TPM's clock may have run backwards; freshness rests on the nonce here, not
-    /// on that clock.
+    /// Two fields of the quote are not judged here, on purpose. `qualifiedSigner` names the EK
+    /// above the AK, but is signed by the AK only: it adds nothing to the registrar's proof that AK
+    /// and EK are of one TPM. `clockInfo.safe` says whether the TPM's clock may have run backwards;
+    /// freshness rests on the nonce here, not on that clock.
     ///
     /// # Errors
     /// Says what does not agree.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::message::MessageError;
 use crate::{InvalidAttestationKey, InvalidQuote, NonceError};
 
-/// One reason to refuse a node. `Display` is the text that may leave the process: it says what was expected, what
-/// came and what to do, and holds no nonce, quote or key.
+/// One reason to refuse a node. `Display` is the text that may leave the process: it says what was
+/// expected, what came and what to do, and holds no nonce, quote or key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// A message of the agent plugin cannot be read.

@@ -3,7 +3,8 @@
 use crate::metadata::{MetadataKey, is_printable};
 use crate::{HashAlg, NodeState, Registration};
 
-/// The selector values of a node, sorted, each once. SPIRE puts the plugin's name in front (`keylime:`).
+/// The selector values of a node, sorted, each once. SPIRE puts the plugin's name in front
+/// (`keylime:`).
 ///
 /// | value | source |
 /// | --- | --- |

@@ -9,9 +9,9 @@ use crate::HashAlg;
 
 /// Unmarshals a structure that fills `bytes`.
 ///
-/// The stack ignores what follows a structure, and says nothing about bits it does not know. So the structure is
-/// marshalled again: what is not the same, byte for byte, is refused. Hence there is one encoding of a structure
-/// only, and nothing can hide behind it.
+/// The stack ignores what follows a structure, and says nothing about bits it does not know. So the
+/// structure is marshalled again: what is not the same, byte for byte, is refused. Hence there is
+/// one encoding of a structure only, and nothing can hide behind it.
 pub(crate) fn unmarshal_whole<T: Marshall + UnMarshall>(bytes: &[u8]) -> Option<T> {
     let structure = T::unmarshall(bytes).ok()?;
     (structure.marshall().ok()? == bytes).then_some(structure)

@@ -1,24 +1,26 @@
-//! The verdict on what Keylime's verifier says, before the node is asked for proof and again after it.
+//! The verdict on what Keylime's verifier says, before the node is asked for proof and again after
+//! it.
 
 use std::time::Duration;
 
 use crate::{Attestation, NodeState, Refusal};
 
-/// How far a node's last success may lie in the future, for clocks of the verifier and of this machine that differ:
-/// 60 seconds.
+/// How far a node's last success may lie in the future, for clocks of the verifier and of this
+/// machine that differ: 60 seconds.
 ///
-/// A node's age is understated by as much at most. Beyond it the two clocks cannot be compared, so the age is not
-/// known, and the node is refused.
+/// A node's age is understated by as much at most. Beyond it the two clocks cannot be compared, so
+/// the age is not known, and the node is refused.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
-/// Whether the verifier's record lets a node in: it passes, and has passed not longer than `max_age` ago.
+/// Whether the verifier's record lets a node in: it passes, and has passed not longer than
+/// `max_age` ago.
 ///
-/// The age matters because a record stays as it is while the verifier cannot reach the node, and for ever once the
-/// verifier has died. `max_age` of `None` turns the check of the age off, also the need for a last success. `now` is
-/// in Unix seconds.
+/// The age matters because a record stays as it is while the verifier cannot reach the node, and
+/// for ever once the verifier has died. `max_age` of `None` turns the check of the age off, also
+/// the need for a last success. `now` is in Unix seconds.
 ///
-/// Proves only what the verifier believed at that time; that the node which attests now is the same, the quote
-/// proves.
+/// Proves only what the verifier believed at that time; that the node which attests now is the
+/// same, the quote proves.
 ///
 /// # Errors
 /// A [`Refusal`] that names the state or the age.

@@ -19,8 +19,9 @@ use crate::{Error, Position, Reason, number};
 
 /// Reads a text, HCL 1 or JSON, into a type.
 ///
-/// Keys of the type are matched without regard to ASCII case. With `#[serde(deny_unknown_fields)]` an unknown key is an
-/// error that names the nearest known one; without, unknown keys are skipped (but must still parse).
+/// Keys of the type are matched without regard to ASCII case. With `#[serde(deny_unknown_fields)]`
+/// an unknown key is an error that names the nearest known one; without, unknown keys are skipped
+/// (but must still parse).
 pub fn from_str<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     from_str_as(text, Variables::Kept)
 }
@@ -236,7 +237,8 @@ impl<'de, 'v, I: Iterator<Item = &'v Value>> SeqAccess<'de> for Elements<'_, I> 
 pub(crate) struct ObjectDeserializer<'v>(pub(crate) &'v Object);
 
 impl<'v> ObjectDeserializer<'v> {
-    /// Groups the entries that are one key to the type: those of a known field by that field's name.
+    /// Groups the entries that are one key to the type: those of a known field by that field's
+    /// name.
     fn pairs(&self, fields: &[&'static str]) -> Vec<(String, Position, Vec<&'v Entry>)> {
         let mut pairs: Vec<(String, Position, Vec<&'v Entry>)> = Vec::new();
         for entry in &self.0.entries {

@@ -5,8 +5,9 @@ use std::time;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-/// A duration as Go's `time.ParseDuration` reads it: `10s`, `5m`, `1h30m`, `1.5h`, `250ms`, and `0`. Negative ones,
-/// which Go also reads, are refused; the longest is Go's, 2^63-1 nanoseconds. Fractions of a nanosecond are cut off.
+/// A duration as Go's `time.ParseDuration` reads it: `10s`, `5m`, `1h30m`, `1.5h`, `250ms`, and
+/// `0`. Negative ones, which Go also reads, are refused; the longest is Go's, 2^63-1 nanoseconds.
+/// Fractions of a nanosecond are cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Duration(time::Duration);
 
@@ -105,7 +106,8 @@ fn part(text: &str) -> Result<(u64, &str), &'static str> {
     Ok((nanoseconds, after))
 }
 
-/// So many nanoseconds as the digits behind the point are of a unit; from the 19th on they are not even one.
+/// So many nanoseconds as the digits behind the point are of a unit; from the 19th on they are not
+/// even one.
 fn part_of(unit: u64, fraction: &str) -> u64 {
     let (mut digits, mut scale) = (0_u128, 1_u128);
     for byte in fraction.bytes().take(18) {

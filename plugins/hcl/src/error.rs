@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::{MAX_DEPTH, MAX_TEXT};
 
-/// A place in a text. Lines and columns count from 1, columns in characters, as in Go's `token.Pos`.
+/// A place in a text. Lines and columns count from 1, columns in characters, as in Go's
+/// `token.Pos`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// Bytes before this place.
@@ -26,7 +27,8 @@ impl fmt::Display for Position {
     }
 }
 
-/// Why a text could not be read. It never holds more of the text than a key or a short word, so it can be logged.
+/// Why a text could not be read. It never holds more of the text than a key or a short word, so it
+/// can be logged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("failed to read configuration at {position}: {}{reason}", Prefix(key))]
 pub struct Error {
@@ -55,7 +57,8 @@ impl Error {
         self.position.column
     }
 
-    /// The key whose value is wrong, with the keys around it (`server.trust_domain`); empty for an error of syntax.
+    /// The key whose value is wrong, with the keys around it (`server.trust_domain`); empty for an
+    /// error of syntax.
     pub fn key(&self) -> &str {
         &self.key
     }
@@ -71,7 +74,8 @@ impl Error {
         self
     }
 
-    /// Gives an error that serde made, which knows no place, the place of the value that it was made for.
+    /// Gives an error that serde made, which knows no place, the place of the value that it was
+    /// made for.
     pub(crate) fn at(mut self, position: Position) -> Self {
         if self.position == UNPLACED {
             self.position = position;
@@ -80,7 +84,8 @@ impl Error {
     }
 }
 
-/// The position of an error that serde makes before the value's place is known. No text has it: offsets are limited.
+/// The position of an error that serde makes before the value's place is known. No text has it:
+/// offsets are limited.
 pub(crate) const UNPLACED: Position = Position { offset: usize::MAX, line: 1, column: 1 };
 
 struct Prefix<'a>(&'a str);
@@ -138,10 +143,12 @@ pub enum Reason {
         /// What stands here.
         found: &'static str,
     },
-    /// In JSON, a boolean or a list as an element of a list: SPIRE's parser drops or unrolls it without a word.
+    /// In JSON, a boolean or a list as an element of a list: SPIRE's parser drops or unrolls it
+    /// without a word.
     #[error("SPIRE's JSON reader loses {0} inside a list; use strings or numbers")]
     LostInList(&'static str),
-    /// A value that has the wrong type or is outside its range, an unknown key, a missing or a repeated one.
+    /// A value that has the wrong type or is outside its range, an unknown key, a missing or a
+    /// repeated one.
     #[error("{0}")]
     Value(String),
 }

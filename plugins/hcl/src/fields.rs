@@ -57,8 +57,8 @@ impl Fields {
         Ok(Self { object, path: String::new(), asked: Vec::new(), problems: Vec::new() })
     }
 
-    /// The value of a key. Nothing when the key is missing or null, and when its value is wrong: that is then a problem
-    /// of [`finish`](Self::finish).
+    /// The value of a key. Nothing when the key is missing or null, and when its value is wrong:
+    /// that is then a problem of [`finish`](Self::finish).
     pub fn take<T: DeserializeOwned>(&mut self, key: &'static str) -> Option<T> {
         let entries = self.entries(key);
         if entries.iter().all(|entry| entry.values.is_empty()) {
@@ -76,8 +76,9 @@ impl Fields {
         }
     }
 
-    /// The keys of a block (`key { … }`, or its JSON). Nothing when it is missing or null, or when it is no block or
-    /// given twice, which is then a problem. Give it back to [`absorb`](Self::absorb) when its keys have been taken.
+    /// The keys of a block (`key { … }`, or its JSON). Nothing when it is missing or null, or when
+    /// it is no block or given twice, which is then a problem. Give it back to
+    /// [`absorb`](Self::absorb) when its keys have been taken.
     pub fn block(&mut self, key: &'static str) -> Option<Self> {
         let values: Vec<_> = self.entries(key).into_iter().flat_map(|entry| entry.values.clone()).collect();
         let text = match values.as_slice() {
@@ -112,8 +113,8 @@ impl Fields {
         self.problems.push(Problem { key: format!("{}{key}", self.path), position, text: text.to_string() });
     }
 
-    /// Every problem in the order of the text, those of missing keys last. A key that was never asked for is unknown;
-    /// the nearest of those asked for is named.
+    /// Every problem in the order of the text, those of missing keys last. A key that was never
+    /// asked for is unknown; the nearest of those asked for is named.
     pub fn finish(mut self) -> Vec<Problem> {
         for entry in &self.object.entries {
             if self.asked.iter().any(|asked| asked.eq_ignore_ascii_case(&entry.key)) {

@@ -1,10 +1,11 @@
-//! Heredocs: `<<NAME` and `<<-NAME`, as Go's scanner ends them and as its `unindentHeredoc` reads them.
+//! Heredocs: `<<NAME` and `<<-NAME`, as Go's scanner ends them and as its `unindentHeredoc` reads
+//! them.
 
 use crate::scan::Cursor;
 use crate::{Error, Position, Reason};
 
-/// Reads a heredoc whose first `<` has just been taken at `opened`. The closing line may be indented in both forms, and
-/// a line end must follow it.
+/// Reads a heredoc whose first `<` has just been taken at `opened`. The closing line may be
+/// indented in both forms, and a line end must follow it.
 pub(crate) fn scan(cursor: &mut Cursor<'_>, opened: Position) -> Result<String, Error> {
     let anchor = || Error::new(opened, Reason::HeredocAnchor);
     cursor.take(|c| c == '<').ok_or_else(anchor)?;
@@ -15,8 +16,8 @@ pub(crate) fn scan(cursor: &mut Cursor<'_>, opened: Position) -> Result<String, 
     if name.is_empty() || cursor.take(|c| c == '\n').is_none() {
         return Err(anchor());
     }
-    // Go compares the length with that of the anchor, and counts the dash as part of it: `<<-EOF` is not closed by a
-    // bare `EOF` in the first column.
+    // Go compares the length with that of the anchor, and counts the dash as part of it: `<<-EOF`
+    // is not closed by a bare `EOF` in the first column.
     let shortest = name.len() + usize::from(indented);
     let mut body = String::new();
     loop {
@@ -43,8 +44,9 @@ fn closes(line: &str, name: &str) -> bool {
     line.strip_prefix(name).is_some_and(|rest| rest.chars().all(|c| c == '\r'))
 }
 
-/// The value. Go cuts the name's length and one newline off the end, so white space before a closing name stays in the
-/// value of a `<<NAME`; a `<<-NAME` loses the closing line's indentation on every line, if every line has it.
+/// The value. Go cuts the name's length and one newline off the end, so white space before a
+/// closing name stays in the value of a `<<NAME`; a `<<-NAME` loses the closing line's indentation
+/// on every line, if every line has it.
 fn content(body: &str, closing: &str, name: &str, indented: bool) -> String {
     let kept = closing.get(..closing.len().saturating_sub(name.len())).unwrap_or_default();
     let whole = format!("{body}{kept}");

@@ -1,8 +1,9 @@
-//! JSON as SPIRE takes it: the values of RFC 8259, the escape sequences of Go's `json/scanner` (which has no `\/`, and
-//! has `\a`, `\v`, `\x`, `\U` and octal ones), and a comma allowed after the last member and element.
+//! JSON as SPIRE takes it: the values of RFC 8259, the escape sequences of Go's `json/scanner`
+//! (which has no `\/`, and has `\a`, `\v`, `\x`, `\U` and octal ones), and a comma allowed after
+//! the last member and element.
 //!
-//! Go's parser takes a great deal that is no JSON, and drops parts of it: missing brackets, text after the end, keys
-//! without values. All that is refused here.
+//! Go's parser takes a great deal that is no JSON, and drops parts of it: missing brackets, text
+//! after the end, keys without values. All that is refused here.
 
 use crate::number::{float_token, integer_token};
 use crate::parse::{expected, literal};

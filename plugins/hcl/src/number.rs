@@ -1,11 +1,12 @@
-//! Numbers: as Go's `hcl/scanner` cuts them from a text, and as Go's `strconv.ParseInt` with base 0 reads them.
+//! Numbers: as Go's `hcl/scanner` cuts them from a text, and as Go's `strconv.ParseInt` with base 0
+//! reads them.
 
 use crate::scan::{Cursor, Token};
 use crate::{Error, Reason};
 
-/// Cuts one number of HCL: decimal, `0x` hexadecimal, `0` octal, or with fraction or exponent; `-` may lead. The cursor
-/// stands behind the first character, `start` before it. Where Go keeps a malformed number as a token and crashes when
-/// its value is asked for, this is an error.
+/// Cuts one number of HCL: decimal, `0x` hexadecimal, `0` octal, or with fraction or exponent; `-`
+/// may lead. The cursor stands behind the first character, `start` before it. Where Go keeps a
+/// malformed number as a token and crashes when its value is asked for, this is an error.
 pub(crate) fn scan<'t>(cursor: &mut Cursor<'t>, start: Cursor<'t>) -> Result<Token, Error> {
     let bad = |why| Error::new(start.at, Reason::BadNumber(why));
     *cursor = start;
@@ -51,8 +52,8 @@ pub(crate) fn float_token(text: &str) -> Option<Token> {
     value.is_finite().then_some(Token::Float(value))
 }
 
-/// Reads an integer as `strconv.ParseInt(text, 0, 64)` does: `0x`, `0o`, `0b` or a leading `0` choose the base.
-/// Underscores between digits, which Go allows here, are not taken.
+/// Reads an integer as `strconv.ParseInt(text, 0, 64)` does: `0x`, `0o`, `0b` or a leading `0`
+/// choose the base. Underscores between digits, which Go allows here, are not taken.
 pub(crate) fn integer(text: &str) -> Option<i64> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),

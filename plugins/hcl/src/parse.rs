@@ -108,10 +108,10 @@ impl Parser<'_> {
         }
     }
 
-    /// Whether nothing follows this `=`: SPIRE prints a JSON null so. Go cannot read what it printed: it drops the item
-    /// at the end of a text, and elsewhere takes the next key for the value. A null is recognized by what follows: the
-    /// end, a closing brace, or on a later line a string that is a key, because `=`, `{` or, on its own line, more keys
-    /// and `{` come after it.
+    /// Whether nothing follows this `=`: SPIRE prints a JSON null so. Go cannot read what it
+    /// printed: it drops the item at the end of a text, and elsewhere takes the next key for the
+    /// value. A null is recognized by what follows: the end, a closing brace, or on a later line a
+    /// string that is a key, because `=`, `{` or, on its own line, more keys and `{` come after it.
     fn is_null(&mut self, assign: &Lexeme) -> Result<bool, Error> {
         let next = self.peek()?;
         match next.token {

@@ -56,7 +56,8 @@ fn exercise(text: &str) {
     }
 }
 
-/// A good text with some bytes replaced, inserted or taken out; what is no UTF-8 then becomes U+FFFD.
+/// A good text with some bytes replaced, inserted or taken out; what is no UTF-8 then becomes
+/// U+FFFD.
 fn damaged() -> impl Strategy<Value = String> {
     let texts: Vec<&str> = SAMPLES.iter().map(|(_, text)| *text).chain(SHAPES).collect();
     let damage = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 1..6);

@@ -3,9 +3,10 @@
 use crate::scan::Cursor;
 use crate::{Error, Position, Reason};
 
-/// Reads a string whose opening quote, at `opened`, has just been taken, and resolves its escape sequences as Go's
-/// `hcl/strconv.Unquote` does. With `interpolation` (HCL, not JSON) everything from `${` to its closing brace is kept
-/// as it is written, and quotes and line ends may stand in it.
+/// Reads a string whose opening quote, at `opened`, has just been taken, and resolves its escape
+/// sequences as Go's `hcl/strconv.Unquote` does. With `interpolation` (HCL, not JSON) everything
+/// from `${` to its closing brace is kept as it is written, and quotes and line ends may stand in
+/// it.
 pub(crate) fn scan(cursor: &mut Cursor<'_>, opened: Position, interpolation: bool) -> Result<String, Error> {
     let mut bytes = Vec::new();
     let mut braces = 0_usize;
@@ -50,7 +51,8 @@ enum Escape {
 }
 
 impl Escape {
-    /// Nothing, when the number is no byte or no character: beyond Unicode, or half a surrogate pair.
+    /// Nothing, when the number is no byte or no character: beyond Unicode, or half a surrogate
+    /// pair.
     fn append_to(&self, bytes: &mut Vec<u8>) -> Option<()> {
         match *self {
             Self::Byte(value) => bytes.push(u8::try_from(value).ok()?),

@@ -155,8 +155,9 @@ fn token(cursor: &mut Cursor<'_>) -> Result<Token, Error> {
     })
 }
 
-/// Reads variables without quotes whose first `$` has just been taken, with letters, digits and `_.-` between and behind
-/// them. What they stand for is not known here, so neither is what it is a part of.
+/// Reads variables without quotes whose first `$` has just been taken, with letters, digits and
+/// `_.-` between and behind them. What they stand for is not known here, so neither is what it is a
+/// part of.
 pub(crate) fn variable<'t>(cursor: &mut Cursor<'t>, start: Cursor<'t>) -> Result<Token, Error> {
     if cursor.variables == Variables::Kept {
         let hint = "a variable stands here only in a file that SPIRE reads with -expandEnv; start SPIRE with it, \
@@ -177,7 +178,8 @@ pub(crate) fn variable<'t>(cursor: &mut Cursor<'t>, start: Cursor<'t>) -> Result
     Ok(Token::Variable(cursor.since(start.at).to_owned()))
 }
 
-/// What to do about a character that an editor or a web page leaves in a text and that is hard to see.
+/// What to do about a character that an editor or a web page leaves in a text and that is hard to
+/// see.
 pub(crate) fn hint(found: char, otherwise: &'static str) -> &'static str {
     match found {
         '\u{feff}' => {
@@ -190,7 +192,8 @@ pub(crate) fn hint(found: char, otherwise: &'static str) -> &'static str {
     }
 }
 
-/// A bare word: letters, digits, `_`, `-` and `.`. Go takes letters of every script; see the differences.
+/// A bare word: letters, digits, `_`, `-` and `.`. Go takes letters of every script; see the
+/// differences.
 fn name(cursor: &mut Cursor<'_>, start: Position) -> Result<Token, Error> {
     cursor.take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
     if cursor.peek().is_some_and(|next| !next.is_ascii() && next.is_alphanumeric()) {

@@ -1,4 +1,5 @@
-//! What a tree means: a block with several keys is an object in an object, and items of one key belong together.
+//! What a tree means: a block with several keys is an object in an object, and items of one key
+//! belong together.
 
 use std::collections::HashMap;
 
@@ -109,7 +110,8 @@ impl Value {
         Self { data, at: node.at }
     }
 
-    /// The object, also where it is the only element of a list: SPIRE prints JSON's `[{…}]` and `{…}` alike.
+    /// The object, also where it is the only element of a list: SPIRE prints JSON's `[{…}]` and
+    /// `{…}` alike.
     pub(crate) fn as_object(&self) -> Option<&Object> {
         match &self.data {
             Data::Object(object) => Some(object),

@@ -28,15 +28,18 @@ pub struct NodeAgentConfig {
 /// The files for TLS with the node's agent. Followed on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentTls {
-    /// Our client certificate with its chain (PEM), of a CA that the agent trusts. May hold the key as well.
+    /// Our client certificate with its chain (PEM), of a CA that the agent trusts. May hold the key
+    /// as well.
     pub cert: PathBuf,
     /// The key of the certificate: PEM, PKCS#8, PKCS#1 or SEC 1, not encrypted.
     pub key: PathBuf,
-    /// The agent's certificate, PEM or DER: then the agent is only who shows the very same certificate, for the host configured,
-    /// and has its key. (The agent's certificate is signed by nobody, see Keylime's registrar record, `mtls_cert`.)
+    /// The agent's certificate, PEM or DER: then the agent is only who shows the very same
+    /// certificate, for the host configured, and has its key. (The agent's certificate is signed by
+    /// nobody, see Keylime's registrar record, `mtls_cert`.)
     ///
-    /// [`None`] is for a loopback host only: then any certificate passes whose key the other side has. This does not prove who
-    /// answers; it needs no proof, because a quote that the node's registered TPM has not made is refused by the server.
+    /// [`None`] is for a loopback host only: then any certificate passes whose key the other side
+    /// has. This does not prove who answers; it needs no proof, because a quote that the node's
+    /// registered TPM has not made is refused by the server.
     pub pinned: Option<PathBuf>,
 }
 
@@ -54,7 +57,8 @@ pub struct AgentInfo {
 pub struct QuoteAnswer {
     /// Keylime's three-part text.
     pub quote: String,
-    /// The PCR bank that the agent says it quoted; this is how an agent without `/agent/info` tells.
+    /// The PCR bank that the agent says it quoted; this is how an agent without `/agent/info`
+    /// tells.
     pub hash_alg: HashAlg,
 }
 

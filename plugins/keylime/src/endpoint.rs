@@ -11,8 +11,8 @@ use rustls::pki_types::ServerName;
 /// The longest host, in characters (RFC 1035).
 const MAX_HOST: usize = 253;
 
-/// Host and port of a server. The host is a DNS name, an IPv4 or an IPv6 address; nothing else (no scheme, user, path or
-/// port) gets into it.
+/// Host and port of a server. The host is a DNS name, an IPv4 or an IPv6 address; nothing else (no
+/// scheme, user, path or port) gets into it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     host: Host,
@@ -55,7 +55,8 @@ impl Endpoint {
         Ok(Endpoint { host, port })
     }
 
-    /// Whether the host can only be this machine: 127.0.0.0/8, ::1 or `localhost`, by what is written, without a look-up.
+    /// Whether the host can only be this machine: 127.0.0.0/8, ::1 or `localhost`, by what is
+    /// written, without a look-up.
     pub fn is_loopback(&self) -> bool {
         match &self.host {
             Host::Name(name) => name == "localhost",
@@ -79,7 +80,8 @@ impl Host {
             return Some(Host::Address(inner.parse::<Ipv6Addr>().ok()?.into()));
         }
         match ServerName::try_from(text).ok()? {
-            // Not the name in it: that has lost a dot at the end, which keeps the search list of resolv.conf out.
+            // Not the name in it: that has lost a dot at the end, which keeps the search list of
+            // resolv.conf out.
             ServerName::DnsName(_) => Some(Host::Name(text.to_ascii_lowercase())),
             ServerName::IpAddress(_) => Some(Host::Address(text.parse().ok()?)),
             _ => None,

@@ -1,5 +1,5 @@
-//! What can go wrong between us and a Keylime server, told apart by what it means for an attestation and by what a person
-//! has to do about it.
+//! What can go wrong between us and a Keylime server, told apart by what it means for an
+//! attestation and by what a person has to do about it.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,8 +10,9 @@ use crate::Endpoint;
 
 /// Why a server gave no usable answer.
 ///
-/// Only [`Error::UnknownAgent`], [`Error::NotActivated`], [`Error::KnownTwice`] and [`Error::UnusableAk`] are statements about the node; everything
-/// else says nothing about it and may pass. No text holds a nonce or a quote.
+/// Only [`Error::UnknownAgent`], [`Error::NotActivated`], [`Error::KnownTwice`] and
+/// [`Error::UnusableAk`] are statements about the node; everything else says nothing about it and
+/// may pass. No text holds a nonce or a quote.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No answer came.
@@ -48,7 +49,8 @@ pub enum Error {
         /// The agent asked for.
         agent: AgentId,
     },
-    /// The registrar says, in Keylime's own form, that the agent has begun to register and not proven its TPM yet.
+    /// The registrar says, in Keylime's own form, that the agent has begun to register and not
+    /// proven its TPM yet.
     #[error(
         "failed to use what {server} holds of agent {agent}: it is registered, but not activated; see the Keylime agent's log"
     )]

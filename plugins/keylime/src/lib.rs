@@ -1,13 +1,15 @@
-//! Clients of Keylime's verifiers and registrar ([`Servers`]) and of the agent on the same node ([`NodeAgent`]).
+//! Clients of Keylime's verifiers and registrar ([`Servers`]) and of the agent on the same node
+//! ([`NodeAgent`]).
 //!
-//! The only place that knows Keylime's JSON, URLs, API versions (2.1 to 2.6) and certificates. Every answer is read into the
-//! types of the crate `evidence` or becomes an [`Error`] that tells apart what is a statement about the node (it is unknown)
-//! and what is not: unreachable, refused, malformed.
+//! The only place that knows Keylime's JSON, URLs, API versions (2.1 to 2.6) and certificates.
+//! Every answer is read into the types of the crate `evidence` or becomes an [`Error`] that tells
+//! apart what is a statement about the node (it is unknown) and what is not: unreachable, refused,
+//! malformed.
 //!
-//! Every request is a GET that changes nothing at the other side. It goes over TLS 1.2 or 1.3 with a client certificate,
-//! trusts only the configured CA file or pinned certificate, follows no redirect, uses no proxy, and is bounded in time
-//! (`request_timeout`, the negotiation of the API version included) and size (64 KiB); an answer about all agents may be
-//! larger and take longer.
+//! Every request is a GET that changes nothing at the other side. It goes over TLS 1.2 or 1.3 with
+//! a client certificate, trusts only the configured CA file or pinned certificate, follows no
+//! redirect, uses no proxy, and is bounded in time (`request_timeout`, the negotiation of the API
+//! version included) and size (64 KiB); an answer about all agents may be larger and take longer.
 
 mod agent;
 mod endpoint;

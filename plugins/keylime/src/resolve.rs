@@ -1,7 +1,8 @@
 //! From a host's name to its addresses, as resolv.conf and the hosts file say.
 //!
-//! reqwest's own use of hickory-dns reads a name by the rules of IDNA, which know no underscore; the names of services in
-//! container networks have some, and glibc resolves them. It also asks Google's servers where resolv.conf cannot be read.
+//! reqwest's own use of hickory-dns reads a name by the rules of IDNA, which know no underscore;
+//! the names of services in container networks have some, and glibc resolves them. It also asks
+//! Google's servers where resolv.conf cannot be read.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use hickory_resolver::proto::rr::Name;
 use reqwest::dns::{Addrs, Name as Host, Resolve, Resolving};
 use tokio::sync::OnceCell;
 
-/// Resolves every name that an [`Endpoint`](crate::Endpoint) can have. Reads the configuration when it is first asked.
+/// Resolves every name that an [`Endpoint`](crate::Endpoint) can have. Reads the configuration when
+/// it is first asked.
 #[derive(Clone, Default)]
 pub(crate) struct Resolver(Arc<OnceCell<TokioResolver>>);
 

@@ -14,13 +14,15 @@ use crate::states::{Bulk, States};
 use crate::tls::{Clients, Pool, Problem, Setting, TlsSettings, Trust};
 use crate::{Endpoint, check_timeout, registrar, verifier};
 
-/// How long an unused connection is kept. Keylime's servers keep it for an hour; what is in between may not.
+/// How long an unused connection is kept. Keylime's servers keep it for an hour; what is in between
+/// may not.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Where Keylime's servers are and how to talk to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServersConfig {
-    /// The https ports of the verifiers. Each agent belongs to the one that knows it; the first is named when none does.
+    /// The https ports of the verifiers. Each agent belongs to the one that knows it; the first is
+    /// named when none does.
     pub verifiers: Vec<Endpoint>,
     /// The registrar's https port.
     pub registrar: Endpoint,
@@ -39,7 +41,8 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// The key of the certificate: PEM, PKCS#8, PKCS#1 or SEC 1, not encrypted.
     pub key: PathBuf,
-    /// The DNS name or address that the servers' certificates must be for; [`None`] is the host dialled.
+    /// The DNS name or address that the servers' certificates must be for; [`None`] is the host
+    /// dialled.
     pub server_name: Option<String>,
 }
 
@@ -74,8 +77,8 @@ pub enum Contact {
 
 /// What the verifier says about an identity quote.
 ///
-/// A `Valid` alone proves nothing about the quote: the plugin verifies the quote itself against the registered AK and does not
-/// rely on a remote verdict. An `Invalid` is a refusal.
+/// A `Valid` alone proves nothing about the quote: the plugin verifies the quote itself against the
+/// registered AK and does not rely on a remote verdict. An `Invalid` is a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confirmation {
     /// The verifier accepts it.
@@ -128,10 +131,11 @@ impl Servers {
         self.about(&self.registrar, agent, ask, |answer| registrar::read(answer, agent)).await
     }
 
-    /// What the verifiers hold of an agent: its state and when it last attested. (A verifier's answer does not name the agent.)
+    /// What the verifiers hold of an agent: its state and when it last attested. (A verifier's
+    /// answer does not name the agent.)
     ///
-    /// Several verifiers are asked side by side, and the one that knows the agent decides. [`Error::UnknownAgent`] needs the
-    /// word of all of them.
+    /// Several verifiers are asked side by side, and the one that knows the agent decides.
+    /// [`Error::UnknownAgent`] needs the word of all of them.
     pub async fn state(&self, agent: &AgentId) -> Result<AgentState, Error> {
         if self.further.is_empty() {
             return self.state_at(&self.main, agent).await;
@@ -141,15 +145,16 @@ impl Servers {
         the_one_that_knows(main, further)
     }
 
-    /// What the verifiers hold of all their agents (`?bulk=true`), asked side by side. An answer has at most 64 MiB and 20,000
-    /// agents, and may take six times `request_timeout`.
+    /// What the verifiers hold of all their agents (`?bulk=true`), asked side by side. An answer
+    /// has at most 64 MiB and 20,000 agents, and may take six times `request_timeout`.
     pub async fn states(&self) -> States {
         let verifiers = [&self.main].into_iter().chain(&self.further);
         States::of(join_all(verifiers.map(|peer| self.bulk(peer))).await)
     }
 
-    /// Asks the verifier that has the agent whether `quote` is of the agent and for `nonce` (`/verify/identity`). `hash_alg` is
-    /// the PCR bank's. A `verifier` that is none of the configured ones is the first.
+    /// Asks the verifier that has the agent whether `quote` is of the agent and for `nonce`
+    /// (`/verify/identity`). `hash_alg` is the PCR bank's. A `verifier` that is none of the
+    /// configured ones is the first.
     pub async fn confirm_identity(
         &self,
         verifier: &Endpoint,
@@ -202,7 +207,8 @@ impl Servers {
     }
 }
 
-/// The peers, the main one apart. Each verifier is there once: else it would seem that two of them have an agent.
+/// The peers, the main one apart. Each verifier is there once: else it would seem that two of them
+/// have an agent.
 fn verifiers(endpoints: Vec<Endpoint>, timeout: Duration) -> Result<(Peer, Vec<Peer>), Problem> {
     let mut peers: Vec<Peer> = Vec::new();
     for endpoint in endpoints {
@@ -218,8 +224,8 @@ fn verifiers(endpoints: Vec<Endpoint>, timeout: Duration) -> Result<(Peer, Vec<P
     Ok((main, peers.collect()))
 }
 
-/// The record of the only verifier that has the agent. A verifier without an answer may have it: then it is not known whether
-/// the agent is unknown.
+/// The record of the only verifier that has the agent. A verifier without an answer may have it:
+/// then it is not known whether the agent is unknown.
 fn the_one_that_knows(
     main: Result<AgentState, Error>,
     further: Vec<Result<AgentState, Error>>,

@@ -29,7 +29,8 @@ pub struct States {
     pub agents: BTreeMap<AgentId, AgentState>,
     /// What was told and cannot be used. Of these agents nothing is known.
     pub doubts: Vec<Doubt>,
-    /// The verifiers that gave no answer, each with the reason. Their agents are missing from `agents`.
+    /// The verifiers that gave no answer, each with the reason. Their agents are missing from
+    /// `agents`.
     pub failures: Vec<Error>,
 }
 
@@ -216,7 +217,8 @@ impl<'de> Visitor<'de> for RecordsVisitor {
     }
 }
 
-/// A record that is JSON, whatever else it may be: so that reading goes on behind one that is of no use.
+/// A record that is JSON, whatever else it may be: so that reading goes on behind one that is of no
+/// use.
 enum Loose {
     /// All members in their order, those given twice as well.
     Object(Vec<(String, Value)>),

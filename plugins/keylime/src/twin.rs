@@ -1,5 +1,6 @@
-//! Connections between two programs that hold the same certificate and key: each accepts only who shows that very
-//! certificate, byte for byte, and proves to have its key. Another certificate of the same CA is not enough.
+//! Connections between two programs that hold the same certificate and key: each accepts only who
+//! shows that very certificate, byte for byte, and proves to have its key. Another certificate of
+//! the same CA is not enough.
 
 use std::path::PathBuf;
 use std::sync::Arc;

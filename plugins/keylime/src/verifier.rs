@@ -10,8 +10,8 @@ use crate::servers::{AgentState, Confirmation, Contact};
 
 const STATE: &str = "the verifier's record of an agent";
 
-/// The members that are used. A `null` counts as absent, but not in `attestation_status`: there it would hand the decision to
-/// `operational_state`, which in push mode says nothing.
+/// The members that are used. A `null` counts as absent, but not in `attestation_status`: there it
+/// would hand the decision to `operational_state`, which in push mode says nothing.
 #[derive(Deserialize)]
 pub(crate) struct Record {
     #[serde(default, deserialize_with = "present")]
@@ -36,7 +36,8 @@ pub(crate) fn read_state(answer: &Answer, agent: &AgentId, server: &Server) -> R
     Ok(AgentState { node, contact, verifier: server.endpoint.clone() })
 }
 
-/// The verifier's word: `valid` is 1 or 0 and nothing else. Its reason is not passed on, it may hold parts of the quote.
+/// The verifier's word: `valid` is 1 or 0 and nothing else. Its reason is not passed on, it may
+/// hold parts of the quote.
 pub(crate) fn read_confirmation(answer: &Answer) -> Result<Confirmation, Failure> {
     const EXPECTED: &str = "valid: 1 or valid: 0";
     #[derive(Deserialize)]
@@ -94,7 +95,8 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>,
     String::deserialize(deserializer).map(Some)
 }
 
-/// No verdict hangs on it: whatever can be neither an address nor a name counts as absent (push mode has null).
+/// No verdict hangs on it: whatever can be neither an address nor a name counts as absent (push
+/// mode has null).
 fn contact<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Contact>, D::Error> {
     let value = Value::deserialize(deserializer)?;
     Ok(value.as_str().and_then(Contact::read))

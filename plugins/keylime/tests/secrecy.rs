@@ -1,4 +1,5 @@
-//! Neither errors nor logs hold a nonce or a quote. A test program of its own, because it looks at all that the process logs.
+//! Neither errors nor logs hold a nonce or a quote. A test program of its own, because it looks at
+//! all that the process logs.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in what its functions call")]
 

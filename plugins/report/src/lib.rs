@@ -1,7 +1,9 @@
-//! What the SPIRE server plugin tells the operator: which agents SPIRE's server holds, and what enforcement sees and did.
+//! What the SPIRE server plugin tells the operator: which agents SPIRE's server holds, and what
+//! enforcement sees and did.
 //!
-//! The plugin answers `GET` [`REPORT_PATH`] with a [`Report`] and `POST` [`REATTEST_PATH`] with nothing, as JSON over mutual TLS
-//! in which both ends show the very same certificate. What is refused is answered with a [`Rejection`].
+//! The plugin answers `GET` [`REPORT_PATH`] with a [`Report`] and `POST` [`REATTEST_PATH`] with
+//! nothing, as JSON over mutual TLS in which both ends show the very same certificate. What is
+//! refused is answered with a [`Rejection`].
 
 mod agent_id;
 mod client;

@@ -1,14 +1,17 @@
-//! The JSON. Unknown members of a report are ignored, so that it can grow; a request has to be understood whole.
+//! The JSON. Unknown members of a report are ignored, so that it can grow; a request has to be
+//! understood whole.
 
 use evidence::AgentId;
 use serde::{Deserialize, Serialize};
 
-/// What SPIRE's server holds, and what enforcement sees and did, as of the last look. Times are in Unix seconds.
+/// What SPIRE's server holds, and what enforcement sees and did, as of the last look. Times are in
+/// Unix seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// [`VERSION`](crate::VERSION).
     pub version: u32,
-    /// When the plugin's process began to look: other than before, when SPIRE's server was started again.
+    /// When the plugin's process began to look: other than before, when SPIRE's server was started
+    /// again.
     pub plugin_started: u64,
     /// SPIRE's trust domain.
     pub trust_domain: String,
@@ -30,9 +33,11 @@ pub struct Loop {
     pub action: Mode,
     /// When the agents in this report were listed. Nothing before the first look has succeeded.
     pub last_look: Option<u64>,
-    /// Why the last look came to nothing: SPIRE or a verifier could not be asked. Nobody is evicted then.
+    /// Why the last look came to nothing: SPIRE or a verifier could not be asked. Nobody is evicted
+    /// then.
     pub last_error: Option<String>,
-    /// Why nothing is done although Keylime fails agents: more of them than `max_unhealthy` would go at once.
+    /// Why nothing is done although Keylime fails agents: more of them than `max_unhealthy` would
+    /// go at once.
     pub held: Option<String>,
     /// How many agents of our attestation type there are that are not banned.
     pub listed: u32,
@@ -110,8 +115,8 @@ pub struct Agent {
     pub banned: bool,
 }
 
-/// A request: evict this agent, so that it attests anew with the attestor that it has now. Refused for agents of our own
-/// attestation type.
+/// A request: evict this agent, so that it attests anew with the attestor that it has now. Refused
+/// for agents of our own attestation type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reattest {

@@ -17,8 +17,8 @@ use crate::enforcement::Enforcement;
 use crate::failure::Failure;
 use crate::record::{Record, Step};
 
-/// The node attestor. Holds the source of nonces and the work beside attestations; whatever an attestation needs is in its
-/// [`Config`].
+/// The node attestor. Holds the source of nonces and the work beside attestations; whatever an
+/// attestation needs is in its [`Config`].
 pub(crate) struct KeylimeAttestor {
     random: SystemRandom,
     enforcement: Enforcement,
@@ -101,7 +101,8 @@ async fn refuse_known(attestation: &ServerAttestation, spiffe_id: &str) -> Resul
     }
 }
 
-/// Asks registrar and verifier side by side. All answers are waited for, so that their connections can be used again.
+/// Asks registrar and verifier side by side. All answers are waited for, so that their connections
+/// can be used again.
 async fn look_up(config: &Config, payload: &Payload) -> Result<(Registration, AgentState), Failure> {
     let (registration, state) = tokio::join!(
         config.servers.registration(&payload.agent_id),
@@ -124,7 +125,8 @@ async fn challenge(
     Ok(Response::from_json(&response).map_err(Refusal::from)?)
 }
 
-/// Asks, side by side, what the node's verifier makes of the quote and what has become of the node meanwhile.
+/// Asks, side by side, what the node's verifier makes of the quote and what has become of the node
+/// meanwhile.
 async fn confirm(
     config: &Config,
     known: &AgentState,

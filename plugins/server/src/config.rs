@@ -1,4 +1,5 @@
-//! The plugin's configuration: `plugin_data` of `NodeAttestor "keylime"` in SPIRE's server configuration.
+//! The plugin's configuration: `plugin_data` of `NodeAttestor "keylime"` in SPIRE's server
+//! configuration.
 
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ const VERIFIERS: &str = "keylime_verifiers";
 /// The most verifiers beside the main one. Each attestation asks all of them.
 const MAX_FURTHER_VERIFIERS: usize = 8;
 
-/// Every key but those of blocks, for `--help` and the plugin's README. The Go plugin's keys and defaults are among them, unchanged.
+/// Every key but those of blocks, for `--help` and the plugin's README. The Go plugin's keys and
+/// defaults are among them, unchanged.
 const KEYS: &[ConfigKey] = &[
     ConfigKey { name: "keylime_verifier_host", default: "127.0.0.1", about: "host of Keylime's verifier" },
     ConfigKey { name: "keylime_verifier_port", default: "8881", about: "its https port" },
@@ -222,7 +224,8 @@ fn key_of(setting: Setting) -> &'static str {
     }
 }
 
-/// After a problem was noted any endpoint will do, so that the settings beside it are still checked.
+/// After a problem was noted any endpoint will do, so that the settings beside it are still
+/// checked.
 fn endpoint(fields: &mut Fields, host: (&'static str, &str), port: (&'static str, u16)) -> Option<Endpoint> {
     let port = fields.take(port.0).map_or(port.1, Port::get);
     let endpoint = Endpoint::new(host.1, port).or_else(|error| {

@@ -20,8 +20,9 @@ pub struct ConfigKey {
     pub about: &'static str,
 }
 
-/// What `main` calls for a node attestor of SPIRE's server: [`serve_server_node_attestor`] when there are no arguments, as SPIRE starts
-/// it; else `--help`, `--version`, `configuration` or `install`.
+/// What `main` calls for a node attestor of SPIRE's server: [`serve_server_node_attestor`] when
+/// there are no arguments, as SPIRE starts it; else `--help`, `--version`, `configuration` or
+/// `install`.
 #[must_use]
 pub fn run_server_node_attestor(
     about: About,
@@ -48,7 +49,8 @@ struct Arguments {
 enum Command {
     /// Print the keys of plugin_data as a Markdown table
     Configuration,
-    /// Copy this program into a directory, for an init container of SPIRE's pod, and print its SHA-256 and path
+    /// Copy this program into a directory, for an init container of SPIRE's pod, and print its
+    /// SHA-256 and path
     Install {
         /// The directory; it must exist
         #[arg(long, value_name = "DIR")]

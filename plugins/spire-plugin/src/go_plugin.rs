@@ -36,8 +36,8 @@ impl GrpcBroker for Broker {
     }
 }
 
-/// Takes an address, or answers the question whether something is served on the connection that is open
-/// already. That is never so: the handshake says that this plugin does not multiplex.
+/// Takes an address, or answers the question whether something is served on the connection that is
+/// open already. That is never so: the handshake says that this plugin does not multiplex.
 fn learn(host: &Host, info: ConnInfo) -> Option<ConnInfo> {
     let ConnInfo { service_id, network, address, knock } = info;
     match knock {
@@ -55,8 +55,8 @@ fn learn(host: &Host, info: ConnInfo) -> Option<ConnInfo> {
     }
 }
 
-/// Carries what the plugin prints. It prints nothing: stdout is the handshake's, and SPIRE reads the log from
-/// stderr itself.
+/// Carries what the plugin prints. It prints nothing: stdout is the handshake's, and SPIRE reads
+/// the log from stderr itself.
 pub(crate) struct Stdio(pub(crate) Stop);
 
 #[tonic::async_trait]

@@ -1,4 +1,5 @@
-//! Copies the running program to where SPIRE can start it: what an init container does, in an image that has no shell.
+//! Copies the running program to where SPIRE can start it: what an init container does, in an image
+//! that has no shell.
 
 use std::fmt;
 use std::fs::{self, File, Permissions};
@@ -29,10 +30,12 @@ pub(crate) enum Error {
     Different { path: PathBuf },
 }
 
-/// Puts a copy of the running program into `directory` under the name `name`, readable and executable for all.
+/// Puts a copy of the running program into `directory` under the name `name`, readable and
+/// executable for all.
 ///
-/// The copy appears whole or not at all, and only after what is on disk was read again and found the same by its SHA-256. A file that is
-/// the same already stays untouched, so that a program which SPIRE has started is never replaced without need.
+/// The copy appears whole or not at all, and only after what is on disk was read again and found
+/// the same by its SHA-256. A file that is the same already stays untouched, so that a program
+/// which SPIRE has started is never replaced without need.
 pub(crate) fn install(name: &str, directory: &Path) -> Result<Installed, Error> {
     let program = running_program().map_err(Error::Read)?;
     let sha256 = ring::digest::digest(&SHA256, &program);

@@ -1,9 +1,10 @@
-//! Serves a SPIRE node attestation plugin written in Rust, as an external plugin: a program that SPIRE starts
-//! (`plugin_cmd`) and talks to over a socket.
+//! Serves a SPIRE node attestation plugin written in Rust, as an external plugin: a program that
+//! SPIRE starts (`plugin_cmd`) and talks to over a socket.
 //!
 //! A plugin is a type with two methods: one reads the configuration ([`Configure`]), one attests
-//! ([`ServerNodeAttestor`] or [`AgentNodeAttestor`]). All else is done here: the handshake, the socket,
-//! health, the configuration in force, SPIRE's host services ([`Host`]), the log, and the end of the process.
+//! ([`ServerNodeAttestor`] or [`AgentNodeAttestor`]). All else is done here: the handshake, the
+//! socket, health, the configuration in force, SPIRE's host services ([`Host`]), the log, and the
+//! end of the process.
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -61,17 +62,20 @@
 //! ```
 //!
 //! # What a plugin can rely on
-//! - An attestation works with one configuration to its end, also when SPIRE configures the plugin meanwhile.
-//!   A configuration with problems changes nothing. Without one, attestations fail with `FailedPrecondition`.
-//! - An attestation is dropped when SPIRE gives it up, at whatever it waits for. What has to happen in any
-//!   case belongs into a `Drop`.
-//! - A panic is the `Internal` error of that one call. Its place is logged; its text, which may quote
-//!   secrets, is not.
-//! - Events of [`tracing`](https://docs.rs/tracing) from debug on go to SPIRE's log, with the fields of their
-//!   spans. SPIRE's own `log_level` decides what is shown. Nothing may be printed to stdout.
-//! - The process ends by SPIRE's Shutdown or by SIGTERM, and by nothing else: SPIRE does not start a plugin
-//!   again that died. Attestations that are open then have 1.5 seconds.
-//! - Messages have at most 1 MiB. The number of attestations and the time that each takes have no limit here.
+//! - An attestation works with one configuration to its end, also when SPIRE configures the plugin
+//!   meanwhile. A configuration with problems changes nothing. Without one, attestations fail with
+//!   `FailedPrecondition`.
+//! - An attestation is dropped when SPIRE gives it up, at whatever it waits for. What has to happen
+//!   in any case belongs into a `Drop`.
+//! - A panic is the `Internal` error of that one call. Its place is logged; its text, which may
+//!   quote secrets, is not.
+//! - Events of [`tracing`](https://docs.rs/tracing) from debug on go to SPIRE's log, with the
+//!   fields of their spans. SPIRE's own `log_level` decides what is shown. Nothing may be printed
+//!   to stdout.
+//! - The process ends by SPIRE's Shutdown or by SIGTERM, and by nothing else: SPIRE does not start
+//!   a plugin again that died. Attestations that are open then have 1.5 seconds.
+//! - Messages have at most 1 MiB. The number of attestations and the time that each takes have no
+//!   limit here.
 
 mod about;
 mod attestation;

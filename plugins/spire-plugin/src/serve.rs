@@ -29,28 +29,29 @@ use crate::socket::{self, NoSocket, Socket};
 use crate::stop::Stop;
 use crate::{About, AgentNodeAttestor, Configure, Host, ServerNodeAttestor, hclog, init, panic, unknown};
 
-/// Largest message that is read from SPIRE, in bytes. Configurations and what nodes send to be attested are
-/// far smaller; a larger one is refused before it is in memory.
+/// Largest message that is read from SPIRE, in bytes. Configurations and what nodes send to be
+/// attested are far smaller; a larger one is refused before it is in memory.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 
-/// Calls that may be open at once. All of SPIRE's calls share one connection, its health checks and Configure
-/// too: a low number would make these wait for attestations. What an attestation may cost is for the plugin
-/// to limit.
+/// Calls that may be open at once. All of SPIRE's calls share one connection, its health checks and
+/// Configure too: a low number would make these wait for attestations. What an attestation may cost
+/// is for the plugin to limit.
 const MAX_CALLS: u32 = 10_000;
 
-/// How long open calls may go on after the end was asked for. SPIRE kills the process 2 seconds after it did.
+/// How long open calls may go on after the end was asked for. SPIRE kills the process 2 seconds
+/// after it did.
 const GRACE: Duration = Duration::from_millis(1500);
 
-/// Waiting is all that a plugin does most of the time. Two threads are enough, and one that is busy holds
-/// nothing up.
+/// Waiting is all that a plugin does most of the time. Two threads are enough, and one that is busy
+/// holds nothing up.
 const THREADS: usize = 2;
 
 /// The name under which go-plugin asks whether the process is healthy.
 const HEALTH: &str = "plugin";
 
-/// Serves a node attestor of SPIRE's server until SPIRE shuts it down: all that `main` has to do. Installs
-/// the log and a panic hook for the whole process. The exit code tells whether all went well; what went wrong
-/// has been logged.
+/// Serves a node attestor of SPIRE's server until SPIRE shuts it down: all that `main` has to do.
+/// Installs the log and a panic hook for the whole process. The exit code tells whether all went
+/// well; what went wrong has been logged.
 #[must_use]
 pub fn serve_server_node_attestor(about: About, plugin: impl ServerNodeAttestor) -> ExitCode {
     serve(about, plugin, server_service::SERVICE_NAME, |plugin, host| {
@@ -59,7 +60,8 @@ pub fn serve_server_node_attestor(about: About, plugin: impl ServerNodeAttestor)
     })
 }
 
-/// Serves a node attestor of SPIRE's agent until SPIRE shuts it down, like [`serve_server_node_attestor`].
+/// Serves a node attestor of SPIRE's agent until SPIRE shuts it down, like
+/// [`serve_server_node_attestor`].
 #[must_use]
 pub fn serve_agent_node_attestor(about: About, plugin: impl AgentNodeAttestor) -> ExitCode {
     serve(about, plugin, agent_service::SERVICE_NAME, |plugin, host| {
@@ -146,8 +148,8 @@ fn run<P: Configure>(
     ended
 }
 
-/// SIGINT goes to SPIRE's whole process group when somebody stops it by hand; SPIRE then shuts its plugins
-/// down itself. SIGTERM asks this process.
+/// SIGINT goes to SPIRE's whole process group when somebody stops it by hand; SPIRE then shuts its
+/// plugins down itself. SIGTERM asks this process.
 fn watch_signals(stop: Stop) -> Result<(), Error> {
     // Once asked for, a signal never again has its default action.
     drop(signal(SignalKind::interrupt()).map_err(Error::Signals)?);

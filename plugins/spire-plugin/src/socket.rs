@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 
-/// No directory for the socket was found. Names every one that was tried, with what was wrong with it.
+/// No directory for the socket was found. Names every one that was tried, with what was wrong with
+/// it.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "failed to make a socket in any of the directories {}: set PLUGIN_UNIX_SOCKET_DIR to one that is writable",
@@ -43,7 +44,8 @@ impl Socket {
     }
 }
 
-/// The directories to try, in their order. Reads the environment by a function for tests to replace.
+/// The directories to try, in their order. Reads the environment by a function for tests to
+/// replace.
 pub(crate) fn directories(var: impl Fn(&str) -> Option<String>) -> Vec<PathBuf> {
     let set =
         ["PLUGIN_UNIX_SOCKET_DIR", "TMPDIR"].into_iter().filter_map(var).filter(|value| !value.is_empty());
@@ -52,8 +54,8 @@ pub(crate) fn directories(var: impl Fn(&str) -> Option<String>) -> Vec<PathBuf> 
     directories
 }
 
-/// The socket gets its mode only after it is there. Until then a directory that nobody else may enter
-/// protects it, and goes on to.
+/// The socket gets its mode only after it is there. Until then a directory that nobody else may
+/// enter protects it, and goes on to.
 fn listen_in(directory: &Path) -> io::Result<(Socket, UnixListener)> {
     let directory = std::path::absolute(directory)?;
     let directory = tempfile::Builder::new()

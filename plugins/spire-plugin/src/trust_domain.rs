@@ -5,8 +5,8 @@ use std::fmt;
 /// Longest name of a trust domain that SPIFFE allows, in bytes.
 const MAX_LENGTH: usize = 255;
 
-/// A trust domain's name, valid by the rules of the SPIFFE ID specification: 1 to 255 characters of `a-z`,
-/// `0-9`, `.`, `-` and `_`.
+/// A trust domain's name, valid by the rules of the SPIFFE ID specification: 1 to 255 characters of
+/// `a-z`, `0-9`, `.`, `-` and `_`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TrustDomain(String);
 

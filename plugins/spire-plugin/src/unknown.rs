@@ -1,4 +1,5 @@
-//! The answer to a call of a service or a method that is not there. tonic gives the code alone, and SPIRE then logs an empty text.
+//! The answer to a call of a service or a method that is not there. tonic gives the code alone, and
+//! SPIRE then logs an empty text.
 
 use tonic::codegen::http::{HeaderValue, Response};
 use tonic::{Code, Status};

@@ -1,8 +1,10 @@
-//! What the operator costs on clusters of many nodes: the time of a look at all of them, what it writes when nodes fail and when nothing happens,
-//! and what it needs of its own node. The sizes of the clusters can be given as arguments.
+//! What the operator costs on clusters of many nodes: the time of a look at all of them, what it
+//! writes when nodes fail and when nothing happens, and what it needs of its own node. The sizes of
+//! the clusters can be given as arguments.
 //!
-//! Everything but the operator stands in for something: kwok for the kubelets, this process for Keylime. They share the machine with the operator,
-//! which is the real one against a real apiserver. It runs without leader election, whose Lease is renewed every few seconds.
+//! Everything but the operator stands in for something: kwok for the kubelets, this process for
+//! Keylime. They share the machine with the operator, which is the real one against a real
+//! apiserver. It runs without leader election, whose Lease is renewed every few seconds.
 
 #![expect(clippy::print_stdout, clippy::indexing_slicing, reason = "a bench is a test that prints")]
 
@@ -24,7 +26,8 @@ use crate::site::{Operator, Site, TIMEOUT, machine};
 
 const SIZES: [usize; 3] = [2, 1000, 5000];
 const IDLE: Duration = Duration::from_secs(60);
-/// So long without a write, and nothing is going on any more: longer than the interval of the looks.
+/// So long without a write, and nothing is going on any more: longer than the interval of the
+/// looks.
 const QUIET: Duration = Duration::from_secs(40);
 
 const HEADER: &str = "| nodes | all known after | a look | writes, idle minute | CPU time, idle minute | 1 % fail: known after, writes | resident memory, idle | at most |
@@ -142,7 +145,8 @@ fn looks(operator: &Operator) -> Result<Looks> {
     Ok(Looks { count: count as u32, seconds })
 }
 
-/// The time that the operator has spent on a core, of which the kernel counts hundredths of seconds.
+/// The time that the operator has spent on a core, of which the kernel counts hundredths of
+/// seconds.
 fn cpu_time(operator: &Operator) -> Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", operator.process.id()))?;
     // Behind the program's name, which may hold anything.

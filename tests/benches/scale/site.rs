@@ -1,5 +1,5 @@
-//! A big cluster on one machine: a real apiserver, kwok for the kubelets, SPIRE's objects with an agent pod on each node, and a verifier that knows
-//! all nodes.
+//! A big cluster on one machine: a real apiserver, kwok for the kubelets, SPIRE's objects with an
+//! agent pod on each node, and a verifier that knows all nodes.
 
 use std::fs;
 use std::process::Command;
@@ -87,7 +87,8 @@ impl Site {
         self.create("site", &objects)
     }
 
-    /// Adds nodes until there are so many, each with an agent that Keylime passes and a SPIRE agent's pod, and waits until they are Ready.
+    /// Adds nodes until there are so many, each with an agent that Keylime passes and a SPIRE
+    /// agent's pod, and waits until they are Ready.
     pub(crate) fn grow(&mut self, nodes: usize) -> Result<()> {
         let new = self.nodes..nodes;
         for number in new.clone() {

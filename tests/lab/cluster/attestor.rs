@@ -27,7 +27,8 @@ pub fn quick_start() -> Result<String> {
 }
 
 impl Cluster {
-    /// A `KeylimeAttestor` for the cluster's SPIRE and Keylime, as YAML: the server of this kind, changed by this mode.
+    /// A `KeylimeAttestor` for the cluster's SPIRE and Keylime, as YAML: the server of this kind,
+    /// changed by this mode.
     pub fn attestor(&self, mode: &str, server: &str) -> String {
         let World { server: namespace, agents, .. } = self.world;
         format!(
@@ -48,7 +49,8 @@ spec:
         )
     }
 
-    /// Gives the nodes our image, puts Keylime's client certificates beside SPIRE, installs our chart and waits until the operator is ready.
+    /// Gives the nodes our image, puts Keylime's client certificates beside SPIRE, installs our
+    /// chart and waits until the operator is ready.
     ///
     /// # Errors
     /// When the image cannot be made, Helm fails, or the operator is not ready in time.

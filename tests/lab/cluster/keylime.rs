@@ -1,4 +1,5 @@
-//! The cluster's Keylime: who the nodes are for it, what it thinks of them, and how it is made to think otherwise.
+//! The cluster's Keylime: who the nodes are for it, what it thinks of them, and how it is made to
+//! think otherwise.
 
 use std::fs;
 use std::path::Path;
@@ -49,7 +50,8 @@ impl<'a> Keylime<'a> {
             .to_owned())
     }
 
-    /// Measures something on a node that its policy does not allow, and waits until the verifier says FAIL.
+    /// Measures something on a node that its policy does not allow, and waits until the verifier
+    /// says FAIL.
     ///
     /// # Errors
     /// When the verifier does not.
@@ -58,7 +60,8 @@ impl<'a> Keylime<'a> {
         self.wait_for(node, "FAIL")
     }
 
-    /// Undoes [`fail`](Self::fail) as a clean boot does, has the verifier look again, and waits until it says PASS.
+    /// Undoes [`fail`](Self::fail) as a clean boot does, has the verifier look again, and waits
+    /// until it says PASS.
     ///
     /// # Errors
     /// When the verifier does not.
@@ -79,7 +82,8 @@ impl<'a> Keylime<'a> {
         Ok(key)
     }
 
-    /// Has the registrar hold another attestation key for a node. The verifier goes on with the one that the node was enrolled with.
+    /// Has the registrar hold another attestation key for a node. The verifier goes on with the one
+    /// that the node was enrolled with.
     ///
     /// # Errors
     /// When the registrar's database cannot be written.
@@ -93,8 +97,9 @@ impl<'a> Keylime<'a> {
         Ok(())
     }
 
-    /// A client certificate that administers verifier and registrar, and the authority that made theirs. Their certificates name localhost,
-    /// verifier.keylime.svc, registrar.keylime.svc and 10.90.0.1.
+    /// A client certificate that administers verifier and registrar, and the authority that made
+    /// theirs. Their certificates name localhost, verifier.keylime.svc, registrar.keylime.svc and
+    /// 10.90.0.1.
     pub fn admin_tls(self) -> Files {
         let folder = self.cluster.state.join("keylime/cv_ca");
         Files {
@@ -104,7 +109,8 @@ impl<'a> Keylime<'a> {
         }
     }
 
-    /// A client certificate that the agents serve, and verifier and registrar don't; with the authority that made it.
+    /// A client certificate that the agents serve, and verifier and registrar don't; with the
+    /// authority that made it.
     pub fn node_tls(self) -> Files {
         let folder = self.cluster.state.join("pki");
         Files {
@@ -114,8 +120,9 @@ impl<'a> Keylime<'a> {
         }
     }
 
-    /// Puts the client certificates beside SPIRE, with the keys `ca.crt`, `tls.crt` and `tls.key`: the Secret `keylime-admin-client` where its
-    /// server is, and `keylime-node-client` where its agents are.
+    /// Puts the client certificates beside SPIRE, with the keys `ca.crt`, `tls.crt` and `tls.key`:
+    /// the Secret `keylime-admin-client` where its server is, and `keylime-node-client` where its
+    /// agents are.
     ///
     /// # Errors
     /// When the apiserver refuses them.
@@ -143,7 +150,8 @@ impl<'a> Keylime<'a> {
         self.cluster.apply(&secret.to_string()).map(drop)
     }
 
-    /// A statement to the registrar's database, which it reads anew for each answer; the first value of the first row.
+    /// A statement to the registrar's database, which it reads anew for each answer; the first
+    /// value of the first row.
     fn registrar(self, statement: &str, values: &[&str]) -> Result<String> {
         const PROGRAM: &str = "import sqlite3, sys
 with sqlite3.connect(sys.argv[1], timeout=10) as database:

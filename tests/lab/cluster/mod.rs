@@ -1,9 +1,11 @@
-//! A real Kubernetes of two nodes on this machine, without Docker: `cluster.sh` beside this file starts it in namespaces of its own. Root is
-//! required, and the kernel's br_netfilter; cgroup v1 or v2. A machine has one cluster at a time: a second start waits for the first's end.
+//! A real Kubernetes of two nodes on this machine, without Docker: `cluster.sh` beside this file
+//! starts it in namespaces of its own. Root is required, and the kernel's br_netfilter; cgroup v1
+//! or v2. A machine has one cluster at a time: a second start waits for the first's end.
 //!
-//! Beside Kubernetes there are Keylime's verifier and registrar in the control plane's namespaces, reached from pods as
-//! `verifier.keylime.svc:8881` and `registrar.keylime.svc:8891`, and on each node a Keylime agent with a software TPM of its own, reached
-//! from the node and its hostNetwork pods at 127.0.0.1:9002.
+//! Beside Kubernetes there are Keylime's verifier and registrar in the control plane's namespaces,
+//! reached from pods as `verifier.keylime.svc:8881` and `registrar.keylime.svc:8891`, and on each
+//! node a Keylime agent with a software TPM of its own, reached from the node and its hostNetwork
+//! pods at 127.0.0.1:9002.
 
 mod attestor;
 mod keylime;
@@ -32,11 +34,13 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// What a cluster starts with.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Keylime's servers, and an enrolled agent on each node. Without them a cluster is up some seconds sooner.
+    /// Keylime's servers, and an enrolled agent on each node. Without them a cluster is up some
+    /// seconds sooner.
     pub keylime: bool,
     /// What SPIRE will live in.
     pub world: World,
-    /// Whether the apiserver has the admission plugin NodeRestriction, as with kubeadm, kind and in the clouds.
+    /// Whether the apiserver has the admission plugin NodeRestriction, as with kubeadm, kind and in
+    /// the clouds.
     pub node_restriction: bool,
 }
 
@@ -90,9 +94,10 @@ impl Component {
     }
 }
 
-/// A running cluster. When it is dropped, or the process that holds it ends in whatever way, all of it goes: processes, mounts, network
-/// interfaces, cgroups and files. A test that ends well calls [`stop`](Self::stop); where a cluster is dropped instead, a test has failed, and
-/// the ends of the cluster's logs are shown.
+/// A running cluster. When it is dropped, or the process that holds it ends in whatever way, all of
+/// it goes: processes, mounts, network interfaces, cgroups and files. A test that ends well calls
+/// [`stop`](Self::stop); where a cluster is dropped instead, a test has failed, and the ends of the
+/// cluster's logs are shown.
 #[derive(Debug)]
 pub struct Cluster {
     script: Script,
@@ -107,8 +112,9 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a cluster and waits until its nodes are Ready, names are resolved, and the Keylime agents are enrolled. On a machine's first
-    /// start everything is installed before that, which takes minutes.
+    /// Starts a cluster and waits until its nodes are Ready, names are resolved, and the Keylime
+    /// agents are enrolled. On a machine's first start everything is installed before that, which
+    /// takes minutes.
     ///
     /// # Errors
     /// When something of it cannot be started; what that was is on standard error.
@@ -125,7 +131,8 @@ impl Cluster {
         self.script.stop()
     }
 
-    /// The administrator's kubeconfig, for programs on this machine: the apiserver is at a port of 127.0.0.1.
+    /// The administrator's kubeconfig, for programs on this machine: the apiserver is at a port of
+    /// 127.0.0.1.
     pub fn kubeconfig(&self) -> PathBuf {
         self.state.join("pki/host.kubeconfig")
     }
@@ -148,7 +155,8 @@ impl Cluster {
         output(self.kubectl_command(&["apply", "--filename"]).arg(file.path()))
     }
 
-    /// A kubectl that is not run yet, for those that go on until they are killed, as port-forward does.
+    /// A kubectl that is not run yet, for those that go on until they are killed, as port-forward
+    /// does.
     pub fn kubectl_command(&self, args: &[&str]) -> Command {
         let mut kubectl = Command::new(self.tools.join("kubectl"));
         kubectl.arg("--kubeconfig").arg(self.kubeconfig()).args(args);
@@ -174,8 +182,9 @@ impl Cluster {
         )
     }
 
-    /// Gives an image to every node, as a pull would: an OCI image archive that names its image in the index's annotation
-    /// `io.containerd.image.name`. The archive must not lie below /run, /var/lib or /var/log, which the nodes have for themselves.
+    /// Gives an image to every node, as a pull would: an OCI image archive that names its image in
+    /// the index's annotation `io.containerd.image.name`. The archive must not lie below /run,
+    /// /var/lib or /var/log, which the nodes have for themselves.
     ///
     /// # Errors
     /// When a node does not take it.
@@ -211,7 +220,8 @@ impl Cluster {
             .with_context(|| format!("failed to release {}", component.name()))
     }
 
-    /// The apiserver's audit log: a JSON object a line for each request, those of nodes and of the control plane left out.
+    /// The apiserver's audit log: a JSON object a line for each request, those of nodes and of the
+    /// control plane left out.
     pub fn audit_log(&self) -> PathBuf {
         self.state.join("log/audit.jsonl")
     }

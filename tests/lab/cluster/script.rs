@@ -1,5 +1,5 @@
-//! The process that holds a cluster up: `cluster.sh`. It ends the cluster when its standard input closes, which the kernel sees to when this
-//! process ends, however it does.
+//! The process that holds a cluster up: `cluster.sh`. It ends the cluster when its standard input
+//! closes, which the kernel sees to when this process ends, however it does.
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};

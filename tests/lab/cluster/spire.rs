@@ -6,12 +6,14 @@ use serde_json::Value;
 use super::{Cluster, Node, TIMEOUT};
 use crate::{programs, wait};
 
-/// The namespace of Helm's record of the release `spire`, which is none of SPIRE's own, as with SPIFFE's chart.
+/// The namespace of Helm's record of the release `spire`, which is none of SPIRE's own, as with
+/// SPIFFE's chart.
 const RELEASE_NAMESPACE: &str = "spire-mgmt";
 
 const TRUST_DOMAIN: &str = "spiffe://example.org";
 
-/// A major version of Helm: the older merges on the client's side, the newer applies on the server's.
+/// A major version of Helm: the older merges on the client's side, the newer applies on the
+/// server's.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Helm {
     /// Helm 3.
@@ -36,8 +38,9 @@ pub struct SpireAgent {
 }
 
 impl Cluster {
-    /// Installs SPIRE as the release `spire`, or upgrades it, and waits until the server and every agent are ready. `values` are as Helm's
-    /// `--set` takes them, such as `agent.runAsUser=1000`, and change the cluster's world; those of an earlier call are forgotten. The chart's
+    /// Installs SPIRE as the release `spire`, or upgrades it, and waits until the server and every
+    /// agent are ready. `values` are as Helm's `--set` takes them, such as `agent.runAsUser=1000`,
+    /// and change the cluster's world; those of an earlier call are forgotten. The chart's
     /// values.yaml has all of them.
     ///
     /// # Errors
@@ -99,7 +102,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Runs a command of `spire-server` in the server's pod, such as `["bundle", "show"]`; its standard output.
+    /// Runs a command of `spire-server` in the server's pod, such as `["bundle", "show"]`; its
+    /// standard output.
     ///
     /// # Errors
     /// When no server runs, or the command fails.
@@ -110,8 +114,8 @@ impl Cluster {
         self.at_server(&[&program[..], command, &socket].concat())
     }
 
-    /// Has SPIRE say, in the pods of its server and of an agent, whether it takes the configurations that it runs with. From 1.15 on the server
-    /// asks its plugins, too.
+    /// Has SPIRE say, in the pods of its server and of an agent, whether it takes the
+    /// configurations that it runs with. From 1.15 on the server asks its plugins, too.
     ///
     /// # Errors
     /// When it does not; the error holds what it wrote.
@@ -187,7 +191,8 @@ impl Cluster {
         Ok(pods.lines().next().with_context(|| format!("no SPIRE agent on {}", node.name))?.to_owned())
     }
 
-    /// Creates an entry for workloads of one agent, the parent. Selectors are `type:value`, such as `k8s:pod-name:workload`.
+    /// Creates an entry for workloads of one agent, the parent. Selectors are `type:value`, such as
+    /// `k8s:pod-name:workload`.
     ///
     /// # Errors
     /// When the SPIRE server refuses it.
@@ -200,8 +205,9 @@ impl Cluster {
         Ok(())
     }
 
-    /// Starts a pod on a node, in the namespace `default`, that can fetch its SVID. It runs SPIRE's agent as a client of the node's agent.
-    /// Where spire-controller-manager runs, it makes the entry `spiffe://example.org/NAME` for it.
+    /// Starts a pod on a node, in the namespace `default`, that can fetch its SVID. It runs SPIRE's
+    /// agent as a client of the node's agent. Where spire-controller-manager runs, it makes the
+    /// entry `spiffe://example.org/NAME` for it.
     ///
     /// # Errors
     /// When the pod is not running in time.
@@ -267,8 +273,8 @@ spec:
     }
 }
 
-/// The flags that a container of SPIRE's runs it with: of what its command begins with, up to the `--` before which the operator writes them, or
-/// else its arguments.
+/// The flags that a container of SPIRE's runs it with: of what its command begins with, up to the
+/// `--` before which the operator writes them, or else its arguments.
 fn run_with(pod: &Value, container: &str) -> Vec<String> {
     let mut containers = pod.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
     let container = containers.find(|one| one.get("name").and_then(Value::as_str) == Some(container));

@@ -1,4 +1,5 @@
-//! The worlds that SPIRE lives in: what a test says it is in decides where SPIRE's parts are, what is enforced there, and who runs as whom.
+//! The worlds that SPIRE lives in: what a test says it is in decides where SPIRE's parts are, what
+//! is enforced there, and who runs as whom.
 
 use std::fmt::Write as _;
 
@@ -13,7 +14,8 @@ pub struct World {
     pub agents: &'static str,
     /// Its version.
     pub release: Release,
-    /// Whether each pod with the label `spiffe=enabled` gets an entry `spiffe://example.org/NAME`, by spire-controller-manager.
+    /// Whether each pod with the label `spiffe=enabled` gets an entry `spiffe://example.org/NAME`,
+    /// by spire-controller-manager.
     pub manages_entries: bool,
     /// Whether Pod Security enforces `restricted` where the server is.
     restricted: bool,
@@ -22,8 +24,9 @@ pub struct World {
 }
 
 impl World {
-    /// As SPIFFE's chart makes it with its recommendations: two namespaces, of which that of the server admits `restricted` pods only; security
-    /// contexts on containers; agents that are not root; spire-controller-manager in the server's pod.
+    /// As SPIFFE's chart makes it with its recommendations: two namespaces, of which that of the
+    /// server admits `restricted` pods only; security contexts on containers; agents that are not
+    /// root; spire-controller-manager in the server's pod.
     pub const SPIFFE: Self = Self {
         server: "spire-server",
         agents: "spire-system",
@@ -33,7 +36,8 @@ impl World {
         values: &[],
     };
 
-    /// As people write it by hand: one namespace that admits every pod, security contexts on pods, agents that are root, entries made by people.
+    /// As people write it by hand: one namespace that admits every pod, security contexts on pods,
+    /// agents that are root, entries made by people.
     pub const BY_HAND: Self = Self {
         server: "spire-system",
         agents: "spire-system",

@@ -22,7 +22,8 @@ pub struct FakeAgent {
 
 /// The certificates of an agent with mTLS.
 pub struct AgentPki {
-    /// The agent's own certificate, self-signed with a signature that does not verify, as that of the Rust agent.
+    /// The agent's own certificate, self-signed with a signature that does not verify, as that of
+    /// the Rust agent.
     pub certificate: Leaf,
     /// The CA of the client certificates that it trusts.
     pub client_ca: Ca,

@@ -1,4 +1,5 @@
-//! A Keylime in this process: verifier, registrar and agents that speak recorded answers over TLS, and lie or fail when told to.
+//! A Keylime in this process: verifier, registrar and agents that speak recorded answers over TLS,
+//! and lie or fail when told to.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -60,12 +61,14 @@ pub enum Versions {
 struct Nodes(Mutex<BTreeMap<String, Node>>);
 
 impl FakeKeylime {
-    /// Starts both on loopback ports that the system chooses, with certificates of a new CA for [`SERVER_NAMES`].
+    /// Starts both on loopback ports that the system chooses, with certificates of a new CA for
+    /// [`SERVER_NAMES`].
     pub async fn start() -> Result<FakeKeylime> {
         FakeKeylime::start_with(Arc::new(Ca::new()?)).await
     }
 
-    /// Starts another verifier and registrar with nodes of their own, and certificates of the same CA.
+    /// Starts another verifier and registrar with nodes of their own, and certificates of the same
+    /// CA.
     pub async fn start_another(&self) -> Result<FakeKeylime> {
         FakeKeylime::start_with(Arc::clone(&self.ca)).await
     }
@@ -159,7 +162,8 @@ impl Nodes {
     }
 }
 
-/// `/version`, else the path below a known version, else what Keylime says to paths that it does not have.
+/// `/version`, else the path below a known version, else what Keylime says to paths that it does
+/// not have.
 fn route(request: &Request, versions: &Versions, answer: impl FnOnce(&str) -> Option<Response>) -> Response {
     let path = request.target.split('?').next().unwrap_or_default();
     if path == "/version" {

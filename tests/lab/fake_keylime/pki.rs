@@ -109,7 +109,8 @@ impl Ca {
         Ok(params.signed_by(key, &self.issuer)?.pem())
     }
 
-    /// Writes `cacert.crt`, `client-cert.crt` and `client-private.pem` with a new client certificate into `dir`.
+    /// Writes `cacert.crt`, `client-cert.crt` and `client-private.pem` with a new client
+    /// certificate into `dir`.
     pub fn write_client(&self, dir: &Path) -> Result<Files> {
         self.client()?.write(dir, self)
     }
@@ -155,7 +156,8 @@ impl Leaf {
         Leaf { cert_pem, cert_der, key_pem: key.serialize_pem(), key_der: key.serialize_der() }
     }
 
-    /// Writes the CA's certificate, this one and its key into `dir`, under the names that Keylime gives them.
+    /// Writes the CA's certificate, this one and its key into `dir`, under the names that Keylime
+    /// gives them.
     pub fn write(&self, dir: &Path, ca: &Ca) -> Result<Files> {
         fs::create_dir_all(dir)?;
         let files = Files {

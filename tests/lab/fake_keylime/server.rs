@@ -116,7 +116,8 @@ impl Response {
 }
 
 impl FakeServer {
-    /// Starts a server on a loopback port that the system chooses; `tls` is [`None`] for plain http.
+    /// Starts a server on a loopback port that the system chooses; `tls` is [`None`] for plain
+    /// http.
     pub(super) async fn start(tls: Option<ServerConfig>, answers: Answers) -> Result<FakeServer> {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("bind a loopback port")?;
         let address = listener.local_addr()?;
@@ -192,7 +193,8 @@ impl FakeServer {
     pub async fn take_down(&mut self) {
         if let Some(task) = self.task.take() {
             task.abort();
-            // Ended by abort: an error by design. The listener and all connections are closed when this returns.
+            // Ended by abort: an error by design. The listener and all connections are closed when
+            // this returns.
             let _aborted = task.await;
         }
     }
@@ -254,12 +256,14 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     };
 }
 
-/// Waits until the client, too, has closed: a connection closed with unread data is reset, and the alert in it may be lost.
+/// Waits until the client, too, has closed: a connection closed with unread data is reset, and the
+/// alert in it may be lost.
 async fn drain(mut stream: TcpStream) {
     let _client_closed = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
 }
 
-/// Serves requests until one ends the connection. TLS is never closed properly, as Keylime's servers do not.
+/// Serves requests until one ends the connection. TLS is never closed properly, as Keylime's
+/// servers do not.
 async fn serve(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     with_certificate: bool,

@@ -1,5 +1,5 @@
-//! Plays SPIRE for one plugin process: starts it as SPIRE does, takes its handshake, offers host services,
-//! configures it, asks for attestations, and shuts it down.
+//! Plays SPIRE for one plugin process: starts it as SPIRE does, takes its handshake, offers host
+//! services, configures it, asks for attestations, and shuts it down.
 
 mod log;
 mod plugin;
@@ -149,8 +149,8 @@ impl Start {
         let mut handshake = String::new();
         stdout.read_line(&mut handshake).await.context("failed to read the handshake")?;
         let socket = socket_of(&handshake)?;
-        // The plugin's last frame of a call may come after this side has dropped it. A peer that does so too often is cut off by
-        // default; SPIRE's Go client cuts nobody off.
+        // The plugin's last frame of a call may come after this side has dropped it. A peer that
+        // does so too often is cut off by default; SPIRE's Go client cuts nobody off.
         let endpoint = Endpoint::from_shared(format!("unix://{}", socket.display()))?
             .http2_max_local_error_reset_streams(None);
         let channel = endpoint.connect().await.context("failed to connect to the plugin")?;
@@ -177,8 +177,8 @@ impl Start {
 }
 
 impl Host {
-    /// A plugin to start, with the environment that SPIRE 1.13 gives it, a `TMPDIR` of its own, and all host
-    /// services.
+    /// A plugin to start, with the environment that SPIRE 1.13 gives it, a `TMPDIR` of its own, and
+    /// all host services.
     pub fn start(program: impl AsRef<Path>) -> Start {
         let env = [
             ("NodeAttestor", "NodeAttestor"),

@@ -82,8 +82,8 @@ impl Plugin {
         Ok(session)
     }
 
-    /// Opens the stream of an attestation by a plugin of SPIRE's server, with gRPC metadata, and sends
-    /// nothing.
+    /// Opens the stream of an attestation by a plugin of SPIRE's server, with gRPC metadata, and
+    /// sends nothing.
     ///
     /// # Errors
     /// The plugin's status.

@@ -1,7 +1,8 @@
-//! A real Keylime on loopback: verifier, registrar and nodes, each node a software TPM with a Keylime agent.
+//! A real Keylime on loopback: verifier, registrar and nodes, each node a software TPM with a
+//! Keylime agent.
 //!
-//! All of them are of Keylime's Python packages, which `make setup` installs; their configuration lies beside
-//! this file.
+//! All of them are of Keylime's Python packages, which `make setup` installs; their configuration
+//! lies beside this file.
 
 mod admin;
 mod agent;
@@ -25,12 +26,13 @@ use crate::ports::Port;
 /// How a Keylime is set up.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Verifier and agents talk by mutual TLS, as is Keylime's default. A verifier cannot have agents of both
-    /// kinds.
+    /// Verifier and agents talk by mutual TLS, as is Keylime's default. A verifier cannot have
+    /// agents of both kinds.
     pub mutual_tls: bool,
     /// Seconds between two quotes that the verifier asks of a node.
     pub quote_interval: u32,
-    /// A name in the servers' certificates, beside localhost, the machine's name, 127.0.0.1 and ::1.
+    /// A name in the servers' certificates, beside localhost, the machine's name, 127.0.0.1 and
+    /// ::1.
     pub server_name: String,
 }
 
@@ -97,13 +99,14 @@ impl Keylime {
         self.registrar.port()
     }
 
-    /// Keylime's certificate authority and a client certificate of it: what the server plugin is given.
+    /// Keylime's certificate authority and a client certificate of it: what the server plugin is
+    /// given.
     pub fn server_client(&self) -> &Files {
         &self.admin.client
     }
 
-    /// A certificate authority of the nodes' own and a client certificate of it: what the agent plugin is
-    /// given. Agents trust it, verifier and registrar do not.
+    /// A certificate authority of the nodes' own and a client certificate of it: what the agent
+    /// plugin is given. Agents trust it, verifier and registrar do not.
     pub fn node_client(&self) -> &Files {
         &self.node_client
     }

@@ -12,8 +12,8 @@ use super::{Admin, Agent};
 use crate::process::output;
 use crate::wait;
 
-/// The PCR that the policy of every node names: the one that software may extend and reset, as a boot extends
-/// and resets the others.
+/// The PCR that the policy of every node names: the one that software may extend and reset, as a
+/// boot extends and resets the others.
 const PCR: &str = "23";
 /// Its value after a reset.
 const GOOD: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -29,8 +29,8 @@ pub struct NodeOptions {
     pub info: bool,
     /// Keylime's `meta_data` of it, a JSON object.
     pub meta_data: Value,
-    /// Enrol it with `keylime_tenant`, which also checks the EK certificate. It takes some seconds more, and
-    /// knows no `meta_data`.
+    /// Enrol it with `keylime_tenant`, which also checks the EK certificate. It takes some seconds
+    /// more, and knows no `meta_data`.
     pub with_tenant: bool,
 }
 
@@ -80,8 +80,8 @@ impl Node {
         self.wait_for("FAIL", 0)
     }
 
-    /// Undoes [`fail`](Self::fail) as a clean boot does, has the verifier look again, and waits until the
-    /// node has passed.
+    /// Undoes [`fail`](Self::fail) as a clean boot does, has the verifier look again, and waits
+    /// until the node has passed.
     ///
     /// # Errors
     /// When it does not pass.
@@ -112,7 +112,8 @@ impl Node {
         self.admin.remove_from_registrar(self.agent.id())
     }
 
-    /// Waits for an `attestation_status`, with a success not older than `since` (seconds of Unix time).
+    /// Waits for an `attestation_status`, with a success not older than `since` (seconds of Unix
+    /// time).
     fn wait_for(&self, status: &str, since: u64) -> Result<()> {
         wait::until(&format!("{status} at the verifier"), TIMEOUT, || {
             let record =

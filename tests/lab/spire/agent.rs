@@ -27,8 +27,8 @@ pub struct SpireAgent {
 }
 
 impl SpireAgent {
-    /// Starts an agent with our agent plugin, which knows the server by its trust bundle. It keeps its keys
-    /// in memory: each start is an attestation.
+    /// Starts an agent with our agent plugin, which knows the server by its trust bundle. It keeps
+    /// its keys in memory: each start is an attestation.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -85,8 +85,8 @@ impl SpireAgent {
         Ok(log)
     }
 
-    /// Fetches an X509-SVID as a workload does, and waits until there is one; as `spire-agent api fetch x509`
-    /// prints it.
+    /// Fetches an X509-SVID as a workload does, and waits until there is one; as `spire-agent api
+    /// fetch x509` prints it.
     ///
     /// # Errors
     /// When there is none, in time; the error shows the agent's log.

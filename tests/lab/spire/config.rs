@@ -42,7 +42,8 @@ impl Attestor {
 /// A plugin: its type, its name, and what stands in its block.
 type Plugin = (&'static str, &'static str, Value);
 
-/// Writes the configuration of SPIRE's server or agent (`part`) to `spire.conf` in `dir`, and gives its path.
+/// Writes the configuration of SPIRE's server or agent (`part`) to `spire.conf` in `dir`, and gives
+/// its path.
 pub(super) fn write(
     dir: &Path,
     part: &str,

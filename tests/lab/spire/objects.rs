@@ -59,7 +59,8 @@ fn workloads(namespace: &str) -> [Value; 2] {
     ]
 }
 
-/// With spire-controller-manager in the server's pod, as SPIFFE's charts have it, and its container changed as asked for.
+/// With spire-controller-manager in the server's pod, as SPIFFE's charts have it, and its container
+/// changed as asked for.
 ///
 /// # Errors
 /// When the objects have no server, or the changes are no object.

@@ -40,8 +40,8 @@ impl Release {
         programs::installed(&format!("spire-{}/{name}", self.version()))
     }
 
-    /// Has SPIRE say whether it takes a configuration of its server or agent, which `program` names. From 1.15 on the server asks its
-    /// plugins as well, which it starts for that.
+    /// Has SPIRE say whether it takes a configuration of its server or agent, which `program`
+    /// names. From 1.15 on the server asks its plugins as well, which it starts for that.
     ///
     /// # Errors
     /// When it does not; the error holds what it wrote.

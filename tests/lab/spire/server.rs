@@ -23,7 +23,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(120);
 pub struct ServerOptions {
     /// Our server plugin.
     pub attestor: Attestor,
-    /// How long an agent's SVID is valid, such as `1h`. An agent renews it when half of that has passed.
+    /// How long an agent's SVID is valid, such as `1h`. An agent renews it when half of that has
+    /// passed.
     pub agent_ttl: &'static str,
 }
 
@@ -37,7 +38,8 @@ pub struct SpireServer {
 }
 
 impl SpireServer {
-    /// Starts a server with a certificate authority and a database of its own, and waits until it answers.
+    /// Starts a server with a certificate authority and a database of its own, and waits until it
+    /// answers.
     ///
     /// # Errors
     /// When it does not; the error shows its log.
@@ -71,7 +73,8 @@ impl SpireServer {
         self.dir.path().join("bundle.pem")
     }
 
-    /// Runs one of `spire-server`'s own commands against this server, such as `agent show -spiffeID ID`.
+    /// Runs one of `spire-server`'s own commands against this server, such as `agent show -spiffeID
+    /// ID`.
     ///
     /// # Errors
     /// When it fails; the error shows what it wrote.
@@ -167,7 +170,8 @@ fn configure(dir: &Path, port: &Port, options: &ServerOptions) -> Result<PathBuf
 
 fn ask(release: Release, dir: &Path, arguments: &[&str]) -> Result<String> {
     let mut command = Command::new(release.program("spire-server")?);
-    // Go's flags end at the first word that is none: the socket goes behind the names of the command.
+    // Go's flags end at the first word that is none: the socket goes behind the names of the
+    // command.
     process::output(command.args(arguments).arg("-socketPath").arg(socket(dir)))
 }
 

@@ -1,4 +1,5 @@
-//! SPIRE's configuration as it was before our part came into it, where its own ConfigMap is edited. Pure.
+//! SPIRE's configuration as it was before our part came into it, where its own ConfigMap is edited.
+//! Pure.
 
 use hcl::edit::{self, Variables};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -48,7 +49,8 @@ pub(crate) fn source_of(beside: &ConfigMap) -> Option<&str> {
     annotation(beside.metadata.annotations.as_ref(), annotation::DERIVED_FROM)
 }
 
-/// As [`original`], of SPIRE's ConfigMap and ours beside it. Where ours is gone, what was kept is lost: an edited text is then no original.
+/// As [`original`], of SPIRE's ConfigMap and ours beside it. Where ours is gone, what was kept is
+/// lost: an edited text is then no original.
 pub(crate) fn original_of(
     role: Role,
     (source, beside): (&ConfigMap, Option<&ConfigMap>),
@@ -67,8 +69,8 @@ pub(crate) fn original_of(
 
 /// SPIRE's configuration without our node attestor, from the text as it is and what was kept.
 ///
-/// Where nobody has edited the text since, this is what was kept, byte for byte. Where somebody has, his edits stay. [`None`] when ours is in
-/// it and cannot be told from the rest.
+/// Where nobody has edited the text since, this is what was kept, byte for byte. Where somebody
+/// has, his edits stay. [`None`] when ours is in it and cannot be told from the rest.
 pub(crate) fn original(role: Role, kept: Option<Kept<'_>>, current: &str) -> Option<String> {
     let Some(Kept { original, plugin }) = kept else { return Some(current.to_owned()) };
     let names = edit::node_attestors(current).ok();

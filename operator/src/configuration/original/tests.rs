@@ -30,8 +30,8 @@ fn what_nobody_touched_comes_back_byte_for_byte() {
     }
 }
 
-/// Forms in which what is there and what is ours are hard to tell apart: no indentation but ours, several attestors on a
-/// line, a carriage return at the end, empty lists and objects, variables.
+/// Forms in which what is there and what is ours are hard to tell apart: no indentation but ours,
+/// several attestors on a line, a carriage return at the end, empty lists and objects, variables.
 #[test]
 fn odd_forms_come_back_byte_for_byte() {
     for text in [

@@ -15,8 +15,9 @@ use crate::model::workload::{Kind, Workload, WorkloadKey};
 /// Longest message in characters; a condition's may have 32768, a person reads less.
 const MAX_MESSAGE: usize = 700;
 
-/// The pods of every StatefulSet that is not complete: one that orders its pods does not replace a pod that never became ready. With `in_steps` also
-/// those of the DaemonSets that have something to be replaced or that wait for us to do so.
+/// The pods of every StatefulSet that is not complete: one that orders its pods does not replace a
+/// pod that never became ready. With `in_steps` also those of the DaemonSets that have something to
+/// be replaced or that wait for us to do so.
 pub(super) async fn of_unfinished(
     cluster: &Cluster,
     gathered: &Gathered,
@@ -60,7 +61,8 @@ pub(crate) fn uncreated(why: &str) -> Complaint {
     }
 }
 
-/// What the first pod of a workload that is not ready complains about, on these nodes if any are given; where all are ready, why there are not more.
+/// What the first pod of a workload that is not ready complains about, on these nodes if any are
+/// given; where all are ready, why there are not more.
 pub(crate) async fn complaint(
     cluster: &Cluster,
     workload: &Workload,
@@ -126,7 +128,8 @@ fn cause_of_event(event: &Noted, otherwise: FailureCause) -> FailureCause {
     }
 }
 
-/// What the pod's status says, the first of: a container that waits or ended, and why it is not scheduled.
+/// What the pod's status says, the first of: a container that waits or ended, and why it is not
+/// scheduled.
 pub(crate) fn state(pod: &Pod) -> String {
     let Some(status) = &pod.status else { return "it has no status yet".to_owned() };
     if let Some(text) = containers(pod).find_map(complaint_of) {
@@ -162,7 +165,8 @@ fn complaint_of(status: &ContainerStatus) -> Option<String> {
     Some(format!("container {name} ended with {}{message}", ended.exit_code))
 }
 
-/// The container whose log tells more, and whether in its previous run: one that failed, or else one that runs and does not become ready.
+/// The container whose log tells more, and whether in its previous run: one that failed, or else
+/// one that runs and does not become ready.
 fn failed(pod: &Pod) -> Option<(String, bool)> {
     let failed = containers(pod).find_map(|status| {
         let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref());

@@ -11,7 +11,8 @@ use kube::api::{ApiResource, DynamicObject};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// Kinds of workload that SPIRE runs in, all of apps/v1. In the order in which they are withdrawn: agents come first.
+/// Kinds of workload that SPIRE runs in, all of apps/v1. In the order in which they are withdrawn:
+/// agents come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     DaemonSet,
@@ -58,7 +59,8 @@ pub(crate) struct PodCounts {
     pub(crate) desired: i32,
     /// Pods of the present template.
     pub(crate) updated: i32,
-    /// Pods of the present template that are ready, as far as the counts tell: those of older templates are taken as ready.
+    /// Pods of the present template that are ready, as far as the counts tell: those of older
+    /// templates are taken as ready.
     pub(crate) ready: i32,
     /// Pods of any template that are available.
     pub(crate) available: i32,
@@ -172,7 +174,8 @@ impl Workload {
     }
 }
 
-/// The field manager, other than us, who wrote last, be it by apply or by update. Status is written by controllers and does not count.
+/// The field manager, other than us, who wrote last, be it by apply or by update. Status is written
+/// by controllers and does not count.
 pub(crate) fn last_writer(fields: &[ManagedFieldsEntry]) -> Option<String> {
     fields
         .iter()
@@ -265,7 +268,8 @@ fn stateful_set(object: StatefulSet) -> Parts {
 
 /// The counts of a status.
 struct Counts {
-    /// The controller has seen the present generation; before that, the other counts are about an older template.
+    /// The controller has seen the present generation; before that, the other counts are about an
+    /// older template.
     current: bool,
     desired: i32,
     all: i32,

@@ -1,4 +1,5 @@
-//! A node's state, why, and since when: from what Kubernetes, Keylime and SPIRE say, and from what was so before. Pure.
+//! A node's state, why, and since when: from what Kubernetes, Keylime and SPIRE say, and from what
+//! was so before. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -154,7 +155,8 @@ fn whole(reason: NodeReason) -> Keylime {
     Keylime::new(reason, message)
 }
 
-/// What is so while verifiers are silent: the state stays for a while. A node that one of those that answer ought to know is not known.
+/// What is so while verifiers are silent: the state stays for a while. A node that one of those
+/// that answer ought to know is not known.
 fn silent(rules: &Rules<'_>, seen: &Seen<'_>, agent: Option<(&AgentId, MatchedBy)>) -> Word {
     let previous = seen.previous;
     let verifier = previous.and_then(|previous| previous.verifier.as_ref());
@@ -239,7 +241,8 @@ fn by_spire(rules: &Rules<'_>, seen: &Seen<'_>, keylime: &Keylime) -> Spire {
         // A SPIFFE ID that was known stays while nobody tells: entries of workloads hang on it.
         let before = seen.previous.filter(|_| rules.observed).and_then(|previous| previous.spiffe_id.clone());
         let identity = ("Unknown", identity::NOT_OBSERVED, message.to_owned());
-        // Where the operator did not put the plugin into the pods, a node that Keylime passes may attest by anything.
+        // Where the operator did not put the plugin into the pods, a node that Keylime passes may
+        // attest by anything.
         let unknown = (!rules.managed).then(|| {
             let reason = NodeReason::IdentityUnknown;
             (reason, format!("{} {}", reason.meaning(), reason.remedy()))
@@ -257,7 +260,8 @@ fn by_spire(rules: &Rules<'_>, seen: &Seen<'_>, keylime: &Keylime) -> Spire {
     let outlived = |held: &Held| !rules.managed && other.is_some_and(|other| other.expires > held.expires);
     let held = held.filter(|held| held.banned || !outlived(held));
     let (reason, text, identity) = match (held, other) {
-        // A record stays until its SVID would have ended, whoever has attested since: after a rollback it tells of an agent that is no more.
+        // A record stays until its SVID would have ended, whoever has attested since: after a
+        // rollback it tells of an agent that is no more.
         (Some(held), other) if !held.banned && without_plugin && other.is_none() => {
             return old(
                 "Its SPIRE agent runs without the plugin; SPIRE still has a record of the one before.",

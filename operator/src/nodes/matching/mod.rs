@@ -1,4 +1,5 @@
-//! Which agent of Keylime belongs to which node. Two claims on one node or one agent are reported and never guessed. Pure.
+//! Which agent of Keylime belongs to which node. Two claims on one node or one agent are reported
+//! and never guessed. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -19,7 +20,8 @@ pub(crate) enum Match {
     Nobody,
     /// It cannot be said, for this reason.
     Ambiguous(String),
-    /// An agent that was on another node that is still there. The text says which and where; the id is given to the node that it was on.
+    /// An agent that was on another node that is still there. The text says which and where; the id
+    /// is given to the node that it was on.
     Moved(String, Option<(AgentId, MatchedBy)>),
 }
 
@@ -40,8 +42,8 @@ pub(crate) struct Matches {
 
 type Nodes = BTreeMap<String, Arc<NodeFacts>>;
 
-/// Matches all nodes of the cluster with all agents. `held` are the nodes whose verifier gives no answer at the moment: they keep the agent that they
-/// had, and no other node gets it.
+/// Matches all nodes of the cluster with all agents. `held` are the nodes whose verifier gives no
+/// answer at the moment: they keep the agent that they had, and no other node gets it.
 pub(crate) fn match_all(
     nodes: &Nodes,
     agents: &Agents,
@@ -104,7 +106,8 @@ fn by_id(name: &str, node: &NodeFacts, index: &Index<'_>, claims: &mut Claims) {
     names.into_iter().for_each(|agent| claims.add(name, agent.clone(), MatchedBy::NodeName));
 }
 
-/// Only nodes and agents that no id brought together: where an agent is reached says less than its id. Whole names go before short ones.
+/// Only nodes and agents that no id brought together: where an agent is reached says less than its
+/// id. Whole names go before short ones.
 fn by_contact(nodes: &Nodes, agents: &Agents, claims: &mut Claims) {
     let contacts = Contacts::of(agents.iter().filter(|(agent, _)| !claims.by_agent.contains_key(*agent)));
     let free: Vec<_> = nodes.iter().filter(|(name, _)| claims.is_free(name)).collect();
@@ -222,7 +225,8 @@ impl Claims {
         }
     }
 
-    /// Agents that were on another node that is still there, unless somebody has said where they belong.
+    /// Agents that were on another node that is still there, unless somebody has said where they
+    /// belong.
     fn moved(
         &self,
         matches: &BTreeMap<String, Match>,

@@ -16,7 +16,8 @@ use super::View;
 const LISTED: usize = 50;
 const NAMED: usize = 10;
 
-/// `status.nodes`. The time of the look only goes along with other changes: else every look would be a write.
+/// `status.nodes`. The time of the look only goes along with other changes: else every look would
+/// be a write.
 pub(crate) fn nodes(view: &View, previous: Option<&NodesStatus>) -> NodesStatus {
     let of = |state| count(view.nodes.values().filter(|node| node.status.state == state).count());
     let all = not_attested(view);
@@ -75,7 +76,8 @@ pub(crate) fn attested(view: Option<&View>) -> (Reason, String) {
     (reason, message)
 }
 
-/// The agents that fit no node, where there is a node without an agent: one of these may be the other's.
+/// The agents that fit no node, where there is a node without an agent: one of these may be the
+/// other's.
 fn unmatched(view: &View) -> Option<String> {
     let lacking = view.nodes.values().any(|node| node.status.state == NodeState::NotEnrolled);
     let named: Vec<&str> = view.unmatched.iter().take(NAMED).map(AgentId::as_str).collect();

@@ -1,4 +1,5 @@
-//! Corrections while somebody else keeps reverting them: carried out less and less often, and reported.
+//! Corrections while somebody else keeps reverting them: carried out less and less often, and
+//! reported.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -16,7 +17,8 @@ use crate::model::workload::last_writer;
 use crate::reconcile::backoff::Memory;
 use crate::rollout::next::Next;
 
-/// Takes out of what is due the corrections that have to wait. The problems are the fights that go on.
+/// Takes out of what is due the corrections that have to wait. The problems are the fights that go
+/// on.
 pub(crate) fn enter(
     memory: &Memory,
     owner: &Owner,

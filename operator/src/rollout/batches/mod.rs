@@ -1,6 +1,7 @@
 //! A rollout in steps: which nodes get their new SPIRE agent next, from what the cluster has. Pure.
 //!
-//! A step is first written into the status and then carried out, so that whoever looks next, after a crash too, knows which nodes it is about.
+//! A step is first written into the status and then carried out, so that whoever looks next, after
+//! a crash too, knows which nodes it is about.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +28,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) hash: &'a str,
     /// Nodes in one step.
     pub(crate) share: Share,
-    /// A moved node is one that SPIRE is known to have attested; otherwise a pod that is ready is enough.
+    /// A moved node is one that SPIRE is known to have attested; otherwise a pod that is ready is
+    /// enough.
     pub(crate) needs_identity: bool,
     /// The step that is under way, by the status.
     pub(crate) step: &'a [String],
@@ -94,8 +96,8 @@ pub(crate) fn decide(facts: &Facts<'_>) -> Verdict {
     verdict
 }
 
-/// Pods that an overlay was taken back from and that still carry it: those that are not ready at once, the others as many at a time as a step has, and
-/// only while nothing else is on its way.
+/// Pods that an overlay was taken back from and that still carry it: those that are not ready at
+/// once, the others as many at a time as a step has, and only while nothing else is on its way.
 pub(crate) fn taken_back(pods: &[Pod], share: Share) -> Vec<&Pod> {
     let goes = |pod: &&Pod| pod.metadata.deletion_timestamp.is_some();
     let stays: Vec<&Pod> = pods.iter().filter(|pod| carries_overlay(pod) && !goes(pod)).collect();
@@ -138,8 +140,8 @@ fn moved(agents: &BTreeMap<&str, Agent<'_>>) -> usize {
     agents.values().filter(|agent| matches!(agent, Agent::New { .. })).count()
 }
 
-/// A node that nobody has looked at yet counts as one that is not passed: it is not touched, and is waited for. So does one of which it is not known
-/// whether it still is passed.
+/// A node that nobody has looked at yet counts as one that is not passed: it is not touched, and is
+/// waited for. So does one of which it is not known whether it still is passed.
 fn standing(facts: &Facts<'_>, name: &str) -> Standing {
     match facts.nodes.get(name).map(|node| node.standing) {
         Some(Standing::Passed) if !facts.keylime_answers => Standing::NotPassed,

@@ -157,7 +157,8 @@ impl Decision<'_> {
         state == RolloutState::Complete && workload.pods.complete
     }
 
-    /// The configuration of a target, where it is not as it should be. It is `known` when it was so before.
+    /// The configuration of a target, where it is not as it should be. It is `known` when it was so
+    /// before.
     fn configuration(&self, target: &Target, known: bool) -> Vec<Step> {
         let Plan { owner, mode, .. } = self.plan;
         let source = &target.source;
@@ -190,8 +191,8 @@ impl Decision<'_> {
         steps
     }
 
-    /// The derived texts of others from the same ConfigMap of SPIRE, which have to be said again: the new one, or until an agent's turn has come
-    /// the one that is there.
+    /// The derived texts of others from the same ConfigMap of SPIRE, which have to be said again:
+    /// the new one, or until an agent's turn has come the one that is there.
     fn beside(&self, target: &Target) -> BTreeMap<String, String> {
         let same = |other: &&Target| {
             other.key != target.key
@@ -210,7 +211,8 @@ impl Decision<'_> {
         self.plan.targets().filter(same).filter_map(entry).collect()
     }
 
-    /// The rollout of a workload as it was last reported. One that failed has another try when the resource has changed since.
+    /// The rollout of a workload as it was last reported. One that failed has another try when the
+    /// resource has changed since.
     fn rollout_of(&self, key: &WorkloadKey) -> Option<RolloutStatus> {
         let last = rollout_of(self.previous, key)?.clone();
         match last.state {
@@ -313,7 +315,8 @@ pub(crate) fn stuck(gathered: &Gathered, workload: &Workload, wanted: Option<&st
         .collect()
 }
 
-/// Puts back what an edited ConfigMap had, in the entries that are picked; nothing when that is so already.
+/// Puts back what an edited ConfigMap had, in the entries that are picked; nothing when that is so
+/// already.
 pub(crate) fn restore(edit: &Edited, picked: impl Fn(Role, &str) -> bool) -> Option<Step> {
     let Edited { live, beside } = edit;
     let object = in_place::restore(live, beside, &picked);

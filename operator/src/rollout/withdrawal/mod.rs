@@ -1,5 +1,6 @@
-//! Taking everything back: the agents first, then the server, each with its rollout, and our own objects last. Goes by what carries our labels and
-//! by what was reported, not by what the resource names now. Pure.
+//! Taking everything back: the agents first, then the server, each with its rollout, and our own
+//! objects last. Goes by what carries our labels and by what was reported, not by what the resource
+//! names now. Pure.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +40,8 @@ pub(crate) fn withdrawal(
     if steps.is_empty() { Withdrawal::Done } else { Withdrawal::Going(Next { steps, ..Next::default() }) }
 }
 
-/// What is due until SPIRE has back what it had, its agents first; nothing when it has. Our own objects stay.
+/// What is due until SPIRE has back what it had, its agents first; nothing when it has. Our own
+/// objects stay.
 pub(crate) fn hand_back(
     owner: &Owner,
     gathered: &Gathered,
@@ -100,7 +102,8 @@ fn one(
     true
 }
 
-/// Pods that moved in steps go back in steps where somebody else's OnDelete keeps Kubernetes from doing it; true while there are any.
+/// Pods that moved in steps go back in steps where somebody else's OnDelete keeps Kubernetes from
+/// doing it; true while there are any.
 fn in_steps(gathered: &Gathered, workload: &Workload, canary: Option<Share>, next: &mut Next) -> bool {
     let pods = gathered.pods.get(&workload.key).map(Vec::as_slice).unwrap_or_default();
     let held = workload.held.is_some() && pods.iter().any(carries_overlay);
@@ -123,7 +126,8 @@ fn role_of(workload: &Workload) -> Role {
     }
 }
 
-/// Whether its pods carried our overlay when it was last reported, so that they have to be replaced.
+/// Whether its pods carried our overlay when it was last reported, so that they have to be
+/// replaced.
 fn was_ours(rollout: &RolloutStatus) -> bool {
     match rollout.state {
         RolloutState::Progressing

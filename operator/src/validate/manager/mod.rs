@@ -1,4 +1,5 @@
-//! What of spire-controller-manager is asked for and was found, complete and valid, or what stands in the way. Pure.
+//! What of spire-controller-manager is asked for and was found, complete and valid, or what stands
+//! in the way. Pure.
 
 use keylime_attestor_api::conditions::configuration_applied as reason;
 use keylime_attestor_api::{ControllerManager, ControllerManagerMode, Mode};
@@ -15,7 +16,8 @@ use crate::model::workload::Workload;
 /// Its program and its image are called so, if need be with words of a vendor before and behind.
 const PROGRAM: &str = "spire-controller-manager";
 
-/// What is to be set up, complete and valid; nothing where there is none, or where it is to be left alone.
+/// What is to be set up, complete and valid; nothing where there is none, or where it is to be left
+/// alone.
 ///
 /// One that is there and cannot be set up is a problem, and nothing of SPIRE is changed: workloads
 /// on the nodes that attest by Keylime would get no SVIDs any longer.

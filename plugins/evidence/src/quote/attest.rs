@@ -6,8 +6,8 @@ use crate::quote::error::{InvalidQuote, QuotePart};
 use crate::quote::pcrs::{self, PcrSelection};
 use crate::tpm::unmarshal_whole;
 
-/// `TPM_GENERATED_VALUE`, big endian. A TPM never lets a restricted key sign anything from outside that starts with
-/// it.
+/// `TPM_GENERATED_VALUE`, big endian. A TPM never lets a restricted key sign anything from outside
+/// that starts with it.
 const MAGIC: [u8; 4] = [0xff, b'T', b'C', b'G'];
 
 /// A `TPMS_ATTEST` of the type quote (TPM 2.0 Library, Part 2, 10.12.12).

@@ -146,7 +146,8 @@ impl InvalidQuote {
         }
     }
 
-    /// Bytes that are no quote make no sense; a quote that does not prove enough is evidence that says no.
+    /// Bytes that are no quote make no sense; a quote that does not prove enough is evidence that
+    /// says no.
     pub(crate) fn code(&self) -> Code {
         match self {
             Self::TooLarge { .. }
@@ -174,8 +175,8 @@ impl InvalidQuote {
 }
 
 impl QuotePart {
-    /// Longest part in bytes, once base64 is taken away. Real attests have about 150, signatures up to 520, PCR
-    /// values up to 2,300.
+    /// Longest part in bytes, once base64 is taken away. Real attests have about 150, signatures up
+    /// to 520, PCR values up to 2,300.
     pub(crate) fn max_len(self) -> usize {
         match self {
             Self::Attest | Self::Signature => 1024,

@@ -1,7 +1,8 @@
-//! The third part of a quote: the values of the PCRs, in the layout that tpm2-tools writes to a file.
+//! The third part of a quote: the values of the PCRs, in the layout that tpm2-tools writes to a
+//! file.
 //!
-//! C structures as they lie in memory, little endian, each array with its full length (tpm2-tools 4 and 5,
-//! `pcr_fwrite_serialized`; the Rust agent writes the same):
+//! C structures as they lie in memory, little endian, each array with its full length (tpm2-tools 4
+//! and 5, `pcr_fwrite_serialized`; the Rust agent writes the same):
 //!
 //! ```text
 //! TPML_PCR_SELECTION   count u32, then 16 times: hash u16, sizeofSelect u8, pcrSelect [u8; 4], one byte of padding
@@ -9,8 +10,8 @@
 //! TPML_DIGEST          count u32, then 8 times: size u16, buffer [u8; 64]
 //! ```
 //!
-//! A list holds what one TPM2_PCR_Read gave: 8 digests, or fewer. What lies in unused places is not signed. It must be
-//! zero, so that nothing can hide there.
+//! A list holds what one TPM2_PCR_Read gave: 8 digests, or fewer. What lies in unused places is not
+//! signed. It must be zero, so that nothing can hide there.
 
 use tss_esapi::interface_types::algorithm::HashingAlgorithm;
 

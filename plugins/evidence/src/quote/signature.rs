@@ -44,9 +44,9 @@ impl QuoteSignature {
 
     /// Whether `ak` made this signature over `message`.
     ///
-    /// The scheme must be the AK's own: a restricted key signs by no other. Of RSAPSS, only signatures with a salt as
-    /// long as the hash are taken, as FIPS 186-4 wants it and TPMs of today make them. Old ones fill the space with
-    /// salt, which ring does not verify.
+    /// The scheme must be the AK's own: a restricted key signs by no other. Of RSAPSS, only
+    /// signatures with a salt as long as the hash are taken, as FIPS 186-4 wants it and TPMs of
+    /// today make them. Old ones fill the space with salt, which ring does not verify.
     pub(crate) fn verify(&self, ak: &AttestationKey, message: &[u8]) -> Result<(), InvalidQuote> {
         if self.scheme != ak.scheme {
             return Err(InvalidQuote::Scheme { came: self.scheme, expected: ak.scheme });
@@ -123,8 +123,8 @@ fn p384(hash: HashAlg) -> Option<&'static dyn VerificationAlgorithm> {
     }
 }
 
-/// `ECDSA-Sig-Value` (RFC 3279, 2.2.3), of a curve whose numbers have `N` bytes. ring takes every pair of curve and
-/// hash in this form only.
+/// `ECDSA-Sig-Value` (RFC 3279, 2.2.3), of a curve whose numbers have `N` bytes. ring takes every
+/// pair of curve and hash in this form only.
 fn der<const N: usize>(r: &[u8], s: &[u8]) -> Result<Vec<u8>, InvalidQuote> {
     if r.len() > N || s.len() > N {
         return Err(InvalidQuote::Signature);
@@ -144,7 +144,8 @@ fn der_unsigned(number: &[u8]) -> Vec<u8> {
     der_value(0x02, &content)
 }
 
-/// The two numbers of P-384 and their headers have at most 102 bytes, so that a length takes one byte.
+/// The two numbers of P-384 and their headers have at most 102 bytes, so that a length takes one
+/// byte.
 fn der_value(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut value = vec![tag, u8::try_from(content.len()).unwrap_or(u8::MAX)];
     value.extend_from_slice(content);

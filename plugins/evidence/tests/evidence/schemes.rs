@@ -1,5 +1,5 @@
-//! Quotes of a software AK: every scheme that is taken, and every single thing that can be wrong with a quote that is
-//! well signed.
+//! Quotes of a software AK: every scheme that is taken, and every single thing that can be wrong
+//! with a quote that is well signed.
 
 use evidence::{AttestationKey, HashAlg, InvalidQuote, QuotePart, Verified};
 use lab::soft_ak::{
@@ -88,8 +88,9 @@ fn what_no_tpm_made_is_refused() {
 fn what_a_tpm_attested_other_than_pcrs_is_refused() {
     let (soft, good) = rsa();
     let quote = attest().marshal();
-    // All but the last 14 + 32 bytes is the same in every attest. What follows are a name and a qualified name
-    // (TPMS_CERTIFY_INFO), and a clock, its safety and a firmware version (TPMS_TIME_ATTEST_INFO).
+    // All but the last 14 + 32 bytes is the same in every attest. What follows are a name and a
+    // qualified name (TPMS_CERTIFY_INFO), and a clock, its safety and a firmware version
+    // (TPMS_TIME_ATTEST_INFO).
     let same = quote.len() - 4 - 6 - 34;
     for (kind, info) in
         [(0x8017_u16, vec![0; 4]), (0x8019, [&[0; 8 + 8 + 4 + 4][..], &[1], &[0; 8]].concat())]

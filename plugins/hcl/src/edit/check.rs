@@ -17,7 +17,8 @@ pub(super) fn stands(text: &str, plugins: &Plugins<'_>, wanted: &Element, placem
     })
 }
 
-/// Compares a text before and after an edit: the element is as wanted (or gone), and all else means the same.
+/// Compares a text before and after an edit: the element is as wanted (or gone), and all else means
+/// the same.
 pub(super) fn edited(
     before: &Plugins<'_>,
     document: &Document,

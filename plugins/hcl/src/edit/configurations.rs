@@ -1,5 +1,5 @@
-//! Makes configurations of SPIRE as nobody writes them: every form of `plugins`, with white space and comments where the
-//! grammar lets them stand. The same seed gives the same texts.
+//! Makes configurations of SPIRE as nobody writes them: every form of `plugins`, with white space
+//! and comments where the grammar lets them stand. The same seed gives the same texts.
 
 use crate::reference::generate::Generator;
 

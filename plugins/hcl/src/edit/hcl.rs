@@ -74,13 +74,15 @@ fn insert(text: &str, document: &Document, plugins: &Plugins<'_>, element: &Elem
     if text.is_empty() || text.ends_with('\n') {
         Edit::insert(at, format!("{item}{}", style.newline))
     } else {
-        // A lone carriage return would make one line end with a newline behind it, and go with it again.
+        // A lone carriage return would make one line end with a newline behind it, and go with it
+        // again.
         let newline = if text.ends_with('\r') { "\r\n" } else { style.newline };
         Edit::insert(at, format!("{newline}{item}"))
     }
 }
 
-/// On lines of its own before the closing brace when that has one, right behind the last item otherwise.
+/// On lines of its own before the closing brace when that has one, right behind the last item
+/// otherwise.
 fn into_block(text: &str, object: &Node, header: &str, element: &Element) -> Edit {
     let close = object.end.saturating_sub(1);
     let last = object.items().last().map_or(object.at.offset + 1, |item| item.end);

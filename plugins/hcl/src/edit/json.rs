@@ -1,8 +1,8 @@
 //! Edits of JSON text.
 //!
-//! Ours can always be taken out again byte for byte, because what it was put into can be told from it: a list or an
-//! object that was there and empty keeps a space of ours behind its opening bracket, and one that was made for ours
-//! never has one.
+//! Ours can always be taken out again byte for byte, because what it was put into can be told from
+//! it: a list or an object that was there and empty keeps a space of ours behind its opening
+//! bracket, and one that was made for ours never has one.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -49,8 +49,8 @@ pub(super) fn set(
     }
 }
 
-/// The value of a new NodeAttestor member. Of several `plugins` objects SPIRE reads only those that hold nothing but
-/// objects.
+/// The value of a new NodeAttestor member. Of several `plugins` objects SPIRE reads only those that
+/// hold nothing but objects.
 fn new_attestors(style: &Style, plugins: &Plugins<'_>, element: &Element) -> String {
     match plugins.blocks.as_slice() {
         [_, _, ..] => element.named(style),
@@ -98,9 +98,9 @@ fn add_plugin(text: &str, member: &Item, element: &Element) -> Edit {
     }
 }
 
-/// Puts the plugin in the place of all of a NodeAttestor member. A list stays a list, also when another member was it:
-/// where `plugins` comes first and holds nothing but objects, SPIRE takes the names in it for settings that it does not
-/// know, and does not start.
+/// Puts the plugin in the place of all of a NodeAttestor member. A list stays a list, also when
+/// another member was it: where `plugins` comes first and holds nothing but objects, SPIRE takes
+/// the names in it for settings that it does not know, and does not start.
 fn replace_all(text: &str, member: &Item, is_list: bool, element: &Element) -> Edit {
     let inline = own_indent(text, member.start()).is_none();
     let style = style(text, indent_at(text, member.start()), inline);
@@ -157,7 +157,8 @@ fn without(text: &str, object: &Node, gone: impl Fn(&Item) -> bool) -> Vec<Edit>
     delete(text, object, |child| starts.contains(&child.start))
 }
 
-/// Takes children out: each run of neighbours with the comma that parts it from what stays, and the white space there.
+/// Takes children out: each run of neighbours with the comma that parts it from what stays, and the
+/// white space there.
 fn delete(text: &str, holder: &Node, gone: impl Fn(&Range<usize>) -> bool) -> Vec<Edit> {
     let children = children(holder);
     let mut runs = children.chunk_by(|child, next| gone(child) == gone(next)).peekable();

@@ -1,7 +1,8 @@
 //! The work of an edit grows with the text's length and no faster, also where every attestor goes.
 //!
-//! Measured in CPU time of the thread, which other programs have no part in, against that of reading the same text:
-//! reading looks at each byte a few times, and a look at all of the text for each of its attestors is far more.
+//! Measured in CPU time of the thread, which other programs have no part in, against that of
+//! reading the same text: reading looks at each byte a few times, and a look at all of the text for
+//! each of its attestors is far more.
 
 use std::fs;
 

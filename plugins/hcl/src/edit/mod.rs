@@ -1,26 +1,31 @@
-//! Puts one `plugins.NodeAttestor` element into a whole SPIRE configuration, takes it out, and lists what is there.
+//! Puts one `plugins.NodeAttestor` element into a whole SPIRE configuration, takes it out, and
+//! lists what is there.
 //!
-//! SPIRE refuses keys that it does not know, so a configuration is never printed anew: the element is written into the
-//! text in the style around it, and every other byte stays. The result is parsed again and must differ from the input
-//! in what was asked for and in nothing else; otherwise the edit is an error.
+//! SPIRE refuses keys that it does not know, so a configuration is never printed anew: the element
+//! is written into the text in the style around it, and every other byte stays. The result is
+//! parsed again and must differ from the input in what was asked for and in nothing else; otherwise
+//! the edit is an error.
 //!
-//! What SPIRE makes of `plugins` was read in SPIRE 1.13.3 and 1.15.3 (`pkg/common/catalog`), and is compared in tests
-//! with its own hcl, v1.0.1-vault-7:
+//! What SPIRE makes of `plugins` was read in SPIRE 1.13.3 and 1.15.3 (`pkg/common/catalog`), and is
+//! compared in tests with its own hcl, v1.0.1-vault-7:
 //! - HCL: one block `plugins { … }` or `plugins = { … }`, in it `NodeAttestor "name" { … }` or
-//!   `NodeAttestor { name { … } }`, keys quoted or not; or several `plugins "NodeAttestor" "name" { … }`. Of several
-//!   blocks SPIRE reads one without a word about the others: refused here. A list is refused by SPIRE, and here.
-//! - JSON: `"NodeAttestor"` is an object of plugins or a list of objects of plugins. `"plugins"` is an object, or
-//!   several: in a list, or given several times. SPIRE reads all of several only where they are objects of objects all
-//!   the way to the plugins; others are refused here.
+//!   `NodeAttestor { name { … } }`, keys quoted or not; or several `plugins "NodeAttestor" "name" {
+//!   … }`. Of several blocks SPIRE reads one without a word about the others: refused here. A list
+//!   is refused by SPIRE, and here.
+//! - JSON: `"NodeAttestor"` is an object of plugins or a list of objects of plugins. `"plugins"` is
+//!   an object, or several: in a list, or given several times. SPIRE reads all of several only
+//!   where they are objects of objects all the way to the plugins; others are refused here.
 //! - A plugin that is declared twice is refused by SPIRE, and here.
 //!
-//! A server or an agent may run with `-expandEnv`: SPIRE then replaces `$X` and `${X}` in the whole text before it
-//! parses it. With [`Variables::Expanded`] such a variable can stand where a value stands, and stays as it is. What is
-//! written here never holds a `$`: it is written as `\u0024`, which SPIRE's JSON and HCL readers, and this crate for
-//! what SPIRE prints for the plugin, turn back into the character, with or without expansion.
+//! A server or an agent may run with `-expandEnv`: SPIRE then replaces `$X` and `${X}` in the whole
+//! text before it parses it. With [`Variables::Expanded`] such a variable can stand where a value
+//! stands, and stays as it is. What is written here never holds a `$`: it is written as `\u0024`,
+//! which SPIRE's JSON and HCL readers, and this crate for what SPIRE prints for the plugin, turn
+//! back into the character, with or without expansion.
 //!
-//! What holds for every text is tested with generated ones: an element that stands as asked for changes no byte, an
-//! edit of an edited text is the edit of the text from before, and taking out what was put in gives that text back.
+//! What holds for every text is tested with generated ones: an element that stands as asked for
+//! changes no byte, an edit of an edited text is the edit of the text from before, and taking out
+//! what was put in gives that text back.
 
 mod check;
 mod hcl;
@@ -49,8 +54,8 @@ pub struct NodeAttestor<'a> {
     pub plugin_cmd: &'a str,
     /// SHA-256 of the program, 64 hex digits.
     pub plugin_checksum: Option<&'a str>,
-    /// The plugin's own configuration: strings, booleans, numbers, objects, and lists of strings and numbers. SPIRE
-    /// hands nothing else through unharmed.
+    /// The plugin's own configuration: strings, booleans, numbers, objects, and lists of strings
+    /// and numbers. SPIRE hands nothing else through unharmed.
     pub plugin_data: &'a Map<String, Value>,
 }
 
@@ -91,7 +96,8 @@ pub enum Error {
         /// Length of the edited text.
         bytes: usize,
     },
-    /// The edited text does not mean what it should. The input has a form that this crate does not know.
+    /// The edited text does not mean what it should. The input has a form that this crate does not
+    /// know.
     #[error(
         "failed to edit SPIRE's configuration at {0}: the result would not be right ({1}); edit the file by hand"
     )]
@@ -100,7 +106,8 @@ pub enum Error {
 
 /// Puts an element in, or replaces the one of the same name.
 ///
-/// An element that is already there as asked for leaves the text as it is. A new one stands after the others.
+/// An element that is already there as asked for leaves the text as it is. A new one stands after
+/// the others.
 pub fn set_node_attestor(
     text: &str,
     element: &NodeAttestor<'_>,
@@ -189,7 +196,8 @@ fn apply(
     Ok(edited)
 }
 
-/// The text with its edits. What two deletions share, as the line end between two last lines, goes once.
+/// The text with its edits. What two deletions share, as the line end between two last lines, goes
+/// once.
 fn spliced(text: &str, edits: &[Edit]) -> Option<String> {
     let mut edited = String::with_capacity(text.len() + 1024);
     let mut done = 0;

@@ -12,8 +12,8 @@ pub(super) const NODE_ATTESTOR: &str = "NodeAttestor";
 /// The plugins of a configuration and where they stand.
 #[derive(Debug)]
 pub(super) struct Plugins<'t> {
-    /// What holds the plugins. Several only in JSON; none where there is no `plugins`, or (HCL) only
-    /// `plugins "NodeAttestor" "name" { … }` items at the top.
+    /// What holds the plugins. Several only in JSON; none where there is no `plugins`, or (HCL)
+    /// only `plugins "NodeAttestor" "name" { … }` items at the top.
     pub(super) blocks: Vec<Block<'t>>,
     pub(super) all: Vec<Plugin<'t>>,
 }
@@ -114,8 +114,8 @@ fn in_hcl<'t>(items: &[&'t Item]) -> Result<Block<'t>, Error> {
     }
 }
 
-/// SPIRE joins the objects which hold nothing but objects; of the others it reads the first, and that only where there
-/// are none to be joined.
+/// SPIRE joins the objects which hold nothing but objects; of the others it reads the first, and
+/// that only where there are none to be joined.
 fn in_json<'t>(items: &[&'t Item]) -> Result<Vec<Block<'t>>, Error> {
     let mut blocks = Vec::new();
     for item in items {

@@ -93,7 +93,8 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
 }
 
-/// A string in double quotes that HCL and JSON read alike, and without `$`, which `-expandEnv` would replace.
+/// A string in double quotes that HCL and JSON read alike, and without `$`, which `-expandEnv`
+/// would replace.
 pub(super) fn quote(text: &str) -> String {
     let mut quoted = String::from("\"");
     for character in text.chars() {

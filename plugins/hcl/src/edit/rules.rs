@@ -1,4 +1,5 @@
-//! What holds for every configuration that is edited at all, tried on generated ones and on those of [`SHAPES`].
+//! What holds for every configuration that is edited at all, tried on generated ones and on those
+//! of [`SHAPES`].
 
 use super::tests::{SHAPES, data, element, generated, set, small};
 use super::*;
@@ -38,7 +39,8 @@ fn what_is_as_asked_for_changes_no_byte() {
     }
 }
 
-/// So that whoever has the text from before can tell it from an edited one, whatever the element was.
+/// So that whoever has the text from before can tell it from an edited one, whatever the element
+/// was.
 #[test]
 fn an_edit_of_an_edited_text_is_an_edit_of_the_text_before() {
     let (first, second) = (data(), Map::new());

@@ -25,8 +25,9 @@ impl Style {
         Self { language, inline, newline: newline(text), indent, unit: unit(text), spaced }
     }
 
-    /// That of a plugin which is there, for what is written in its place. So an edit of an edited text is the same as
-    /// an edit of the text from before: nothing is taken from the text around, which ours is part of by then.
+    /// That of a plugin which is there, for what is written in its place. So an edit of an edited
+    /// text is the same as an edit of the text from before: nothing is taken from the text around,
+    /// which ours is part of by then.
     ///
     /// Nothing where the plugin is empty, which ours never is.
     pub(super) fn of_plugin(text: &str, language: Language, plugin: &Plugin<'_>) -> Option<Self> {

@@ -43,7 +43,8 @@ pub(crate) const SHAPES: [&str; 43] = [
     "{}",
     "{\n}\n",
     "{\"plugins\": {\"NodeAttestor\": [{\"x\": {}},], \"KeyManager\": [{\"memory\": {}}],},}",
-    // What people met: an indentation of our own, two on one line, a lone carriage return, empty lists and objects.
+    // What people met: an indentation of our own, two on one line, a lone carriage return, empty
+    // lists and objects.
     "plugins {\n  }\n",
     "plugins {NodeAttestor \"x\" {}\n\n }\n",
     "plugins {\n  NodeAttestor \"a\" {} NodeAttestor \"b\" {}\n}\n",

@@ -1,5 +1,5 @@
-//! Where this crate and Go differ, on purpose. What Go drops silently, misreads or crashes on is refused here, but for
-//! nulls as SPIRE prints them, which Go cannot read back and this crate can.
+//! Where this crate and Go differ, on purpose. What Go drops silently, misreads or crashes on is
+//! refused here, but for nulls as SPIRE prints them, which Go cannot read back and this crate can.
 
 use serde_json::Value;
 
@@ -54,7 +54,8 @@ pub(super) const LISTED: [Difference; 13] = [
             r#"[{"at":[1,1],"keys":["a"],"value":{"null":true}},{"at":[3,1,3,5],"keys":["b","c"],"value":{"object":[]}}]"#,
         ),
     },
-    // Bare keys and heredoc names of other scripts: which letters count depends on the Unicode version of the reader.
+    // Bare keys and heredoc names of other scripts: which letters count depends on the Unicode
+    // version of the reader.
     refused("ключ = 1", r#"[{"at":[1,1],"keys":["ключ"],"value":{"integer":"1"}}]"#, "outside ASCII"),
     refused("a = <<é\nx\né\n", r#"[{"at":[1,1],"keys":["a"],"value":{"text":"x\n"}}]"#, "expected << or <<-"),
     // Half a surrogate pair: Go puts U+FFFD in its place (and crashes on it in JSON).
@@ -76,7 +77,8 @@ pub(super) const LISTED: [Difference; 13] = [
         r#"[{"at":[0,0],"keys":["a"],"value":{"list":[{"integer":"1"}]}}]"#,
         "loses a list",
     ),
-    // It takes much that is no JSON. These three stand for all of it: what RFC 8259 refuses is refused here.
+    // It takes much that is no JSON. These three stand for all of it: what RFC 8259 refuses is
+    // refused here.
     refused(r#"{"a": 1"#, r#"[{"at":[0,0],"keys":["a"],"value":{"integer":"1"}}]"#, "expected ',' or '}'"),
     refused(
         r#"{"a": 1} b"#,
@@ -110,7 +112,8 @@ pub(super) fn has_null(node: &Node) -> bool {
     }
 }
 
-/// Whether another tree of an HCL text is one of those listed: a null at the end, or before a block with several keys.
+/// Whether another tree of an HCL text is one of those listed: a null at the end, or before a block
+/// with several keys.
 pub(super) fn tree_on_purpose(document: &Document, ours: &Value, theirs: &Value) -> bool {
     let dropped = document.language == Language::Hcl && tree::without_last_null(ours) == *theirs;
     dropped || null_before_block(document)

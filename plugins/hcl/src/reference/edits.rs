@@ -1,4 +1,5 @@
-//! What SPIRE finds in an edited configuration, read with Go and with variables expanded, is what was asked for.
+//! What SPIRE finds in an edited configuration, read with Go and with variables expanded, is what
+//! was asked for.
 
 use serde_json::{Map, Value, json};
 
@@ -21,8 +22,9 @@ fn edited(text: &str, data: &Map<String, Value>, placement: Placement) -> String
     set_node_attestor(text, &element, placement, Variables::Expanded).unwrap()
 }
 
-/// The plugins that Go finds, ours apart; nothing where it refuses the text. Of their data, what it means: a comment that
-/// stood behind an attestor is printed elsewhere when the attestor is another one.
+/// The plugins that Go finds, ours apart; nothing where it refuses the text. Of their data, what it
+/// means: a comment that stood behind an attestor is printed elsewhere when the attestor is another
+/// one.
 fn plugins(answer: &Value) -> Option<(Vec<Value>, Vec<Value>)> {
     let mut all = answer["plugins"].as_array()?.clone();
     for plugin in all.iter_mut().filter(|plugin| plugin["name"] != "keylime") {
@@ -38,7 +40,8 @@ fn expanded(texts: &[String]) -> Vec<String> {
     ask("expand", texts).iter().map(|answer| answer["text"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Looks into texts in which ours was put. `before` are the answers of Go for the texts from before.
+/// Looks into texts in which ours was put. `before` are the answers of Go for the texts from
+/// before.
 fn look(before: &[Value], texts: &[String], data: &Map<String, Value>, placement: Placement) {
     for ((before, text), answer) in before.iter().zip(texts).zip(ask("plugins", texts)) {
         let (ours, found) = plugins(&answer).unwrap_or_else(|| panic!("{answer}\n{text}"));
@@ -81,7 +84,8 @@ fn spire_finds_what_was_put_in_where_it_expands_variables() {
     }
 }
 
-/// Whatever is edited is read whole by SPIRE: it finds the attestors that are found here, before and after.
+/// Whatever is edited is read whole by SPIRE: it finds the attestors that are found here, before
+/// and after.
 #[test]
 fn spire_finds_in_generated_configurations_what_is_found_here() {
     let texts: Vec<String> = generated(1_500);

@@ -1,4 +1,5 @@
-//! Makes texts: good ones, nearly good ones and heaps of tokens. The same seed gives the same texts.
+//! Makes texts: good ones, nearly good ones and heaps of tokens. The same seed gives the same
+//! texts.
 
 /// SplitMix64, so that the texts do not change with a library.
 pub(crate) struct Generator(u64);

@@ -44,8 +44,8 @@ fn program() -> &'static Path {
     PROGRAM.get_or_init(|| env::var_os("HCLREF").map_or_else(build, PathBuf::from))
 }
 
-/// Builds into `<cache>/keylime-attestor/hclref-<hash of its sources>/` unless it is there. A broken-off build leaves
-/// nothing under the final name.
+/// Builds into `<cache>/keylime-attestor/hclref-<hash of its sources>/` unless it is there. A
+/// broken-off build leaves nothing under the final name.
 fn build() -> PathBuf {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/lab/hclref");
     let mut hasher = DefaultHasher::new();

@@ -1,7 +1,8 @@
 //! Compares this crate with Go's hashicorp/hcl, the reader of SPIRE (module version v1.0.1-vault-7,
 //! as SPIRE has it since 1.11.1).
 //!
-//! The program under `tests/lab/hclref` is found by the variable `HCLREF`, or built once into the cache.
+//! The program under `tests/lab/hclref` is found by the variable `HCLREF`, or built once into the
+//! cache.
 
 mod differences;
 mod edits;

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::tree::{Document, Item, Key, Kind, Language, Node};
 use crate::value::{Data, Object, Value as Meant};
 
-/// The tree as Go has it: of JSON, objects that hold nothing but objects are joined with their key, and lists of nothing
-/// but objects become items of the same key.
+/// The tree as Go has it: of JSON, objects that hold nothing but objects are joined with their key,
+/// and lists of nothing but objects become items of the same key.
 pub(super) fn outline(document: &Document) -> Value {
     items(document.root.items(), document.language)
 }
@@ -68,8 +68,9 @@ pub(super) fn without_last_null(outline: &Value) -> Value {
     Value::Array(items)
 }
 
-/// What a text means, as far as SPIRE's printing keeps it: every value with the keys that lead to it. Printing makes
-/// lists of objects repeated blocks, and blocks in blocks blocks of several keys.
+/// What a text means, as far as SPIRE's printing keeps it: every value with the keys that lead to
+/// it. Printing makes lists of objects repeated blocks, and blocks in blocks blocks of several
+/// keys.
 pub(super) fn meaning(document: &Document) -> Vec<(Vec<String>, String)> {
     let mut leaves = Vec::new();
     of_object(&Object::of_document(document), &[], &mut leaves);

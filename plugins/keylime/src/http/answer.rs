@@ -16,7 +16,8 @@ use crate::error::{Malformed, Refused};
 /// The longest answer about one agent that is read, in bytes. Keylime's longest has about 4 KiB.
 pub(super) const MAX_BODY: usize = 64 * 1024;
 
-/// The longest answer about all agents that is read, in bytes. 5,000 agents without metadata take 4 MiB.
+/// The longest answer about all agents that is read, in bytes. 5,000 agents without metadata take 4
+/// MiB.
 pub(super) const MAX_BULK_BODY: usize = 64 * 1024 * 1024;
 
 /// How much of a server's own words an error repeats, in characters.
@@ -38,7 +39,8 @@ struct Envelope<R> {
     results: R,
 }
 
-/// A JSON object. By itself serde would take an array, too, and its items for the members in their order.
+/// A JSON object. By itself serde would take an array, too, and its items for the members in their
+/// order.
 struct Object<T>(T);
 
 impl Answer {
@@ -52,7 +54,8 @@ impl Answer {
         Ok(Answer { status, content_type, body: read_body(response, limit, situation).await? })
     }
 
-    /// The `results` of a good answer. `expected` names them in errors; `secret` keeps the answer's own words out of errors.
+    /// The `results` of a good answer. `expected` names them in errors; `secret` keeps the answer's
+    /// own words out of errors.
     pub(crate) fn results<T: DeserializeOwned>(
         &self,
         expected: &'static str,
@@ -67,24 +70,26 @@ impl Answer {
         Ok(envelope.results.0)
     }
 
-    /// Whether this is Keylime's "not found". A 404 of another form (such as a proxy's page, or Keylime's own for a path that
-    /// it does not have) says nothing about an agent.
+    /// Whether this is Keylime's "not found". A 404 of another form (such as a proxy's page, or
+    /// Keylime's own for a path that it does not have) says nothing about an agent.
     pub(crate) fn is_not_found(&self) -> bool {
         self.is_keylimes(404)
     }
 
-    /// Whether this is the registrar's "not found" of an agent that it knows, whose TPM has not been proven to it yet.
+    /// Whether this is the registrar's "not found" of an agent that it knows, whose TPM has not
+    /// been proven to it yet.
     pub(crate) fn is_not_activated(&self) -> bool {
         self.is_not_found() && self.words(false).is_some_and(|words| words.contains("has not been activated"))
     }
 
-    /// Whether the agent has no such path, as the Python agent and the Rust agent's API 2.1 say for `/agent/info`.
+    /// Whether the agent has no such path, as the Python agent and the Rust agent's API 2.1 say for
+    /// `/agent/info`.
     pub(crate) fn is_bad_request(&self) -> bool {
         self.is_keylimes(400)
     }
 
-    /// Whether a server may give this answer to a path of an API version that it does not know (measured: verifier and
-    /// registrar 404 without a body, agents 400 in JSON).
+    /// Whether a server may give this answer to a path of an API version that it does not know
+    /// (measured: verifier and registrar 404 without a body, agents 400 in JSON).
     pub(super) fn may_mean_unknown_version(&self) -> bool {
         self.status == 400 || (self.status == 404 && !self.is_not_found())
     }
@@ -131,7 +136,8 @@ impl Answer {
             .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
     }
 
-    /// What Keylime says in its `status` member. It may repeat what was asked, so not where that is secret.
+    /// What Keylime says in its `status` member. It may repeat what was asked, so not where that is
+    /// secret.
     fn words(&self, secret: bool) -> Option<String> {
         if secret || !self.is_json() {
             return None;
@@ -152,8 +158,8 @@ pub(crate) async fn read_body(
     let Some(length) = length.ok().filter(|length| *length <= limit) else {
         return Err(too_large());
     };
-    // The Python agent announces no length: it closes the connection, and TLS not properly. Whether such an answer is whole its
-    // JSON tells, which has an end of its own.
+    // The Python agent announces no length: it closes the connection, and TLS not properly. Whether
+    // such an answer is whole its JSON tells, which has an end of its own.
     let announced = response.content_length().is_some() || response.headers().contains_key(TRANSFER_ENCODING);
     let mut body = Vec::with_capacity(length);
     loop {

@@ -1,6 +1,7 @@
 //! What reqwest, hyper and rustls say went wrong, sorted by what it means.
 //!
-//! Their texts are looked at, never passed on whole: reqwest's hold the URL, and with it a nonce or a quote.
+//! Their texts are looked at, never passed on whole: reqwest's hold the URL, and with it a nonce or
+//! a quote.
 
 use std::error::Error as StdError;
 use std::io;
@@ -73,7 +74,8 @@ impl Failure {
         Failure::Malformed(Malformed::CutShort)
     }
 
-    /// Whether the server closed a connection that it had kept for the next request: a second try is then in order.
+    /// Whether the server closed a connection that it had kept for the next request: a second try
+    /// is then in order.
     pub(super) fn is_closed(&self) -> bool {
         matches!(self, Failure::Unreachable(Unreachable::Closed { .. }))
     }
@@ -143,7 +145,8 @@ fn wrong_name(expected: &ServerName<'_>, presented: &[String]) -> Unreachable {
     Unreachable::WrongName { expected, presented: names(presented) }
 }
 
-/// The alerts by which a server says that our certificate, or that we showed none, is what it does not like.
+/// The alerts by which a server says that our certificate, or that we showed none, is what it does
+/// not like.
 fn blames_certificate(alert: AlertDescription) -> bool {
     matches!(
         alert,
@@ -160,7 +163,8 @@ fn blames_certificate(alert: AlertDescription) -> bool {
     )
 }
 
-/// The names in a certificate: the other side chose them, so only the start of the first few is shown.
+/// The names in a certificate: the other side chose them, so only the start of the first few is
+/// shown.
 fn names(presented: &[String]) -> String {
     let shown: Vec<String> =
         presented.iter().take(5).map(|name| bare(name).chars().take(100).collect()).collect();
@@ -182,12 +186,14 @@ pub(super) fn ends_early(error: &reqwest::Error) -> bool {
     find::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof)
 }
 
-/// The text of the first cause, which says most (such as "Connection refused") and knows nothing of the URL.
+/// The text of the first cause, which says most (such as "Connection refused") and knows nothing of
+/// the URL.
 fn innermost(error: &reqwest::Error) -> String {
     chain(error).skip(1).last().map_or_else(|| "unknown cause".to_owned(), ToString::to_string)
 }
 
-/// An error and its causes, outermost first. `io::Error::source` leaves out the very error that it wraps.
+/// An error and its causes, outermost first. `io::Error::source` leaves out the very error that it
+/// wraps.
 fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     successors(Some(error), |error: &&'a (dyn StdError + 'static)| {
         let error: &'a (dyn StdError + 'static) = *error;

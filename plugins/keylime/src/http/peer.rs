@@ -37,7 +37,8 @@ pub(crate) struct Ask<'a> {
 pub(crate) enum Scope {
     /// An answer about one agent.
     One,
-    /// An answer about all agents. A verifier reads each record from its database, one after the other.
+    /// An answer about all agents. A verifier reads each record from its database, one after the
+    /// other.
     All,
 }
 
@@ -76,15 +77,16 @@ impl Peer {
         &self.server
     }
 
-    /// Asks in the API version negotiated with the server, and negotiates it first where needed. All of it is done within the
-    /// time that the scope allows.
+    /// Asks in the API version negotiated with the server, and negotiates it first where needed.
+    /// All of it is done within the time that the scope allows.
     pub(crate) async fn get(&self, clients: &Clients, ask: Ask<'_>) -> Result<Answer, Error> {
         let timeout = ask.scope.timeout(self.situation.request_timeout);
         let answer = tokio::time::timeout(timeout, self.ask(clients, ask))
             .await
             .unwrap_or(Err(Failure::Unreachable(Unreachable::AnswerTimeout(timeout))));
         answer.map_err(|failure| {
-            // A server that was away may come back as another version; one that is only slow stays what it is.
+            // A server that was away may come back as another version; one that is only slow stays
+            // what it is.
             if matches!(&failure, Failure::Unreachable(cause) if !matches!(cause, Unreachable::AnswerTimeout(_))) {
                 self.version.forget();
             }
@@ -132,7 +134,8 @@ impl Peer {
         Ok(version)
     }
 
-    /// Everything asked is a GET that changes nothing, so a connection that the server had closed meanwhile is worth a second try.
+    /// Everything asked is a GET that changes nothing, so a connection that the server had closed
+    /// meanwhile is worth a second try.
     async fn fetch(&self, client: &reqwest::Client, url: &Url, limit: usize) -> Result<Answer, Failure> {
         match self.fetch_once(client, url, limit).await {
             Err(failure) if failure.is_closed() => self.fetch_once(client, url, limit).await,
@@ -184,7 +187,8 @@ impl Scope {
     }
 }
 
-/// So that a server that cannot be connected to is told from one that does not answer, the first gets half of the time.
+/// So that a server that cannot be connected to is told from one that does not answer, the first
+/// gets half of the time.
 pub(crate) fn connect_timeout(request_timeout: Duration) -> Duration {
     request_timeout / 2
 }

@@ -16,7 +16,8 @@ pub(super) struct ApiVersion(u8);
 #[derive(Debug, Default)]
 pub(super) struct Negotiated(AtomicU8);
 
-/// The results of `/version`. Verifier and registrar say `current_version`, agents `supported_version`; the Python agent gives no list.
+/// The results of `/version`. Verifier and registrar say `current_version`, agents
+/// `supported_version`; the Python agent gives no list.
 #[derive(Deserialize)]
 struct Versions {
     current_version: Option<String>,
@@ -25,7 +26,8 @@ struct Versions {
 }
 
 impl ApiVersion {
-    /// The versions that are the same to us, but that `/agent/info` and the verifier's `/verify/identity` came with 2.2.
+    /// The versions that are the same to us, but that `/agent/info` and the verifier's
+    /// `/verify/identity` came with 2.2.
     const OLDEST: u8 = 1;
     const OLDEST_OF_VERIFIERS: u8 = 2;
     const NEWEST: u8 = 6;

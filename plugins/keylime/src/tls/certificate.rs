@@ -1,4 +1,5 @@
-//! What is wrong with a certificate, ours or a server's, in words that fit behind "it is" and "got".
+//! What is wrong with a certificate, ours or a server's, in words that fit behind "it is" and
+//! "got".
 
 use rustls::pki_types::CertificateDer;
 use rustls::server::ParsedCertificate;

@@ -237,7 +237,8 @@ fn place_of_own(
     chain.iter().position(fits).map(|index| index + 1)
 }
 
-/// A path, unless it is no path: whoever writes a file's content where its path belongs does not find it in a message.
+/// A path, unless it is no path: whoever writes a file's content where its path belongs does not
+/// find it in a message.
 fn shown(path: &Option<PathBuf>) -> String {
     let Some(path) = path else { return String::new() };
     let text = path.display().to_string();

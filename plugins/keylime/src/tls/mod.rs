@@ -1,4 +1,5 @@
-//! How a connection is secured: which files are read, what they must hold, and whom they let us trust.
+//! How a connection is secured: which files are read, what they must hold, and whom they let us
+//! trust.
 
 mod certificate;
 mod files;
@@ -25,7 +26,8 @@ use rustls::version::{TLS12, TLS13};
 use files::Contents;
 use verify::{CaVerifier, PinVerifier};
 
-/// The files and rules for connections to one kind of server. Only paths: the contents are read when they are needed.
+/// The files and rules for connections to one kind of server. Only paths: the contents are read
+/// when they are needed.
 #[derive(Debug, Clone)]
 pub(crate) struct TlsSettings {
     pub(crate) trust: Trust,
@@ -42,12 +44,13 @@ pub(crate) enum Trust {
     Pin { file: PathBuf },
     /// Only our own, byte for byte, whatever name it is for: who shows it holds the same files.
     Twin,
-    /// Any that the other side proves to have the key of. Only for a server on this machine: it proves nothing about who
-    /// answers, it only keeps the traffic private from others.
+    /// Any that the other side proves to have the key of. Only for a server on this machine: it
+    /// proves nothing about who answers, it only keeps the traffic private from others.
     Loopback,
 }
 
-/// The TLS configuration that `contents` give under `settings`, or everything that is wrong with them.
+/// The TLS configuration that `contents` give under `settings`, or everything that is wrong with
+/// them.
 fn client_config(settings: &TlsSettings, contents: &Contents) -> Result<ClientConfig, Vec<Problem>> {
     let provider = provider();
     let verifier = verifier(settings, contents, &provider);
@@ -64,7 +67,8 @@ fn client_config(settings: &TlsSettings, contents: &Contents) -> Result<ClientCo
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_client_cert_resolver(identity);
-    // A resumed session would skip the certificate check; connections are kept, so new handshakes are rare anyway.
+    // A resumed session would skip the certificate check; connections are kept, so new handshakes
+    // are rare anyway.
     config.resumption = Resumption::disabled();
     Ok(config)
 }

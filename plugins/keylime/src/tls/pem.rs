@@ -1,5 +1,6 @@
-//! PEM files, and what is wrong with one. A file may hold a private key wherever it should hold something else: no library's
-//! text about it is passed on, and ours say nothing that comes from the file.
+//! PEM files, and what is wrong with one. A file may hold a private key wherever it should hold
+//! something else: no library's text about it is passed on, and ours say nothing that comes from
+//! the file.
 
 use rustls::pki_types::pem::{Error, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -71,7 +72,8 @@ fn missing(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// Why a section cannot be read. Of the library's error only the kind counts: its text repeats what it stumbles over.
+/// Why a section cannot be read. Of the library's error only the kind counts: its text repeats what
+/// it stumbles over.
 fn damage(bytes: &[u8], error: &Error) -> &'static str {
     match error {
         _ if contains(bytes, br"\n") => r"its line ends written as \n: write real ones",

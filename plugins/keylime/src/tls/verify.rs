@@ -11,10 +11,12 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-/// Accepts what webpki accepts under the given CAs, for a name that may differ from the host dialled.
+/// Accepts what webpki accepts under the given CAs, for a name that may differ from the host
+/// dialled.
 ///
-/// Only the check is given the other name. SNI and the Host header still say the host dialled, and connections are still
-/// pooled under it, so that verifier and registrar may share one name and one client.
+/// Only the check is given the other name. SNI and the Host header still say the host dialled, and
+/// connections are still pooled under it, so that verifier and registrar may share one name and one
+/// client.
 #[derive(Debug)]
 pub(super) struct CaVerifier {
     webpki: Arc<WebPkiServerVerifier>,
@@ -43,7 +45,8 @@ impl ServerCertVerifier for CaVerifier {
         let name = self.name.as_ref().unwrap_or(dialled);
         self.webpki.verify_server_cert(end_entity, intermediates, name, ocsp_response, now).map_err(|error| {
             match error {
-                // All of Keylime's CAs have one name: of another one webpki says that the signature is bad.
+                // All of Keylime's CAs have one name: of another one webpki says that the signature
+                // is bad.
                 Error::InvalidCertificate(CertificateError::BadSignature) => {
                     CertificateError::UnknownIssuer.into()
                 }
@@ -77,13 +80,14 @@ impl ServerCertVerifier for CaVerifier {
 
 /// Accepts one certificate, or any, whose key the other side proves to hold.
 ///
-/// Keylime's Rust agent signs its certificate and then changes it, so that its own signature does not verify and it is no
-/// trust anchor either. Pinned, it is compared byte for byte, which is stronger than a signature by an unknown key; then
-/// the server name and the handshake are checked by rustls's own functions. Its validity period is not looked at: the
-/// person who pinned it said how long it counts.
+/// Keylime's Rust agent signs its certificate and then changes it, so that its own signature does
+/// not verify and it is no trust anchor either. Pinned, it is compared byte for byte, which is
+/// stronger than a signature by an unknown key; then the server name and the handshake are checked
+/// by rustls's own functions. Its validity period is not looked at: the person who pinned it said
+/// how long it counts.
 ///
-/// Without a pin only the handshake is checked: this proves that the other side holds the key of the certificate it
-/// shows, and not who it is. The caller allows that for a loopback host only.
+/// Without a pin only the handshake is checked: this proves that the other side holds the key of
+/// the certificate it shows, and not who it is. The caller allows that for a loopback host only.
 #[derive(Debug)]
 pub(super) struct PinVerifier {
     pin: Option<CertificateDer<'static>>,

@@ -34,8 +34,8 @@ enum Kind {
     Nothing,
 }
 
-/// Call, file, status, content type, end of the id asked for, and what it must be taken for: for a version the path of the next
-/// request, else the value or the error's reason.
+/// Call, file, status, content type, end of the id asked for, and what it must be taken for: for a
+/// version the path of the next request, else the value or the error's reason.
 #[rustfmt::skip]
 const ANSWERS: &[(Call, &str, u16, Kind, &str, &str)] = &[
     // VerifierVersion

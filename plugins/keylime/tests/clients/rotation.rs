@@ -12,7 +12,8 @@ use tokio::sync::Notify;
 
 use super::{PATIENT, World, agent, tls_files};
 
-/// A folder as Kubernetes mounts a secret: the files are links to `..data/…`, and `..data` is a link to the newest version.
+/// A folder as Kubernetes mounts a secret: the files are links to `..data/…`, and `..data` is a
+/// link to the newest version.
 struct Mount {
     dir: PathBuf,
     files: Files,
@@ -75,7 +76,8 @@ async fn files_swapped_as_kubernetes_does_are_used() {
 async fn requests_under_way_end_well_on_the_old_files() {
     let mut world = World::new().await;
     let servers = world.servers();
-    // The registrar stays with the old files, and its answer is held back until the new ones are in use.
+    // The registrar stays with the old files, and its answer is held back until the new ones are in
+    // use.
     let release = Arc::new(Notify::new());
     world.keylime.registrar.fault("/agents/", Fault::Hold(release.clone()));
     let new = Ca::new().unwrap();

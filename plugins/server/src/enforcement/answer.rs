@@ -1,5 +1,5 @@
-//! The report's server: HTTP/1.1 over TLS in which both ends show the same certificate. Two fixed paths, and limits for
-//! everything that comes in.
+//! The report's server: HTTP/1.1 over TLS in which both ends show the same certificate. Two fixed
+//! paths, and limits for everything that comes in.
 
 use std::convert::Infallible;
 use std::io;
@@ -156,8 +156,8 @@ impl Answers {
         }
     }
 
-    /// Evicts an agent of another attestation type. One of our own is for enforcement alone to judge, and an eviction would lift
-    /// a ban.
+    /// Evicts an agent of another attestation type. One of our own is for enforcement alone to
+    /// judge, and an eviction would lift a ban.
     async fn reattest(&self, body: Incoming) -> Result<(), Refused> {
         let spiffe_id = read(body).await?.spiffe_id;
         let agents = format!("spiffe://{}/spire/agent/", self.config.trust_domain());

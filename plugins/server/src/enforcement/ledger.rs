@@ -1,4 +1,5 @@
-//! What is told to the operator: what SPIRE holds, what the last look came to, what was done. Outlives a reconfiguration.
+//! What is told to the operator: what SPIRE holds, what the last look came to, what was done.
+//! Outlives a reconfiguration.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -58,7 +58,8 @@ impl Watch {
         Self { config, settings, spire, ledger, host, memory, doubts: 0, well: true, held: false }
     }
 
-    /// Looks again and again, until it is to stop. A verifier that needs long for an answer has as long to recover from it.
+    /// Looks again and again, until it is to stop. A verifier that needs long for an answer has as
+    /// long to recover from it.
     pub(crate) async fn run(mut self, mut stop: Stop) {
         let action = self.settings.action;
         self.ledger.update(|told| (told.action, told.held) = (action, None));
@@ -74,7 +75,8 @@ impl Watch {
         }
     }
 
-    /// One look, and what follows from it. Nobody is judged without the answers of SPIRE and of every verifier.
+    /// One look, and what follows from it. Nobody is judged without the answers of SPIRE and of
+    /// every verifier.
     async fn look(&mut self, stop: &mut Stop) -> Result<(), Blind> {
         let seen = tokio::select! {
             () = stop.wait() => return Ok(()),
@@ -231,7 +233,8 @@ impl Watch {
     }
 }
 
-/// The node's agent at Keylime: told by the selector that we gave it, or else by its SPIFFE ID if that is the one that we give.
+/// The node's agent at Keylime: told by the selector that we gave it, or else by its SPIFFE ID if
+/// that is the one that we give.
 fn agent_id(config: &Config, agent: &SpireAgent) -> Option<AgentId> {
     let mut ids = agent.selectors(config.plugin_name(), "agent_id");
     match (ids.next(), ids.next()) {

@@ -1,7 +1,8 @@
-//! What happens to agents that have their identity when Keylime fails their node: they are watched, and lose it.
+//! What happens to agents that have their identity when Keylime fails their node: they are watched,
+//! and lose it.
 //!
-//! A loop beside the attestations, which it neither delays nor fails. It acts on what SPIRE's server and every verifier say,
-//! and on nothing less: whoever gives no answer saves all agents.
+//! A loop beside the attestations, which it neither delays nor fails. It acts on what SPIRE's
+//! server and every verifier say, and on nothing less: whoever gives no answer saves all agents.
 
 mod answer;
 mod judge;
@@ -47,7 +48,8 @@ impl Enforcement {
         Self { ledger: Arc::new(Ledger::new()), running: Mutex::new(None) }
     }
 
-    /// Ends the work for the configuration before, then begins that for this one. Two never act at once. Returns at once.
+    /// Ends the work for the configuration before, then begins that for this one. Two never act at
+    /// once. Returns at once.
     pub(crate) fn replace(&self, config: &Arc<Config>, host: &Host) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let before = running.take();

@@ -1,5 +1,5 @@
-//! SPIRE's server, asked over its own socket. Who can open that socket has all rights there: only agents are listed, evicted
-//! and banned here.
+//! SPIRE's server, asked over its own socket. Who can open that socket has all rights there: only
+//! agents are listed, evicted and banned here.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -63,7 +63,8 @@ impl Spire {
         Some(Self(AgentClient::new(endpoint.connect_lazy()).max_decoding_message_size(MAX_PAGE)))
     }
 
-    /// All agents of an attestation type, or of every one, page by page. Agents that come or go meanwhile may be missed.
+    /// All agents of an attestation type, or of every one, page by page. Agents that come or go
+    /// meanwhile may be missed.
     pub(crate) async fn list(&self, attestation_type: Option<&str>) -> Result<Vec<SpireAgent>, Error> {
         let filter = attestation_type.map(|kind| Filter { by_attestation_type: kind.to_owned() });
         let mut agents = Vec::new();

@@ -30,8 +30,9 @@ impl AgentAttestation {
         self.send(Data::Payload(payload)).await
     }
 
-    /// Waits for the server's next challenge, which is not empty and has at most 1 MiB. `None` when no more
-    /// will come; SPIRE's agent does not say so, it drops the attestation once the server has decided.
+    /// Waits for the server's next challenge, which is not empty and has at most 1 MiB. `None` when
+    /// no more will come; SPIRE's agent does not say so, it drops the attestation once the server
+    /// has decided.
     ///
     /// # Errors
     /// `InvalidArgument` when a challenge is empty or too large.

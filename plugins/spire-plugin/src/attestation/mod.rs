@@ -13,8 +13,8 @@ use crate::serve::MAX_MESSAGE_BYTES;
 /// What an attestation sends to SPIRE. The last message carries the status when it failed.
 type Outbox<T> = mpsc::Sender<Result<T, Status>>;
 
-/// The stream of an attestation's messages. It carries the attestation itself, which moves on when the stream
-/// is read and is dropped with it, that is when SPIRE gives up.
+/// The stream of an attestation's messages. It carries the attestation itself, which moves on when
+/// the stream is read and is dropped with it, that is when SPIRE gives up.
 fn run<T, W, F>(work: W) -> BoxStream<T>
 where
     T: Send + 'static,

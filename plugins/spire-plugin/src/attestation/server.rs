@@ -27,12 +27,12 @@ pub struct ServerAttestation {
 }
 
 impl ServerAttestation {
-    /// Waits for the agent's payload: to be asked for once, before any challenge. It is not empty and has at
-    /// most 1 MiB.
+    /// Waits for the agent's payload: to be asked for once, before any challenge. It is not empty
+    /// and has at most 1 MiB.
     ///
     /// # Errors
-    /// `InvalidArgument` when the first message is no payload, or is empty or too large, or the stream ends
-    /// before it.
+    /// `InvalidArgument` when the first message is no payload, or is empty or too large, or the
+    /// stream ends before it.
     pub async fn payload(&mut self) -> Result<Vec<u8>, Status> {
         match self.receive("payload").await? {
             Incoming::Payload(payload) if payload.is_empty() => Err(unexpected("payload", "an empty one")),
@@ -41,12 +41,12 @@ impl ServerAttestation {
         }
     }
 
-    /// Sends a challenge and waits for the response, which is not empty and has at most 1 MiB. There is no
-    /// time limit in it: an agent that never responds is to be given up by the caller.
+    /// Sends a challenge and waits for the response, which is not empty and has at most 1 MiB.
+    /// There is no time limit in it: an agent that never responds is to be given up by the caller.
     ///
     /// # Errors
-    /// `InvalidArgument` when what comes is no response, or is empty or too large, or the stream ends before
-    /// it; `Cancelled` when SPIRE gave up.
+    /// `InvalidArgument` when what comes is no response, or is empty or too large, or the stream
+    /// ends before it; `Cancelled` when SPIRE gave up.
     pub async fn challenge(&mut self, challenge: Vec<u8>) -> Result<Vec<u8>, Status> {
         send(&self.outbox, AttestResponse { response: Some(Outgoing::Challenge(challenge)) }).await?;
         match self.receive("challenge response").await? {

@@ -6,18 +6,19 @@ use serde_json::{Map, Value};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime as Rfc3339};
 
-/// SPIRE reads at most 64 KiB as one line. What is longer arrives in pieces, which it cannot read as JSON.
+/// SPIRE reads at most 64 KiB as one line. What is longer arrives in pieces, which it cannot read
+/// as JSON.
 const MAX_LINE_BYTES: usize = 64 * 1024;
 
-/// Longest message and longest text of a field, in bytes. JSON may make six bytes of one, and then a message
-/// of this length still fits a line.
+/// Longest message and longest text of a field, in bytes. JSON may make six bytes of one, and then
+/// a message of this length still fits a line.
 const MAX_TEXT_BYTES: usize = 8 * 1024;
 
 /// Longest name of a field, in bytes.
 const MAX_NAME_BYTES: usize = 256;
 
-/// Room kept for what a line always needs after its fields: the number of those left out, bracket, and the
-/// line's end.
+/// Room kept for what a line always needs after its fields: the number of those left out, bracket,
+/// and the line's end.
 const RESERVED_BYTES: usize = 64;
 
 /// Named values of a span or an event.
@@ -38,7 +39,8 @@ impl Fields {
     }
 }
 
-/// A line with its end. Members with a leading `@` are always strings: SPIRE panics on anything else.
+/// A line with its end. Members with a leading `@` are always strings: SPIRE panics on anything
+/// else.
 pub(super) fn render(level: &str, module: &str, message: &str, fields: &Fields) -> Vec<u8> {
     let mut line = [
         member("@level", &level.into()),

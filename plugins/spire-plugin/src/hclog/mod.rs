@@ -15,8 +15,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// Crates, by how their names begin, whose talk below a warning helps nobody who runs SPIRE.
 const QUIET: [&str; 7] = ["h2", "hickory", "hyper", "reqwest", "rustls", "tonic", "tower"];
 
-/// Sends everything that the plugin logs through `tracing`, from debug on, to stderr. SPIRE shows what its
-/// own `log_level` allows; it tells its plugins no level, and drops what is below debug.
+/// Sends everything that the plugin logs through `tracing`, from debug on, to stderr. SPIRE shows
+/// what its own `log_level` allows; it tells its plugins no level, and drops what is below debug.
 pub(crate) fn install(module: &'static str) {
     let levels = Targets::new()
         .with_default(LevelFilter::DEBUG)
@@ -58,8 +58,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Hclog {
         let mut message = String::new();
         event.record(&mut Collect { fields: &mut fields, message: &mut message });
         let line = line::render(level(*event.metadata().level()), self.module, &message, &fields);
-        // In one write, so that lines of several threads do not mix. There is nowhere to report that it
-        // failed.
+        // In one write, so that lines of several threads do not mix. There is nowhere to report
+        // that it failed.
         let _ = io::stderr().lock().write_all(&line);
     }
 }

@@ -15,7 +15,8 @@ use tonic::{Code, Status};
 
 use metrics::Measurement;
 
-/// How long a question to SPIRE may take, with finding its host services, before it counts as not answered.
+/// How long a question to SPIRE may take, with finding its host services, before it counts as not
+/// answered.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// SPIRE's host services. Cheap to clone.
@@ -35,12 +36,12 @@ struct Found {
 }
 
 impl Host {
-    /// Whether SPIRE's server has an attested agent of this SPIFFE ID. Only during an attestation, and only
-    /// on the server.
+    /// Whether SPIRE's server has an attested agent of this SPIFFE ID. Only during an attestation,
+    /// and only on the server.
     ///
     /// # Errors
-    /// `Internal` when SPIRE does not offer its AgentStore, `Unavailable` when it does not answer. Neither
-    /// says that the agent is unknown.
+    /// `Internal` when SPIRE does not offer its AgentStore, `Unavailable` when it does not answer.
+    /// Neither says that the agent is unknown.
     pub async fn agent_is_known(&self, spiffe_id: &str) -> Result<bool, Status> {
         let question = self.found.agent_is_known(spiffe_id);
         let too_late = |_| {
@@ -51,20 +52,20 @@ impl Host {
         tokio::time::timeout(TIME_LIMIT, question).await.map_err(too_late)?
     }
 
-    /// Adds 1 to a counter of SPIRE's telemetry. Neither waits nor fails: a measurement that cannot be
-    /// delivered is lost.
+    /// Adds 1 to a counter of SPIRE's telemetry. Neither waits nor fails: a measurement that cannot
+    /// be delivered is lost.
     pub fn incr_counter(&self, key: &[&str], labels: &[(&str, &str)]) {
         self.measure(Measurement::counter(key, labels));
     }
 
-    /// Adds a value to a distribution of SPIRE's telemetry, where durations are in milliseconds. Neither
-    /// waits nor fails, like [`incr_counter`](Self::incr_counter).
+    /// Adds a value to a distribution of SPIRE's telemetry, where durations are in milliseconds.
+    /// Neither waits nor fails, like [`incr_counter`](Self::incr_counter).
     pub fn add_sample(&self, key: &[&str], value: f32, labels: &[(&str, &str)]) {
         self.measure(Measurement::sample(key, value, labels));
     }
 
-    /// Sets a value of SPIRE's telemetry, which stays until it is set again. Neither waits nor fails, like
-    /// [`incr_counter`](Self::incr_counter).
+    /// Sets a value of SPIRE's telemetry, which stays until it is set again. Neither waits nor
+    /// fails, like [`incr_counter`](Self::incr_counter).
     pub fn set_gauge(&self, key: &[&str], value: f32) {
         self.measure(Measurement::gauge(key, value));
     }
@@ -113,7 +114,8 @@ impl Found {
         match agents.get_agent_info(question).await {
             Ok(_) => Ok(true),
             Err(status) if status.code() == Code::NotFound => Ok(false),
-            // The code is SPIRE's about its own call. As the attestation's code it would say something else.
+            // The code is SPIRE's about its own call. As the attestation's code it would say
+            // something else.
             Err(status) => {
                 let (code, message) = (status.code(), status.message());
                 Err(Status::unavailable(format!("SPIRE's AgentStore did not answer: {code:?}: {message}")))

@@ -1,5 +1,5 @@
-//! A plugin for the tests, of SPIRE's agent with the argument `agent` and of its server otherwise. It does
-//! what the payload of an attestation tells it to.
+//! A plugin for the tests, of SPIRE's agent with the argument `agent` and of its server otherwise.
+//! It does what the payload of an attestation tells it to.
 
 #![expect(clippy::panic, reason = "panics are among what is tested")]
 

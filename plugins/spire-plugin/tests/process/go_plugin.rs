@@ -50,7 +50,8 @@ async fn init_names_the_services() -> Result<()> {
     Ok(())
 }
 
-/// An agent's plugin has no service of a server's; and no plugin has a method of a version that is yet to come.
+/// An agent's plugin has no service of a server's; and no plugin has a method of a version that is
+/// yet to come.
 #[tokio::test]
 async fn what_is_not_there_is_unimplemented_with_a_text() -> Result<()> {
     let host = agent_plugin().start().await?;

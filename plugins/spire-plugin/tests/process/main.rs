@@ -30,7 +30,8 @@ async fn configured() -> Result<Host> {
     Ok(host)
 }
 
-/// Ends the plugin as SPIRE does. It exits with 0 and has written nothing but the handshake to stdout.
+/// Ends the plugin as SPIRE does. It exits with 0 and has written nothing but the handshake to
+/// stdout.
 async fn ends_well(host: Host) -> Result<()> {
     let ended = host.shut_down().await?;
     anyhow::ensure!(ended.status.success(), "exit status: {}", ended.status);

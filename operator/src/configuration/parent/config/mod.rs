@@ -1,5 +1,6 @@
-//! The configuration of `spire-controller-manager` with another `parentIDTemplate`. The text is edited, not written anew: comments, order and
-//! every other byte stay. What comes out is read again, so that an edit which means anything else is refused and not used. Pure.
+//! The configuration of `spire-controller-manager` with another `parentIDTemplate`. The text is
+//! edited, not written anew: comments, order and every other byte stay. What comes out is read
+//! again, so that an edit which means anything else is refused and not used. Pure.
 
 use serde_yaml::{Mapping, Value};
 
@@ -106,7 +107,8 @@ fn value_of_key(line: &str) -> Option<&str> {
     rest.trim_start_matches([' ', '\t']).strip_prefix(':')
 }
 
-/// The line behind a value's last one. What is indented belongs to it, but for comments and empty lines at its end.
+/// The line behind a value's last one. What is indented belongs to it, but for comments and empty
+/// lines at its end.
 fn end_of_value(lines: &[&str], start: usize) -> Option<usize> {
     let mut end = start + 1;
     while lines.get(end).is_some_and(|line| line.starts_with([' ', '\t']) || line.trim().is_empty()) {
@@ -129,7 +131,8 @@ fn comment(line: &str) -> &str {
     comments.find(|(rest, _)| value(rest) == whole).map(|(_, comment)| comment).unwrap_or_default()
 }
 
-/// A text in quotes: single ones, in which a template with its own quotes can be read, unless they cannot hold it.
+/// A text in quotes: single ones, in which a template with its own quotes can be read, unless they
+/// cannot hold it.
 fn scalar(text: &str) -> String {
     if text.chars().any(|c| c.is_control() || c == '\u{85}' || c == '\u{2028}' || c == '\u{2029}') {
         return serde_json::Value::from(text).to_string();

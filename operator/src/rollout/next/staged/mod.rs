@@ -1,5 +1,6 @@
-//! Agents that move in steps: which of their DaemonSet's steps is due. Its update strategy is OnDelete while pods of two kinds are to live side by
-//! side, so that nothing but the operator replaces a pod.
+//! Agents that move in steps: which of their DaemonSet's steps is due. Its update strategy is
+//! OnDelete while pods of two kinds are to live side by side, so that nothing but the operator
+//! replaces a pod.
 
 use std::time::Duration;
 
@@ -210,7 +211,8 @@ fn told(verdict: &Verdict) -> CanaryStatus {
 }
 
 impl Next {
-    /// Pods that carry an overlay which was taken back are replaced, some at a time. Then the strategy is given back.
+    /// Pods that carry an overlay which was taken back are replaced, some at a time. Then the
+    /// strategy is given back.
     pub(crate) fn take_pods_back(&mut self, pods: &[Pod], workload: &Workload, share: Share) {
         let back = batches::taken_back(pods, share);
         self.steps.extend(back.iter().map(|pod| delete_pod(pod)));

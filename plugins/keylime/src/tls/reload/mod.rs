@@ -1,8 +1,8 @@
 //! HTTP clients and servers, made again when the TLS files change on disk.
 //!
-//! There is no background task: the request that begins first after [`RECHECK`] reads the files and compares them with
-//! those in use, by content, so that a file that was swapped by a symbolic link (as Kubernetes does) or written again under
-//! the same time stamp is noticed too.
+//! There is no background task: the request that begins first after [`RECHECK`] reads the files and
+//! compares them with those in use, by content, so that a file that was swapped by a symbolic link
+//! (as Kubernetes does) or written again under the same time stamp is noticed too.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,8 +18,8 @@ use crate::resolve::Resolver;
 /// How long files are taken as unchanged.
 const RECHECK: Duration = Duration::from_secs(1);
 
-/// How many idle connections to one server are kept for the next attestations; about 40 KiB each. An attestation asks the verifier two
-/// things at once: enough for 64 attestations at a time.
+/// How many idle connections to one server are kept for the next attestations; about 40 KiB each.
+/// An attestation asks the verifier two things at once: enough for 64 attestations at a time.
 const MAX_IDLE: usize = 128;
 
 /// What an HTTP client is built with, apart from TLS.
@@ -31,7 +31,8 @@ pub(crate) struct Pool {
     pub(crate) idle: Duration,
 }
 
-/// Something made of TLS files, always of the newest good ones. What is under way finishes with what it began with.
+/// Something made of TLS files, always of the newest good ones. What is under way finishes with
+/// what it began with.
 pub(crate) struct Followed<T> {
     source: Option<Source<T>>,
     recheck: Duration,
@@ -58,7 +59,8 @@ struct State<T> {
 }
 
 impl Clients {
-    /// Clients with the TLS files of `settings`, which are read now; without settings, clients for plain http.
+    /// Clients with the TLS files of `settings`, which are read now; without settings, clients for
+    /// plain http.
     pub(crate) fn new(settings: Option<TlsSettings>, pool: Pool) -> Result<Clients, Vec<Problem>> {
         match settings {
             Some(settings) => Followed::of_files(settings, move |settings, contents| {
@@ -124,7 +126,8 @@ impl<T: Clone + Send + 'static> Followed<T> {
                 (state.current, state.digest, state.bad) = (made, Some(digest), None);
             }
             Fresh::Bad { problems, digest } => {
-                // Files are often written one after the other: only what is still bad at the next look is reported, once.
+                // Files are often written one after the other: only what is still bad at the next
+                // look is reported, once.
                 let (seen, logged) = state
                     .bad
                     .take()
@@ -142,7 +145,8 @@ impl<T: Clone + Send + 'static> Followed<T> {
         }
     }
 
-    /// A panic while the lock is held cannot leave a half-written state: each field is good by itself.
+    /// A panic while the lock is held cannot leave a half-written state: each field is good by
+    /// itself.
     fn state(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

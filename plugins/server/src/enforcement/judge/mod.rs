@@ -24,7 +24,8 @@ pub(crate) struct Rules {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Watched {
     pub(crate) spiffe_id: String,
-    /// Its node's agent at Keylime; nothing when it cannot be told. Such an agent is never at fault.
+    /// Its node's agent at Keylime; nothing when it cannot be told. Such an agent is never at
+    /// fault.
     pub(crate) agent_id: Option<AgentId>,
 }
 
@@ -67,8 +68,8 @@ pub(crate) struct Verdict {
 pub(crate) struct Memory(HashMap<String, Instant>);
 
 impl Memory {
-    /// Judges the agents by what the verifiers hold. Without the answer of every verifier it is [`forget`](Self::forget) that
-    /// is to be called.
+    /// Judges the agents by what the verifiers hold. Without the answer of every verifier it is
+    /// [`forget`](Self::forget) that is to be called.
     pub(crate) fn judge(
         &mut self,
         now: Instant,
@@ -112,8 +113,8 @@ impl Memory {
     }
 }
 
-/// What is held against an agent, by the answer of all verifiers. PENDING is no fault, and neither is a last success that is
-/// old: the verifier may have been away.
+/// What is held against an agent, by the answer of all verifiers. PENDING is no fault, and neither
+/// is a last success that is old: the verifier may have been away.
 fn fault(known: Known<'_>) -> Option<Fault> {
     match known {
         Known::At(state) => Fault::of(state.node.attestation),
