@@ -51,7 +51,7 @@ bench: setup ## measure the plugins and the operator
 	cargo bench --package hcl --package evidence --package lab --bench parse --bench quote --bench attestation --bench scale
 
 reproduce: image ## make the image once more elsewhere, and compare
-	cargo test --package lab --test image -- --ignored
+	cargo test --package lab --test real image -- --ignored
 
 fresh: ## run targets (RUN="setup build image" if not given) on a fresh Debian 12 in a folder; names packages that miss
 	$(setup)/fresh.sh $(target)/fresh $(or $(RUN),setup build image)

@@ -1,0 +1,226 @@
+//! What the operator may do: as the chart says it, and as a real apiserver decides.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+use lab::apiserver::ApiServer;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::helm::{HELMS, NAMESPACE, at, objects, template, text, value_set, value_sets};
+
+/// Verb; resource, with its group behind a dot and its subresource behind a slash; name ("" for
+/// any); namespace ("" for all); answer.
+type Question = (&'static str, &'static str, &'static str, &'static str, bool);
+
+#[test]
+fn every_rule_is_narrow_and_has_a_reason() -> Result<()> {
+    for values in value_sets()? {
+        let rendered = template(HELMS[0], &["--values", text(&values)?])?;
+        let mut before = "";
+        for line in rendered.lines() {
+            let reason = before.starts_with("# ") && before.ends_with('.');
+            ensure!(!line.starts_with("- apiGroups:") || reason, "{before:?} is no reason");
+            before = line;
+        }
+        for object in objects(&rendered)? {
+            for rule in object.pointer("/rules").and_then(Value::as_array).into_iter().flatten() {
+                ensure!(!rule.to_string().contains('*'), "{rule}");
+                let secrets =
+                    rule.pointer("/resources").is_some_and(|resources| *resources == json!(["secrets"]));
+                ensure!(secrets || !rule.to_string().contains("secrets"), "{rule}");
+                let named = rule.pointer("/resourceNames/0").is_some()
+                    && rule.pointer("/verbs") == Some(&json!(["get"]));
+                ensure!(!secrets || (named && at(&object, "/kind") == "Role"), "{rule}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whoever takes a right away, or adds one, has to say here that it is needed; the cluster's tests
+/// use every one of them.
+#[test]
+fn the_rules_are_what_is_needed() -> Result<()> {
+    let rendered = template(HELMS[0], &["--values", text(&value_set("default"))?])?;
+    let mut given = BTreeSet::new();
+    for object in objects(&rendered)? {
+        for rule in object.pointer("/rules").and_then(Value::as_array).into_iter().flatten() {
+            let list = |path| rule.pointer(path).and_then(Value::as_array).cloned().unwrap_or_default();
+            let group = rule.pointer("/apiGroups/0").and_then(Value::as_str).unwrap_or_default();
+            for resource in list("/resources") {
+                let (resource, sub) = split(resource.as_str().unwrap_or_default(), '/');
+                let what = [resource, &suffix('.', group), &suffix('/', sub)].concat();
+                let verbs = list("/verbs");
+                given.extend(verbs.iter().filter_map(Value::as_str).map(|verb| format!("{verb} {what}")));
+            }
+        }
+    }
+    let needed: BTreeSet<_> = needed().map(|(verb, what, ..)| format!("{verb} {what}")).collect();
+    assert_eq!(given, needed);
+    Ok(())
+}
+
+#[test]
+fn the_apiserver_grants_what_is_needed_and_no_more() -> Result<()> {
+    let server = ApiServer::start()?;
+    for namespace in [NAMESPACE, "spire-edge", "spire-server", "spire-system"] {
+        server.kubectl(&["create", "namespace", namespace])?;
+    }
+    let everywhere: Vec<_> = needed().chain(EVERYWHERE.iter().copied()).collect();
+    expect(&server, "default", "keylime-attestor", &everywhere)?;
+    expect(&server, "namespaces", "attestor", LISTED)?;
+    expect(&server, "attestor", "keylime-attestor", SECRETS_OF_VALUES)
+}
+
+/// What the operator asks for: verbs, what, and where.
+const NEEDED: &[(&str, &str, &str)] = &[
+    ("get list watch patch", "keylimeattestors.spire.keylime.dev", "spire-system"),
+    ("patch", "keylimeattestors.spire.keylime.dev/status", "spire-system"),
+    ("get list watch create patch delete", "configmaps", "spire-system"),
+    ("get list watch patch", "daemonsets.apps", "spire-system"),
+    ("get list watch patch", "deployments.apps", "spire-system"),
+    ("get list watch patch", "statefulsets.apps", "spire-system"),
+    ("list watch delete", "pods", "spire-system"),
+    ("get", "pods/log", "spire-system"),
+    ("list create patch", "events.events.k8s.io", "spire-system"),
+    ("list watch patch", "nodes", ""),
+    ("list watch create patch delete", "attestednodes.spire.keylime.dev", ""),
+    ("patch", "attestednodes.spire.keylime.dev/status", ""),
+    ("get", "pods", NAMESPACE),
+    ("create get patch", "leases.coordination.k8s.io", NAMESPACE),
+];
+
+fn needed() -> impl Iterator<Item = Question> {
+    let each = |(verbs, what, namespace): &(&'static str, &'static str, &'static str)| {
+        let (what, namespace) = (*what, *namespace);
+        // The one object whose name is in a rule.
+        let name = if what.starts_with("leases") { "keylime-attestor-operator" } else { "" };
+        verbs
+            .split(' ')
+            .map(move |verb| (verb, what, if verb == "create" { "" } else { name }, namespace, true))
+    };
+    NEEDED.iter().flat_map(each)
+}
+
+/// With all namespaces.
+const EVERYWHERE: &[Question] = &[
+    ("watch", "keylimeattestors.spire.keylime.dev", "", "", true),
+    ("create", "keylimeattestors.spire.keylime.dev", "", "spire-system", false),
+    ("delete", "keylimeattestors.spire.keylime.dev", "spire", "spire-system", false),
+    ("patch", "statefulsets.apps", "spire-server", "spire-server", true),
+    ("create", "statefulsets.apps", "", "spire-server", false),
+    ("delete", "daemonsets.apps", "spire-agent", "spire-system", false),
+    ("list", "pods", "", "", true),
+    ("watch", "pods", "", "", true),
+    ("delete", "pods", "spire-server-0", "spire-server", true),
+    ("get", "pods/log", "spire-server-0", "spire-server", true),
+    ("create", "pods", "", "spire-system", false),
+    ("patch", "pods", "spire-server-0", "spire-server", false),
+    ("create", "pods/exec", "x", "spire-system", false),
+    ("update", "nodes", "worker-1", "", false),
+    ("delete", "nodes", "worker-1", "", false),
+    ("patch", "nodes/status", "worker-1", "", false),
+    ("create", "events.events.k8s.io", "", "default", true),
+    ("get", "secrets", "keylime-admin-client", "spire-server", false),
+    ("list", "secrets", "", "", false),
+    ("list", "secrets", "", NAMESPACE, false),
+    ("patch", "leases.coordination.k8s.io", "other", NAMESPACE, false),
+    ("patch", "leases.coordination.k8s.io", "keylime-attestor-operator", "kube-system", false),
+    ("patch", "clusterroles.rbac.authorization.k8s.io", "keylime-attestor", "", false),
+    ("patch", "customresourcedefinitions.apiextensions.k8s.io", "x", "", false),
+];
+
+/// With two namespaces listed, and Secrets in them.
+const LISTED: &[Question] = &[
+    ("list", "nodes", "", "", true),
+    ("watch", "nodes", "", "", true),
+    ("patch", "nodes", "worker-1", "", true),
+    ("update", "nodes", "worker-1", "", false),
+    ("delete", "nodes", "worker-1", "", false),
+    ("patch", "nodes/status", "worker-1", "", false),
+    ("create", "attestednodes.spire.keylime.dev", "", "", true),
+    ("delete", "attestednodes.spire.keylime.dev", "worker-1", "", true),
+    ("patch", "attestednodes.spire.keylime.dev/status", "worker-1", "", true),
+    ("create", "events.events.k8s.io", "", "default", true),
+    ("watch", "pods", "", "spire-system", true),
+    ("list", "configmaps", "", "default", false),
+    ("watch", "keylimeattestors.spire.keylime.dev", "", "", false),
+    ("watch", "keylimeattestors.spire.keylime.dev", "", "spire-system", true),
+    ("watch", "keylimeattestors.spire.keylime.dev", "", NAMESPACE, false),
+    ("patch", "statefulsets.apps", "spire-server", "spire-server", true),
+    ("patch", "deployments.apps", "coredns", "kube-system", false),
+    ("get", "configmaps", "x", "kube-system", false),
+    ("list", "pods", "", "", false),
+    ("get", "pods", "keylime-attestor-1", NAMESPACE, true),
+    ("list", "pods", "", NAMESPACE, false),
+    ("get", "secrets", "keylime-admin-client", "spire-server", true),
+    ("get", "secrets", "keylime-other", "spire-server", true),
+    ("get", "secrets", "keylime-a", "spire-system", true),
+    ("get", "secrets", "keylime-a", "spire-server", false),
+    ("get", "secrets", "keylime-admin-client", "spire-system", false),
+    ("get", "secrets", "spire-ca", "spire-server", false),
+    ("list", "secrets", "", "spire-server", false),
+    ("watch", "secrets", "", "spire-server", false),
+    ("patch", "secrets", "keylime-admin-client", "spire-server", false),
+];
+
+/// The Secrets of the resource that comes from the values are where SPIRE's server is, and its
+/// agents.
+const SECRETS_OF_VALUES: &[Question] = &[
+    ("get", "secrets", "keylime-node-client", "spire-system", true),
+    ("get", "secrets", "keylime-node-client", "spire-edge", true),
+    ("get", "secrets", "keylime-node-client", "spire-server", false),
+    ("get", "secrets", "keylime-admin-client", "spire-server", true),
+    ("get", "secrets", "keylime-admin-client", "spire-system", false),
+    ("get", "secrets", "keylime-admin-client", NAMESPACE, false),
+];
+
+/// Asks about the ServiceAccount while the chart's roles and bindings are in place.
+fn expect(server: &ApiServer, values: &str, account: &str, questions: &[Question]) -> Result<()> {
+    let rendered = objects(&template(HELMS[0], &["--values", text(&value_set(values))?])?)?;
+    let rights = rendered.iter().filter(|object| at(object, "/apiVersion") == "rbac.authorization.k8s.io/v1");
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": rights.collect::<Vec<_>>()});
+    let folder = TempDir::new()?;
+    let (rights, file) = (folder.path().join("rights.json"), folder.path().join("reviews.json"));
+    fs::write(&rights, list.to_string())?;
+    server.kubectl(&["create", "--validate=strict", "--filename", text(&rights)?])?;
+
+    let reviews: Vec<_> = questions.iter().map(|question| review(account, question)).collect();
+    fs::write(&file, json!({"apiVersion": "v1", "kind": "List", "items": reviews}).to_string())?;
+    let answers = server.kubectl(&["create", "--filename", text(&file)?, "--output", "json"])?;
+    let answers = serde_json::Deserializer::from_str(&answers).into_iter::<Value>();
+    let answers = answers.collect::<Result<Vec<_>, _>>()?;
+    assert_eq!(answers.len(), questions.len());
+    for (question, answer) in questions.iter().zip(&answers) {
+        let allowed = answer.pointer("/status/allowed").and_then(Value::as_bool).context("no answer")?;
+        assert_eq!(allowed, question.4, "{values}: {question:?}");
+    }
+    server.kubectl(&["delete", "--filename", text(&rights)?])?;
+    Ok(())
+}
+
+fn split(text: &str, at: char) -> (&str, &str) {
+    text.split_once(at).unwrap_or((text, ""))
+}
+
+fn suffix(mark: char, text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("{mark}{text}") }
+}
+
+fn review(account: &str, (verb, what, name, namespace, _): &Question) -> Value {
+    let (what, subresource) = split(what, '/');
+    let (resource, group) = split(what, '.');
+    json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": format!("system:serviceaccount:{NAMESPACE}:{account}"),
+            "groups": ["system:serviceaccounts", format!("system:serviceaccounts:{NAMESPACE}"), "system:authenticated"],
+            "resourceAttributes": {
+                "verb": verb, "group": group, "resource": resource, "subresource": subresource, "name": name, "namespace": namespace,
+            },
+        },
+    })
+}

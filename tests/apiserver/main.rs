@@ -1,0 +1,6 @@
+//! The operator, the CRDs and the chart with a real kube-apiserver and nothing that runs what is
+//! written to it. Needs `make setup`.
+
+mod chart;
+mod crd;
+mod operator;

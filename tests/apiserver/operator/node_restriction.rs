@@ -1,0 +1,64 @@
+//! What a node's kubelet may write of the parents of its workloads: with the admission plugin
+//! NodeRestriction nothing that counts, and where an apiserver is without it, the operator puts
+//! right what a kubelet wrote of its own Node.
+
+use anyhow::{Context as _, Result, ensure};
+use lab::fake_keylime::Node;
+use serde_json::json;
+
+use super::pods;
+use super::site::{Operator, Site};
+use super::spire;
+
+const LABEL: &str = "/metadata/labels/node-restriction.kubernetes.io~1keylime-agent-id";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kubelet_cannot_write_the_parent_of_its_workloads() -> Result<()> {
+    let (site, operator) = attested(Site::start("restricted").await?).await?;
+    let refused =
+        write_as_kubelet(&site, "restricted", "restricted", "other").map_err(|error| format!("{error:#}"));
+    ensure!(
+        refused.as_ref().is_err_and(|text| text.contains("is not allowed to modify labels")),
+        "{refused:?}"
+    );
+    ensure!(label(&site, "restricted")? == "restricted");
+    operator.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_node_restriction_what_a_kubelet_wrote_is_put_right() -> Result<()> {
+    let (site, operator) = attested(Site::start_without_node_restriction("unrestricted").await?).await?;
+    write_as_kubelet(&site, "unrestricted", "unrestricted", "other")?;
+    site.wait("the label to be right", |site| Ok(label(site, "unrestricted")? == "unrestricted"))?;
+    let others = write_as_kubelet(&site, "elsewhere", "unrestricted", "other");
+    ensure!(others.is_err(), "a kubelet writes the Node of another: {others:?}");
+    operator.stop()
+}
+
+/// A node of the site's name attests by Keylime, and so has its label.
+async fn attested(mut site: Site) -> Result<(Site, Operator)> {
+    site.apply(&spire::json(&site.namespace))?;
+    site.attest(json!({}))?;
+    let operator = site.operator()?;
+    site.make_ready()?;
+    let hash = site.hash("daemonset/spire-agent")?.context("no overlay")?;
+    let node = site.namespace.clone();
+    site.make_node(&node, &node, "")?;
+    site.keylime.add(Node { id: node.clone(), ..Node::recorded() });
+    pods::start_agent(&site, &node, &node, Some(&hash))?;
+    pods::ready(&site, &node)?;
+    site.wait("the label", |site| Ok(label(site, &node)? == node))?;
+    Ok((site, operator))
+}
+
+fn label(site: &Site, node: &str) -> Result<String> {
+    let node = site.get(&format!("node/{node}"))?;
+    Ok(node.pointer(LABEL).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned())
+}
+
+/// Has the kubelet of a node write the label of another, or its own.
+fn write_as_kubelet(site: &Site, kubelet: &str, node: &str, id: &str) -> Result<String> {
+    let user = format!("--as=system:node:{kubelet}");
+    let label = format!("node-restriction.kubernetes.io/keylime-agent-id={id}");
+    site.kubectl(&["label", "node", node, &label, "--overwrite", &user, "--as-group=system:nodes"])
+}

@@ -1,0 +1,177 @@
+//! What the operator asked of the apiserver, by the apiserver's own audit log.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+use lab::cluster::{Cluster, OPERATOR};
+use lab::wait;
+use serde_json::Value;
+
+use super::resource::TIMEOUT;
+
+/// Verbs that change nothing.
+const READS: [&str; 3] = ["get", "list", "watch"];
+
+/// A request of the operator.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Request {
+    verb: String,
+    group: String,
+    /// With its subresource behind a slash.
+    resource: String,
+    namespace: String,
+    name: String,
+    uri: String,
+    code: u64,
+}
+
+impl Request {
+    /// Whether it was to change something, the Lease left aside, which is renewed as long as the
+    /// operator lives.
+    pub(crate) fn is_write(&self) -> bool {
+        !READS.contains(&self.verb.as_str()) && self.resource != "leases"
+    }
+
+    /// The rights that it needed: what is applied and was not there is created.
+    fn rights(&self) -> Vec<String> {
+        let created = (self.code == 201).then_some("create");
+        created
+            .into_iter()
+            .chain([self.verb.as_str()])
+            .map(|verb| format!("{verb} {}", self.resource))
+            .collect()
+    }
+
+    /// Whether it is what each look at the resource begins with.
+    fn is_look(&self) -> bool {
+        self.verb == "get" && self.resource == "keylimeattestors"
+    }
+}
+
+/// All requests of the operator so far.
+pub(crate) fn requests(cluster: &Cluster) -> Result<Vec<Request>> {
+    let user = format!("system:serviceaccount:{OPERATOR}:{OPERATOR}");
+    let log = fs::read_to_string(cluster.audit_log())?;
+    let mut requests = Vec::new();
+    // The last line may be on its way.
+    for line in log.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+        let event: Value = serde_json::from_str(line)?;
+        if event["user"]["username"] == user {
+            requests.push(request(&event));
+        }
+    }
+    Ok(requests)
+}
+
+/// Waits for a minute in which the operator looked at the resource and wrote nothing. Its Lease
+/// tells the time: it is renewed each ten seconds.
+pub(crate) fn wait_for_an_idle_minute(cluster: &Cluster) -> Result<()> {
+    wait::until("a minute without a write", TIMEOUT, || {
+        let requests = requests(cluster)?;
+        let since = requests.iter().rposition(Request::is_write).map_or(0, |last| last + 1);
+        let idle = requests.get(since..).unwrap_or_default();
+        let renewals =
+            idle.iter().filter(|request| request.verb == "patch" && request.resource == "leases").count();
+        let looks = idle.iter().filter(|request| request.is_look()).count();
+        let last = since.checked_sub(1).and_then(|last| requests.get(last));
+        ensure!(renewals >= 6 && looks >= 1, "{renewals} renewals and {looks} looks came after {last:?}");
+        Ok(())
+    })
+}
+
+/// No request was refused, none was outside of the chart's rules.
+pub(crate) fn expect_within_rights(cluster: &Cluster) -> Result<()> {
+    let rules = rules(cluster)?;
+    for request in requests(cluster)? {
+        ensure!(!matches!(request.code, 401 | 403), "it was refused: {request:?}");
+        ensure!(rules.iter().any(|rule| rule.allow(&request)), "no rule is for it: {request:?}");
+    }
+    Ok(())
+}
+
+/// The rights that no request has used: verb and resource.
+pub(crate) fn unused_rights(cluster: &Cluster) -> Result<BTreeSet<String>> {
+    let used: BTreeSet<_> = requests(cluster)?.iter().flat_map(Request::rights).collect();
+    let rights = rules(cluster)?.into_iter().flat_map(|rule| {
+        let resources = rule.resources.clone();
+        rule.verbs.into_iter().flat_map(move |verb| {
+            resources.clone().into_iter().map(move |resource| format!("{verb} {resource}"))
+        })
+    });
+    Ok(rights.filter(|right| !used.contains(right)).collect())
+}
+
+/// A rule of a role of the chart's.
+#[derive(Debug)]
+struct Rule {
+    /// Of the role. Empty: everywhere.
+    namespace: String,
+    groups: Vec<String>,
+    resources: Vec<String>,
+    names: Vec<String>,
+    verbs: Vec<String>,
+}
+
+impl Rule {
+    fn allow(&self, request: &Request) -> bool {
+        (self.namespace.is_empty() || self.namespace == request.namespace)
+            && self.groups.contains(&request.group)
+            && self.resources.contains(&request.resource)
+            && (self.names.is_empty() || self.names.contains(&request.name))
+            && self.verbs.contains(&request.verb)
+    }
+}
+
+fn rules(cluster: &Cluster) -> Result<Vec<Rule>> {
+    let label = format!("app.kubernetes.io/instance={OPERATOR}");
+    let roles = cluster.kubectl(&[
+        "get",
+        "clusterroles,roles",
+        "--all-namespaces",
+        "--selector",
+        &label,
+        "--output",
+        "json",
+    ])?;
+    let roles: Value = serde_json::from_str(&roles)?;
+    let mut rules = Vec::new();
+    for role in roles["items"].as_array().context("no list of roles")? {
+        for rule in role["rules"].as_array().context("a role without rules")? {
+            rules.push(Rule {
+                namespace: text(&role["metadata"]["namespace"]),
+                groups: texts(&rule["apiGroups"]),
+                resources: texts(&rule["resources"]),
+                names: texts(&rule["resourceNames"]),
+                verbs: texts(&rule["verbs"]),
+            });
+        }
+    }
+    ensure!(!rules.is_empty(), "the chart's roles are not there");
+    Ok(rules)
+}
+
+fn request(event: &Value) -> Request {
+    let object = &event["objectRef"];
+    let resource = match text(&object["subresource"]) {
+        sub if sub.is_empty() => text(&object["resource"]),
+        sub => format!("{}/{sub}", text(&object["resource"])),
+    };
+    Request {
+        verb: text(&event["verb"]),
+        group: text(&object["apiGroup"]),
+        resource,
+        namespace: text(&object["namespace"]),
+        name: text(&object["name"]),
+        uri: text(&event["requestURI"]),
+        code: event["responseStatus"]["code"].as_u64().unwrap_or_default(),
+    }
+}
+
+fn texts(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().map(text).collect()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

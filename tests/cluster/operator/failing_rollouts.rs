@@ -1,0 +1,67 @@
+//! Rollouts that fail for what people get wrong: what is said about it, and that SPIRE has what it
+//! had before.
+
+use anyhow::{Result, ensure};
+use lab::cluster::Cluster;
+use lab::fake_keylime::pki::Ca;
+use lab::wait;
+use tempfile::TempDir;
+
+use super::resource::{TIMEOUT, expect_psat, member};
+
+/// Short, because nothing here comes right by waiting; long enough for a container to end and be
+/// started again.
+const ROLLOUT: &str = "  rollout: {progressDeadline: 40s}\n";
+const NO_IMAGE: &str = "localhost/keylime-attestor:misspelt";
+/// A pod's own overlay, or nothing.
+const HASH: &str = "jsonpath={.spec.template.metadata.annotations.spire\\.keylime\\.dev/content-hash}";
+
+/// The server's pod, a StatefulSet's, cannot get the image of the plugins. Kubernetes would leave
+/// it like that forever.
+pub(crate) fn of_a_server_without_the_image(cluster: &Cluster) -> Result<()> {
+    let plugin = format!("  plugin: {{image: {NO_IMAGE:?}}}\n");
+    cluster.apply(&[&cluster.attestor("Overlay", "StatefulSet"), ROLLOUT, &plugin].concat())?;
+    let message = wait_for_rollback(cluster, "ServerRolledOut")?;
+    ensure!(message.contains("pod spire-server-0: container keylime-attestor-install: "), "{message}");
+    ensure!(message.contains("ImagePull") && message.contains(NO_IMAGE), "{message}");
+
+    wait::until("the server's pod from before", TIMEOUT, || {
+        let pod = cluster.at_server(&["get", "pod", "spire-server-0", "--output", "json"])?;
+        ensure!(!pod.contains("keylime-attestor"), "it is {pod}");
+        Ok(())
+    })?;
+    cluster.wait_for_spire()?;
+    assert_eq!(cluster.at_server(&["get", "statefulset", "spire-server", "--output", HASH])?, "");
+    let agents = cluster.at_agents(&["get", "daemonset", "spire-agent", "--output", "json"])?;
+    ensure!(!agents.contains("keylime-attestor"), "the agents were changed without the server: {agents}");
+    expect_psat(cluster)
+}
+
+/// The first agent shows a certificate that no Keylime agent takes: it tries on and on, and its log
+/// says why.
+pub(crate) fn of_agents_with_the_wrong_secret(cluster: &Cluster) -> Result<()> {
+    let folder = TempDir::new()?;
+    let nobodys = Ca::new()?.write_client(folder.path())?;
+    cluster.keylime().create_secret(cluster.world.agents, "keylime-node-client", &nobodys)?;
+    cluster.apply(&(cluster.attestor("Overlay", "StatefulSet") + ROLLOUT))?;
+    let message = wait_for_rollback(cluster, "AgentsRolledOut")?;
+    ensure!(message.contains("pod spire-agent-"), "{message}");
+    ensure!(message.contains("Keylime agent"), "{message}");
+
+    cluster.wait_for_spire()?;
+    assert_eq!(cluster.at_agents(&["get", "daemonset", "spire-agent", "--output", HASH])?, "");
+    let server = cluster.at_server(&["get", "statefulset", "spire-server", "--output", HASH])?;
+    ensure!(!server.is_empty(), "the server did nothing wrong and lost its overlay");
+    expect_psat(cluster)?;
+    cluster.keylime().create_secrets()
+}
+
+/// Degraded's message, once the rollout is taken back.
+fn wait_for_rollback(cluster: &Cluster, condition: &str) -> Result<String> {
+    let reason = |of: &str| member(cluster, &format!(".status.conditions[?(@.type==\"{of}\")].reason"));
+    wait::until(&format!("{condition} to be RolledBack"), TIMEOUT, || {
+        let (rolled, degraded) = (reason(condition)?, reason("Degraded")?);
+        ensure!(rolled == "RolledBack" && degraded == "RolledBack", "they are {rolled} and {degraded}");
+        member(cluster, ".status.conditions[?(@.type==\"Degraded\")].message")
+    })
+}

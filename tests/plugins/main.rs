@@ -1,0 +1,11 @@
+//! The plugins as processes, with SPIRE and Keylime played by fakes that can be made to misbehave.
+//! Needs nothing but the built programs.
+
+mod agent_plugin;
+mod configuration;
+mod enforcement;
+mod key_secrecy;
+mod keylime_faults;
+mod load;
+mod messages;
+mod verdicts;
