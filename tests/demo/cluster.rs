@@ -33,7 +33,7 @@ struct Told {
     attested_after: Duration,
     /// The identity of a node.
     id: String,
-    /// From Keylime's verdict until SPIRE's server had evicted the agent of the failing node.
+    /// From Keylime failed the node until SPIRE's server had evicted the agent of the failing node.
     evicted_after: Duration,
     /// Why that agent was refused when it attested anew.
     refusal: String,

@@ -1,5 +1,5 @@
 //! The server plugin with a Keylime that fails, lies or is somebody else: no identity, and never a
-//! verdict against the node.
+//! refusal of the node.
 
 #![expect(clippy::expect_used, reason = "what the tests share is test code too")]
 

@@ -49,7 +49,7 @@ async fn a_healthy_node_with_a_good_quote_gets_its_identity_and_selectors() -> R
         .services()
         .wait_for_measurement(|measured| measured.key == ["keylime_attestor", "attestation"])
         .await?;
-    assert!(counted.labels.contains(&("verdict".to_owned(), "accepted".to_owned())), "{counted:?}");
+    assert!(counted.labels.contains(&("result".to_owned(), "accepted".to_owned())), "{counted:?}");
     Ok(())
 }
 

@@ -171,9 +171,9 @@ fn a_verifier_that_is_killed_takes_nobody_with_it() -> Result<()> {
     };
     let before = serials(&site)?;
     keylime.stop_verifier()?;
-    site.wait_until_said("enforcement cannot look: nobody is acted on", 1)?;
-    // Each look says so again, at debug.
-    site.wait_until_said("enforcement still cannot look", 3)?;
+    site.wait_until_said("enforcement cannot poll: nobody is acted on", 1)?;
+    // Each poll says so again, at debug.
+    site.wait_until_said("enforcement still cannot poll", 3)?;
     assert_eq!(serials(&site)?, before);
 
     keylime.start_verifier()?;

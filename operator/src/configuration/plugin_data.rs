@@ -67,7 +67,7 @@ fn addresses(verifiers: &[Verifier]) -> Vec<String> {
 fn block(enforcement: &Enforcement, socket: &str) -> Value {
     let Enforcement { action, interval, grace, max_per_interval, max_unhealthy, report_port } = enforcement;
     let action = match action {
-        Action::Observe => "off",
+        Action::Observe => "observe",
         Action::Evict => "evict",
         Action::Ban => "ban",
     };

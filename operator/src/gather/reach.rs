@@ -44,7 +44,7 @@ pub(crate) async fn ask(credentials: &Credentials) -> (States, Reach) {
     let servers = &credentials.servers;
     let (states, registrar) = tokio::join!(servers.states(), servers.registration(&nobody));
     // A registrar that does not know the node has answered, over TLS that both sides accept.
-    let registrar = registrar.err().filter(|error| !error.is_verdict());
+    let registrar = registrar.err().filter(|error| !error.is_refusal());
     let reach = judge(credentials.verifiers, &states.failures, registrar.as_ref());
     (states, reach)
 }

@@ -53,7 +53,7 @@ impl SpireAgents {
     pub(crate) fn of(reports: &[Reported], now: u64) -> Option<Self> {
         let mut all = None;
         for Reported { endpoint, report, .. } in reports {
-            if report.enforcement.last_look.is_none() {
+            if report.enforcement.last_poll.is_none() {
                 continue;
             }
             let all: &mut Self = all.get_or_insert_default();
@@ -111,10 +111,10 @@ pub(super) mod tests {
 
     use super::*;
 
-    pub(in crate::nodes) fn reported(agents: &Value, last_look: Option<u64>) -> Reported {
+    pub(in crate::nodes) fn reported(agents: &Value, last_poll: Option<u64>) -> Reported {
         let report = json!({
             "version": 1, "plugin_started": 1, "trust_domain": "example.org", "plugin_name": "keylime",
-            "loop": {"action": "evict", "last_look": last_look, "last_error": null, "held": null, "listed": 0, "failing": 0, "unknown": 0},
+            "loop": {"action": "evict", "last_poll": last_poll, "last_error": null, "held": null, "listed": 0, "failing": 0, "unknown": 0},
             "actions": [], "agents": agents,
         });
         Reported {

@@ -72,7 +72,7 @@ pub enum Error {
         /// The agent asked for.
         agent: AgentId,
     },
-    /// The registrar holds an AK that cannot be used to judge a quote by.
+    /// The registrar holds an AK that no quote can be verified by.
     #[error("failed to use what {server} holds: {cause}")]
     UnusableAk {
         /// Who was asked.
@@ -271,9 +271,9 @@ pub enum Malformed {
         /// The versions it speaks.
         theirs: String,
     },
-    /// A verifier that cannot judge an identity quote.
+    /// A verifier that cannot verify an identity quote.
     #[error(
-        "expected a verifier with API version 2.2 or later, which can judge an identity quote, it knows {theirs}; update it to \
+        "expected a verifier with API version 2.2 or later, which can verify an identity quote, it knows {theirs}; update it to \
          Keylime 7.11 or later"
     )]
     VerifierTooOld {
@@ -298,7 +298,7 @@ impl Error {
     }
 
     /// Whether this is a statement of the server about the node, and not a failure to get one.
-    pub fn is_verdict(&self) -> bool {
+    pub fn is_refusal(&self) -> bool {
         matches!(
             self,
             Error::UnknownAgent { .. }

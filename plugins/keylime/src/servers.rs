@@ -78,7 +78,7 @@ pub enum Contact {
 /// What the verifier says about an identity quote.
 ///
 /// A `Valid` alone proves nothing about the quote: the plugin verifies the quote itself against the
-/// registered AK and does not rely on a remote verdict. An `Invalid` is a refusal.
+/// registered AK and does not rely on a remote answer. An `Invalid` is a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confirmation {
     /// The verifier accepts it.
@@ -240,7 +240,7 @@ fn the_one_that_knows(
         (Err(twice @ Error::KnownTwice { .. }), _) => Err(twice),
         (Ok(known), Err(_)) | (Err(_), Ok(known)) => Ok(known),
         (Err(first), Err(other)) => {
-            Err(if first.is_verdict() && !other.is_verdict() { other } else { first })
+            Err(if first.is_refusal() && !other.is_refusal() { other } else { first })
         }
     })
 }

@@ -41,10 +41,10 @@ pub(crate) fn read_state(answer: &Answer, agent: &AgentId, server: &Server) -> R
 pub(crate) fn read_confirmation(answer: &Answer) -> Result<Confirmation, Failure> {
     const EXPECTED: &str = "valid: 1 or valid: 0";
     #[derive(Deserialize)]
-    struct Verdict {
+    struct Results {
         valid: i64,
     }
-    match answer.results::<Verdict>(EXPECTED, true)?.valid {
+    match answer.results::<Results>(EXPECTED, true)?.valid {
         1 => Ok(Confirmation::Valid),
         0 => Ok(Confirmation::Invalid),
         other => Err(Malformed::Shape { expected: EXPECTED, detail: format!("valid: {other}") }.into()),
@@ -95,7 +95,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>,
     String::deserialize(deserializer).map(Some)
 }
 
-/// No verdict hangs on it: whatever can be neither an address nor a name counts as absent (push
+/// Nothing is decided by it: whatever can be neither an address nor a name counts as absent (push
 /// mode has null).
 fn contact<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Contact>, D::Error> {
     let value = Value::deserialize(deserializer)?;

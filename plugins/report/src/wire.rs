@@ -4,20 +4,20 @@
 use evidence::AgentId;
 use serde::{Deserialize, Serialize};
 
-/// What SPIRE's server holds, and what enforcement sees and did, as of the last look. Times are in
+/// What SPIRE's server holds, and what enforcement sees and did, as of the last poll. Times are in
 /// Unix seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// [`VERSION`](crate::VERSION).
     pub version: u32,
-    /// When the plugin's process began to look: other than before, when SPIRE's server was started
+    /// When the plugin's process began to poll: other than before, when SPIRE's server was started
     /// again.
     pub plugin_started: u64,
     /// SPIRE's trust domain.
     pub trust_domain: String,
     /// The name of the plugin, which is the attestation type of its agents.
     pub plugin_name: String,
-    /// What the last look came to.
+    /// What the last poll found.
     #[serde(rename = "loop")]
     pub enforcement: Loop,
     /// What was done last, at most [`MAX_ACTIONS`](crate::MAX_ACTIONS), oldest first.
@@ -31,9 +31,9 @@ pub struct Report {
 pub struct Loop {
     /// What is done to an agent that Keylime fails.
     pub action: Mode,
-    /// When the agents in this report were listed. Nothing before the first look has succeeded.
-    pub last_look: Option<u64>,
-    /// Why the last look came to nothing: SPIRE or a verifier could not be asked. Nobody is evicted
+    /// When the agents in this report were listed. Nothing before the first poll has succeeded.
+    pub last_poll: Option<u64>,
+    /// Why the last poll failed: SPIRE or a verifier could not be asked. Nobody is evicted
     /// then.
     pub last_error: Option<String>,
     /// Why nothing is done although Keylime fails agents: more of them than `max_unhealthy` would
@@ -51,9 +51,10 @@ pub struct Loop {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Nothing; agents are watched.
+    /// Nothing; agents are watched. Earlier configurations say `off`.
     #[default]
-    Off,
+    #[serde(alias = "off")]
+    Observe,
     /// They are evicted: each attests anew, and is refused until Keylime passes it.
     Evict,
     /// They are banned: a human has to let them in again.
@@ -146,7 +147,7 @@ mod tests {
             plugin_name: "keylime".into(),
             enforcement: Loop {
                 action: Mode::Evict,
-                last_look: Some(2),
+                last_poll: Some(2),
                 last_error: None,
                 held: Some("h".into()),
                 listed: 3,
@@ -177,7 +178,7 @@ mod tests {
     fn json() -> Value {
         json!({
             "version": 1, "plugin_started": 1, "trust_domain": "example.org", "plugin_name": "keylime",
-            "loop": {"action": "evict", "last_look": 2, "last_error": null, "held": "h", "listed": 3, "failing": 1,
+            "loop": {"action": "evict", "last_poll": 2, "last_error": null, "held": "h", "listed": 3, "failing": 1,
                 "unknown": 1},
             "actions": [{"sequence": 1, "time": 2, "agent_id": "a",
                 "spiffe_id": "spiffe://example.org/spire/agent/keylime/a", "action": "evict", "reason": "r"}],

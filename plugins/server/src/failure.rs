@@ -9,10 +9,10 @@ use spire_plugin::Status;
 /// Its text goes to the SPIRE agent and into both logs, so it holds neither nonce nor quote.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// A verdict: the evidence or the node's state says no.
+    /// A refusal: the evidence or the node's state says no.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// No verdict: Keylime could not be asked, or its answer is none.
+    /// No refusal: Keylime could not be asked, or its answer is none.
     #[error(transparent)]
     Keylime(keylime::Error),
     /// SPIRE broke off, or sent what does not belong there.
@@ -35,7 +35,7 @@ impl Failure {
     }
 
     /// Whether it is a statement about the node or its messages, and not about us or Keylime.
-    pub(crate) fn is_verdict(&self) -> bool {
+    pub(crate) fn is_refusal(&self) -> bool {
         match self {
             Self::Refused(refusal) => {
                 matches!(refusal.code(), Code::PermissionDenied | Code::InvalidArgument)

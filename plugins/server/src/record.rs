@@ -73,14 +73,14 @@ impl Record {
         match outcome {
             Ok(attributes) => self.tell("accepted", "accepted", Some(&attributes.spiffe_id), None),
             Err(failure) => {
-                let verdict = if failure.is_verdict() { "refused" } else { "failed" };
-                self.tell(verdict, failure.reason(), None, Some(failure));
+                let result = if failure.is_refusal() { "refused" } else { "failed" };
+                self.tell(result, failure.reason(), None, Some(failure));
             }
         }
     }
 
     /// Writes the log's line and hands the metrics to SPIRE, once.
-    fn tell(&mut self, verdict: &str, reason: &str, spiffe_id: Option<&str>, failure: Option<&Failure>) {
+    fn tell(&mut self, result: &str, reason: &str, spiffe_id: Option<&str>, failure: Option<&Failure>) {
         self.told = true;
         let total = self.started.elapsed();
         let error = failure.map(display);
@@ -93,7 +93,7 @@ impl Record {
             ($level:ident) => {
                 tracing::$level!(
                     agent_id,
-                    verdict,
+                    result,
                     reason,
                     spiffe_id,
                     error,
@@ -107,14 +107,14 @@ impl Record {
                 )
             };
         }
-        if verdict == "accepted" {
+        if result == "accepted" {
             line!(info)
         } else {
             line!(warn)
         }
 
-        self.host.incr_counter(COUNTER, &[("verdict", verdict), ("reason", reason)]);
-        self.host.add_sample(DURATION, total.as_secs_f32() * 1000.0, &[("verdict", verdict)]);
+        self.host.incr_counter(COUNTER, &[("result", result), ("reason", reason)]);
+        self.host.add_sample(DURATION, total.as_secs_f32() * 1000.0, &[("result", result)]);
     }
 }
 

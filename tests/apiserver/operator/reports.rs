@@ -63,7 +63,7 @@ impl Reporting {
             "keylime_verifier_port": keylime.verifier.port(),
             "keylime_registrar_port": keylime.registrar.port(),
             "keylime_tls_ca_cert_file": files.ca, "keylime_tls_cert_file": files.cert, "keylime_tls_key_file": files.key,
-            "enforcement": {"action": match self.action { "Observe" => "off".to_owned(), acts => acts.to_lowercase() }, "interval": "1s", "spire_socket_path": spire.socket(),
+            "enforcement": {"action": self.action.to_lowercase(), "interval": "1s", "spire_socket_path": spire.socket(),
                 "report_address": format!("{ip}:{}", self.port)},
         });
         plugin.plugin().configure(TRUST_DOMAIN, &configuration.to_string()).await?;

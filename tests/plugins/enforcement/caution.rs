@@ -8,9 +8,9 @@ use tonic::Status;
 
 use super::{World, evicted};
 
-const BLIND: &str = "enforcement cannot look: nobody is acted on";
+const BLIND: &str = "enforcement cannot poll: nobody is acted on";
 
-/// Two of four fail, of which one would go at a look.
+/// Two of four fail, of which one would go at a poll.
 async fn world() -> Result<World> {
     World::new(&["a", "b"], &[("e", State::fail()), ("f", State::fail())]).await
 }
@@ -136,7 +136,7 @@ async fn an_agent_of_which_keylime_says_otherwise_when_asked_again_is_let_be() -
 }
 
 #[tokio::test]
-async fn a_verifier_that_goes_away_before_the_second_look_saves_all() -> Result<()> {
+async fn a_verifier_that_goes_away_before_it_is_asked_again_saves_all() -> Result<()> {
     let world = world().await?;
     for agent in ["/agents/e", "/agents/f"] {
         world.site.keylime.verifier.fault(agent, Fault::HangUp);
@@ -165,7 +165,7 @@ async fn a_spire_that_cannot_be_asked_saves_all_and_holds_up_no_attestation() ->
 }
 
 #[tokio::test]
-async fn a_look_that_hangs_holds_up_no_attestation_and_no_configuration() -> Result<()> {
+async fn a_poll_that_hangs_holds_up_no_attestation_and_no_configuration() -> Result<()> {
     let world = world().await?;
     world.site.keylime.verifier.fault("bulk=true", Fault::Hang);
     world.enforce("action = \"evict\"").await?;

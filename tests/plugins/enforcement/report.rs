@@ -82,7 +82,7 @@ async fn the_report_tells_what_spire_holds_and_what_was_done() -> Result<()> {
     let seen = report.enforcement;
     assert_eq!((seen.action, seen.listed, seen.failing, seen.unknown), (Mode::Evict, 2, 0, 0));
     assert_eq!((seen.last_error, seen.held), (None, None));
-    assert!(seen.last_look.is_some_and(|look| look >= report.plugin_started));
+    assert!(seen.last_poll.is_some_and(|poll| poll >= report.plugin_started));
     let [action] = report.actions.as_slice() else { panic!("{:?}", report.actions) };
     assert_eq!(
         (action.sequence, action.action, action.spiffe_id.clone()),
@@ -120,7 +120,7 @@ async fn the_report_tells_why_nothing_is_done_and_lasts_through_a_reconfiguratio
     assert_eq!(report.actions.len(), 1);
 
     reporting.world.site.keylime.verifier.take_down().await;
-    reporting.world.site.host.log().wait_for_message("enforcement cannot look: nobody is acted on").await?;
+    reporting.world.site.host.log().wait_for_message("enforcement cannot poll: nobody is acted on").await?;
     let error = reporting.report().await?.enforcement.last_error;
     assert!(error.as_deref().is_some_and(|error| error.contains("no connection")), "{error:?}");
 
@@ -128,7 +128,7 @@ async fn the_report_tells_why_nothing_is_done_and_lasts_through_a_reconfiguratio
     let keys = format!("report_address = \"127.0.0.1:{}\"", reporting.port);
     reporting.world.enforce(&keys).await?;
     reporting.world.site.host.log().wait_for_message("enforcement ended").await?;
-    let report = until(&reporting, |report| report.enforcement.action == Mode::Off).await?;
+    let report = until(&reporting, |report| report.enforcement.action == Mode::Observe).await?;
     assert_eq!((report.enforcement.held, report.actions.len()), (None, 1));
     Ok(())
 }
@@ -210,7 +210,7 @@ async fn both_ends_follow_their_files() -> Result<()> {
         .ca
         .client()?
         .write(files.cert.parent().context("no folder")?, &reporting.world.site.keylime.ca)?;
-    // The files are looked at once a second on either side, by a connection that begins then.
+    // The files are checked once a second on either side, by a connection that begins then.
     let refused = async { while old.report(&reporting.endpoint()).await.is_ok() {} };
     tokio::time::timeout(lab::host::PATIENCE, refused)
         .await

@@ -83,7 +83,7 @@ async fn with_ban_they_are_banned_and_stay_so() -> Result<()> {
 }
 
 #[tokio::test]
-async fn with_off_they_are_only_watched() -> Result<()> {
+async fn with_observe_they_are_only_watched() -> Result<()> {
     let world = World::new(&["a"], &[("b", State::fail()), ("c", State::fail())]).await?;
     world.enforce("").await?;
     world.spire.wait_for_lists(3).await?;
@@ -101,7 +101,7 @@ async fn without_the_block_spire_and_keylime_are_not_asked() -> Result<()> {
     world.enforce("action = \"evict\"\n grace = \"1h\"").await?;
     world.spire.wait_for_lists(2).await?;
     world.site.configure("").await?;
-    // The work for the configuration before may be within its last look.
+    // The work for the configuration before may be within its last poll.
     let validated = world.site.configuration(&world.block("action = \"evict\""));
     assert!(world.site.host.plugin().validate(TRUST_DOMAIN, &validated).await?.valid);
     world.site.host.log().wait_for_message("enforcement ended").await?;
@@ -128,7 +128,7 @@ async fn an_agent_is_let_be_until_its_grace_is_over() -> Result<()> {
 }
 
 #[tokio::test]
-async fn no_more_than_max_per_interval_go_at_one_look() -> Result<()> {
+async fn no_more_than_max_per_interval_go_at_one_poll() -> Result<()> {
     let fails = ["f1", "f2", "f3"].map(|name| (name, State::fail()));
     let world = World::new(&["a", "b", "c"], &fails).await?;
     world.enforce("action = \"evict\"\n max_per_interval = 1").await?;
@@ -157,7 +157,7 @@ async fn several_plugins_do_it_side_by_side() -> Result<()> {
     for host in [&world.site.host, &second] {
         assert_eq!(
             said(host, "agent keeps its identity")
-                + said(host, "enforcement cannot look: nobody is acted on"),
+                + said(host, "enforcement cannot poll: nobody is acted on"),
             0
         );
     }

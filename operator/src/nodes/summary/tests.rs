@@ -112,13 +112,13 @@ fn what_the_loops_say_decides() {
         }];
         view
     };
-    use report::Mode::{Ban, Evict, Off};
+    use report::Mode::{Ban, Evict, Observe};
     for (enforcement, view, expected) in [
         (None, None, e::OFF),
-        (Some(of(Action::Observe)), Some(one(Off, None, None)), e::OFF),
+        (Some(of(Action::Observe)), Some(one(Observe, None, None)), e::OFF),
         (Some(of(Action::Evict)), None, e::NOT_OBSERVED),
         (Some(of(Action::Evict)), Some(view(&[])), e::NOT_OBSERVED),
-        (Some(of(Action::Evict)), Some(one(Off, None, None)), e::NOT_OBSERVED),
+        (Some(of(Action::Evict)), Some(one(Observe, None, None)), e::NOT_OBSERVED),
         (Some(of(Action::Ban)), Some(one(Evict, None, None)), e::NOT_OBSERVED),
         (Some(of(Action::Evict)), Some(one(Evict, None, None)), e::ENFORCING),
         (Some(of(Action::Ban)), Some(one(Ban, None, None)), e::ENFORCING),

@@ -16,7 +16,7 @@ async fn meets(fault: Fault, timeout: Duration) -> (&'static str, bool) {
     world.keylime.verifier.fault("/agents/", fault);
     let error = tokio::time::timeout(PATIENT * 2, servers.state(&agent())).await.unwrap().unwrap_err();
     assert!(error.to_string().contains(&at(&world.keylime.verifier).to_string()), "{error}");
-    (error.reason(), error.is_verdict())
+    (error.reason(), error.is_refusal())
 }
 
 #[tokio::test]

@@ -153,7 +153,7 @@ async fn only_keylimes_own_not_found_says_that_an_agent_is_unknown() {
         confirm(&servers).await.unwrap_err(),
     ] {
         assert!(matches!(&error, Error::UnknownAgent { agent: unknown, .. } if *unknown == agent()));
-        assert!(error.is_verdict());
+        assert!(error.is_refusal());
     }
     for answer in [
         Response::html(404, "<h1>not found</h1>"),
@@ -165,7 +165,7 @@ async fn only_keylimes_own_not_found_says_that_an_agent_is_unknown() {
         world.keylime.verifier.heal();
         world.keylime.verifier.fault("/agents/", Fault::Answer(answer.clone()));
         let error = servers.state(&agent()).await.unwrap_err();
-        assert_eq!((error.reason(), error.is_verdict()), ("unexpected_status", false), "{answer:?}");
+        assert_eq!((error.reason(), error.is_refusal()), ("unexpected_status", false), "{answer:?}");
     }
 }
 
@@ -176,7 +176,7 @@ async fn a_record_of_another_agent_is_refused() {
         world.keylime.change(AGENT, |node| node.answered_id = other.to_owned());
         let error = world.servers().registration(&agent()).await.unwrap_err();
         assert!(matches!(&error, Error::Malformed { cause: Malformed::WrongAgent(id), .. } if id == other));
-        assert_eq!((error.reason(), error.is_verdict()), ("another_agent", false));
+        assert_eq!((error.reason(), error.is_refusal()), ("another_agent", false));
     }
 }
 
@@ -184,12 +184,12 @@ async fn a_record_of_another_agent_is_refused() {
 async fn an_ak_that_is_none_is_malformed_and_one_that_may_not_sign_is_a_verdict() {
     let world = World::new().await;
     let ek = Node::recorded().ek_tpm;
-    for (ak, reason, verdict) in
+    for (ak, reason, refusal) in
         [("!", "wrong_shape", false), ("AAAA", "wrong_shape", false), (ek.as_str(), "ak_not_signing", true)]
     {
         world.keylime.change(AGENT, |node| node.aik_tpm = ak.to_owned());
         let error = world.servers().registration(&agent()).await.unwrap_err();
-        assert_eq!((error.reason(), error.is_verdict()), (reason, verdict), "{ak}");
+        assert_eq!((error.reason(), error.is_refusal()), (reason, refusal), "{ak}");
     }
 }
 
@@ -251,7 +251,7 @@ async fn an_agent_that_is_registered_and_not_activated_is_told_apart() {
     let body = serde_json::json!({"code": 404, "status": status, "results": {}}).to_string();
     world.keylime.registrar.fault("/agents/", Fault::Answer(Response::json(404, body)));
     let error = world.servers().registration(&agent()).await.unwrap_err();
-    assert_eq!((error.reason(), error.is_verdict()), ("not_activated", true));
+    assert_eq!((error.reason(), error.is_refusal()), ("not_activated", true));
     assert!(
         error.to_string().contains("registered, but not activated; see the Keylime agent's log"),
         "{error}"

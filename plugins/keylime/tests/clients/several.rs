@@ -55,7 +55,7 @@ async fn an_agent_is_unknown_by_the_word_of_all_verifiers_only() {
 
     several.second.verifier.take_down().await;
     let error = several.servers.state(&nobody).await.unwrap_err();
-    assert_eq!((error.reason(), error.is_verdict()), ("no_connection", false));
+    assert_eq!((error.reason(), error.is_refusal()), ("no_connection", false));
     assert_eq!(error.server().endpoint, at(&several.second.verifier));
     // Who is known needs no word of the others.
     several.servers.state(&agent()).await.unwrap();
@@ -77,7 +77,7 @@ async fn an_agent_that_two_verifiers_know_belongs_to_none() {
         "{error}"
     );
     assert_eq!(
-        (error.reason(), error.is_verdict(), error.server().role),
+        (error.reason(), error.is_refusal(), error.server().role),
         ("known_twice", true, Role::Verifier)
     );
 

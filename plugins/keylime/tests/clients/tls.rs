@@ -42,7 +42,7 @@ async fn a_certificate_that_does_not_hold_is_refused_and_says_why() {
         (own, &SERVER_NAMES[..], Validity::NotYet, None, "certificate_not_yet_valid"),
     ] {
         let error = verifier_shows(&world, ca, names, validity, expected).await.unwrap_err();
-        assert_eq!((error.reason(), error.is_verdict()), (reason, false));
+        assert_eq!((error.reason(), error.is_refusal()), (reason, false));
     }
     assert_eq!(world.keylime.verifier.served(), 0);
 }

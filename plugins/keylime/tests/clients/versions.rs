@@ -46,11 +46,11 @@ async fn a_verifier_that_cannot_judge_quotes_is_told_before_anything_is_asked_of
     let world = World::new().await;
     world.keylime.set_versions(Versions::Only(["1.0", "2.0", "2.1"].map(str::to_owned).to_vec()));
     let error = world.servers().state(&agent()).await.unwrap_err();
-    assert_eq!((error.reason(), error.is_verdict()), ("api_version", false));
+    assert_eq!((error.reason(), error.is_refusal()), ("api_version", false));
     assert!(error.to_string().contains("update it to Keylime 7.11 or later"), "{error}");
     let failures = world.servers().states().await.failures;
     assert_eq!(failures, [error]);
-    // A registrar, which judges no quotes, may be as old.
+    // A registrar, which verifies no quotes, may be as old.
     world.servers().registration(&agent()).await.unwrap();
 }
 

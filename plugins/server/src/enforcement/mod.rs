@@ -4,10 +4,10 @@
 //! A loop beside the attestations, which it neither delays nor fails. It acts on what SPIRE's
 //! server and every verifier say, and on nothing less: whoever gives no answer saves all agents.
 
-mod answer;
-mod judge;
-mod ledger;
-mod look;
+mod assess;
+mod poll;
+mod report_server;
+mod report_state;
 mod settings;
 mod spire;
 mod stop;
@@ -24,9 +24,9 @@ pub(crate) use settings::{KEYS, Settings};
 use stop::Stop;
 
 use crate::config::Config;
-use answer::Answers;
-use ledger::Ledger;
-use look::Watch;
+use poll::Watch;
+use report_server::ReportServer;
+use report_state::ReportState;
 use spire::Spire;
 
 /// How long to wait before work begins again that a fault of our own ended.
@@ -34,7 +34,7 @@ const AFTER_A_FAULT: Duration = Duration::from_secs(10);
 
 /// The work for the configuration in force, and what outlives it.
 pub(crate) struct Enforcement {
-    ledger: Arc<Ledger>,
+    report: Arc<ReportState>,
     running: Mutex<Option<Running>>,
 }
 
@@ -45,7 +45,7 @@ struct Running {
 
 impl Enforcement {
     pub(crate) fn new() -> Self {
-        Self { ledger: Arc::new(Ledger::new()), running: Mutex::new(None) }
+        Self { report: Arc::new(ReportState::new()), running: Mutex::new(None) }
     }
 
     /// Ends the work for the configuration before, then begins that for this one. Two never act at
@@ -54,22 +54,22 @@ impl Enforcement {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let before = running.take();
         let (asker, stop) = stop::pair();
-        let (config, host, ledger) = (Arc::clone(config), host.clone(), Arc::clone(&self.ledger));
+        let (config, host, report) = (Arc::clone(config), host.clone(), Arc::clone(&self.report));
         let task = tokio::spawn(async move {
             if let Some(Running { stop, task }) = before {
                 stop.send_replace(true);
                 let _ended_or_panicked = task.await;
             }
-            keep_working(&config, &host, &ledger, stop).await;
+            keep_working(&config, &host, &report, stop).await;
         });
         *running = Some(Running { stop: asker, task });
     }
 }
 
 /// Nobody restarts a plugin, so a fault of our own must not end enforcement for ever.
-async fn keep_working(config: &Arc<Config>, host: &Host, ledger: &Arc<Ledger>, mut stop: Stop) {
+async fn keep_working(config: &Arc<Config>, host: &Host, report: &Arc<ReportState>, mut stop: Stop) {
     loop {
-        let work = work(Arc::clone(config), host.clone(), Arc::clone(ledger), stop.clone());
+        let work = work(Arc::clone(config), host.clone(), Arc::clone(report), stop.clone());
         if tokio::spawn(work).await.is_ok() {
             return;
         }
@@ -80,22 +80,22 @@ async fn keep_working(config: &Arc<Config>, host: &Host, ledger: &Arc<Ledger>, m
     }
 }
 
-async fn work(config: Arc<Config>, host: Host, ledger: Arc<Ledger>, stop: Stop) {
+async fn work(config: Arc<Config>, host: Host, report: Arc<ReportState>, stop: Stop) {
     let Some(settings) = config.enforcement.clone() else { return };
     let Some(spire) = Spire::at(&settings.socket) else { return };
-    let answers = Answers {
+    let server = ReportServer {
         config: Arc::clone(&config),
         spire: spire.clone(),
-        ledger: Arc::clone(&ledger),
+        report: Arc::clone(&report),
         host: host.clone(),
     };
     let serving = stop.clone();
     let serve = async {
         if let (Some(address), Some(tls)) = (settings.report_address, &config.report_tls) {
-            answer::serve(answers, tls, address, serving).await;
+            report_server::serve(server, tls, address, serving).await;
         }
     };
-    let watch = Watch::new(Arc::clone(&config), settings.clone(), spire, ledger, host);
+    let watch = Watch::new(Arc::clone(&config), settings.clone(), spire, report, host);
     tokio::join!(watch.run(stop), serve);
     debug!("enforcement ended");
 }

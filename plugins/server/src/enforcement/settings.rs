@@ -25,24 +25,24 @@ const DEFAULT_MAX_PER_INTERVAL: u32 = 10;
 pub(crate) const KEYS: [ConfigKey; 7] = [
     ConfigKey {
         name: "enforcement.action",
-        default: "off",
-        about: "what happens to agents that Keylime fails or no longer knows: off (they are watched), evict or ban; without the block nothing is watched",
+        default: "observe",
+        about: "what happens to agents that Keylime fails or no longer knows: observe (they are only watched; also written off), evict or ban; without the block nothing is watched",
     },
     ConfigKey {
         name: "enforcement.spire_socket_path",
         default: DEFAULT_SOCKET,
         about: "socket of the SPIRE server's own API",
     },
-    ConfigKey { name: "enforcement.interval", default: "10s", about: "time between two looks, at least 1s" },
+    ConfigKey { name: "enforcement.interval", default: "10s", about: "time between two polls, at least 1s" },
     ConfigKey {
         name: "enforcement.grace",
         default: "0s",
-        about: "how long Keylime must go on failing an agent, look by look, before it is acted on",
+        about: "how long Keylime must go on failing an agent, poll by poll, before it is acted on",
     },
     ConfigKey {
         name: "enforcement.max_per_interval",
         default: "10",
-        about: "the most agents that are acted on at one look",
+        about: "the most agents that are acted on at one poll",
     },
     ConfigKey {
         name: "enforcement.max_unhealthy",
@@ -137,7 +137,7 @@ fn interval(block: &mut Fields) -> Duration {
 fn max_per_interval(block: &mut Fields) -> usize {
     let number: u32 = block.take(MAX_PER_INTERVAL).unwrap_or(DEFAULT_MAX_PER_INTERVAL);
     if number == 0 {
-        block.problem(MAX_PER_INTERVAL, "expected at least 1; action = \"off\" acts on nobody");
+        block.problem(MAX_PER_INTERVAL, "expected at least 1; action = \"observe\" acts on nobody");
     }
     usize::try_from(number).unwrap_or(usize::MAX)
 }
@@ -170,7 +170,7 @@ mod tests {
         let (settings, problems) = read("enforcement {}");
         let settings = settings.unwrap();
         assert!(problems.is_empty(), "{problems:?}");
-        assert_eq!((settings.action, settings.max_per_interval), (Mode::Off, 10));
+        assert_eq!((settings.action, settings.max_per_interval), (Mode::Observe, 10));
         assert_eq!((settings.interval, settings.grace), (Duration::from_secs(10), Duration::ZERO));
         assert_eq!(settings.socket, PathBuf::from("/tmp/spire-server/private/api.sock"));
         assert_eq!((settings.max_unhealthy, settings.report_address), (Share(50), None));
@@ -194,6 +194,15 @@ mod tests {
             );
             assert_eq!((settings.socket, settings.max_unhealthy), (PathBuf::from("/s"), Share(100)));
             assert_eq!(settings.report_address, "[::]:9797".parse().ok());
+        }
+    }
+
+    #[test]
+    fn observe_may_be_written_off() {
+        for word in ["observe", "off"] {
+            let (settings, problems) = read(&format!("enforcement {{ action = {word:?} }}"));
+            assert!(problems.is_empty(), "{problems:?}");
+            assert_eq!(settings.unwrap().action, Mode::Observe);
         }
     }
 

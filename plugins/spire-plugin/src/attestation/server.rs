@@ -98,9 +98,9 @@ impl<P: ServerNodeAttestor> NodeAttestor for Service<P> {
         let requests = request.into_inner();
         Ok(Response::new(run(|outbox| async move {
             let mut attestation = ServerAttestation { requests, outbox: outbox.clone(), host, client_ip };
-            let verdict = catch(plugin.get().attest(config, &mut attestation)).await;
+            let outcome = catch(plugin.get().attest(config, &mut attestation)).await;
             // Nobody reads it when SPIRE gave up in the meantime.
-            let _ = outbox.send(verdict.map(attested)).await;
+            let _ = outbox.send(outcome.map(attested)).await;
         })))
     }
 }

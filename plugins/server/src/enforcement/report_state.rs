@@ -1,4 +1,4 @@
-//! What is told to the operator: what SPIRE holds, what the last look came to, what was done.
+//! What is told to the operator: what SPIRE holds, what the last poll found, what was done.
 //! Outlives a reconfiguration.
 
 use std::collections::VecDeque;
@@ -10,12 +10,12 @@ use report::{Act, Action, Agent, Loop, MAX_ACTIONS, Mode, Report, VERSION};
 use crate::clock::unix_time;
 
 /// Shared by the loop, which writes it, and the report's server.
-pub(crate) struct Ledger {
+pub(crate) struct ReportState {
     started: u64,
-    kept: Mutex<Kept>,
+    held: Mutex<Held>,
 }
 
-struct Kept {
+struct Held {
     enforcement: Loop,
     agents: Arc<Vec<Agent>>,
     actions: VecDeque<Action>,
@@ -31,38 +31,38 @@ pub(crate) struct Done<'a> {
     pub(crate) error: Option<String>,
 }
 
-impl Ledger {
+impl ReportState {
     pub(crate) fn new() -> Self {
         let enforcement = Loop {
-            action: Mode::Off,
-            last_look: None,
+            action: Mode::Observe,
+            last_poll: None,
             last_error: None,
             held: None,
             listed: 0,
             failing: 0,
             unknown: 0,
         };
-        let kept = Kept { enforcement, agents: Arc::default(), actions: VecDeque::new(), sequence: 0 };
-        Self { started: unix_time(), kept: Mutex::new(kept) }
+        let held = Held { enforcement, agents: Arc::default(), actions: VecDeque::new(), sequence: 0 };
+        Self { started: unix_time(), held: Mutex::new(held) }
     }
 
     /// SPIRE listed its agents.
     pub(crate) fn listed(&self, agents: Vec<Agent>) {
-        let mut kept = self.kept();
-        kept.agents = Arc::new(agents);
-        kept.enforcement.last_look = Some(unix_time());
+        let mut held = self.held();
+        held.agents = Arc::new(agents);
+        held.enforcement.last_poll = Some(unix_time());
     }
 
-    /// The look came to something else than before.
+    /// Writes what a poll found.
     pub(crate) fn update(&self, change: impl FnOnce(&mut Loop)) {
-        change(&mut self.kept().enforcement);
+        change(&mut self.held().enforcement);
     }
 
     pub(crate) fn record(&self, done: Done<'_>) {
-        let mut kept = self.kept();
-        kept.sequence += 1;
+        let mut held = self.held();
+        held.sequence += 1;
         let action = Action {
-            sequence: kept.sequence,
+            sequence: held.sequence,
             time: unix_time(),
             agent_id: done.agent_id.cloned(),
             spiffe_id: done.spiffe_id.to_owned(),
@@ -70,16 +70,16 @@ impl Ledger {
             reason: done.reason,
             error: done.error,
         };
-        if kept.actions.len() == MAX_ACTIONS {
-            kept.actions.pop_front();
+        if held.actions.len() == MAX_ACTIONS {
+            held.actions.pop_front();
         }
-        kept.actions.push_back(action);
+        held.actions.push_back(action);
     }
 
     pub(crate) fn report(&self, trust_domain: &str, plugin_name: &str) -> Report {
         let (enforcement, agents, actions) = {
-            let kept = self.kept();
-            (kept.enforcement.clone(), Arc::clone(&kept.agents), kept.actions.iter().cloned().collect())
+            let held = self.held();
+            (held.enforcement.clone(), Arc::clone(&held.agents), held.actions.iter().cloned().collect())
         };
         Report {
             version: VERSION,
@@ -93,8 +93,8 @@ impl Ledger {
     }
 
     /// A panic while the lock is held cannot leave a half-written value: each is good by itself.
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -104,10 +104,10 @@ mod tests {
 
     #[test]
     fn the_last_actions_are_kept_and_numbered() {
-        let ledger = Ledger::new();
+        let state = ReportState::new();
         for number in 0..MAX_ACTIONS + 44 {
             let spiffe_id = format!("spiffe://td/spire/agent/{number}");
-            ledger.record(Done {
+            state.record(Done {
                 agent_id: None,
                 spiffe_id: &spiffe_id,
                 act: Act::Evict,
@@ -115,7 +115,7 @@ mod tests {
                 error: None,
             });
         }
-        let actions = ledger.report("td", "keylime").actions;
+        let actions = state.report("td", "keylime").actions;
         assert_eq!(actions.len(), MAX_ACTIONS);
         assert_eq!((actions[0].sequence, actions[MAX_ACTIONS - 1].sequence), (45, 300));
         assert_eq!(actions[0].spiffe_id, "spiffe://td/spire/agent/44");

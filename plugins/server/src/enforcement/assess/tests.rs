@@ -46,13 +46,13 @@ fn percent(share: &str) -> Share {
     Settings::take(&mut fields).unwrap().max_unhealthy
 }
 
-fn rules(grace: u64, max_per_look: usize, share: &str) -> Rules {
-    Rules { grace: Duration::from_secs(grace), max_per_look, max_unhealthy: percent(share) }
+fn rules(grace: u64, max_per_poll: usize, share: &str) -> Rules {
+    Rules { grace: Duration::from_secs(grace), max_per_poll, max_unhealthy: percent(share) }
 }
 
 /// Who goes, by the ids at Keylime.
-fn due(verdict: &Verdict) -> Vec<&str> {
-    verdict.due.iter().map(|candidate| candidate.agent_id.as_str()).collect()
+fn due(assessment: &Assessment) -> Vec<&str> {
+    assessment.due.iter().map(|candidate| candidate.agent_id.as_str()).collect()
 }
 
 #[test]
@@ -64,10 +64,10 @@ fn only_fail_timeout_and_unknown_are_faults() {
         ("pending", Attestation::Pending),
         ("timeout", Attestation::Timeout),
     ]);
-    let verdict = Memory::default().judge(Instant::now(), &agents, &states, rules(0, 10, "100%"));
-    assert_eq!(due(&verdict), ["fail", "nobody", "timeout"]);
-    assert_eq!((verdict.listed, verdict.failing, verdict.unknown, verdict.held), (5, 2, 1, false));
-    let faults: Vec<_> = verdict.due.iter().map(|one| one.fault).collect();
+    let assessment = Memory::default().assess(Instant::now(), &agents, &states, rules(0, 10, "100%"));
+    assert_eq!(due(&assessment), ["fail", "nobody", "timeout"]);
+    assert_eq!((assessment.listed, assessment.failing, assessment.unknown, assessment.held), (5, 2, 1, false));
+    let faults: Vec<_> = assessment.due.iter().map(|one| one.fault).collect();
     assert_eq!(faults, [Fault::Failing, Fault::Unknown, Fault::TimedOut]);
 }
 
@@ -80,8 +80,8 @@ fn an_agent_in_doubt_and_one_without_an_id_are_never_at_fault() {
         Doubt::Record { verifier: verifier(), agent: "bad".into(), detail: String::new() },
         Doubt::KnownTwice { agent: id("twice"), verifiers: [verifier(), verifier()] },
     ];
-    let verdict = Memory::default().judge(Instant::now(), &watched, &states, rules(0, 10, "100%"));
-    assert_eq!(verdict, Verdict { listed: 3, ..Verdict::default() });
+    let assessment = Memory::default().assess(Instant::now(), &watched, &states, rules(0, 10, "100%"));
+    assert_eq!(assessment, Assessment { listed: 3, ..Assessment::default() });
 }
 
 #[test]
@@ -89,45 +89,45 @@ fn nobody_is_unknown_while_a_verifier_is_away() {
     let mut states = states(&[]);
     let server = Server { role: keylime::Role::Verifier, endpoint: verifier() };
     states.failures = vec![Error::Unreachable { server, cause: Unreachable::Connect("refused".into()) }];
-    let verdict = Memory::default().judge(Instant::now(), &agents(&["a"]), &states, rules(0, 10, "100%"));
-    assert_eq!(verdict, Verdict { listed: 1, ..Verdict::default() });
+    let assessment = Memory::default().assess(Instant::now(), &agents(&["a"]), &states, rules(0, 10, "100%"));
+    assert_eq!(assessment, Assessment { listed: 1, ..Assessment::default() });
 }
 
 #[test]
-fn the_grace_is_over_after_looks_that_all_said_the_same() {
+fn the_grace_is_over_after_polls_that_all_said_the_same() {
     let (start, agents) = (Instant::now(), agents(&["a", "b", "c"]));
     let fail = states(&[("a", Attestation::Fail), ("b", Attestation::Pass), ("c", Attestation::Pass)]);
     let pass = states(&[("a", Attestation::Pass), ("b", Attestation::Pass), ("c", Attestation::Pass)]);
     let rules = rules(20, 10, "50%");
     let mut memory = Memory::default();
-    let mut look = |seconds: u64, states: &States| {
-        let verdict = memory.judge(start + Duration::from_secs(seconds), &agents, states, rules);
-        (verdict.failing, due(&verdict).len())
+    let mut poll = |seconds: u64, states: &States| {
+        let assessment = memory.assess(start + Duration::from_secs(seconds), &agents, states, rules);
+        (assessment.failing, due(&assessment).len())
     };
-    assert_eq!(look(0, &fail), (1, 0));
-    assert_eq!(look(19, &fail), (1, 0));
-    assert_eq!(look(20, &fail), (1, 1));
+    assert_eq!(poll(0, &fail), (1, 0));
+    assert_eq!(poll(19, &fail), (1, 0));
+    assert_eq!(poll(20, &fail), (1, 1));
     // It was well in between: it begins anew.
-    assert_eq!(look(30, &pass), (0, 0));
-    assert_eq!(look(40, &fail), (1, 0));
-    assert_eq!(look(60, &fail), (1, 1));
+    assert_eq!(poll(30, &pass), (0, 0));
+    assert_eq!(poll(40, &fail), (1, 0));
+    assert_eq!(poll(60, &fail), (1, 1));
 }
 
 #[test]
-fn a_look_that_came_to_nothing_and_a_second_look_that_differs_begin_the_grace_anew() {
+fn a_poll_that_failed_and_a_second_answer_that_differs_begin_the_grace_anew() {
     let (start, agents) = (Instant::now(), agents(&["a", "b"]));
     let fail = states(&[("a", Attestation::Fail), ("b", Attestation::Pass)]);
     let rules = rules(20, 10, "50%");
     let later = |seconds| start + Duration::from_secs(seconds);
     let mut memory = Memory::default();
-    assert!(memory.judge(later(0), &agents, &fail, rules).due.is_empty());
+    assert!(memory.assess(later(0), &agents, &fail, rules).due.is_empty());
     memory.forget();
-    assert!(memory.judge(later(30), &agents, &fail, rules).due.is_empty());
-    let verdict = memory.judge(later(50), &agents, &fail, rules);
-    assert_eq!(due(&verdict), ["a"]);
-    memory.acquit(&verdict.due[0]);
-    assert!(memory.judge(later(60), &agents, &fail, rules).due.is_empty());
-    assert_eq!(due(&memory.judge(later(80), &agents, &fail, rules)), ["a"]);
+    assert!(memory.assess(later(30), &agents, &fail, rules).due.is_empty());
+    let assessment = memory.assess(later(50), &agents, &fail, rules);
+    assert_eq!(due(&assessment), ["a"]);
+    memory.acquit(&assessment.due[0]);
+    assert!(memory.assess(later(60), &agents, &fail, rules).due.is_empty());
+    assert_eq!(due(&memory.assess(later(80), &agents, &fail, rules)), ["a"]);
 }
 
 #[test]
@@ -136,13 +136,13 @@ fn an_agent_that_attests_anew_has_its_grace_anew() {
     let fail = states(&[("a", Attestation::Fail), ("b", Attestation::Pass)]);
     let rules = rules(20, 10, "50%");
     let mut memory = Memory::default();
-    memory.judge(start, &both, &fail, rules);
-    memory.judge(start + Duration::from_secs(10), &agents(&["b"]), &fail, rules);
-    assert!(memory.judge(start + Duration::from_secs(20), &both, &fail, rules).due.is_empty());
+    memory.assess(start, &both, &fail, rules);
+    memory.assess(start + Duration::from_secs(10), &agents(&["b"]), &fail, rules);
+    assert!(memory.assess(start + Duration::from_secs(20), &both, &fail, rules).due.is_empty());
 }
 
 #[test]
-fn no_more_go_at_one_look_than_may_and_the_longest_at_fault_first() {
+fn no_more_go_at_one_poll_than_may_and_the_longest_at_fault_first() {
     let start = Instant::now();
     let ids = ["a", "b", "c", "d", "e", "f", "g", "h"];
     let all = agents(&ids);
@@ -153,10 +153,10 @@ fn no_more_go_at_one_look_than_may_and_the_longest_at_fault_first() {
     };
     let mut memory = Memory::default();
     let rules = rules(10, 2, "50%");
-    memory.judge(start, &all, &pass(&["d"]), rules);
-    memory.judge(start + Duration::from_secs(1), &all, &pass(&["d", "b", "c", "a"]), rules);
-    let verdict = memory.judge(start + Duration::from_secs(11), &all, &pass(&["d", "b", "c", "a"]), rules);
-    assert_eq!((verdict.failing, due(&verdict)), (4, vec!["d", "a"]));
+    memory.assess(start, &all, &pass(&["d"]), rules);
+    memory.assess(start + Duration::from_secs(1), &all, &pass(&["d", "b", "c", "a"]), rules);
+    let assessment = memory.assess(start + Duration::from_secs(11), &all, &pass(&["d", "b", "c", "a"]), rules);
+    assert_eq!((assessment.failing, due(&assessment)), (4, vec!["d", "a"]));
 }
 
 #[test]
@@ -170,19 +170,19 @@ fn when_too_large_a_share_is_at_fault_nobody_goes_those_in_their_grace_counted_t
     };
     let rules = rules(10, 10, "50%");
     let mut memory = Memory::default();
-    memory.judge(start, &all, &some(&["a"]), rules);
-    let verdict = memory.judge(start + Duration::from_secs(10), &all, &some(&["a", "b", "c"]), rules);
-    assert!(verdict.held && verdict.due.is_empty(), "{verdict:?}");
+    memory.assess(start, &all, &some(&["a"]), rules);
+    let assessment = memory.assess(start + Duration::from_secs(10), &all, &some(&["a", "b", "c"]), rules);
+    assert!(assessment.held && assessment.due.is_empty(), "{assessment:?}");
     // Exactly the share is not more than it.
-    let verdict = memory.judge(start + Duration::from_secs(11), &all, &some(&["a", "b"]), rules);
-    assert_eq!((verdict.held, due(&verdict)), (false, vec!["a"]));
+    let assessment = memory.assess(start + Duration::from_secs(11), &all, &some(&["a", "b"]), rules);
+    assert_eq!((assessment.held, due(&assessment)), (false, vec!["a"]));
     // A verifier that has lost everything.
-    let verdict = memory.judge(start + Duration::from_secs(60), &all, &states(&[]), rules);
-    assert!(verdict.held && verdict.due.is_empty() && verdict.unknown == 4, "{verdict:?}");
+    let assessment = memory.assess(start + Duration::from_secs(60), &all, &states(&[]), rules);
+    assert!(assessment.held && assessment.due.is_empty() && assessment.unknown == 4, "{assessment:?}");
 }
 
 #[test]
 fn without_agents_there_is_nothing_to_do() {
-    let verdict = Memory::default().judge(Instant::now(), &[], &states(&[]), rules(0, 10, "1%"));
-    assert_eq!(verdict, Verdict::default());
+    let assessment = Memory::default().assess(Instant::now(), &[], &states(&[]), rules(0, 10, "1%"));
+    assert_eq!(assessment, Assessment::default());
 }

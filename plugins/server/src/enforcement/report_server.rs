@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
 use super::Stop;
-use super::ledger::{Done, Ledger};
+use super::report_state::{Done, ReportState};
 use super::spire::{self, Spire};
 use crate::config::Config;
 
@@ -41,21 +41,21 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(5);
 
 /// What is answered, and with what.
-pub(crate) struct Answers {
+pub(crate) struct ReportServer {
     pub(crate) config: Arc<Config>,
     pub(crate) spire: Spire,
-    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) report: Arc<ReportState>,
     pub(crate) host: Host,
 }
 
 /// Why a request is not done.
 struct Refused(StatusCode, String);
 
-/// Answers until it is to stop. A port that is taken is tried again and again.
-pub(crate) async fn serve(answers: Answers, tls: &TwinServer, address: SocketAddr, mut stop: Stop) {
+/// ReportServer until it is to stop. A port that is taken is tried again and again.
+pub(crate) async fn serve(server: ReportServer, tls: &TwinServer, address: SocketAddr, mut stop: Stop) {
     let Some(listener) = listen(address, &mut stop).await else { return };
     info!(%address, "report is served");
-    let answers = Arc::new(answers);
+    let server = Arc::new(server);
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -66,7 +66,7 @@ pub(crate) async fn serve(answers: Answers, tls: &TwinServer, address: SocketAdd
         match accepted {
             Ok((stream, permit)) => {
                 let acceptor = TlsAcceptor::from(tls.current().await);
-                connections.spawn(connection(stream, acceptor, Arc::clone(&answers), permit));
+                connections.spawn(connection(stream, acceptor, Arc::clone(&server), permit));
             }
             Err(error) => {
                 // Such as too many open files: it passes.
@@ -118,7 +118,7 @@ async fn accept(
 async fn connection(
     stream: TcpStream,
     acceptor: TlsAcceptor,
-    answers: Arc<Answers>,
+    server: Arc<ReportServer>,
     _permit: OwnedSemaphorePermit,
 ) {
     let stream = match tokio::time::timeout(CLIENT_TIMEOUT, acceptor.accept(stream)).await {
@@ -127,22 +127,22 @@ async fn connection(
         Err(_too_late) => return,
     };
     let service = service_fn(move |request| {
-        let answers = Arc::clone(&answers);
-        async move { Ok::<_, Infallible>(answers.respond(request).await) }
+        let server = Arc::clone(&server);
+        async move { Ok::<_, Infallible>(server.respond(request).await) }
     });
-    let mut server = http1::Builder::new();
+    let mut http = http1::Builder::new();
     // Each request proves anew that its client has the certificate of now.
-    server.keep_alive(false);
-    server.timer(TokioTimer::new()).header_read_timeout(CLIENT_TIMEOUT).max_buf_size(16 * 1024);
-    let serving = server.serve_connection(TokioIo::new(stream), service);
+    http.keep_alive(false);
+    http.timer(TokioTimer::new()).header_read_timeout(CLIENT_TIMEOUT).max_buf_size(16 * 1024);
+    let serving = http.serve_connection(TokioIo::new(stream), service);
     let _ended = tokio::time::timeout(CONNECTION_TIMEOUT, serving).await;
 }
 
-impl Answers {
+impl ReportServer {
     async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let answer = match (request.uri().path(), request.method()) {
             (REPORT_PATH, &Method::GET) => {
-                let report = self.ledger.report(self.config.trust_domain(), self.config.plugin_name());
+                let report = self.report.report(self.config.trust_domain(), self.config.plugin_name());
                 return json(StatusCode::OK, &report);
             }
             (REATTEST_PATH, &Method::POST) => self.reattest(request.into_body()).await,
@@ -157,7 +157,7 @@ impl Answers {
     }
 
     /// Evicts an agent of another attestation type. One of our own is for enforcement alone to
-    /// judge, and an eviction would lift a ban.
+    /// assess, and an eviction would lift a ban.
     async fn reattest(&self, body: Incoming) -> Result<(), Refused> {
         let spiffe_id = read(body).await?.spiffe_id;
         let agents = format!("spiffe://{}/spire/agent/", self.config.trust_domain());
@@ -169,7 +169,7 @@ impl Answers {
         }
         let Some(agent) = self.spire.get(&spiffe_id).await? else { return Ok(()) };
         if agent.attestation_type == self.config.plugin_name() {
-            let text = "expected an agent of another attestation type; those of this plugin are judged by Keylime alone";
+            let text = "expected an agent of another attestation type; those of this plugin are assessed by Keylime alone";
             return Err(Refused(StatusCode::CONFLICT, text.to_owned()));
         }
         if agent.banned {
@@ -183,7 +183,7 @@ impl Answers {
         let result = if error.is_none() { "done" } else { "failed" };
         self.host.incr_counter(ACTIONS, &[("action", "reattest"), ("result", result)]);
         let reason = format!("it attested by {attestation_type}, which it no longer has");
-        self.ledger.record(Done { agent_id: None, spiffe_id: &spiffe_id, act: Act::Reattest, reason, error });
+        self.report.record(Done { agent_id: None, spiffe_id: &spiffe_id, act: Act::Reattest, reason, error });
         Ok(evicted.map(drop)?)
     }
 }

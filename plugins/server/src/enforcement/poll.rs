@@ -1,4 +1,5 @@
-//! The loop: it looks, has the agents judged, looks again at each that is to go, and lets it go.
+//! The loop: it polls SPIRE and Keylime, assesses the agents, asks again about each that is due, and
+//! acts on it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,14 +11,14 @@ use spire_plugin::Host;
 use tracing::{debug, error, info, warn};
 
 use super::Stop;
-use super::judge::{Candidate, Fault, Memory, Rules, Verdict, Watched};
-use super::ledger::{Done, Ledger};
+use super::assess::{Assessment, Candidate, Fault, Memory, Rules, Watched};
+use super::report_state::{Done, ReportState};
 use super::settings::Settings;
 use super::spire::{self, Spire, SpireAgent};
 use crate::clock::unix_time;
 use crate::config::Config;
 
-const LOOKS: &[&str] = &["keylime_attestor", "enforcement", "look"];
+const POLLS: &[&str] = &["keylime_attestor", "enforcement", "poll"];
 const LISTED: &[&str] = &["keylime_attestor", "enforcement", "listed"];
 const FAILING: &[&str] = &["keylime_attestor", "enforcement", "failing"];
 const UNKNOWN: &[&str] = &["keylime_attestor", "enforcement", "unknown"];
@@ -29,7 +30,7 @@ pub(crate) struct Watch {
     pub(crate) config: Arc<Config>,
     pub(crate) settings: Settings,
     pub(crate) spire: Spire,
-    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) report: Arc<ReportState>,
     pub(crate) host: Host,
     memory: Memory,
     doubts: usize,
@@ -37,9 +38,9 @@ pub(crate) struct Watch {
     held: bool,
 }
 
-/// Why a look came to nothing.
+/// Why a poll failed.
 #[derive(Debug, thiserror::Error)]
-enum Blind {
+enum PollError {
     #[error(transparent)]
     Spire(#[from] spire::Error),
     #[error(transparent)]
@@ -51,33 +52,33 @@ impl Watch {
         config: Arc<Config>,
         settings: Settings,
         spire: Spire,
-        ledger: Arc<Ledger>,
+        report: Arc<ReportState>,
         host: Host,
     ) -> Self {
         let memory = Memory::default();
-        Self { config, settings, spire, ledger, host, memory, doubts: 0, well: true, held: false }
+        Self { config, settings, spire, report, host, memory, doubts: 0, well: true, held: false }
     }
 
-    /// Looks again and again, until it is to stop. A verifier that needs long for an answer has as
+    /// Polls again and again, until it is to stop. A verifier that needs long for an answer has as
     /// long to recover from it.
     pub(crate) async fn run(mut self, mut stop: Stop) {
         let action = self.settings.action;
-        self.ledger.update(|told| (told.action, told.held) = (action, None));
+        self.report.update(|told| (told.action, told.held) = (action, None));
         let mut pause = self.settings.interval;
         while stop.sleep(pause).await {
             let begun = Instant::now();
-            match self.look(&mut stop).await {
+            match self.poll(&mut stop).await {
                 Ok(()) if stop.requested() => break,
-                Ok(()) => self.saw(),
-                Err(blind) => self.saw_nothing(&blind),
+                Ok(()) => self.succeeded(),
+                Err(error) => self.failed(&error),
             }
             pause = self.settings.interval.max(begun.elapsed());
         }
     }
 
-    /// One look, and what follows from it. Nobody is judged without the answers of SPIRE and of
+    /// One poll, and what follows from it. Nobody is assessed without the answers of SPIRE and of
     /// every verifier.
-    async fn look(&mut self, stop: &mut Stop) -> Result<(), Blind> {
+    async fn poll(&mut self, stop: &mut Stop) -> Result<(), PollError> {
         let seen = tokio::select! {
             () = stop.wait() => return Ok(()),
             seen = self.see() => seen,
@@ -85,17 +86,17 @@ impl Watch {
         let (agents, states) = seen?;
         let rules = Rules {
             grace: self.settings.grace,
-            max_per_look: self.settings.max_per_interval,
+            max_per_poll: self.settings.max_per_interval,
             max_unhealthy: self.settings.max_unhealthy,
         };
-        let verdict = self.memory.judge(Instant::now(), &agents, &states, rules);
-        self.tell(&verdict);
+        let assessment = self.memory.assess(Instant::now(), &agents, &states, rules);
+        self.tell(&assessment);
         let act = match self.settings.action {
-            Mode::Off => return Ok(()),
+            Mode::Observe => return Ok(()),
             Mode::Evict => Act::Evict,
             Mode::Ban => Act::Ban,
         };
-        for candidate in &verdict.due {
+        for candidate in &assessment.due {
             if stop.requested() {
                 break;
             }
@@ -106,15 +107,15 @@ impl Watch {
         Ok(())
     }
 
-    /// What SPIRE and Keylime hold. Keylime is not asked where SPIRE has nobody to judge.
-    async fn see(&mut self) -> Result<(Vec<Watched>, States), Blind> {
+    /// What SPIRE and Keylime hold. Keylime is not asked where SPIRE has nobody to assess.
+    async fn see(&mut self) -> Result<(Vec<Watched>, States), PollError> {
         let agents = self.list().await?;
         let states = if agents.is_empty() { States::default() } else { self.states().await? };
         Ok((agents, states))
     }
 
-    /// The agents to judge. With a report, those of every attestation type are listed for it.
-    async fn list(&self) -> Result<Vec<Watched>, Blind> {
+    /// The agents to assess. With a report, those of every attestation type are listed for it.
+    async fn list(&self) -> Result<Vec<Watched>, PollError> {
         let ours = self.config.plugin_name();
         let only = self.settings.report_address.is_none().then_some(ours);
         let listed = self.spire.list(only).await?;
@@ -127,11 +128,11 @@ impl Watch {
                 agent_id: agent_id(&self.config, agent),
             })
             .collect();
-        self.ledger.listed(listed.into_iter().map(|agent| told(&self.config, agent)).collect());
+        self.report.listed(listed.into_iter().map(|agent| told(&self.config, agent)).collect());
         Ok(watched)
     }
 
-    async fn states(&mut self) -> Result<States, Blind> {
+    async fn states(&mut self) -> Result<States, PollError> {
         let mut states = self.config.servers.states().await;
         if let Some(failure) = states.failures.pop() {
             return Err(failure.into());
@@ -144,7 +145,7 @@ impl Watch {
     }
 
     /// Asks about this one agent, right before it goes: the answer about all may be old by now.
-    async fn is_still_at_fault(&mut self, candidate: &Candidate) -> Result<bool, Blind> {
+    async fn is_still_at_fault(&mut self, candidate: &Candidate) -> Result<bool, PollError> {
         let now = match self.config.servers.state(&candidate.agent_id).await {
             Ok(state) => Fault::of(state.node.attestation),
             Err(keylime::Error::UnknownAgent { .. }) => Some(Fault::Unknown),
@@ -158,7 +159,7 @@ impl Watch {
         Ok(same)
     }
 
-    async fn act(&self, act: Act, candidate: &Candidate) -> Result<(), Blind> {
+    async fn act(&self, act: Act, candidate: &Candidate) -> Result<(), PollError> {
         let Candidate { spiffe_id, agent_id, fault } = candidate;
         let (done, action) = match act {
             Act::Ban => (self.spire.ban(spiffe_id).await, "ban"),
@@ -179,14 +180,14 @@ impl Watch {
         };
         let result = if error.is_none() { "done" } else { "failed" };
         self.host.incr_counter(ACTIONS, &[("action", action), ("result", result)]);
-        self.ledger.record(Done { agent_id: Some(agent_id), spiffe_id, act, reason, error });
-        done.map(drop).map_err(Blind::from)
+        self.report.record(Done { agent_id: Some(agent_id), spiffe_id, act, reason, error });
+        done.map(drop).map_err(PollError::from)
     }
 
-    /// The numbers of a look, and whether too many are at fault.
-    fn tell(&mut self, verdict: &Verdict) {
-        let &Verdict { listed, failing, unknown, .. } = verdict;
-        let held = verdict.held && self.settings.action != Mode::Off;
+    /// The numbers of a poll, and whether too many are at fault.
+    fn tell(&mut self, assessment: &Assessment) {
+        let &Assessment { listed, failing, unknown, .. } = assessment;
+        let held = assessment.held && self.settings.action != Mode::Observe;
         let limit = self.settings.max_unhealthy.percent();
         let text = format!(
             "Keylime fails {failing} and does not know {unknown} of {listed} agents, more than max_unhealthy ({limit}%): nobody is \
@@ -200,7 +201,7 @@ impl Watch {
             _ => {}
         }
         self.held = held;
-        self.ledger.update(|told| {
+        self.report.update(|told| {
             (told.listed, told.failing, told.unknown) = (number(listed), number(failing), number(unknown));
             told.held = held.then_some(text);
         });
@@ -211,23 +212,23 @@ impl Watch {
         }
     }
 
-    fn saw(&mut self) {
-        self.host.incr_counter(LOOKS, &[("result", "seen")]);
-        self.ledger.update(|told| told.last_error = None);
+    fn succeeded(&mut self) {
+        self.host.incr_counter(POLLS, &[("result", "done")]);
+        self.report.update(|told| told.last_error = None);
         if !self.well {
             info!("enforcement sees SPIRE and Keylime again");
         }
         self.well = true;
     }
 
-    fn saw_nothing(&mut self, blind: &Blind) {
-        self.host.incr_counter(LOOKS, &[("result", "failed")]);
+    fn failed(&mut self, error: &PollError) {
+        self.host.incr_counter(POLLS, &[("result", "failed")]);
         self.memory.forget();
-        self.ledger.update(|told| told.last_error = Some(blind.to_string()));
+        self.report.update(|told| told.last_error = Some(error.to_string()));
         if self.well {
-            warn!(error = %blind, "enforcement cannot look: nobody is acted on");
+            warn!(%error, "enforcement cannot poll: nobody is acted on");
         } else {
-            debug!(error = %blind, "enforcement still cannot look");
+            debug!(%error, "enforcement still cannot poll");
         }
         self.well = false;
     }

@@ -12,10 +12,10 @@ use super::settings::Share;
 /// What the decision goes by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
-    /// How long an agent must have been at fault, look by look.
+    /// How long an agent must have been at fault, poll by poll.
     pub(crate) grace: Duration,
-    /// The most agents that go at one look.
-    pub(crate) max_per_look: usize,
+    /// The most agents that go at one poll.
+    pub(crate) max_per_poll: usize,
     /// When a larger share is at fault, nobody goes.
     pub(crate) max_unhealthy: Share,
 }
@@ -48,9 +48,9 @@ pub(crate) struct Candidate {
     pub(crate) fault: Fault,
 }
 
-/// What a look comes to.
+/// What a poll comes to.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub(crate) struct Assessment {
     /// How many agents there are.
     pub(crate) listed: usize,
     /// How many of them FAIL or have TIMEOUT.
@@ -59,7 +59,7 @@ pub(crate) struct Verdict {
     pub(crate) unknown: usize,
     /// Too large a share is at fault: nobody goes.
     pub(crate) held: bool,
-    /// Those whose grace is over, the longest at fault first, no more than may go at one look.
+    /// Those whose grace is over, the longest at fault first, no more than may go at one poll.
     pub(crate) due: Vec<Candidate>,
 }
 
@@ -68,15 +68,15 @@ pub(crate) struct Verdict {
 pub(crate) struct Memory(HashMap<String, Instant>);
 
 impl Memory {
-    /// Judges the agents by what the verifiers hold. Without the answer of every verifier it is
+    /// Assesses the agents by what the verifiers hold. Without the answer of every verifier it is
     /// [`forget`](Self::forget) that is to be called.
-    pub(crate) fn judge(
+    pub(crate) fn assess(
         &mut self,
         now: Instant,
         agents: &[Watched],
         states: &States,
         rules: Rules,
-    ) -> Verdict {
+    ) -> Assessment {
         let mut candidates: Vec<(Instant, Candidate)> = agents
             .iter()
             .filter_map(|agent| {
@@ -97,9 +97,9 @@ impl Memory {
             .into_iter()
             .filter(|(since, _)| !held && now.saturating_duration_since(*since) >= rules.grace)
             .map(|(_, one)| one)
-            .take(rules.max_per_look)
+            .take(rules.max_per_poll)
             .collect();
-        Verdict { listed: agents.len(), failing, unknown, held, due }
+        Assessment { listed: agents.len(), failing, unknown, held, due }
     }
 
     /// Nothing is known of anyone: each grace begins anew.
@@ -107,7 +107,7 @@ impl Memory {
         self.0.clear();
     }
 
-    /// The second look said otherwise: this agent's grace begins anew.
+    /// The second question said otherwise: this agent's grace begins anew.
     pub(crate) fn acquit(&mut self, candidate: &Candidate) {
         self.0.remove(&candidate.spiffe_id);
     }
