@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
-use keylime::{Endpoint, Known, Servers, ServersConfig, TlsFiles, TwinFiles};
+use keylime::{Endpoint, Known, Servers, ServersConfig, SharedCertFiles, TlsFiles};
 use lab::keylime::{Keylime, Node, NodeOptions, Options};
 use lab::plugins;
 use lab::ports::Port;
@@ -47,7 +47,7 @@ impl Site {
     /// What the plugin tells the operator, who holds the same certificate.
     fn report(&self, keylime: &Keylime) -> Result<Report> {
         let files = keylime.server_client().clone();
-        let client = Client::new(TwinFiles { cert: files.cert, key: files.key }, TIMEOUT);
+        let client = Client::new(SharedCertFiles { cert: files.cert, key: files.key }, TIMEOUT);
         let client = client.map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
         let endpoint = Endpoint::new("127.0.0.1", self.port.number())?;
         Ok(Runtime::new()?.block_on(client.report(&endpoint))?)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use std::{io, io::Write as _};
 
 use k8s_openapi::api::core::v1::Secret;
-use keylime::{Endpoint, Servers, ServersConfig, Setting, TlsFiles, TwinFiles};
+use keylime::{Endpoint, Servers, ServersConfig, Setting, SharedCertFiles, TlsFiles};
 use keylime_attestor_api::names::secret_key;
 use keylime_attestor_api::{Keylime, KeylimeAttestor};
 use kube::ResourceExt as _;
@@ -112,7 +112,8 @@ fn client(keylime: &Keylime, secret: &Secret, version: String) -> Result<Credent
         key: file(secret_key::PRIVATE_KEY),
         server_name: keylime.tls.server_name.clone(),
     };
-    let twin = TwinFiles { cert: file(secret_key::CERTIFICATE), key: file(secret_key::PRIVATE_KEY) };
+    let shared_cert =
+        SharedCertFiles { cert: file(secret_key::CERTIFICATE), key: file(secret_key::PRIVATE_KEY) };
     let registrar = keylime.registrar.host.as_ref().unwrap_or(&keylime.verifier.host);
     let endpoint = |host: &str, port| Endpoint::new(host, port).map_err(|error| vec![error.to_string()]);
     let verifiers = std::iter::once(&keylime.verifier).chain(&keylime.verifiers);
@@ -126,7 +127,7 @@ fn client(keylime: &Keylime, secret: &Secret, version: String) -> Result<Credent
     };
     let told = |problems: Vec<keylime::Problem>| problems.iter().map(in_secret).collect::<Vec<_>>();
     let servers = Servers::new(config).map_err(told)?;
-    let reporter = report::Client::new(twin, REPORT_TIMEOUT).map_err(told)?;
+    let reporter = report::Client::new(shared_cert, REPORT_TIMEOUT).map_err(told)?;
     Ok(Credentials { servers, verifiers: number, reporter, version, _files: files })
 }
 

@@ -18,9 +18,9 @@ mod http;
 mod registrar;
 mod resolve;
 mod servers;
+mod shared_cert;
 mod states;
 mod tls;
-mod twin;
 mod verifier;
 
 use std::time::Duration;
@@ -29,9 +29,11 @@ pub use agent::{AgentInfo, AgentTls, NodeAgent, NodeAgentConfig, QuoteAnswer};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use error::{Error, Malformed, Refused, Role, Server, Unreachable};
 pub use servers::{AgentState, Confirmation, Contact, Servers, ServersConfig, TlsFiles};
+pub use shared_cert::{
+    SharedCertAnswer, SharedCertClient, SharedCertError, SharedCertFiles, SharedCertRequest, SharedCertServer,
+};
 pub use states::{Doubt, Known, States};
 pub use tls::{Problem, Setting};
-pub use twin::{TwinAnswer, TwinClient, TwinError, TwinFiles, TwinRequest, TwinServer};
 
 fn check_timeout(timeout: Duration) -> Option<Problem> {
     timeout.is_zero().then(|| Problem::new(Setting::RequestTimeout, "expected more than 0"))

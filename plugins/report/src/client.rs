@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use keylime::{Endpoint, Problem, TwinAnswer, TwinClient, TwinError, TwinFiles, TwinRequest};
+use keylime::{
+    Endpoint, Problem, SharedCertAnswer, SharedCertClient, SharedCertError, SharedCertFiles,
+    SharedCertRequest,
+};
 use serde_json::json;
 
 use crate::{MAX_REPORT, REATTEST_PATH, REPORT_PATH, Reattest, Rejection, Report, VERSION};
@@ -15,7 +18,7 @@ const MAX_TEXT: usize = 500;
 
 /// Asks server plugins that hold the same certificate as we do.
 #[derive(Debug)]
-pub struct Client(TwinClient);
+pub struct Client(SharedCertClient);
 
 /// Why a server plugin gave no usable answer.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +31,7 @@ pub enum Error {
         /// Where.
         endpoint: Endpoint,
         /// What happened.
-        cause: TwinError,
+        cause: SharedCertError,
     },
     /// The plugin refuses the request, or could not do it.
     #[error("failed to ask the SPIRE server plugin at {endpoint}: it answered {status}: {text}")]
@@ -57,8 +60,8 @@ impl Client {
     ///
     /// # Errors
     /// Every problem of the files.
-    pub fn new(files: TwinFiles, request_timeout: Duration) -> Result<Client, Vec<Problem>> {
-        TwinClient::new(files, request_timeout).map(Client)
+    pub fn new(files: SharedCertFiles, request_timeout: Duration) -> Result<Client, Vec<Problem>> {
+        SharedCertClient::new(files, request_timeout).map(Client)
     }
 
     /// Asks for the report.
@@ -66,7 +69,7 @@ impl Client {
     /// # Errors
     /// When there is none that can be used.
     pub async fn report(&self, endpoint: &Endpoint) -> Result<Report, Error> {
-        let answer = self.ask(endpoint, REPORT_PATH, TwinRequest::Get, MAX_REPORT).await?;
+        let answer = self.ask(endpoint, REPORT_PATH, SharedCertRequest::Get, MAX_REPORT).await?;
         let no_report = |detail: String| Error::NoReport { endpoint: endpoint.clone(), detail };
         let report: Report =
             serde_json::from_slice(&answer.body).map_err(|error| no_report(excerpt(&error.to_string())))?;
@@ -82,16 +85,16 @@ impl Client {
     /// When the plugin refuses it or could not do it. An agent that is not there any more is none.
     pub async fn reattest(&self, endpoint: &Endpoint, spiffe_id: &str) -> Result<(), Error> {
         let body = json!(Reattest { spiffe_id: spiffe_id.to_owned() }).to_string().into_bytes();
-        self.ask(endpoint, REATTEST_PATH, TwinRequest::Post(body), MAX_ANSWER).await.map(drop)
+        self.ask(endpoint, REATTEST_PATH, SharedCertRequest::Post(body), MAX_ANSWER).await.map(drop)
     }
 
     async fn ask(
         &self,
         endpoint: &Endpoint,
         path: &str,
-        request: TwinRequest,
+        request: SharedCertRequest,
         limit: usize,
-    ) -> Result<TwinAnswer, Error> {
+    ) -> Result<SharedCertAnswer, Error> {
         let answer = self.0.ask(endpoint, path, request, limit).await;
         let answer = answer.map_err(|cause| Error::NoAnswer { endpoint: endpoint.clone(), cause })?;
         if answer.status == 200 {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use evidence::{AgentId, AgentPathTemplate, InvalidAgentPath, InvalidMetadataKey, MetadataKey};
 use hcl::{Fields, Port};
-use keylime::{Endpoint, InvalidEndpoint, Servers, ServersConfig, Setting, TlsFiles, TwinFiles, TwinServer};
+use keylime::{
+    Endpoint, InvalidEndpoint, Servers, ServersConfig, Setting, SharedCertFiles, SharedCertServer, TlsFiles,
+};
 use spire_plugin::{ConfigKey, TrustDomain};
 
 use crate::enforcement;
@@ -108,7 +110,7 @@ pub(crate) struct Config {
     /// Nothing: agents are not watched.
     pub(crate) enforcement: Option<enforcement::Settings>,
     /// There when enforcement has the address of a report.
-    pub(crate) report_tls: Option<TwinServer>,
+    pub(crate) report_tls: Option<SharedCertServer>,
     trust_domain: TrustDomain,
     plugin_name: String,
     agent_path: AgentPathTemplate,
@@ -138,7 +140,7 @@ impl Config {
 pub(crate) fn read(trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec<String>> {
     let mut fields = Fields::parse(text).map_err(|error| vec![error.to_string()])?;
     let tls = tls_files(&mut fields);
-    let twin = TwinFiles { cert: tls.cert.clone(), key: tls.key.clone() };
+    let shared_cert = SharedCertFiles { cert: tls.cert.clone(), key: tls.key.clone() };
     let servers = servers(&mut fields, tls);
     let max_attestation_age = duration(&mut fields, "max_attestation_age", 5 * 60);
     let can_reattest = fields.take("can_reattest").unwrap_or(true);
@@ -151,7 +153,7 @@ pub(crate) fn read(trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec
     let report_tls = enforcement
         .as_ref()
         .filter(|settings| servers.is_some() && settings.report_address.is_some())
-        .and_then(|_| report_tls(&mut fields, twin));
+        .and_then(|_| report_tls(&mut fields, shared_cert));
 
     let problems: Vec<String> = fields.finish().iter().map(ToString::to_string).collect();
     match (servers, agent_path) {
@@ -202,8 +204,8 @@ fn tls_files(fields: &mut Fields) -> TlsFiles {
     }
 }
 
-fn report_tls(fields: &mut Fields, files: TwinFiles) -> Option<TwinServer> {
-    let problems = match TwinServer::new(files) {
+fn report_tls(fields: &mut Fields, files: SharedCertFiles) -> Option<SharedCertServer> {
+    let problems = match SharedCertServer::new(files) {
         Ok(server) => return Some(server),
         Err(problems) => problems,
     };

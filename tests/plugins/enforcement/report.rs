@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use keylime::{Endpoint, TwinClient, TwinError, TwinFiles, TwinRequest, Unreachable};
+use keylime::{Endpoint, SharedCertClient, SharedCertError, SharedCertFiles, SharedCertRequest, Unreachable};
 use keylime_attestor_proto::api::types::Agent as SpireAgent;
 use lab::fake_keylime::State;
 use lab::fake_keylime::pki::Files;
@@ -35,7 +35,7 @@ struct Reporting {
 impl Reporting {
     async fn new(world: World, keys: &str) -> Result<Self> {
         let port = Port::free()?;
-        let client = Client::new(twin(&world.site.files), TIMEOUT)
+        let client = Client::new(shared_cert(&world.site.files), TIMEOUT)
             .map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
         // As the operator writes it: of either family, as far as there is one.
         world.enforce(&format!("report_address = \"[::]:{port}\"\n {keys}")).await?;
@@ -52,8 +52,8 @@ impl Reporting {
     }
 }
 
-fn twin(files: &Files) -> TwinFiles {
-    TwinFiles { cert: files.cert.clone(), key: files.key.clone() }
+fn shared_cert(files: &Files) -> SharedCertFiles {
+    SharedCertFiles { cert: files.cert.clone(), key: files.key.clone() }
 }
 
 fn of_psat(node: &str) -> SpireAgent {
@@ -172,8 +172,8 @@ async fn only_the_very_certificate_is_answered() -> Result<()> {
         assert!(text.contains("alert"), "{text}");
     }
     // Our certificate with another's key proves nothing.
-    let mixed = TwinFiles { cert: ours.cert.clone(), key: same_ca.key.clone() };
-    assert!(TwinClient::new(mixed, TIMEOUT).is_err());
+    let mixed = SharedCertFiles { cert: ours.cert.clone(), key: same_ca.key.clone() };
+    assert!(SharedCertClient::new(mixed, TIMEOUT).is_err());
     // And it is still there for us.
     reporting.report().await?;
     Ok(())
@@ -187,7 +187,7 @@ async fn the_client_speaks_with_nobody_else() -> Result<()> {
     let other = Endpoint::new("127.0.0.1", verifier.port())?;
     let error = reporting.client.report(&other).await.expect_err("another server was asked");
     assert!(
-        matches!(&error, Error::NoAnswer { cause: TwinError::Unreachable(Unreachable::NotPinned), .. }),
+        matches!(&error, Error::NoAnswer { cause: SharedCertError::Unreachable(Unreachable::NotPinned), .. }),
         "{error}"
     );
     assert_eq!(verifier.targets().iter().filter(|target| target.contains("report")).count(), 0);
@@ -200,7 +200,8 @@ async fn both_ends_follow_their_files() -> Result<()> {
     reporting.report().await?;
     let folder = tempfile::tempdir()?;
     let files = &reporting.world.site.files;
-    let old = TwinFiles { cert: copy(&files.cert, folder.path())?, key: copy(&files.key, folder.path())? };
+    let old =
+        SharedCertFiles { cert: copy(&files.cert, folder.path())?, key: copy(&files.key, folder.path())? };
     let old = Client::new(old, TIMEOUT).expect("the old files are good");
 
     reporting
@@ -268,16 +269,17 @@ async fn an_agent_of_another_type_attests_anew_on_request_and_no_other() -> Resu
 #[tokio::test]
 async fn other_requests_are_rejected_with_a_reason() -> Result<()> {
     let reporting = Reporting::new(World::new(&["a"], &[]).await?, "").await?;
-    let client = TwinClient::new(twin(&reporting.world.site.files), TIMEOUT).expect("the files are good");
-    let nonsense = TwinRequest::Post(b"nonsense".to_vec());
-    let too_large = TwinRequest::Post([br#"{"spiffe_id": "a"}"#.as_slice(), &[b' '; 5_000]].concat());
+    let client =
+        SharedCertClient::new(shared_cert(&reporting.world.site.files), TIMEOUT).expect("the files are good");
+    let nonsense = SharedCertRequest::Post(b"nonsense".to_vec());
+    let too_large = SharedCertRequest::Post([br#"{"spiffe_id": "a"}"#.as_slice(), &[b' '; 5_000]].concat());
     for (path, request, status, reason) in [
-        (REPORT_PATH, TwinRequest::Post(b"{}".to_vec()), 405, "expected GET"),
-        (REATTEST_PATH, TwinRequest::Get, 405, "expected POST"),
-        ("/", TwinRequest::Get, 404, "/v1/report"),
-        ("/v1/report/", TwinRequest::Get, 404, "/v1/report"),
+        (REPORT_PATH, SharedCertRequest::Post(b"{}".to_vec()), 405, "expected GET"),
+        (REATTEST_PATH, SharedCertRequest::Get, 405, "expected POST"),
+        ("/", SharedCertRequest::Get, 404, "/v1/report"),
+        ("/v1/report/", SharedCertRequest::Get, 404, "/v1/report"),
         (REATTEST_PATH, nonsense, 400, "spiffe_id"),
-        (REATTEST_PATH, TwinRequest::Post(br#"{"spiffe_id": "a", "ban": true}"#.to_vec()), 400, "ban"),
+        (REATTEST_PATH, SharedCertRequest::Post(br#"{"spiffe_id": "a", "ban": true}"#.to_vec()), 400, "ban"),
         (REATTEST_PATH, too_large, 400, "at most 4096 bytes"),
     ] {
         let answer = client.ask(&reporting.endpoint(), path, request, 10_000).await?;

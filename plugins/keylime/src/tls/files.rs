@@ -75,7 +75,7 @@ impl Contents {
         let trust = match &settings.trust {
             Trust::Ca { file, .. } => read(Setting::CaFile, file),
             Trust::Pin { file } => read(Setting::PinnedFile, file),
-            Trust::Twin | Trust::Loopback => Ok(Vec::new()),
+            Trust::SharedCert | Trust::Loopback => Ok(Vec::new()),
         };
         match (trust, read(Setting::CertFile, &settings.cert), read(Setting::KeyFile, &settings.key)) {
             (Ok(trust), Ok(cert), Ok(key)) => Ok(Contents { trust, cert, key }),

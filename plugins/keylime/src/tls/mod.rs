@@ -5,13 +5,13 @@ mod certificate;
 mod files;
 mod pem;
 mod reload;
-mod twin;
+mod shared_cert;
 mod verify;
 
 pub(crate) use certificate::flaw;
 pub use files::{Problem, Setting};
 pub(crate) use reload::{Clients, Followed, Pool};
-pub(crate) use twin::servers as twin_servers;
+pub(crate) use shared_cert::servers as shared_cert_servers;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub(crate) enum Trust {
     /// Only the one in the file, byte for byte.
     Pin { file: PathBuf },
     /// Only our own, byte for byte, whatever name it is for: who shows it holds the same files.
-    Twin,
+    SharedCert,
     /// Any that the other side proves to have the key of. Only for a server on this machine: it
     /// proves nothing about who answers, it only keeps the traffic private from others.
     Loopback,
@@ -92,7 +92,7 @@ fn verifier(
             Ok(Arc::new(verifier))
         }
         Trust::Pin { file } => Ok(Arc::new(PinVerifier::pinned(contents.pin(file)?, provider))),
-        Trust::Twin => Ok(Arc::new(PinVerifier::twin(contents.own(&settings.cert)?, provider))),
+        Trust::SharedCert => Ok(Arc::new(PinVerifier::shared_cert(contents.own(&settings.cert)?, provider))),
         Trust::Loopback => Ok(Arc::new(PinVerifier::any(provider))),
     }
 }

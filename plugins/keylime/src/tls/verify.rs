@@ -102,7 +102,7 @@ impl PinVerifier {
     }
 
     /// The name is not looked at: a client's certificate has none.
-    pub(super) fn twin(pin: CertificateDer<'static>, provider: &CryptoProvider) -> PinVerifier {
+    pub(super) fn shared_cert(pin: CertificateDer<'static>, provider: &CryptoProvider) -> PinVerifier {
         PinVerifier { by_name: false, ..PinVerifier::pinned(pin, provider) }
     }
 

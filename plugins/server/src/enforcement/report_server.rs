@@ -14,7 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use keylime::TwinServer;
+use keylime::SharedCertServer;
 use report::{Act, MAX_REQUEST, REATTEST_PATH, REPORT_PATH, Reattest, Rejection};
 use serde::Serialize;
 use spire_plugin::Host;
@@ -52,7 +52,7 @@ pub(crate) struct ReportServer {
 struct Refused(StatusCode, String);
 
 /// ReportServer until it is to stop. A port that is taken is tried again and again.
-pub(crate) async fn serve(server: ReportServer, tls: &TwinServer, address: SocketAddr, mut stop: Stop) {
+pub(crate) async fn serve(server: ReportServer, tls: &SharedCertServer, address: SocketAddr, mut stop: Stop) {
     let Some(listener) = listen(address, &mut stop).await else { return };
     info!(%address, "report is served");
     let server = Arc::new(server);

@@ -66,7 +66,10 @@ fn only_fail_timeout_and_unknown_are_faults() {
     ]);
     let assessment = Memory::default().assess(Instant::now(), &agents, &states, rules(0, 10, "100%"));
     assert_eq!(due(&assessment), ["fail", "nobody", "timeout"]);
-    assert_eq!((assessment.listed, assessment.failing, assessment.unknown, assessment.held), (5, 2, 1, false));
+    assert_eq!(
+        (assessment.listed, assessment.failing, assessment.unknown, assessment.held),
+        (5, 2, 1, false)
+    );
     let faults: Vec<_> = assessment.due.iter().map(|one| one.fault).collect();
     assert_eq!(faults, [Fault::Failing, Fault::Unknown, Fault::TimedOut]);
 }
@@ -155,7 +158,8 @@ fn no_more_go_at_one_poll_than_may_and_the_longest_at_fault_first() {
     let rules = rules(10, 2, "50%");
     memory.assess(start, &all, &pass(&["d"]), rules);
     memory.assess(start + Duration::from_secs(1), &all, &pass(&["d", "b", "c", "a"]), rules);
-    let assessment = memory.assess(start + Duration::from_secs(11), &all, &pass(&["d", "b", "c", "a"]), rules);
+    let assessment =
+        memory.assess(start + Duration::from_secs(11), &all, &pass(&["d", "b", "c", "a"]), rules);
     assert_eq!((assessment.failing, due(&assessment)), (4, vec!["d", "a"]));
 }
 

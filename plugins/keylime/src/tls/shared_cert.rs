@@ -29,7 +29,7 @@ fn server_config(settings: &TlsSettings, contents: &Contents) -> Result<Arc<Serv
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])
         .map_err(|error| vec![Problem::new(Setting::CertFile, error)])?
-        .with_client_cert_verifier(Arc::new(TwinVerifier { pin, algorithms }))
+        .with_client_cert_verifier(Arc::new(SharedCertVerifier { pin, algorithms }))
         .with_cert_resolver(identity);
     // A resumed session would skip the certificate check.
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -39,12 +39,12 @@ fn server_config(settings: &TlsSettings, contents: &Contents) -> Result<Arc<Serv
 
 /// Accepts one client certificate, byte for byte, whose key the other side proves to hold.
 #[derive(Debug)]
-struct TwinVerifier {
+struct SharedCertVerifier {
     pin: CertificateDer<'static>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ClientCertVerifier for TwinVerifier {
+impl ClientCertVerifier for SharedCertVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

@@ -10,7 +10,7 @@ use rustls::ServerConfig;
 
 use crate::error::{Malformed, Refused, Unreachable};
 use crate::http::{Failure, Situation, connect_timeout, read_body};
-use crate::tls::{Clients, Followed, Pool, Problem, TlsSettings, Trust, twin_servers};
+use crate::tls::{Clients, Followed, Pool, Problem, TlsSettings, Trust, shared_cert_servers};
 use crate::{Endpoint, check_timeout};
 
 /// How long an unused connection is kept.
@@ -18,7 +18,7 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// The files that both ends hold. Followed on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TwinFiles {
+pub struct SharedCertFiles {
     /// The certificate (PEM).
     pub cert: PathBuf,
     /// Its key: PEM, PKCS#8, PKCS#1 or SEC 1, not encrypted.
@@ -27,18 +27,18 @@ pub struct TwinFiles {
 
 /// The end that asks, over HTTPS.
 #[derive(Debug)]
-pub struct TwinClient {
+pub struct SharedCertClient {
     clients: Clients,
     situation: Situation,
 }
 
 /// The end that is asked.
 #[derive(Debug)]
-pub struct TwinServer(Followed<Arc<ServerConfig>>);
+pub struct SharedCertServer(Followed<Arc<ServerConfig>>);
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TwinRequest {
+pub enum SharedCertRequest {
     /// GET.
     Get,
     /// POST of this JSON.
@@ -47,7 +47,7 @@ pub enum TwinRequest {
 
 /// What came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TwinAnswer {
+pub struct SharedCertAnswer {
     /// The HTTP status.
     pub status: u16,
     /// The whole body.
@@ -56,7 +56,7 @@ pub struct TwinAnswer {
 
 /// Why no answer came.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TwinError {
+pub enum SharedCertError {
     /// No answer came.
     #[error(transparent)]
     Unreachable(Unreachable),
@@ -68,9 +68,9 @@ pub enum TwinError {
     Malformed(Malformed),
 }
 
-impl TwinClient {
+impl SharedCertClient {
     /// Reads the files and makes no connection. All that is wrong with them is reported at once.
-    pub fn new(files: TwinFiles, request_timeout: Duration) -> Result<TwinClient, Vec<Problem>> {
+    pub fn new(files: SharedCertFiles, request_timeout: Duration) -> Result<SharedCertClient, Vec<Problem>> {
         let situation = Situation {
             plain_http: false,
             connect_timeout: connect_timeout(request_timeout),
@@ -79,7 +79,7 @@ impl TwinClient {
         let pool = Pool { connect_timeout: situation.connect_timeout, idle: IDLE };
         let problem = check_timeout(request_timeout);
         match Clients::new(Some(files.into()), pool) {
-            Ok(clients) if problem.is_none() => Ok(TwinClient { clients, situation }),
+            Ok(clients) if problem.is_none() => Ok(SharedCertClient { clients, situation }),
             clients => Err(problem.into_iter().chain(clients.err().into_iter().flatten()).collect()),
         }
     }
@@ -89,37 +89,39 @@ impl TwinClient {
         &self,
         endpoint: &Endpoint,
         path: &str,
-        request: TwinRequest,
+        request: SharedCertRequest,
         limit: usize,
-    ) -> Result<TwinAnswer, TwinError> {
+    ) -> Result<SharedCertAnswer, SharedCertError> {
         let timeout = self.situation.request_timeout;
         let answer = tokio::time::timeout(timeout, self.send(endpoint, path, request, limit)).await;
-        answer.unwrap_or(Err(TwinError::Unreachable(Unreachable::AnswerTimeout(timeout))))
+        answer.unwrap_or(Err(SharedCertError::Unreachable(Unreachable::AnswerTimeout(timeout))))
     }
 
     async fn send(
         &self,
         endpoint: &Endpoint,
         path: &str,
-        request: TwinRequest,
+        request: SharedCertRequest,
         limit: usize,
-    ) -> Result<TwinAnswer, TwinError> {
+    ) -> Result<SharedCertAnswer, SharedCertError> {
         let client = self.clients.current().await;
         let url = format!("https://{endpoint}{path}");
         let request = match request {
-            TwinRequest::Get => client.get(url),
-            TwinRequest::Post(body) => client.post(url).header("content-type", "application/json").body(body),
+            SharedCertRequest::Get => client.get(url),
+            SharedCertRequest::Post(body) => {
+                client.post(url).header("content-type", "application/json").body(body)
+            }
         };
         let response = request.send().await.map_err(|error| Failure::of_request(&error, self.situation))?;
         let status = response.status().as_u16();
-        Ok(TwinAnswer { status, body: read_body(response, limit, self.situation).await? })
+        Ok(SharedCertAnswer { status, body: read_body(response, limit, self.situation).await? })
     }
 }
 
-impl TwinServer {
+impl SharedCertServer {
     /// Reads the files. All that is wrong with them is reported at once.
-    pub fn new(files: TwinFiles) -> Result<TwinServer, Vec<Problem>> {
-        twin_servers(files.into()).map(TwinServer)
+    pub fn new(files: SharedCertFiles) -> Result<SharedCertServer, Vec<Problem>> {
+        shared_cert_servers(files.into()).map(SharedCertServer)
     }
 
     /// The configuration for a connection that comes in now.
@@ -128,20 +130,20 @@ impl TwinServer {
     }
 }
 
-impl From<TwinFiles> for TlsSettings {
-    fn from(files: TwinFiles) -> TlsSettings {
-        TlsSettings { trust: Trust::Twin, cert: files.cert, key: files.key }
+impl From<SharedCertFiles> for TlsSettings {
+    fn from(files: SharedCertFiles) -> TlsSettings {
+        TlsSettings { trust: Trust::SharedCert, cert: files.cert, key: files.key }
     }
 }
 
-impl From<Failure> for TwinError {
-    fn from(failure: Failure) -> TwinError {
+impl From<Failure> for SharedCertError {
+    fn from(failure: Failure) -> SharedCertError {
         match failure {
-            Failure::Unreachable(cause) => TwinError::Unreachable(cause),
-            Failure::Refused(cause) => TwinError::Refused(cause),
-            Failure::Malformed(cause) => TwinError::Malformed(cause),
+            Failure::Unreachable(cause) => SharedCertError::Unreachable(cause),
+            Failure::Refused(cause) => SharedCertError::Refused(cause),
+            Failure::Malformed(cause) => SharedCertError::Malformed(cause),
             // No AK is read here.
-            Failure::UnusableAk(_) => TwinError::Malformed(Malformed::CutShort),
+            Failure::UnusableAk(_) => SharedCertError::Malformed(Malformed::CutShort),
         }
     }
 }
