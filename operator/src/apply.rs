@@ -1,6 +1,10 @@
-//! Carries out steps, one after the other, by server-side apply with one field manager.
+//! Carries out a plan's steps, one after the other, by server-side apply with one field manager.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use keylime_attestor_api::RolloutStatus;
 use keylime_attestor_api::conditions::configuration_applied as reason;
 use keylime_attestor_api::names::FIELD_MANAGER;
 use kube::ResourceExt as _;
@@ -12,38 +16,58 @@ use crate::cluster::{Cluster, Error};
 use crate::model::managed_fields::{FieldOwners, released};
 use crate::model::problem::Problem;
 use crate::model::step::Step;
-use crate::model::workload::is_ours;
+use crate::model::workload::{WorkloadKey, is_ours};
+use crate::rollout::gate::Waits;
+use crate::rollout::next::Next;
 
-/// What became of the steps.
+/// What became of a plan.
 #[derive(Debug, Default)]
 pub(crate) struct Applied {
     /// Those that were carried out.
     pub(crate) done: Vec<Step>,
     /// Why the next one was not.
     pub(crate) problem: Option<Problem>,
+    /// The rollouts as they are now.
+    pub(crate) rollouts: BTreeMap<WorkloadKey, RolloutStatus>,
+    /// The agents wait for the server.
+    pub(crate) waits_for_server: bool,
+    /// The agents that wait for Keylime, and why.
+    pub(crate) waits_for_keylime: BTreeMap<WorkloadKey, Waits>,
+    /// When to go on, should no change of the cluster come first.
+    pub(crate) again: Option<Duration>,
 }
 
 /// Carries out the steps until one is refused; those behind it may need it.
 ///
 /// # Errors
 /// When the apiserver does not answer, or an object changed under us: trying again helps.
-pub(crate) async fn apply(cluster: &Cluster, steps: Vec<Step>) -> Result<Applied, Error> {
-    let mut applied = Applied::default();
+pub(crate) async fn apply(cluster: &Cluster, plan: Next) -> Result<Applied, Error> {
+    let Next { steps, mut rollouts, waits_for_server, waits_for_keylime, again } = plan;
+    let (mut done, mut problem) = (Vec::new(), None);
     for step in steps {
         match carry_out(cluster, &step).await {
-            Ok(()) => applied.done.push(step),
-            Err(Stopped::Problem(problem)) => {
-                applied.problem = Some(problem);
+            Ok(()) => done.push(step),
+            Err(Stopped::Problem(stopped)) => {
+                problem = Some(stopped);
                 break;
             }
             Err(Stopped::Error(error)) if error.is_refusal() => {
-                applied.problem = Some(Problem::new(reason::REFUSED, error.to_string()));
+                problem = Some(Problem::new(reason::REFUSED, error.to_string()));
                 break;
             }
             Err(Stopped::Error(error)) => return Err(error),
         }
     }
-    Ok(applied)
+    if problem.is_some() {
+        // What was not applied has not begun.
+        rollouts.retain(|key, rollout| rollout.updated > 0 || done.iter().any(|step| rolls(step, key)));
+    }
+    Ok(Applied { done, problem, rollouts, waits_for_server, waits_for_keylime, again })
+}
+
+/// Whether a step has a workload's pods replaced.
+fn rolls(step: &Step, key: &WorkloadKey) -> bool {
+    matches!(step, Step::Overlay { workload, .. } | Step::Withdraw { workload, .. } if workload == key)
 }
 
 enum Stopped {

@@ -1,8 +1,6 @@
 //! Rollouts that have just failed: what is said of it, and what they failed of.
 
-use std::collections::BTreeMap;
-
-use keylime_attestor_api::{FailureCause, KeylimeAttestorStatus, RolloutState, RolloutStatus};
+use keylime_attestor_api::{FailureCause, KeylimeAttestor, RolloutState, RolloutStatus};
 
 use crate::cluster::Cluster;
 use crate::gather::Gathered;
@@ -10,22 +8,23 @@ use crate::gather::pods::{self, Complaint};
 use crate::model::agents::Agents;
 use crate::model::reported::rollout_of;
 use crate::model::target::Plan;
-use crate::model::workload::{Workload, WorkloadKey};
+use crate::model::workload::Workload;
+use crate::rollout::next::Next;
 use crate::rollout::retry;
 
-/// Notes at each rollout that failed now what it failed of; the complaint of the first.
-pub(crate) async fn note(
+/// The plan with what each rollout failed of that has failed now, and what is said of the first.
+pub(super) async fn diagnosed(
     cluster: &Cluster,
-    plan: &Plan,
+    resource: &KeylimeAttestor,
+    desired: &Plan,
     gathered: &Gathered,
-    previous: &KeylimeAttestorStatus,
-    rollouts: &mut BTreeMap<WorkloadKey, RolloutStatus>,
-) -> Option<String> {
+    mut plan: Next,
+) -> (Next, Option<String>) {
     let mut first = None;
-    for workload in plan.targets().filter_map(|target| target.workload.as_ref()) {
-        let Some(rollout) = rollouts.get_mut(&workload.key) else { continue };
-        let known =
-            rollout_of(previous, &workload.key).is_some_and(|last| last.state == RolloutState::Failed);
+    for workload in desired.targets().filter_map(|target| target.workload.as_ref()) {
+        let Some(rollout) = plan.rollouts.get_mut(&workload.key) else { continue };
+        let before = resource.status.as_ref().and_then(|status| rollout_of(status, &workload.key));
+        let known = before.is_some_and(|before| before.state == RolloutState::Failed);
         if rollout.state != RolloutState::Failed || known {
             continue;
         }
@@ -34,7 +33,7 @@ pub(crate) async fn note(
         rollout.retry = Some(retry::failed(rollout.retry.as_ref(), cause, gathered.secret_versions.clone()));
         first = first.or(complaint.map(|complaint| complaint.message));
     }
-    first
+    (plan, first)
 }
 
 async fn complaint(
@@ -59,6 +58,8 @@ fn cause(agents: &Agents, complaint: Option<&Complaint>) -> FailureCause {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::model::agents::Keylime;
 

@@ -1,48 +1,62 @@
-//! One look at one resource: gather, validate, build, apply, status. Whatever moment it is cut off
-//! at, the next one goes on from what the cluster has.
+//! The resource's loop. What happens when a `KeylimeAttestor` is applied is [`attempt`]: five steps,
+//! each of which takes what those before it returned.
+//!
+//! 1. [`gather`]: what the cluster has.
+//! 2. [`validate`]: the spec and what was gathered, as what should be, or what is wrong with them.
+//! 3. [`due`]: the steps from the one to the other that may be taken now.
+//! 4. [`apply`]: takes them.
+//! 5. [`report`]: the status that follows, written where it changed, and the Events.
+//!
+//! Only the first, the fourth and the last touch the network. A resource that is being deleted goes
+//! the same way in [`withdraw`]. Wherever a reconcile is cut off, the next one goes on from what the
+//! cluster has.
 
 pub(crate) mod backoff;
 mod failure;
 mod fighting;
+mod report;
 pub(crate) mod watches;
+mod withdraw;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
-use keylime_attestor_api::conditions::{configuration_applied as reason, degraded};
-use keylime_attestor_api::{KeylimeAttestor, Mode, RolloutState, names};
+use keylime_attestor_api::conditions::configuration_applied as reason;
+use keylime_attestor_api::{KeylimeAttestor, Mode, names};
 use kube::ResourceExt as _;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
 use kube::runtime::finalizer::{self, finalizer};
 use kube::runtime::reflector::Store;
-use tracing::{info, warn};
+use tracing::warn;
 
-use crate::apply::{Applied, apply};
-use crate::cluster::{self, Cluster, Error as ApiError, Guarded};
-use crate::events::{self, Events};
-use crate::gather::{Gathered, gather, pods};
+use crate::apply::apply;
+use crate::cluster::{Cluster, Error as ApiError, Guarded};
+use crate::events::Events;
+use crate::gather::{Gathered, gather};
 use crate::metrics::Metrics;
 use crate::model::problem::Problem;
-use crate::model::step::Step;
-use crate::model::target::{Owner, Plan, Role};
-use crate::model::workload::WorkloadKey;
-use crate::nodes::{Given, Nodes, View};
+use crate::model::target::{Owner, Plan};
+use crate::nodes::Nodes;
 use crate::plugins::Checksums;
 use crate::reconcile::backoff::Memory;
+use crate::reconcile::report::{give, report};
+use crate::reconcile::withdraw::withdraw;
 use crate::rollout::next::{Next, next};
-use crate::rollout::withdrawal::{Withdrawal, hand_back, withdrawal};
-use crate::status::{Facts, status, write};
+use crate::rollout::withdrawal::hand_back;
+use crate::status::attempt::Attempt;
 use crate::validate::validate;
 
-/// When to look again at what is in order, or at what only somebody else can put in order and
+/// When to reconcile again what is in order, or what only somebody else can put in order and
 /// nothing tells of.
 const CALM: Duration = Duration::from_secs(60);
 const PROBLEM: Duration = Duration::from_secs(15);
-/// When to look again at a withdrawal, should no change of a workload come first.
+/// When to go on with a withdrawal, should no change of a workload come first.
 const WITHDRAWING: Duration = Duration::from_secs(5);
+/// At most once in this time, whatever is due.
+const SHORTEST: Duration = Duration::from_secs(1);
 
 /// What all reconciles share.
 pub(crate) struct Context {
@@ -75,7 +89,7 @@ pub(crate) enum Error {
 /// Brings one resource nearer to what it asks for.
 pub(crate) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let start = Instant::now();
-    let result = look(&object, &context).await;
+    let result = settle_or_withdraw(&object, &context).await;
     let outcome = match &result {
         Ok(_) => "done",
         Err(Error::Withdrawing) => "waiting",
@@ -103,14 +117,14 @@ pub(crate) fn error_policy(object: Arc<Guarded>, error: &Error, context: Arc<Con
     }
 }
 
-async fn look(object: &Guarded, context: &Context) -> Result<Action, Error> {
+async fn settle_or_withdraw(object: &Guarded, context: &Context) -> Result<Action, Error> {
     let Some(resource) = fresh(object, context).await? else { return Ok(Action::await_change()) };
     let owner = Owner::of(&resource);
     let api = context.cluster.namespaced::<KeylimeAttestor>(&owner.namespace);
     let result = finalizer(&api, names::FINALIZER, Arc::new(resource), |event| async {
         match event {
             finalizer::Event::Apply(resource) => settle(context, &resource).await,
-            finalizer::Event::Cleanup(resource) => take_back(context, &resource).await,
+            finalizer::Event::Cleanup(resource) => withdraw(context, &resource).await,
         }
     })
     .await;
@@ -141,231 +155,64 @@ async fn fresh(object: &Guarded, context: &Context) -> Result<Option<KeylimeAtte
     match found {
         Some(DeserializeGuard(resource)) => Ok(Some(resource.map_err(unreadable)?)),
         None => {
-            let owner = Owner { namespace, name };
-            context.memory.forget(&owner);
-            context.metrics.forget(&owner);
+            forget(context, &Owner { namespace, name });
             Ok(None)
         }
     }
 }
 
-/// What one look came to.
-#[derive(Default)]
-struct Outcome {
-    gathered: Option<Gathered>,
-    plan: Option<Plan>,
-    problems: Vec<Problem>,
-    next: Next,
-    done: Vec<Step>,
-    complaint: Option<String>,
-    stuck: bool,
-    /// What was last seen of Keylime and of the nodes.
-    view: Option<Arc<View>>,
-    /// Nobody can ask Keylime.
-    speechless: bool,
+fn forget(context: &Context, owner: &Owner) {
+    context.memory.forget(owner);
+    context.metrics.forget(owner);
 }
 
 /// Makes it so, or says what stands in the way.
 async fn settle(context: &Context, resource: &KeylimeAttestor) -> Result<Action, Error> {
     let now = seconds(Timestamp::now());
-    let mut outcome = Outcome::default();
-    match gather(&context.cluster, resource, &others(context), context.image.clone()).await {
-        Ok(mut gathered) => {
-            gathered.agents = context.nodes.agents(&Owner::of(resource), &gathered);
-            proceed(context, resource, &gathered, now, &mut outcome).await?;
-            give(context, &Owner::of(resource), &gathered);
-            outcome.speechless = gathered.credentials.is_none();
-            outcome.gathered = Some(gathered);
-        }
-        Err(error) if error.is_refusal() => {
-            outcome.speechless = true;
-            outcome.problems.push(refused(&error));
-        }
-        Err(error) => return Err(error.into()),
-    }
-    outcome.view = context.nodes.view(&Owner::of(resource));
-    report(context, resource, &outcome, now).await?;
-    let look_again = outcome.next.again.map_or(CALM, |again| again.min(CALM));
-    let look_again = if outcome.problems.is_empty() { look_again } else { look_again.min(PROBLEM) };
-    Ok(Action::requeue(look_again.max(Duration::from_secs(1))))
+    let attempt = attempt(context, resource, now).await?;
+    report(context, resource, &attempt, now).await?;
+    Ok(Action::requeue(again(&attempt)))
 }
 
-/// Validates, and carries out what is due.
-async fn proceed(
-    context: &Context,
-    resource: &KeylimeAttestor,
-    gathered: &Gathered,
-    now: Timestamp,
-    outcome: &mut Outcome,
-) -> Result<(), Error> {
-    let plan = match validate(resource, gathered, &context.checksums) {
-        Ok(plan) => plan,
-        Err(problems) => {
-            outcome.problems = problems;
-            return Ok(());
-        }
+/// The steps up to the status.
+async fn attempt(context: &Context, resource: &KeylimeAttestor, now: Timestamp) -> Result<Attempt, Error> {
+    let owner = Owner::of(resource);
+    let gathered = gather(&context.cluster, resource, &others(context), context.image.clone()).await;
+    let gathered = match gathered {
+        Ok(gathered) => Gathered { agents: context.nodes.agents(&owner, &gathered), ..gathered },
+        Err(error) if error.is_refusal() => return Ok(Attempt::Refused(refused(&error))),
+        Err(error) => return Err(error.into()),
     };
+    give(context, &owner, &gathered);
+    let desired = match validate(resource, &gathered, &context.checksums) {
+        Ok(desired) => desired,
+        Err(problems) => return Ok(Attempt::Invalid { gathered, problems }),
+    };
+    let plan = due(resource, &desired, &gathered, now);
+    let (plan, diagnosis) = failure::diagnosed(&context.cluster, resource, &desired, &gathered, plan).await;
+    let (plan, mut problems) = fighting::held_back(&context.memory, &owner, &gathered, plan, Instant::now());
+    let applied = apply(&context.cluster, plan).await?;
+    fighting::corrected(&context.memory, &owner, &applied.done, Instant::now());
+    problems.splice(..0, applied.problem.clone());
+    Ok(Attempt::Applied { gathered, desired: Box::new(desired), applied, problems, diagnosis })
+}
+
+/// The steps that may be taken now.
+fn due(resource: &KeylimeAttestor, desired: &Plan, gathered: &Gathered, now: Timestamp) -> Next {
     let previous = resource.status.clone().unwrap_or_default();
     let rollout = resource.spec.rollout.clone().unwrap_or_default();
     // Who no longer wants his workloads touched gets them back in the order of a deletion.
-    let back = (plan.mode == Mode::ConfigOnly)
-        .then(|| hand_back(&plan.owner, gathered, &previous, rollout.canary, now))
+    let back = (desired.mode == Mode::ConfigOnly)
+        .then(|| hand_back(&desired.owner, gathered, &previous, rollout.canary, now))
         .flatten();
-    outcome.next = back.unwrap_or_else(|| next(&plan, gathered, &previous, &rollout, now));
-    outcome.complaint =
-        failure::note(&context.cluster, &plan, gathered, &previous, &mut outcome.next.rollouts).await;
-    let owner = Owner::of(resource);
-    let contest = fighting::enter(&context.memory, &owner, gathered, &mut outcome.next, Instant::now());
-    let Applied { done, problem } = apply(&context.cluster, std::mem::take(&mut outcome.next.steps)).await?;
-    fighting::leave(&context.memory, &owner, &done, Instant::now());
-    if problem.is_some() {
-        // What was not applied has not begun.
-        let applied = |key: &WorkloadKey| {
-            done.iter().any(|step| matches!(step, Step::Overlay { workload, .. } if workload == key))
-        };
-        outcome.next.rollouts.retain(|key, rollout| rollout.updated > 0 || applied(key));
-    }
-    outcome.problems.extend(problem);
-    outcome.problems.extend(contest);
-    outcome.done = done;
-    outcome.plan = Some(plan);
-    Ok(())
+    back.unwrap_or_else(|| next(desired, gathered, &previous, &rollout, now))
 }
 
-/// Takes everything back. Ok only when all of it is: the finalizer goes then.
-async fn take_back(context: &Context, resource: &KeylimeAttestor) -> Result<Action, Error> {
-    let now = seconds(Timestamp::now());
-    let owner = Owner::of(resource);
-    let mut outcome = Outcome::default();
-    match gather(&context.cluster, resource, &[], None).await {
-        Ok(gathered) => {
-            let previous = resource.status.clone().unwrap_or_default();
-            let canary = resource.spec.rollout.as_ref().and_then(|rollout| rollout.canary);
-            match withdrawal(&owner, &gathered, &previous, canary, now) {
-                // What is on the nodes stays until SPIRE is back: its entries may hang on it.
-                Withdrawal::Done if !context.nodes.withdraw(resource).await? => {}
-                Withdrawal::Done => {
-                    info!(namespace = owner.namespace, name = owner.name, "everything is taken back");
-                    context.memory.forget(&owner);
-                    context.metrics.forget(&owner);
-                    return Ok(Action::await_change());
-                }
-                Withdrawal::Going(next) => {
-                    let Applied { done, problem } = apply(&context.cluster, next.steps.clone()).await?;
-                    (outcome.done, outcome.next) = (done, next);
-                    stuck(context, resource, &gathered, problem, now, &mut outcome).await;
-                }
-            }
-            outcome.gathered = Some(gathered);
-        }
-        Err(error) if error.is_refusal() => {
-            outcome.stuck = true;
-            outcome.complaint = Some(error.to_string());
-        }
-        Err(error) => return Err(error.into()),
-    }
-    report(context, resource, &outcome, now).await?;
-    if let Some(gathered) = outcome.gathered.filter(|_| resource.spec.spire.mode != Mode::ConfigOnly) {
-        give(context, &owner, &gathered);
-        context.nodes.give_workloads_back(resource).await?;
-    }
-    Err(Error::Withdrawing)
-}
-
-/// Whether a withdrawal goes on, and what stands in its way.
-async fn stuck(
-    context: &Context,
-    resource: &KeylimeAttestor,
-    gathered: &Gathered,
-    problem: Option<Problem>,
-    now: Timestamp,
-    outcome: &mut Outcome,
-) {
-    if let Some(problem) = problem {
-        outcome.stuck = true;
-        outcome.complaint = Some(problem.message);
-        return;
-    }
-    let deadline = resource.spec.rollout.clone().unwrap_or_default().progress_deadline.get();
-    let late = outcome.next.rollouts.iter().find(|(_, rollout)| {
-        crate::rollout::progress::left(rollout, deadline, now).is_zero()
-            && rollout.state == RolloutState::Withdrawing
-    });
-    let Some((key, rollout)) = late else { return };
-    outcome.stuck = true;
-    let previous = resource.status.iter().flat_map(|status| &status.conditions);
-    let known = previous.into_iter().any(|condition| condition.reason == degraded::WITHDRAWAL_STUCK.name);
-    let workload = gathered.found.get(key).and_then(|found| found.workload.as_ref());
-    if let Some(workload) = workload.filter(|_| !known) {
-        let since = rollout.last_progress_time.0;
-        let complaint = pods::complaint(&context.cluster, workload, &[], since).await;
-        outcome.complaint = complaint.map(|complaint| complaint.message);
-    }
-}
-
-/// Writes the status, and tells of what changed.
-async fn report(
-    context: &Context,
-    resource: &KeylimeAttestor,
-    outcome: &Outcome,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let previous = resource.status.clone().unwrap_or_default();
-    let status = status(&Facts {
-        resource,
-        previous: &previous,
-        gathered: outcome.gathered.as_ref(),
-        plan: outcome.plan.as_ref(),
-        problems: &outcome.problems,
-        rollouts: &outcome.next.rollouts,
-        waits_for_server: outcome.next.waits_for_server,
-        waits_for_keylime: &outcome.next.waits_for_keylime,
-        complaint: outcome.complaint.as_deref(),
-        stuck: outcome.stuck,
-        view: outcome.view.as_deref(),
-        speechless: outcome.speechless,
-        now,
-    });
-    context.metrics.reported(&Owner::of(resource), &status);
-    let written = write::write(&context.cluster, resource, &status).await?;
-    let mut events = events::of_steps(&outcome.done);
-    if written {
-        events.extend(events::of_transitions(&previous, &status));
-    }
-    for event in &events {
-        info!(
-            namespace = resource.namespace(),
-            name = resource.name_any(),
-            reason = event.reason,
-            note = event.note,
-            "a KeylimeAttestor went on"
-        );
-    }
-    context.events.publish(resource, events).await;
-    Ok(())
-}
-
-/// Gives the looks at the nodes what they go by. Credentials that are the same stay, with their
-/// connections.
-fn give(context: &Context, owner: &Owner, gathered: &Gathered) {
-    let pods = |role: Role| {
-        let found = gathered.found.values().filter(move |found| found.role == role);
-        found.filter_map(|found| {
-            let workload = found.workload.as_ref()?;
-            Some((workload.key.namespace.clone(), cluster::selector(&workload.selector).ok()?))
-        })
-    };
-    let before = context.nodes.given(owner).and_then(|given| given.credentials);
-    let credentials = gathered.credentials.clone();
-    let same = before.filter(|before| credentials.as_ref().is_some_and(|new| new.version == before.version));
-    context.nodes.give(
-        owner,
-        Given {
-            credentials: same.or(credentials),
-            server: pods(Role::Server).next(),
-            agents: pods(Role::Agent).collect(),
-        },
-    );
+/// When to reconcile again, should no change of the cluster come first.
+fn again(attempt: &Attempt) -> Duration {
+    let due = attempt.applied().and_then(|applied| applied.again).unwrap_or(CALM);
+    let longest = if attempt.problems().is_empty() { CALM } else { PROBLEM };
+    due.clamp(SHORTEST, longest)
 }
 
 fn refused(error: &ApiError) -> Problem {

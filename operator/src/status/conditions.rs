@@ -42,12 +42,13 @@ fn configuration(facts: &Facts<'_>) -> Finding {
         let reason = configuration_applied::WITHDRAWING;
         return (reason, reason.meaning.to_owned());
     }
-    match facts.problems.first() {
+    match facts.attempt.problems().first() {
         Some(first) => {
-            let messages: Vec<&str> = facts.problems.iter().map(|problem| problem.message.as_str()).collect();
+            let messages: Vec<&str> =
+                facts.attempt.problems().iter().map(|problem| problem.message.as_str()).collect();
             (first.reason, messages.join("; "))
         }
-        None if facts.waits_for_server => {
+        None if facts.attempt.waits_for_server() => {
             let follow =
                 "the configuration is applied to the server; the agents follow when it is rolled out";
             (configuration_applied::APPLIED, follow.to_owned())
@@ -58,7 +59,7 @@ fn configuration(facts: &Facts<'_>) -> Finding {
 
 fn keylime(facts: &Facts<'_>) -> Finding {
     match facts.view {
-        _ if facts.speechless => {
+        _ if facts.keylime_unavailable => {
             let Reach { reason, message, .. } = Reach::not_checked();
             (reason, message)
         }
@@ -98,9 +99,10 @@ fn as_before(facts: &Facts<'_>, otherwise: Reason) -> Finding {
 }
 
 fn degraded(facts: &Facts<'_>) -> Finding {
-    let has = |state| facts.rollouts.values().any(|rollout| rollout.state == state);
-    let fight = facts.problems.iter().find(|problem| problem.reason == configuration_applied::FIGHTING);
-    let reason = if facts.is_deleted() && facts.stuck {
+    let has = |state| facts.attempt.rollouts().values().any(|rollout| rollout.state == state);
+    let fight =
+        facts.attempt.problems().iter().find(|problem| problem.reason == configuration_applied::FIGHTING);
+    let reason = if facts.is_deleted() && facts.attempt.is_stuck() {
         degraded::WITHDRAWAL_STUCK
     } else if let Some(fight) = fight {
         return (degraded::FIGHTING, fight.message.clone());
@@ -121,7 +123,7 @@ fn said(facts: &Facts<'_>, reason: Reason) -> String {
     let before = previous(facts.previous, ConditionType::Degraded)
         .filter(|last| about.contains(&last.reason.as_str()));
     let before = before.and_then(|last| Some(last.message.split_once(COMPLAINT)?.1));
-    match facts.complaint.or(before) {
+    match facts.attempt.diagnosis().or(before) {
         Some(complaint) => format!("{} {}{COMPLAINT}{complaint}", reason.meaning, reason.remedy),
         None => format!("{} {}", reason.meaning, reason.remedy),
     }

@@ -1,48 +1,29 @@
 //! The status of a resource: computed purely from what was found and done, and written when it
 //! changed.
 
+pub(crate) mod attempt;
 mod conditions;
 mod parented;
 mod rolled_out;
 mod workloads;
 pub(crate) mod write;
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::jiff::Timestamp;
-use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus, NodesStatus, RolloutStatus};
+use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus, NodesStatus};
 
-use crate::gather::Gathered;
-use crate::model::problem::Problem;
-use crate::model::target::Plan;
-use crate::model::workload::WorkloadKey;
 use crate::nodes::{View, summary};
-use crate::rollout::gate::Waits;
+use crate::status::attempt::Attempt;
 
 /// All that a status says something about.
 pub(crate) struct Facts<'a> {
     pub(crate) resource: &'a KeylimeAttestor,
     pub(crate) previous: &'a KeylimeAttestorStatus,
-    /// Absent when the apiserver refused to be asked.
-    pub(crate) gathered: Option<&'a Gathered>,
-    /// Absent when there are problems or the resource is being deleted.
-    pub(crate) plan: Option<&'a Plan>,
-    /// What stands in the way, the first of them first.
-    pub(crate) problems: &'a [Problem],
-    /// The rollouts as they are now, of workloads that are looked at.
-    pub(crate) rollouts: &'a BTreeMap<WorkloadKey, RolloutStatus>,
-    pub(crate) waits_for_server: bool,
-    /// The agents that wait for Keylime, and why.
-    pub(crate) waits_for_keylime: &'a BTreeMap<WorkloadKey, Waits>,
-    /// What a pod complains about, when it was looked at now.
-    pub(crate) complaint: Option<&'a str>,
-    /// A withdrawal makes no progress.
-    pub(crate) stuck: bool,
-    /// What was seen of Keylime and of the nodes. Absent before the first look, and while the
+    pub(crate) attempt: &'a Attempt,
+    /// Nobody can be asked.
+    pub(crate) keylime_unavailable: bool,
+    /// What was seen of Keylime and of the nodes. Absent before the first poll, and while the
     /// resource is being deleted.
     pub(crate) view: Option<&'a View>,
-    /// Nobody can be asked.
-    pub(crate) speechless: bool,
     /// In whole seconds, as the API has them.
     pub(crate) now: Timestamp,
 }

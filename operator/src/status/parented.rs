@@ -15,11 +15,11 @@ pub(super) fn parented(facts: &Facts<'_>) -> Finding {
     if facts.is_deleted() {
         return plain(reason::WITHDRAWING);
     }
-    let Some((plan, gathered)) = facts.plan.zip(facts.gathered) else {
+    let Some((plan, gathered)) = facts.attempt.desired().zip(facts.attempt.gathered()) else {
         return plain(reason::WAITING_FOR_CONFIGURATION);
     };
     if plan.server.manager.is_some() {
-        let server = facts.rollouts.get(&plan.server.key).map(|rollout| rollout.state);
+        let server = facts.attempt.rollouts().get(&plan.server.key).map(|rollout| rollout.state);
         return match (plan.mode, server) {
             (Mode::ConfigOnly, _) => plain(reason::NOT_MANAGED),
             (_, Some(RolloutState::Complete)) => plain(reason::OVERLAID),
@@ -78,12 +78,12 @@ fn lacking(found: &FoundManager, namespace: &str, parents: &Parents<'_>) -> Opti
 
 /// What was found, and what it was given. Of several, none is shown.
 pub(super) fn controller_manager(facts: &Facts<'_>) -> Option<ControllerManagerStatus> {
-    let Some(gathered) = facts.gathered else { return facts.previous.controller_manager.clone() };
+    let Some(gathered) = facts.attempt.gathered() else { return facts.previous.controller_manager.clone() };
     let [found] = gathered.managers.as_slice() else { return None };
     let (key, _) = found.entry()?;
     let entry = |name: String| ConfigMapEntry { name, key: key.to_owned() };
     let source = &found.discovered.config_map;
-    let applied = facts.plan.filter(|plan| plan.server.manager.is_some());
+    let applied = facts.attempt.desired().filter(|plan| plan.server.manager.is_some());
     Some(ControllerManagerStatus {
         container: found.discovered.container.clone(),
         config_map: entry(source.clone()),

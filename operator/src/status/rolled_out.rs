@@ -53,13 +53,14 @@ pub(super) fn rolled_out(facts: &Facts<'_>, role: Role) -> (Reason, String) {
     if facts.is_deleted() {
         return (reasons.withdrawing, reasons.withdrawing.meaning.to_owned());
     }
-    let Some(plan) = facts.plan else {
+    let Some(plan) = facts.attempt.desired() else {
         return (reasons.waiting_for_configuration, reasons.waiting_for_configuration.meaning.to_owned());
     };
     // With ConfigOnly there are those that get back what they had, where the mode was another
     // before.
-    let is_managed =
-        |target: &&Target| plan.mode != Mode::ConfigOnly || facts.rollouts.contains_key(&target.key);
+    let is_managed = |target: &&Target| {
+        plan.mode != Mode::ConfigOnly || facts.attempt.rollouts().contains_key(&target.key)
+    };
     let mut states: Vec<_> =
         targets(plan, role).filter(is_managed).map(|target| state(facts, reasons, target)).collect();
     if states.is_empty() {
@@ -117,7 +118,7 @@ fn some(names: &[String]) -> String {
 
 /// How bad, which reason, and a message.
 fn state(facts: &Facts<'_>, reasons: &Reasons, target: &Target) -> (u8, Reason, String) {
-    let Some(rollout) = facts.rollouts.get(&target.key) else {
+    let Some(rollout) = facts.attempt.rollouts().get(&target.key) else {
         let reason = reasons.waiting_for_configuration;
         return (3, reason, reason.meaning.to_owned());
     };
@@ -125,8 +126,9 @@ fn state(facts: &Facts<'_>, reasons: &Reasons, target: &Target) -> (u8, Reason, 
     let of = format!("{}: {updated} of {desired} pods updated, {ready} of them ready", target.key);
     let held = target.workload.as_ref().and_then(|workload| workload.held);
     let all = updated == desired && ready == desired;
-    let waits = target.role == Role::Agent && facts.waits_for_server && *state != RolloutState::Complete;
-    if let Some(why) = facts.waits_for_keylime.get(&target.key) {
+    let waits =
+        target.role == Role::Agent && facts.attempt.waits_for_server() && *state != RolloutState::Complete;
+    if let Some(why) = facts.attempt.waits_for_keylime(&target.key) {
         let reason = agents_rolled_out::WAITING_FOR_KEYLIME;
         return (3, reason, format!("{why}. {}", reason.remedy));
     }

@@ -6,15 +6,20 @@ use keylime_attestor_api::conditions::{
     ConditionType, REASONS, Reason, configuration_applied, keylime_reachable,
 };
 use keylime_attestor_api::{
-    AttestedNodeStatus, CanaryStatus, KeylimeAttestor, Mode, NodeReason, RolloutState,
+    AttestedNodeStatus, CanaryStatus, KeylimeAttestor, Mode, NodeReason, RolloutState, RolloutStatus,
 };
 use serde_json::{Value, json};
 
 use super::*;
+use crate::apply::Applied;
 use crate::fixture::{controller_manager, gathered, merge, now, object, plan, read, reported, resource};
+use crate::gather::Gathered;
 use crate::gather::reach::Reach;
-use crate::model::workload::Kind;
+use crate::model::problem::Problem;
+use crate::model::workload::{Kind, WorkloadKey};
 use crate::nodes::NodeView;
+use crate::rollout::gate::Waits;
+use crate::status::attempt::Hindrance;
 
 /// A look at a resource, and what it came to.
 pub(super) struct Look {
@@ -92,8 +97,6 @@ impl Look {
         if let Some(text) = self.controller_manager {
             controller_manager(&self.resource, &mut gathered, json!({}), text);
         }
-        let plan = (self.problems.is_empty() && self.resource.metadata.deletion_timestamp.is_none())
-            .then(|| plan(&self.resource, &gathered));
         let mut rollouts = BTreeMap::new();
         for key in gathered.found.keys() {
             let state = if key.kind == Kind::DaemonSet { self.agent } else { self.server };
@@ -111,21 +114,33 @@ impl Look {
                 rollouts.insert(key.clone(), rollout);
             }
         }
+        let attempt = self.attempt(gathered, rollouts);
         status(&Facts {
             resource: &self.resource,
             previous: &self.previous,
-            gathered: Some(&gathered),
-            plan: plan.as_ref(),
-            problems: &self.problems,
-            rollouts: &rollouts,
-            waits_for_server: self.server != Complete,
-            waits_for_keylime: &self.waits_for_keylime,
-            complaint: self.complaint,
-            stuck: self.stuck,
+            attempt: &attempt,
+            keylime_unavailable: self.speechless,
             view: self.view.as_ref(),
-            speechless: self.speechless,
             now: now(),
         })
+    }
+
+    fn attempt(&self, gathered: Gathered, rollouts: BTreeMap<WorkloadKey, RolloutStatus>) -> Attempt {
+        let waits_for_keylime = self.waits_for_keylime.clone();
+        let waits_for_server = self.server != Complete;
+        let applied = Applied { rollouts, waits_for_server, waits_for_keylime, ..Applied::default() };
+        let diagnosis = self.complaint.map(str::to_owned);
+        if self.resource.metadata.deletion_timestamp.is_some() {
+            let hindrance = self.stuck.then_some(Hindrance { diagnosis });
+            return Attempt::Withdrawing { gathered: Some(gathered), applied, hindrance };
+        }
+        let problems = self.problems.clone();
+        // Only what was valid can be fought over.
+        if problems.iter().any(|problem| problem.reason != configuration_applied::FIGHTING) {
+            return Attempt::Invalid { gathered, problems };
+        }
+        let desired = Box::new(plan(&self.resource, &gathered));
+        Attempt::Applied { gathered, desired, applied, problems, diagnosis }
     }
 
     pub(super) fn reasons(&self) -> Vec<(String, String)> {
@@ -311,7 +326,7 @@ fn looks() -> Vec<(Look, [&'static str; 6])> {
     }
     looks.push((
         Look::problem(configuration_applied::FIGHTING),
-        ["NotApplied", "Fighting", wait, wait, "Reachable", "Fighting"],
+        ["NotApplied", "Fighting", "RolledOut", "RolledOut", "Reachable", "Fighting"],
     ));
     looks
 }

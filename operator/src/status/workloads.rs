@@ -10,7 +10,7 @@ use crate::model::workload::WorkloadKey;
 
 /// The server, and the agents.
 pub(super) fn workloads(facts: &Facts<'_>) -> (Option<WorkloadStatus>, Vec<WorkloadStatus>) {
-    match facts.plan {
+    match facts.attempt.desired() {
         Some(plan) => {
             let agents = plan.agents.iter().map(|agent| planned(facts, plan.mode, agent)).collect();
             (Some(planned(facts, plan.mode, &plan.server)), agents)
@@ -32,7 +32,7 @@ fn planned(facts: &Facts<'_>, mode: Mode, target: &Target) -> WorkloadStatus {
     let managed = mode != Mode::ConfigOnly;
     // With ConfigOnly there is one while the workload gets back what it had.
     let before = rollout_of(facts.previous, key).filter(|_| managed);
-    let rollout = facts.rollouts.get(key).or(before);
+    let rollout = facts.attempt.rollouts().get(key).or(before);
     WorkloadStatus {
         kind: key.kind.as_str().to_owned(),
         name: key.name.clone(),
@@ -50,12 +50,12 @@ fn planned(facts: &Facts<'_>, mode: Mode, target: &Target) -> WorkloadStatus {
 
 /// What was reported before, as long as the workload is there.
 fn kept(facts: &Facts<'_>, before: &WorkloadStatus) -> Option<WorkloadStatus> {
-    let Some(gathered) = facts.gathered else { return Some(before.clone()) };
+    let Some(gathered) = facts.attempt.gathered() else { return Some(before.clone()) };
     let is_it = |key: &WorkloadKey| {
         key.kind.as_str() == before.kind && key.namespace == before.namespace && key.name == before.name
     };
     let (key, found) = gathered.found.iter().find(|(key, _)| is_it(key))?;
     found.workload.as_ref()?;
-    let rollout = facts.rollouts.get(key).or(before.rollout.as_ref()).cloned();
+    let rollout = facts.attempt.rollouts().get(key).or(before.rollout.as_ref()).cloned();
     Some(WorkloadStatus { rollout, ..before.clone() })
 }

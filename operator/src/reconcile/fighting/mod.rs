@@ -17,21 +17,20 @@ use crate::model::workload::last_writer;
 use crate::reconcile::backoff::Memory;
 use crate::rollout::next::Next;
 
-/// Takes out of what is due the corrections that have to wait. The problems are the fights that go
-/// on.
-pub(crate) fn enter(
+/// The plan without the corrections that have to wait, and the fights that go on.
+pub(crate) fn held_back(
     memory: &Memory,
     owner: &Owner,
     gathered: &Gathered,
-    next: &mut Next,
+    mut next: Next,
     now: Instant,
-) -> Vec<Problem> {
+) -> (Next, Vec<Problem>) {
     memory.of(owner, |memory| {
-        let due: HashSet<String> = next.steps.iter().filter_map(corrected).collect();
+        let due: HashSet<String> = next.steps.iter().filter_map(corrects).collect();
         let mut waits = Vec::new();
         let fights = &memory.fights;
         next.steps.retain(|step| {
-            let fight = corrected(step).and_then(|object| fights.get(&object));
+            let fight = corrects(step).and_then(|object| fights.get(&object));
             let wait = fight.and_then(|fight| fight.wait(now));
             waits.extend(wait);
             wait.is_none()
@@ -47,21 +46,21 @@ pub(crate) fn enter(
                 problems.push(problem(object, writer(gathered, object)));
             }
         }
-        problems
+        (next, problems)
     })
 }
 
 /// Notes the corrections that were made.
-pub(crate) fn leave(memory: &Memory, owner: &Owner, done: &[Step], now: Instant) {
+pub(crate) fn corrected(memory: &Memory, owner: &Owner, done: &[Step], now: Instant) {
     memory.of(owner, |memory| {
-        for object in done.iter().filter_map(corrected) {
+        for object in done.iter().filter_map(corrects) {
             memory.fights.entry(object).or_default().corrected(now);
         }
     });
 }
 
 /// The object that a step corrects.
-fn corrected(step: &Step) -> Option<String> {
+fn corrects(step: &Step) -> Option<String> {
     match step {
         Step::Overlay { workload, correction: true, .. } => Some(workload.to_string()),
         Step::Configure { object, correction: true } | Step::Edit { object, correction: true } => {

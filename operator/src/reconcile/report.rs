@@ -1,0 +1,78 @@
+//! What a reconcile hands on: the status and Events to whoever reads the resource, and what it
+//! found to the nodes' loop.
+
+use k8s_openapi::jiff::Timestamp;
+use keylime_attestor_api::KeylimeAttestor;
+use kube::ResourceExt as _;
+use tracing::info;
+
+use crate::cluster;
+use crate::events;
+use crate::gather::Gathered;
+use crate::model::target::{Owner, Role};
+use crate::nodes::Given;
+use crate::reconcile::{Context, Error};
+use crate::status::attempt::Attempt;
+use crate::status::{Facts, status, write};
+
+/// Writes the status, and tells of what changed.
+pub(super) async fn report(
+    context: &Context,
+    resource: &KeylimeAttestor,
+    attempt: &Attempt,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let previous = resource.status.clone().unwrap_or_default();
+    let owner = Owner::of(resource);
+    // A resource that is being deleted says nothing new about nodes.
+    let view = (!attempt.is_withdrawal()).then(|| context.nodes.view(&owner)).flatten();
+    let status = status(&Facts {
+        resource,
+        previous: &previous,
+        attempt,
+        keylime_unavailable: attempt.lacks_credentials(),
+        view: view.as_deref(),
+        now,
+    });
+    context.metrics.reported(&owner, &status);
+    let written = write::write(&context.cluster, resource, &status).await?;
+    let done = attempt.applied().map(|applied| applied.done.as_slice()).unwrap_or_default();
+    let mut events = events::of_steps(done);
+    if written {
+        events.extend(events::of_transitions(&previous, &status));
+    }
+    for event in &events {
+        info!(
+            namespace = resource.namespace(),
+            name = resource.name_any(),
+            reason = event.reason,
+            note = event.note,
+            "a KeylimeAttestor went on"
+        );
+    }
+    context.events.publish(resource, events).await;
+    Ok(())
+}
+
+/// Gives the nodes' loop what it goes by. Credentials that are the same stay, with their
+/// connections.
+pub(super) fn give(context: &Context, owner: &Owner, gathered: &Gathered) {
+    let pods = |role: Role| {
+        let found = gathered.found.values().filter(move |found| found.role == role);
+        found.filter_map(|found| {
+            let workload = found.workload.as_ref()?;
+            Some((workload.key.namespace.clone(), cluster::selector(&workload.selector).ok()?))
+        })
+    };
+    let before = context.nodes.given(owner).and_then(|given| given.credentials);
+    let credentials = gathered.credentials.clone();
+    let same = before.filter(|before| credentials.as_ref().is_some_and(|new| new.version == before.version));
+    context.nodes.give(
+        owner,
+        Given {
+            credentials: same.or(credentials),
+            server: pods(Role::Server).next(),
+            agents: pods(Role::Agent).collect(),
+        },
+    );
+}

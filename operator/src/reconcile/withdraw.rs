@@ -1,0 +1,85 @@
+//! Deletion of a resource: SPIRE gets back what it had, agents first, then our own objects and what
+//! is on the nodes go, and the finalizer last.
+
+use k8s_openapi::jiff::Timestamp;
+use keylime_attestor_api::conditions::degraded;
+use keylime_attestor_api::{KeylimeAttestor, Mode, RolloutState};
+use kube::runtime::controller::Action;
+use tracing::info;
+
+use crate::apply::{Applied, apply};
+use crate::gather::{Gathered, gather, pods};
+use crate::model::target::Owner;
+use crate::reconcile::report::{give, report};
+use crate::reconcile::{Context, Error, forget, seconds};
+use crate::rollout::progress;
+use crate::rollout::withdrawal::{Withdrawal, withdrawal};
+use crate::status::attempt::{Attempt, Hindrance};
+
+/// Takes everything back. Ok only when all of it is: the finalizer goes then.
+pub(super) async fn withdraw(context: &Context, resource: &KeylimeAttestor) -> Result<Action, Error> {
+    let now = seconds(Timestamp::now());
+    let owner = Owner::of(resource);
+    let gathered = match gather(&context.cluster, resource, &[], None).await {
+        Ok(gathered) => gathered,
+        Err(error) if error.is_refusal() => {
+            let hindrance = Some(Hindrance { diagnosis: Some(error.to_string()) });
+            let attempt = Attempt::Withdrawing { gathered: None, applied: Applied::default(), hindrance };
+            report(context, resource, &attempt, now).await?;
+            return Err(Error::Withdrawing);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let applied = match due(resource, &gathered, now) {
+        Withdrawal::Going(plan) => apply(&context.cluster, plan).await?,
+        // What is on the nodes stays until SPIRE is back: its entries may hang on it.
+        Withdrawal::Done if context.nodes.withdraw(resource).await? => {
+            info!(namespace = owner.namespace, name = owner.name, "everything is taken back");
+            forget(context, &owner);
+            return Ok(Action::await_change());
+        }
+        Withdrawal::Done => Applied::default(),
+    };
+    if resource.spec.spire.mode != Mode::ConfigOnly {
+        give(context, &owner, &gathered);
+    }
+    let hindrance = hindrance(context, resource, &gathered, &applied, now).await;
+    let attempt = Attempt::Withdrawing { gathered: Some(gathered), applied, hindrance };
+    report(context, resource, &attempt, now).await?;
+    if resource.spec.spire.mode != Mode::ConfigOnly {
+        context.nodes.give_workloads_back(resource).await?;
+    }
+    Err(Error::Withdrawing)
+}
+
+fn due(resource: &KeylimeAttestor, gathered: &Gathered, now: Timestamp) -> Withdrawal {
+    let previous = resource.status.clone().unwrap_or_default();
+    let canary = resource.spec.rollout.as_ref().and_then(|rollout| rollout.canary);
+    withdrawal(&Owner::of(resource), gathered, &previous, canary, now)
+}
+
+/// What stands in the way of a withdrawal: a step that was refused, or pods that are not replaced
+/// in time.
+async fn hindrance(
+    context: &Context,
+    resource: &KeylimeAttestor,
+    gathered: &Gathered,
+    applied: &Applied,
+    now: Timestamp,
+) -> Option<Hindrance> {
+    if let Some(problem) = &applied.problem {
+        return Some(Hindrance { diagnosis: Some(problem.message.clone()) });
+    }
+    let deadline = resource.spec.rollout.clone().unwrap_or_default().progress_deadline.get();
+    let (key, rollout) = applied.rollouts.iter().find(|(_, rollout)| {
+        rollout.state == RolloutState::Withdrawing && progress::left(rollout, deadline, now).is_zero()
+    })?;
+    let previous = resource.status.iter().flat_map(|status| &status.conditions);
+    let known = previous.into_iter().any(|condition| condition.reason == degraded::WITHDRAWAL_STUCK.name);
+    let workload = gathered.found.get(key).and_then(|found| found.workload.as_ref());
+    // What was said first is kept: asked again, a pod says it in other words.
+    let Some(workload) = workload.filter(|_| !known) else { return Some(Hindrance { diagnosis: None }) };
+    let since = rollout.last_progress_time.0;
+    let complaint = pods::complaint(&context.cluster, workload, &[], since).await;
+    Some(Hindrance { diagnosis: complaint.map(|complaint| complaint.message) })
+}
