@@ -9,14 +9,14 @@ mod narrator;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::cluster::{Cluster, Helm, NODES, Node, OPERATOR, Options, World};
+use lab::cluster::{Cluster, Helm, NODES, Node, OPERATOR, Options, World, quick_start};
 use lab::wait;
 
 use crate::narrator::{heading, quote, say, timed};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What the resource asks for beyond attestation.
+/// What the resource asks for beyond the README's quick start.
 const CONSEQUENCES: &str = "  enforcement: {action: Evict}
   nodes: {interval: 5s}
 ";
@@ -54,9 +54,9 @@ Kubernetes (two nodes), SPIRE, Keylime and Helm are real; the TPMs are software.
 }
 
 fn start() -> Result<Cluster> {
-    heading(1, "A cluster whose nodes Keylime watches, and SPIRE as its chart installs it");
+    heading(1, "A cluster whose nodes Keylime watches, and SPIRE as SPIFFE's chart installs it");
     let cluster = timed("Kubernetes is up; on each node Keylime's agent is enrolled, and passes", || {
-        Cluster::start(&Options::of(World::BY_HAND))
+        Cluster::start(&Options::of(World::SPIFFE))
     })?;
     timed("SPIRE is installed by Helm: a server, and an agent on each node", || {
         cluster.install_spire(Helm::V4, &[])
@@ -91,7 +91,7 @@ fn tell(cluster: &Cluster) -> Result<Told> {
 }
 
 fn apply(cluster: &Cluster) -> Result<Duration> {
-    let resource = cluster.attestor("Overlay", "StatefulSet") + CONSEQUENCES;
+    let resource = quick_start()? + CONSEQUENCES;
     quote("kubectl apply -f -", &resource);
     let begun = Instant::now();
     cluster.apply(&resource)?;
@@ -115,13 +115,11 @@ fn apply(cluster: &Cluster) -> Result<Duration> {
 
 fn fetch_identity_of_a_workload(cluster: &Cluster) -> Result<()> {
     let [node, _] = NODES;
-    let parent = cluster.keylime_id(node)?;
-    cluster.create_entry(&parent, "spiffe://example.org/workload", &["k8s:pod-name:workload"])?;
     cluster.start_workload(WORKLOAD, node)?;
     let id = timed("a pod on the node has its X509-SVID", || {
         wait::until("an SVID", TIMEOUT, || cluster.workload_id(WORKLOAD))
     })?;
-    say(&format!("   It is {id}, by an entry whose parent is\n   {parent}."));
+    say(&format!("   It is {id}, by an entry of spire-controller-manager's."));
     Ok(())
 }
 
@@ -189,7 +187,7 @@ fn delete(cluster: &Cluster) -> Result<Duration> {
     evict_others(cluster, &psat)?;
     show_agents(cluster)?;
     let left = ["get", "configmaps", "--selector", "app.kubernetes.io/managed-by=keylime-attestor-operator"];
-    let left = cluster.at_server(&[&left[..], &["--output", "name"]].concat())?;
+    let left = cluster.kubectl(&[&left[..], &["--all-namespaces", "--output", "name"]].concat())?;
     ensure!(left.is_empty(), "the operator left {left}");
     timed("helm uninstall keylime-attestor", || {
         cluster.helm(Helm::V4, &["uninstall", OPERATOR, "--namespace", OPERATOR])
