@@ -38,7 +38,7 @@ test: ## run all tests
 
 lint: packages ## check formatting, clippy, licences, shell and Go code
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --lib --bins --tests --benches --examples --test cluster -- -D warnings # the cluster's tests are not among --tests
 	$$($(setup)/cargo-deny.sh) --log-level error check licenses bans sources
 	git ls-files '*.sh' .ci/run | xargs shellcheck --external-sources --source-path SCRIPTDIR --enable check-extra-masked-returns,check-set-e-suppressed
 	! git grep --line-number --extended-regexp $(hosts)

@@ -4,23 +4,20 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# Always the whole workspace: a part of it would be built anew, with the features that it needs alone.
 cargo test --workspace --no-run
+cargo test --workspace --test cluster --no-run
 
 log=$(mktemp)
 others_log=$(mktemp)
 # A process group of its own, to end the tests with cargo.
-setsid cargo test --package lab --no-fail-fast --test cluster -- --test-threads=1 >"$log" 2>&1 </dev/null &
+setsid cargo test --workspace --no-fail-fast --test cluster -- --test-threads=1 >"$log" 2>&1 </dev/null &
 group=$!
 trap 'kill -- "-$group" 2>/dev/null || :; rm -f "$log" "$others_log"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 status=0
-{
-    cargo test --workspace --exclude lab --no-fail-fast || status=$?
-    cargo test --package lab --no-fail-fast --lib --bins --test repo --test plugins --test real --test apiserver || status=$?
-    cargo test --package lab --no-fail-fast --doc || status=$?
-    exit "$status"
-} 2>&1 | tee "$others_log" || status=$?
+cargo test --workspace --no-fail-fast 2>&1 | tee "$others_log" || status=$?
 wait "$group" || status=$?
 cat "$log"
 if ((status != 0)); then

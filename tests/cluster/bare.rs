@@ -237,8 +237,9 @@ impl Traces {
     }
 }
 
-/// The command lines of everything that only a cluster runs. Not of who starts one: others may be
-/// waiting to.
+/// The command lines of everything that only a cluster runs, by its folder and its nodes' cgroup.
+/// Its programs are others' too: other tests run an apiserver at the same time. Not of who starts
+/// one: others may be waiting to.
 fn cluster_processes() -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for pid in names("/proc")? {
@@ -246,7 +247,9 @@ fn cluster_processes() -> Result<BTreeSet<String>> {
         let line = fs::read(Path::new("/proc").join(&pid).join("cmdline")).unwrap_or_default();
         let line = String::from_utf8_lossy(&line).replace('\0', " ");
         let has = |parts: &[&str]| parts.iter().any(|part| line.contains(part));
-        if has(&["keylime-attestor/cluster", "lab/cluster/", "containerd-shim"])
+        let cgroup = fs::read_to_string(Path::new("/proc").join(&pid).join("cgroup"));
+        let in_node = cgroup.is_ok_and(|cgroup| cgroup.contains(CGROUP));
+        if (in_node || has(&["keylime-attestor/cluster/", "lab/cluster/", "containerd-shim"]))
             && !has(&["lab/cluster/cluster.sh", "lab/cluster/install.sh"])
         {
             found.insert(format!("{pid} {line}"));
