@@ -34,11 +34,11 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// Objects in one page of a long list.
 const PAGE: u32 = 500;
 
-/// The apiserver, and the namespaces that the operator looks after.
+/// The apiserver, and the namespaces in which the operator acts.
 #[derive(Clone)]
 pub(crate) struct Cluster {
     pub(crate) client: Client,
-    /// Empty: all.
+    /// At least one.
     pub(crate) namespaces: Vec<String>,
 }
 
@@ -164,15 +164,17 @@ pub(crate) async fn answered<T>(ask: impl AsyncFn() -> kube::Result<T>) -> kube:
 }
 
 impl Cluster {
-    /// One API for each namespace that is looked after, or one for all.
+    /// Whether the operator acts in a namespace.
+    pub(crate) fn manages(&self, namespace: &str) -> bool {
+        self.namespaces.iter().any(|managed| managed == namespace)
+    }
+
+    /// One API for each namespace in which the operator acts.
     pub(crate) fn apis<K>(&self) -> Vec<Api<K>>
     where
         K: Resource<Scope = kube::core::NamespaceResourceScope>,
         K::DynamicType: Default,
     {
-        if self.namespaces.is_empty() {
-            return vec![Api::all(self.client.clone())];
-        }
         self.namespaces.iter().map(|namespace| Api::namespaced(self.client.clone(), namespace)).collect()
     }
 
@@ -198,13 +200,9 @@ impl Cluster {
     pub(crate) async fn workloads_of(&self, owner: &Owner) -> Result<Vec<Workload>, Error> {
         let mut found = Vec::new();
         for kind in Kind::ALL {
-            let apis: Vec<Api<DynamicObject>> = if self.namespaces.is_empty() {
-                vec![Api::all_with(self.client.clone(), &kind.resource())]
-            } else {
-                self.namespaces.iter().map(|namespace| self.workloads(kind, namespace)).collect()
-            };
+            let apis = self.namespaces.iter().map(|namespace| self.workloads(kind, namespace));
             let what = format!("{}s", kind.as_str());
-            for object in list(apis, &owned_by(owner), &what).await? {
+            for object in list(apis.collect(), &owned_by(owner), &what).await? {
                 found.push(Workload::read(kind, object)?);
             }
         }

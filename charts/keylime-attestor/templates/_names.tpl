@@ -51,3 +51,11 @@ app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: test
 {{- end }}
+
+{{/* The namespaces in which the operator acts, by comma. */}}
+{{- define "keylime-attestor.namespaces" -}}
+{{- if not .Values.namespaces }}
+{{- fail "expected `namespaces` to list those of SPIRE's server, of its agents and of the KeylimeAttestor, as in --set 'namespaces={spire-server,spire-system}'; it is empty" }}
+{{- end }}
+{{- join "," .Values.namespaces -}}
+{{- end }}

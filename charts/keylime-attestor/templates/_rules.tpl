@@ -43,6 +43,18 @@
   verbs: [create, patch]
 {{- end }}
 
+{{/* What the operator does with resources in all other namespaces: says on them that it does not act there. */}}
+{{- define "keylime-attestor.elsewhereRules" -}}
+# Resources of which no operator has said anything.
+- apiGroups: [spire.keylime.dev]
+  resources: [keylimeattestors]
+  verbs: [list]
+# The condition that says so.
+- apiGroups: [spire.keylime.dev]
+  resources: [keylimeattestors/status]
+  verbs: [patch]
+{{- end }}
+
 {{/* What the operator does with nodes, which are in no namespace. */}}
 {{- define "keylime-attestor.nodeRules" -}}
 # Which nodes there are, and by what their agents at Keylime are known: system UUID, names, addresses, and the annotation that names one.

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use crate::schema::Rule as SpecRule;
-use crate::{Attestation, Enforcement, Keylime, KeylimeAttestorStatus, Nodes, Plugin, Rollout, Spire};
+use crate::{Attestation, Enforcement, Keylime, KeylimeAttestorStatus, Nodes, Rollout, Spire};
 
 /// What should be: where Keylime is, which SPIRE attests by it, and how. The operator makes it so
 /// and keeps it so; deleting the resource takes everything back.
@@ -72,7 +72,7 @@ use crate::{Attestation, Enforcement, Keylime, KeylimeAttestorStatus, Nodes, Plu
         "metadata.name must have at most 63 characters: the operator labels the objects it makes with it"
     )
 )]
-#[schemars(extend("x-kubernetes-validations" = [NO_PLUGIN_WITHOUT_PODS, NO_ROLLOUT_WITHOUT_PODS]))]
+#[schemars(extend("x-kubernetes-validations" = [NO_ROLLOUT_WITHOUT_PODS]))]
 pub struct KeylimeAttestorSpec {
     /// Where Keylime's servers and agents listen, and how they are spoken to.
     pub keylime: Keylime,
@@ -95,22 +95,11 @@ pub struct KeylimeAttestorSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enforcement: Option<Enforcement>,
 
-    /// The plugins that run inside of SPIRE's pods. Left out, they are those of the operator's own
-    /// image. Not with mode ConfigOnly.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plugin: Option<Plugin>,
-
     /// How far a rollout may go wrong. Left out, it has five minutes to progress and is taken back
     /// when it fails. Not with mode ConfigOnly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
 }
-
-const NO_PLUGIN_WITHOUT_PODS: SpecRule = SpecRule {
-    rule: "self.spire.mode != 'ConfigOnly' || !has(self.plugin)",
-    message: "plugin has no effect with spire.mode ConfigOnly, which installs no plugin: remove it, or choose \
-        Overlay or InPlace",
-};
 
 const NO_ROLLOUT_WITHOUT_PODS: SpecRule = SpecRule {
     rule: "self.spire.mode != 'ConfigOnly' || !has(self.rollout)",

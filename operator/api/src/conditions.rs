@@ -194,11 +194,14 @@ reasons! {
         SPEC_INVALID = False "SpecInvalid":
             "A field has a value that the schema allows and the plugins would refuse.",
             "Correct the field that the message names.";
+        NAMESPACE_NOT_MANAGED = False "NamespaceNotManaged":
+            "The resource, or a workload that it names, is in a namespace in which the operator does not act.",
+            "Move it, or have who installed the operator add the namespace to the chart's `namespaces`.";
         WORKLOAD_NOT_FOUND = False "WorkloadNotFound":
             "A workload of SPIRE is not there: it is not installed yet, was removed, or is called otherwise.",
             "Install SPIRE, or correct the name or namespace in `spec.spire`. The operator goes on by itself.";
         WORKLOAD_CLAIMED = False "WorkloadClaimed":
-            "Another KeylimeAttestor, which is older, has the workload.",
+            "Another KeylimeAttestor has the workload: one in the workload's own namespace, or else the older one.",
             "Delete one of the two.";
         CONTAINER_NOT_FOUND = False "ContainerNotFound":
             "The container that runs SPIRE or spire-controller-manager is not there, or cannot be told from the others.",
@@ -226,7 +229,7 @@ reasons! {
             "Correct the keys that the message names; `spec.keylime.tls.secretName` says which there must be.";
         PLUGIN_IMAGE_UNKNOWN = False "PluginImageUnknown":
             "The operator cannot read the name of its own image from its pod.",
-            "Set `spec.plugin.image` to the operator's image.";
+            "Let the operator get its own pod, or start it with `--plugin-image` (the chart's `plugin.image`).";
         FIELD_CONFLICT = False "FieldConflict":
             "A field that the plugins need has another value that somebody else applied.",
             "Remove that value, or let the manager that the message names do so.";

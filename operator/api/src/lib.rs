@@ -31,7 +31,7 @@ pub use enforcement::{Action, Enforcement};
 pub use keylime::{Keylime, KeylimeAgent, KeylimeAgentTls, KeylimeTls, Registrar, Verifier};
 pub use node_reason::NodeReason;
 pub use nodes::{NodeSelector, Nodes};
-pub use rollout::{Plugin, Rollout, Unattestable};
+pub use rollout::{Rollout, Unattestable};
 pub use share::{InvalidShare, Percent, Share};
 pub use spire::{
     AgentKind, ConfigMapSource, ControllerManager, ControllerManagerMode, Mode, ServerKind, Spire, Workload,

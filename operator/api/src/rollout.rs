@@ -1,21 +1,10 @@
-//! `spec.plugin` and `spec.rollout`: how a change gets into SPIRE's pods.
+//! `spec.rollout`: how a change gets into SPIRE's pods.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::schema::Rule;
 use crate::{Duration, Share};
-
-/// The plugins that run inside of SPIRE's pods.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Plugin {
-    /// Image that the init containers install the plugins from. It must be the same build as the
-    /// operator's own image, for example that image in a registry of yours: the operator pins the
-    /// checksums of the plugins that it came with, and SPIRE refuses to start others.
-    #[schemars(length(min = 1, max = 512), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$"))]
-    pub image: String,
-}
 
 /// How far a rollout may go wrong.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -34,9 +34,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(spec.nodes, Nodes::default());
     assert!(spec.keylime.verifiers.is_empty());
     assert_eq!(spec.spire.controller_manager, ControllerManager::default());
-    assert!(
-        spec.plugin.is_none() && spec.rollout.is_none() && spec.enforcement.is_none() && status.is_none()
-    );
+    assert!(spec.rollout.is_none() && spec.enforcement.is_none() && status.is_none());
 }
 
 #[test]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{in_place, overlay::overlay};
 use crate::configuration::derived;
 use crate::fixture::{AGENT_HCL, SERVER_HCL, config_map, gathered, plan, resource};
+use crate::gather::Gathered;
 use crate::model::target::{Plan, Role};
 
 /// SPIRE from manifests of one's own: a Deployment, HCL, no TLS to Keylime's agents.
@@ -120,7 +121,6 @@ fn the_hash_changes_with_what_the_pods_read_and_with_nothing_else() {
     for changes in [
         json!({"attestation": {"maxAttestationAge": "1m"}}),
         json!({"keylime": {"tls": {"secretName": "another"}}}),
-        json!({"plugin": {"image": "another"}}),
         json!({"spire": {"pluginName": "another"}}),
         json!({"spire": {"mode": "InPlace"}}),
         json!({"enforcement": {}}),
@@ -128,6 +128,11 @@ fn the_hash_changes_with_what_the_pods_read_and_with_nothing_else() {
     ] {
         assert_ne!(of(changes.clone()), hash, "{changes}");
     }
+    let resource = resource(json!({}));
+    let gathered = Gathered { image: Some("another".to_owned()), ..gathered(&resource) };
+    let plan = plan(&resource, &gathered);
+    let of_image = overlay(&plan.owner, plan.mode, &plan.server, plan.server.workload.as_ref().unwrap());
+    assert_ne!(of_image.hash, hash);
     for changes in
         [json!({"rollout": {"progressDeadline": "1m"}}), json!({"keylime": {"agent": {"port": 9003}}})]
     {

@@ -30,8 +30,7 @@ pub(crate) fn plugin_data(
 }
 
 fn server(spec: &KeylimeAttestorSpec, enforcement: Option<Value>) -> Vec<(&'static str, Option<Value>)> {
-    let KeylimeAttestorSpec { keylime, spire, attestation, nodes: _, enforcement: _, plugin: _, rollout: _ } =
-        spec;
+    let KeylimeAttestorSpec { keylime, spire, attestation, nodes: _, enforcement: _, rollout: _ } = spec;
     let registrar_host = keylime.registrar.host.as_ref().unwrap_or(&keylime.verifier.host);
     let metadata_keys = &attestation.allowed_metadata_keys;
     vec![

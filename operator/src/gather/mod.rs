@@ -134,7 +134,9 @@ pub(crate) async fn gather(
         our_maps: cluster.config_maps_of(&owner).await?,
         ..Gathered::default()
     };
-    for asked in Asked::all(resource) {
+    // What is elsewhere has nothing of ours.
+    let asked = Asked::all(resource).into_iter();
+    for asked in asked.filter(|asked| cluster.manages(&asked.key.namespace)) {
         let found = find(cluster, &asked).await?;
         gathered.found.insert(asked.key, found);
     }
@@ -209,22 +211,23 @@ async fn managers(
     Ok(managers)
 }
 
-/// The workloads of this resource that others have, who came before it. Age decides, then the name.
+/// The workloads of this resource that others have: who is in a workload's own namespace, where
+/// its administrator has a say, before who is elsewhere; then the older one, then by name.
 fn claims(resource: &KeylimeAttestor, others: &[KeylimeAttestor]) -> BTreeMap<WorkloadKey, Owner> {
     let mut claims = BTreeMap::new();
-    let mine: Vec<WorkloadKey> = Asked::all(resource).into_iter().map(|asked| asked.key).collect();
-    for other in others.iter().filter(|other| rank(other) < rank(resource)) {
-        for asked in Asked::all(other) {
-            if mine.contains(&asked.key) {
-                claims.entry(asked.key).or_insert_with(|| Owner::of(other));
-            }
+    for Asked { key, .. } in Asked::all(resource) {
+        let asks = |other: &&KeylimeAttestor| Asked::all(other).iter().any(|asked| asked.key == key);
+        let first = others.iter().filter(asks).min_by_key(|other| rank(other, &key));
+        if let Some(other) = first.filter(|other| rank(other, &key) < rank(resource, &key)) {
+            claims.insert(key, Owner::of(other));
         }
     }
     claims
 }
 
-fn rank(resource: &KeylimeAttestor) -> (Option<Timestamp>, Owner) {
-    (resource.creation_timestamp().map(|time| time.0), Owner::of(resource))
+fn rank(resource: &KeylimeAttestor, key: &WorkloadKey) -> (bool, Option<Timestamp>, Owner) {
+    let owner = Owner::of(resource);
+    (owner.namespace != key.namespace, resource.creation_timestamp().map(|time| time.0), owner)
 }
 
 #[cfg(test)]
@@ -254,6 +257,20 @@ mod tests {
         let claims = claims(&newer, &all);
         assert_eq!(claims.values().map(ToString::to_string).collect::<Vec<_>>(), ["n/b"]);
         assert!(super::claims(&older, &all).is_empty());
+    }
+
+    #[test]
+    fn who_is_in_the_workloads_namespace_has_it_before_an_older_one_elsewhere() {
+        let here = resource("here", "2026-01-02T00:00:00Z", "spire-agent");
+        let mut elsewhere = resource("there", "2026-01-01T00:00:00Z", "spire-agent");
+        elsewhere.metadata.namespace = Some("tenant".to_owned());
+        elsewhere.spec.spire.agents[0].namespace = Some("n".to_owned());
+        let all = [here.clone(), elsewhere.clone()];
+        assert!(claims(&here, &all).is_empty());
+        assert_eq!(
+            claims(&elsewhere, &all).values().map(ToString::to_string).collect::<Vec<_>>(),
+            ["n/here"]
+        );
     }
 
     #[test]

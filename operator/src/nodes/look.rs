@@ -227,11 +227,10 @@ impl Look<'_> {
     fn other_owner(&self, node: &str) -> Option<Owner> {
         let owner = self.cluster.kept.get(node)?.owner.clone().filter(|owner| owner != self.owner)?;
         let cluster = &self.context.cluster;
-        let followed = cluster.namespaces.is_empty() || cluster.namespaces.contains(&owner.namespace);
         let is_there = self.context.resources.iter().flat_map(|store| store.state()).any(|resource| {
             resource.name_any() == owner.name && resource.namespace().as_ref() == Some(&owner.namespace)
         });
-        (is_there || !followed).then_some(owner)
+        (is_there || !cluster.manages(&owner.namespace)).then_some(owner)
     }
 
     /// Asks SPIRE's server to evict agents that live on under their former attestor, though their

@@ -3,18 +3,27 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Makes SPIRE attest nodes through Keylime, as KeylimeAttestor resources ask for.
 #[derive(Debug, Clone, Parser)]
-#[command(version)]
+#[command(version, subcommand_negates_reqs = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
-    /// Namespaces whose KeylimeAttestor resources and workloads are looked after, separated by
-    /// commas. Left out: all
-    #[arg(long, env = "KEYLIME_ATTESTOR_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACE,…")]
+    /// Namespaces in which the operator acts, separated by commas: those of the KeylimeAttestor
+    /// resources, of SPIRE's server and of its agents. Whoever may write a KeylimeAttestor there
+    /// administers SPIRE
+    #[arg(
+        long,
+        env = "KEYLIME_ATTESTOR_NAMESPACES",
+        value_delimiter = ',',
+        value_name = "NAMESPACE,…",
+        required = true,
+        value_parser = NonEmptyStringValueParser::new()
+    )]
     pub(crate) namespaces: Vec<String>,
 
     /// Where /metrics is served, for Prometheus

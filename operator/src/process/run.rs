@@ -25,6 +25,7 @@ use crate::process::cli::Args;
 use crate::process::http::{self, Answer};
 use crate::process::lease::Election;
 use crate::reconcile::backoff::Memory;
+use crate::reconcile::elsewhere;
 use crate::reconcile::watches::with_watches;
 use crate::reconcile::{Context, error_policy, reconcile};
 
@@ -115,10 +116,11 @@ async fn control(
         nodes: Arc::clone(&nodes),
     };
     let looks = nodes::run(Arc::new(for_looks), stop.clone());
+    let elsewhere = elsewhere::tell(cluster.clone(), stop.clone());
     let memory = Memory::default();
     let context = Arc::new(Context { cluster, events, metrics, checksums, image, resources, memory, nodes });
     let reconciles = reconcile_until(context, controllers, stop);
-    tokio::join!(looks, reconciles);
+    tokio::join!(looks, reconciles, elsewhere);
     info!("the operator ends");
     Ok(())
 }

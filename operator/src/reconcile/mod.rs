@@ -12,6 +12,7 @@
 //! cluster has.
 
 pub(crate) mod backoff;
+pub(crate) mod elsewhere;
 mod failure;
 mod fighting;
 mod report;
@@ -177,6 +178,9 @@ async fn settle(context: &Context, resource: &KeylimeAttestor) -> Result<Action,
 /// The steps up to the status.
 async fn attempt(context: &Context, resource: &KeylimeAttestor, now: Timestamp) -> Result<Attempt, Error> {
     let owner = Owner::of(resource);
+    if let Some(problem) = elsewhere::problem(&context.cluster, resource) {
+        return Ok(Attempt::Refused(problem));
+    }
     let gathered = gather(&context.cluster, resource, &others(context), context.image.clone()).await;
     let gathered = match gathered {
         Ok(gathered) => Gathered { agents: context.nodes.agents(&owner, &gathered), ..gathered },

@@ -37,7 +37,7 @@ pub(crate) fn validate(
     checksums: &Checksums,
 ) -> Result<Plan, Vec<Problem>> {
     let mut problems = spec::problems(&resource.spec);
-    let context = Context { resource, gathered, image: image(resource, gathered), checksums };
+    let context = Context { resource, gathered, image: gathered.image.as_deref(), checksums };
     let mut targets = Vec::new();
     for asked in Asked::all(resource) {
         match context.target(&asked) {
@@ -49,7 +49,7 @@ pub(crate) fn validate(
     if context.image.is_none() && resource.spec.spire.mode != Mode::ConfigOnly {
         problems.push(Problem::new(
             reason::PLUGIN_IMAGE_UNKNOWN,
-            "expected the name of the operator's own image in its pod, found none: set spec.plugin.image to it",
+            "expected the name of the operator's own image in its pod, found none: let it get its pod, or start it with --plugin-image",
         ));
     }
     problems.extend(same_configuration(&targets));
@@ -72,16 +72,10 @@ pub(crate) fn validate(
     }
 }
 
-/// The image that is asked for, or else the operator's own.
-fn image(resource: &KeylimeAttestor, gathered: &Gathered) -> Option<String> {
-    let asked = resource.spec.plugin.as_ref().map(|plugin| plugin.image.clone());
-    asked.or_else(|| gathered.image.clone())
-}
-
 struct Context<'a> {
     resource: &'a KeylimeAttestor,
     gathered: &'a Gathered,
-    image: Option<String>,
+    image: Option<&'a str>,
     checksums: &'a Checksums,
 }
 
@@ -91,7 +85,7 @@ impl Context<'_> {
             return Err(Problem::new(
                 reason::WORKLOAD_CLAIMED,
                 format!(
-                    "the {} belongs to the KeylimeAttestor {other}, which is older: delete one of the two",
+                    "the {} belongs to the KeylimeAttestor {other}, which is in its namespace or older: delete one of the two",
                     asked.key
                 ),
             ));
@@ -138,7 +132,7 @@ impl Context<'_> {
         Plugin {
             name: self.resource.spec.spire.plugin_name.clone(),
             checksum: self.checksums.of(role).to_owned(),
-            image: self.image.clone().unwrap_or_default(),
+            image: self.image.unwrap_or_default().to_owned(),
         }
     }
 

@@ -206,7 +206,7 @@ fn each_refusal_says_why_and_what_to_do() {
             Box::new(|all| presence(all, Presence::Forbidden)),
             "rbac.keylimeSecrets, as {namespace: spire-server, names: [keylime-client]}",
         ),
-        (reason::PLUGIN_IMAGE_UNKNOWN, none(), Box::new(|all| all.image = None), "set spec.plugin.image"),
+        (reason::PLUGIN_IMAGE_UNKNOWN, none(), Box::new(|all| all.image = None), "--plugin-image"),
     ];
     for (reason, changes, change, expected) in cases {
         let problems = problems(changes, change);

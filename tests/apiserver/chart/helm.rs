@@ -30,10 +30,11 @@ pub(crate) fn helm(helm: Helm, args: &[impl AsRef<OsStr>]) -> Result<String> {
     output(Command::new(program).args(args).env("HOME", home.path()))
 }
 
-/// All objects of the chart as text, with what comes after the release's name.
+/// All objects of the chart as text, with what comes after the release's name and the values that
+/// have to be given.
 pub(crate) fn template(version: Helm, args: &[&str]) -> Result<String> {
-    let chart = chart();
-    let command = ["template", RELEASE, text(&chart)?, "--namespace", NAMESPACE];
+    let (chart, values) = (chart(), value_set("default"));
+    let command = ["template", RELEASE, text(&chart)?, "--namespace", NAMESPACE, "--values", text(&values)?];
     helm(version, &[&command, args].concat())
 }
 

@@ -120,8 +120,9 @@ impl Releases {
     }
 
     fn run(&self, verb: &str, chart: &Path, args: &[&str]) -> Result<String> {
-        let config = self.server.kubeconfig();
+        let (config, values) = (self.server.kubeconfig(), value_set("default"));
         let command = [verb, RELEASE, text(chart)?, "--namespace", NAMESPACE, "--kubeconfig", text(&config)?];
+        let command = [&command[..], &["--values", text(&values)?]].concat();
         let create: &[&str] = if verb == "install" { &["--create-namespace"] } else { &[] };
         helm::helm(self.helm, &[&command, create, args].concat())
     }

@@ -9,6 +9,8 @@ use serde_json::Value;
 
 use super::helm::{HELMS, at, lint, objects, template, text, value_set, value_sets};
 
+const SEEN_EVERYWHERE: [&str; 3] = ["nodes", "attestednodes", "keylimeattestors"];
+
 #[test]
 fn both_helms_find_nothing_to_complain_about() -> Result<()> {
     for values in value_sets()? {
@@ -60,15 +62,12 @@ fn values_add_and_leave_out_objects() -> Result<()> {
         assert!(listed.iter().any(|listed| listed == kind), "{kind} is not in {listed:?}");
     }
 
-    // Nodes are in no namespace; nothing else is allowed everywhere.
+    // Nodes are in no namespace; of all that is in one, only the resources are seen everywhere.
     let objects = objects(&template(HELMS[0], &["--values", text(&value_set("namespaces"))?])?)?;
     for object in objects.iter().filter(|object| at(object, "/kind") == "ClusterRole") {
         let rules = object.pointer("/rules").and_then(Value::as_array).context("no rules")?;
         let about = |rule: &Value| at(rule, "/resources/0").split('/').next().unwrap_or_default().to_owned();
-        assert!(
-            rules.iter().all(|rule| ["nodes", "attestednodes"].contains(&about(rule).as_str())),
-            "{object}"
-        );
+        assert!(rules.iter().all(|rule| SEEN_EVERYWHERE.contains(&about(rule).as_str())), "{object}");
     }
     Ok(())
 }
@@ -122,6 +121,7 @@ fn the_schema_refuses_wrong_values() -> Result<()> {
         ("replicas=two", "at '/replicas': got string, want integer"),
         ("namespaces=spire", "at '/namespaces': got string, want array"),
         ("namespaces={Spire}", "at '/namespaces/0': 'Spire' does not match pattern"),
+        ("namespaces=null", "expected `namespaces` to list those of SPIRE's server"),
         ("namespaces={spire,spire}", "at '/namespaces': items at 0 and 1 are equal"),
         ("log.format=xml", "at '/log/format': value must be one of 'json', 'text'"),
         ("log.level=", "at '/log/level': '' does not match pattern"),

@@ -9,6 +9,7 @@ mod canary;
 mod config_only;
 mod controller_manager;
 mod drift;
+mod elsewhere;
 mod failures;
 mod in_place;
 mod life;

@@ -140,6 +140,7 @@ impl Site {
         command.args(["--metrics-address", &format!("127.0.0.1:{metrics}")]);
         command.args(["--health-address", &format!("127.0.0.1:{health}")]);
         command.args(["--plugin-image", "registry.example/keylime-attestor:1", "--log-format", "json"]);
+        command.args(["--namespaces", NAMESPACE]);
         // Whatever they are: they are only hashed.
         let plugins = self.dir.path().join("plugins");
         fs::create_dir_all(&plugins)?;

@@ -109,6 +109,13 @@ fn refuses_a_node_that_fails(cluster: &Cluster, [failing, passing]: [Node; 2]) -
 /// right: there is nothing to correct.
 fn an_upgrade_that_changes_nothing(cluster: &Cluster) -> Result<()> {
     cluster.wait_for_spire()?;
+    wait::until("the end of the pods that were replaced", TIMEOUT, || {
+        let output = "jsonpath={.items[*].metadata.deletionTimestamp}";
+        let ending = ["get", "pods", "--output", output];
+        let ending = cluster.at_server(&ending)? + &cluster.at_agents(&ending)?;
+        ensure!(ending.is_empty(), "they were to end at {ending}");
+        Ok(())
+    })?;
     let state = || {
         let output = "jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.uid} {.metadata.generation}{\"\\n\"}{end}";
         let get = ["get", "statefulsets,daemonsets,configmaps,pods", "--output", output];

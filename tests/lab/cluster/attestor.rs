@@ -61,14 +61,16 @@ spec:
         let chart = programs::source("../../charts/keylime-attestor");
         let chart = chart.to_str().context("the chart's path is no text")?;
         let mut args = vec!["install", OPERATOR, chart, "--namespace", OPERATOR, "--create-namespace"];
+        let namespaces: Vec<_> = self.world.namespaces().collect();
         // As the README has it, also where both are one namespace.
-        let secrets = [
+        let values = [
+            format!("namespaces={{{}}}", namespaces.join(",")),
             format!("rbac.keylimeSecrets[0].namespace={server}"),
             "rbac.keylimeSecrets[0].names={keylime-admin-client}".to_owned(),
             format!("rbac.keylimeSecrets[1].namespace={agents}"),
             "rbac.keylimeSecrets[1].names={keylime-node-client}".to_owned(),
         ];
-        args.extend(secrets.iter().flat_map(|value| ["--set", value]));
+        args.extend(values.iter().flat_map(|value| ["--set", value]));
         self.helm(helm, &args)?;
         let timeout = format!("--timeout={}s", TIMEOUT.as_secs());
         let deployment = format!("deployment/{OPERATOR}");
