@@ -13,16 +13,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tracing::debug;
+use listener::Limits;
+use tokio::net::{TcpListener, TcpStream};
 
-/// Connections at a time on one port; more wait. Nobody needs more than a kubelet and a few
-/// Prometheuses.
-const MAX_CONNECTIONS: usize = 32;
-/// How long a client may take to send its request, and how long a connection is served at all.
+/// Nobody needs more than a kubelet and a few Prometheuses.
+const LIMITS: Limits = Limits { connections: 64, per_address: 8, lifetime: Duration::from_secs(120) };
+/// How long a client may take to send its request, also the next one of the same connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -58,32 +55,18 @@ pub(crate) async fn serve(
     answer: impl Fn(&str) -> Answer + Send + Sync + 'static,
 ) -> Infallible {
     let answer = Arc::new(answer);
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { std::future::pending().await };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                // Such as too many open files: it passes.
-                debug!(%error, "a connection was not accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let answer = Arc::clone(&answer);
-        tokio::spawn(async move {
-            let service = service_fn(move |request: Request<Incoming>| {
-                let response = respond(request.method(), request.uri().path(), &*answer);
-                async move { Ok::<_, Infallible>(response) }
-            });
-            let mut server = http1::Builder::new();
-            server.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(16 * 1024);
-            let connection = server.serve_connection(TokioIo::new(stream), service);
-            // A client that goes away, or sends something else, is no matter of ours.
-            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, connection).await;
-            drop(permit);
-        });
-    }
+    listener::serve(listener, LIMITS, |stream| connection(stream, Arc::clone(&answer))).await
+}
+
+async fn connection(stream: TcpStream, answer: Arc<impl Fn(&str) -> Answer>) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let response = respond(request.method(), request.uri().path(), &*answer);
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(16 * 1024);
+    // A client that goes away, or sends something else, is no matter of ours.
+    let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }
 
 fn respond(method: &Method, path: &str, answer: &impl Fn(&str) -> Answer) -> Response<Full<Bytes>> {
@@ -108,7 +91,6 @@ fn response(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> R
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
 
     use super::*;
 

@@ -1,8 +1,9 @@
 //! The operator as a process: killed, started again, elected, cut off.
 
 use std::fs;
+use std::net::TcpStream;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::process::Process;
@@ -11,6 +12,9 @@ use serde_json::{Value, json};
 
 use super::site::{Site, TIMEOUT};
 use super::spire;
+
+/// How long the operator lets a client be silent.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_moment_it_comes_to_the_same_end() -> Result<()> {
@@ -51,6 +55,32 @@ async fn killed_at_any_moment_it_comes_to_the_same_end() -> Result<()> {
     let operator = site.operator()?;
     site.let_go()?;
     site.is_as(&before)?;
+    operator.stop()
+}
+
+/// More than its ports have room for, of one client: a probe is answered well before a kubelet
+/// would give up, which takes one second.
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_clients_do_not_keep_probes_from_being_answered() -> Result<()> {
+    let mut site = Site::start("silent").await?;
+    let operator = site.operator()?;
+    wait::until("a healthy operator", TIMEOUT, || {
+        ensure!(operator.get(&operator.health, "/healthz")?.starts_with("HTTP/1.1 200"));
+        Ok(())
+    })?;
+    let mut silent = Vec::new();
+    for port in [&operator.health, &operator.metrics] {
+        for _ in 0..200 {
+            silent.push(TcpStream::connect(("127.0.0.1", port.number()))?);
+        }
+    }
+    let clock = Instant::now();
+    for (port, path) in [(&operator.health, "/healthz"), (&operator.metrics, "/metrics")] {
+        let answer = operator.get(port, path)?;
+        ensure!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    }
+    ensure!(clock.elapsed() < HEADER_TIMEOUT, "they were answered when the others had ended");
+    drop(silent);
     operator.stop()
 }
 

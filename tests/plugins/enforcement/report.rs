@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use keylime::{Endpoint, SharedCertClient, SharedCertError, SharedCertFiles, SharedCertRequest, Unreachable};
@@ -24,6 +24,8 @@ use tokio_rustls::TlsConnector;
 use super::{World, evicted};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the plugin lets a client be silent.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A world whose plugin reports.
 struct Reporting {
@@ -287,6 +289,21 @@ async fn other_requests_are_rejected_with_a_reason() -> Result<()> {
         let rejection: report::Rejection = serde_json::from_slice(&answer.body)?;
         assert!(rejection.error.contains(reason), "{path}: {rejection:?}");
     }
+    Ok(())
+}
+
+/// More than the port has room for.
+#[tokio::test]
+async fn silent_clients_do_not_keep_the_operator_from_asking() -> Result<()> {
+    let reporting = Reporting::new(World::new(&["a"], &[]).await?, "").await?;
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        silent.push(TcpStream::connect((Ipv4Addr::LOCALHOST, reporting.port.number())).await?);
+    }
+    let clock = Instant::now();
+    reporting.report().await?;
+    assert!(clock.elapsed() < CLIENT_TIMEOUT, "it was answered when the others had ended");
+    drop(silent);
     Ok(())
 }
 

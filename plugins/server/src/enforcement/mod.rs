@@ -91,8 +91,8 @@ async fn work(config: Arc<Config>, host: Host, report: Arc<ReportState>, stop: S
     };
     let serving = stop.clone();
     let serve = async {
-        if let (Some(address), Some(tls)) = (settings.report_address, &config.report_tls) {
-            report_server::serve(server, tls, address, serving).await;
+        if let (Some(address), Some(_)) = (settings.report_address, &config.report_tls) {
+            report_server::serve(server, address, serving).await;
         }
     };
     let watch = Watch::new(Arc::clone(&config), settings.clone(), spire, report, host);

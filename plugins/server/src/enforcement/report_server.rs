@@ -14,13 +14,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use keylime::SharedCertServer;
+use listener::Limits;
 use report::{Act, MAX_REQUEST, REATTEST_PATH, REPORT_PATH, Reattest, Rejection};
 use serde::Serialize;
 use spire_plugin::Host;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
@@ -31,12 +29,10 @@ use crate::config::Config;
 
 const ACTIONS: &[&str] = &["keylime_attestor", "enforcement", "action"];
 
-/// Connections at a time; more wait.
-const MAX_CONNECTIONS: usize = 32;
+/// One operator asks, of which two replicas may run for a while.
+const LIMITS: Limits = Limits { connections: 32, per_address: 8, lifetime: Duration::from_secs(60) };
 /// How long a client may take for its handshake, for the head and for the body of a request.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection is served at all.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long to wait before the next try to listen.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -52,29 +48,14 @@ pub(crate) struct ReportServer {
 struct Refused(StatusCode, String);
 
 /// ReportServer until it is to stop. A port that is taken is tried again and again.
-pub(crate) async fn serve(server: ReportServer, tls: &SharedCertServer, address: SocketAddr, mut stop: Stop) {
+pub(crate) async fn serve(server: ReportServer, address: SocketAddr, mut stop: Stop) {
     let Some(listener) = listen(address, &mut stop).await else { return };
     info!(%address, "report is served");
     let server = Arc::new(server);
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            () = stop.wait() => return,
-            accepted = accept(&listener, &room) => accepted,
-        };
-        match accepted {
-            Ok((stream, permit)) => {
-                let acceptor = TlsAcceptor::from(tls.current().await);
-                connections.spawn(connection(stream, acceptor, Arc::clone(&server), permit));
-            }
-            Err(error) => {
-                // Such as too many open files: it passes.
-                debug!(%error, "a connection was not accepted");
-                stop.sleep(Duration::from_millis(100)).await;
-            }
-        }
-        while connections.try_join_next().is_some() {}
+    let served = listener::serve(listener, LIMITS, |stream| connection(stream, Arc::clone(&server)));
+    tokio::select! {
+        () = stop.wait() => {}
+        never = served => match never {},
     }
 }
 
@@ -105,22 +86,10 @@ async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, permit))
-}
-
 /// A client that is refused, goes away or sends something else is no matter of ours.
-async fn connection(
-    stream: TcpStream,
-    acceptor: TlsAcceptor,
-    server: Arc<ReportServer>,
-    _permit: OwnedSemaphorePermit,
-) {
+async fn connection(stream: TcpStream, server: Arc<ReportServer>) {
+    let Some(tls) = &server.config.report_tls else { return };
+    let acceptor = TlsAcceptor::from(tls.current().await);
     let stream = match tokio::time::timeout(CLIENT_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return debug!(%error, "a client was refused"),
@@ -134,8 +103,7 @@ async fn connection(
     // Each request proves anew that its client has the certificate of now.
     http.keep_alive(false);
     http.timer(TokioTimer::new()).header_read_timeout(CLIENT_TIMEOUT).max_buf_size(16 * 1024);
-    let serving = http.serve_connection(TokioIo::new(stream), service);
-    let _ended = tokio::time::timeout(CONNECTION_TIMEOUT, serving).await;
+    let _ended = http.serve_connection(TokioIo::new(stream), service).await;
 }
 
 impl ReportServer {
