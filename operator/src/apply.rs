@@ -18,7 +18,7 @@ use crate::model::problem::Problem;
 use crate::model::step::Step;
 use crate::model::workload::{WorkloadKey, is_ours};
 use crate::rollout::gate::Waits;
-use crate::rollout::next::Next;
+use crate::rollout::plan::Plan;
 
 /// What became of a plan.
 #[derive(Debug, Default)]
@@ -34,35 +34,35 @@ pub(crate) struct Applied {
     /// The agents that wait for Keylime, and why.
     pub(crate) waits_for_keylime: BTreeMap<WorkloadKey, Waits>,
     /// When to go on, should no change of the cluster come first.
-    pub(crate) again: Option<Duration>,
+    pub(crate) requeue: Option<Duration>,
 }
 
 /// Carries out the steps until one is refused; those behind it may need it.
 ///
 /// # Errors
 /// When the apiserver does not answer, or an object changed under us: trying again helps.
-pub(crate) async fn apply(cluster: &Cluster, plan: Next) -> Result<Applied, Error> {
-    let Next { steps, mut rollouts, waits_for_server, waits_for_keylime, again } = plan;
+pub(crate) async fn apply(cluster: &Cluster, plan: Plan) -> Result<Applied, Error> {
+    let Plan { steps, mut rollouts, waits_for_server, waits_for_keylime, requeue } = plan;
     let (mut done, mut problem) = (Vec::new(), None);
     for step in steps {
         match carry_out(cluster, &step).await {
             Ok(()) => done.push(step),
-            Err(Stopped::Problem(stopped)) => {
+            Err(ApplyError::Problem(stopped)) => {
                 problem = Some(stopped);
                 break;
             }
-            Err(Stopped::Error(error)) if error.is_refusal() => {
+            Err(ApplyError::Error(error)) if error.is_refusal() => {
                 problem = Some(Problem::new(reason::REFUSED, error.to_string()));
                 break;
             }
-            Err(Stopped::Error(error)) => return Err(error),
+            Err(ApplyError::Error(error)) => return Err(error),
         }
     }
     if problem.is_some() {
         // What was not applied has not begun.
         rollouts.retain(|key, rollout| rollout.updated > 0 || done.iter().any(|step| rolls(step, key)));
     }
-    Ok(Applied { done, problem, rollouts, waits_for_server, waits_for_keylime, again })
+    Ok(Applied { done, problem, rollouts, waits_for_server, waits_for_keylime, requeue })
 }
 
 /// Whether a step has a workload's pods replaced.
@@ -70,18 +70,18 @@ fn rolls(step: &Step, key: &WorkloadKey) -> bool {
     matches!(step, Step::Overlay { workload, .. } | Step::Withdraw { workload, .. } if workload == key)
 }
 
-enum Stopped {
+enum ApplyError {
     Problem(Problem),
     Error(Error),
 }
 
-impl From<Error> for Stopped {
+impl From<Error> for ApplyError {
     fn from(error: Error) -> Self {
         Self::Error(error)
     }
 }
 
-async fn carry_out(cluster: &Cluster, step: &Step) -> Result<(), Stopped> {
+async fn carry_out(cluster: &Cluster, step: &Step) -> Result<(), ApplyError> {
     match step {
         Step::Configure { object, correction } => {
             let api = cluster.namespaced::<ConfigMap>(namespace(object));
@@ -123,7 +123,7 @@ async fn carry_out(cluster: &Cluster, step: &Step) -> Result<(), Stopped> {
 
 /// Applies without force, so that it shows who else wants a field. What was ours before is taken
 /// back from whoever took it.
-async fn write<K>(api: &Api<K>, object: &Value, correction: bool, what: &str) -> Result<(), Stopped>
+async fn write<K>(api: &Api<K>, object: &Value, correction: bool, what: &str) -> Result<(), ApplyError>
 where
     K: Clone + DeserializeOwned + std::fmt::Debug + kube::Resource,
 {
@@ -134,7 +134,7 @@ where
                 return Ok(put(api, object, true, what).await.map(drop)?);
             }
             let others = error.owned_by_others().join("; ");
-            Err(Stopped::Problem(Problem::new(
+            Err(ApplyError::Problem(Problem::new(
                 reason::FIELD_CONFLICT,
                 format!("{what} has other values in fields that are needed: {others}: remove them there"),
             )))
@@ -195,8 +195,8 @@ fn only(uid: &str) -> DeleteParams {
     DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() }
 }
 
-/// What is not there, or is another object by now, needs nothing taken back.
-fn gone_is_fine(result: Result<(), Error>) -> Result<(), Stopped> {
+/// What is not there, or is another object by now, needs nothing withdrawn.
+fn gone_is_fine(result: Result<(), Error>) -> Result<(), ApplyError> {
     match result {
         Err(error) if error.is_not_found() => Ok(()),
         other => Ok(other?),

@@ -92,7 +92,7 @@ fn of_step(step: &Step) -> Option<Event> {
 
 /// The conditions whose reason changed.
 pub(crate) fn of_transitions(before: &KeylimeAttestorStatus, after: &KeylimeAttestorStatus) -> Vec<Event> {
-    let calm = [degraded::AS_EXPECTED.name, enforcing::OFF.name];
+    let calm = [degraded::AS_EXPECTED.name, enforcing::OBSERVING.name, enforcing::NOT_CONFIGURED.name];
     let last = |type_: &str| before.conditions.iter().find(|condition| condition.type_ == type_);
     let changed = after.conditions.iter().filter(|condition| {
         let last = last(&condition.type_);
@@ -106,7 +106,8 @@ pub(crate) fn of_transitions(before: &KeylimeAttestorStatus, after: &KeylimeAtte
 fn of_condition(condition: &Condition) -> Event {
     let Condition { type_, status, reason, message, .. } = condition;
     let passing =
-        ["Progressing", "RollingOut", "WaitingForServer", "Withdrawing", "Off"].contains(&reason.as_str());
+        ["Progressing", "RollingOut", "WaitingForServer", "Withdrawing", "Observing", "NotConfigured"]
+            .contains(&reason.as_str());
     let good = if type_ == ConditionType::Degraded.as_str() { "False" } else { "True" };
     let kind =
         if status == good || passing || status == "Unknown" { EventType::Normal } else { EventType::Warning };

@@ -10,7 +10,7 @@ use crate::discover::discover;
 use crate::discover::manager;
 use crate::gather::{Found, FoundManager, Gathered, Presence};
 use crate::model::agents::Keylime;
-use crate::model::target::{Asked, Plan, Role};
+use crate::model::target::{Asked, Desired, Role};
 use crate::model::workload::{Kind, Workload};
 use crate::plugins::Checksums;
 use crate::validate::validate;
@@ -35,7 +35,7 @@ pub(crate) fn resource(changes: Value) -> KeylimeAttestor {
         "metadata": {"name": "spire", "namespace": "spire-system", "generation": GENERATION},
         "spec": {
             "keylime": {
-                "verifier": {"host": "keylime.example"},
+                "verifiers": [{"host": "keylime.example"}],
                 "tls": {"secretName": "keylime-client"},
                 "agent": {"tls": {"secretName": "keylime-node"}},
             },
@@ -202,7 +202,7 @@ pub(crate) fn gathered(resource: &KeylimeAttestor) -> Gathered {
     gathered
 }
 
-pub(crate) fn plan(resource: &KeylimeAttestor, gathered: &Gathered) -> Plan {
+pub(crate) fn desired(resource: &KeylimeAttestor, gathered: &Gathered) -> Desired {
     validate(resource, gathered, &checksums()).unwrap()
 }
 

@@ -38,7 +38,7 @@ fn installs(server: &ApiServer) -> Result<()> {
 fn explains(server: &ApiServer) -> Result<()> {
     for (field, expected) in [
         ("kla", "A KeylimeAttestor makes the nodes of one SPIRE prove their identity"),
-        ("kla.spec.keylime.verifier.port", "The verifier's https port."),
+        ("kla.spec.keylime.verifiers.port", "The verifier's https port."),
         ("kla.spec.spire.mode", "How the operator changes SPIRE. Overlay leaves alone"),
         ("kla.spec.spire.agents.configMap.key", "Key of the configuration in the ConfigMap."),
         ("kla.status.conditions", "Each has a reason that stays"),
@@ -74,7 +74,7 @@ fn fills_in_defaults(server: &ApiServer) -> Result<()> {
         serde_json::from_str(&server.kubectl(&["get", "kla", "minimal", "--output", "json"])?)?;
     let expected = json!({
         "keylime": {
-            "verifier": {"host": "keylime.example.org", "port": 8881},
+            "verifiers": [{"host": "keylime.example.org", "port": 8881}],
             "registrar": {"port": 8891},
             "tls": {"secretName": "keylime-client"},
             "agent": {"host": "127.0.0.1", "port": 9002},

@@ -2,5 +2,5 @@
 //! TPMs. Needs `make setup` and root. There is one cluster at a time on a machine.
 
 mod bare;
-mod consequences;
+mod node_failure;
 mod operator;

@@ -17,7 +17,7 @@ use crate::narrator::{heading, quote, say, timed};
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What the resource asks for beyond the README's quick start.
-const CONSEQUENCES: &str = "  enforcement: {action: Evict}
+const ENFORCEMENT: &str = "  enforcement: {action: Evict}
   nodes: {interval: 5s}
 ";
 
@@ -91,7 +91,7 @@ fn tell(cluster: &Cluster) -> Result<Told> {
 }
 
 fn apply(cluster: &Cluster) -> Result<Duration> {
-    let resource = quick_start()? + CONSEQUENCES;
+    let resource = quick_start()? + ENFORCEMENT;
     quote("kubectl apply -f -", &resource);
     let begun = Instant::now();
     cluster.apply(&resource)?;
@@ -163,7 +163,7 @@ fn refusal(cluster: &Cluster, node: Node) -> Result<String> {
 }
 
 fn repair(cluster: &Cluster, [failing, _]: [Node; 2]) -> Result<()> {
-    timed("PCR 23 is as it should be; Keylime looked again, and passes the node", || {
+    timed("PCR 23 is as it should be; Keylime attested again, and passes the node", || {
         cluster.keylime().repair(failing)
     })?;
     timed("Kubernetes started its SPIRE agent again, and that has attested by itself", || {

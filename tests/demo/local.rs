@@ -84,7 +84,7 @@ fn tamper(server: &SpireServer, mut agent: SpireAgent, node: &Node) -> Result<St
 
 fn repair(server: &SpireServer, attestor: &Attestor, node: &Node) -> Result<()> {
     heading(5, "The node is repaired");
-    timed("PCR 23 is as it should be; Keylime looked again, and passes the node", || node.repair())?;
+    timed("PCR 23 is as it should be; Keylime attested again, and passes the node", || node.repair())?;
     let _agent = timed("spire-agent was started again, and attested", || attested_agent(server, attestor))?;
     show(server, node)
 }

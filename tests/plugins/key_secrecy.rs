@@ -62,7 +62,7 @@ async fn a_key_that_is_damaged_later_is_in_no_warning() -> Result<()> {
             site.host.log().lines().iter().filter(|line| line.contains("cannot be used")).count()
         };
         let before = warned(&site);
-        // The files are looked at when somebody attests; what is in use stays.
+        // The files are read when somebody attests; what is in use stays.
         tokio::time::timeout(std::time::Duration::from_secs(60), async {
             while warned(&site) == before {
                 site.attest().await?;

@@ -106,7 +106,7 @@ async fn a_rotated_ca_is_used_and_a_broken_file_is_not() -> Result<()> {
 
     mounted.swap(|folder| Ok(fs::write(folder.join("cacert.crt"), "no certificate")?))?;
     site.host.log().wait_for(|_| true).await?;
-    // The broken file is looked at by some attestation within a second or so; until then and
+    // The broken file is read by some attestation within a second or so; until then and
     // afterwards the old one is in use.
     loop {
         site.attest().await?;

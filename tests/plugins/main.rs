@@ -8,4 +8,4 @@ mod key_secrecy;
 mod keylime_faults;
 mod load;
 mod messages;
-mod verdicts;
+mod node_states;

@@ -42,7 +42,7 @@ fn renews_until_keylime_fails_the_node() -> Result<()> {
 }
 
 #[test]
-fn an_evicted_agent_is_judged_again_at_once() -> Result<()> {
+fn an_evicted_agent_is_verified_again_at_once() -> Result<()> {
     let keylime = KEYLIME.get()?;
     let node = keylime.add_node(NodeOptions::default())?;
     let options = ServerOptions { attestor: plugins::server(keylime)?, agent_ttl: "1h" };

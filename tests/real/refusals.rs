@@ -124,8 +124,8 @@ fn replayed_and_tampered_quotes_are_refused() -> Result<()> {
 }
 
 #[test]
-fn a_success_that_is_too_old_is_refused_and_a_dead_verifier_is_no_verdict() -> Result<()> {
-    // The verifier looks so seldom that its last success is soon older than a second.
+fn a_success_that_is_too_old_is_refused_and_a_dead_verifier_is_no_refusal() -> Result<()> {
+    // The verifier asks so seldom that its last success is soon older than a second.
     let keylime = Keylime::start(Options { quote_interval: 120, ..Options::default() })?;
     let node = keylime.add_node(NodeOptions::default())?;
     let mut plugins = Plugins::of(&keylime, &node)?;

@@ -1,6 +1,6 @@
 //! The documents say what the programs are, and lead where they say.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
@@ -8,6 +8,8 @@ use anyhow::{Context as _, Result};
 use lab::process::output;
 use lab::programs;
 use serde_json::{Value, json};
+
+use crate::{read, root};
 
 #[test]
 fn the_configuration_tables_are_those_of_the_programs() -> Result<()> {
@@ -190,14 +192,6 @@ fn fields(schema: &Value, path: &str, table: &mut String) {
             *table += &format!("| `{path}` | {default} | {about} |\n");
         }
     }
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn read(document: &str) -> Result<String> {
-    fs::read_to_string(root().join(document)).with_context(|| format!("failed to read {document}"))
 }
 
 fn section<'a>(document: &'a str, heading: &str) -> Result<&'a str> {

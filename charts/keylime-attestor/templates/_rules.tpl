@@ -1,4 +1,4 @@
-{{/* What the operator does in the namespaces that it looks after. Each rule says why; what is not here it never asks for. */}}
+{{/* What the operator does in the namespaces that it manages. Each rule says why; what is not here it never asks for. */}}
 {{- define "keylime-attestor.rules" -}}
 # The resources that are reconciled.
 - apiGroups: [spire.keylime.dev]

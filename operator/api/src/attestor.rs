@@ -8,7 +8,7 @@ use crate::schema::Rule as SpecRule;
 use crate::{Attestation, Enforcement, Keylime, KeylimeAttestorStatus, Nodes, Rollout, Spire};
 
 /// What should be: where Keylime is, which SPIRE attests by it, and how. The operator makes it so
-/// and keeps it so; deleting the resource takes everything back.
+/// and keeps it so; deleting the resource withdraws everything.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[kube(
@@ -95,7 +95,7 @@ pub struct KeylimeAttestorSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enforcement: Option<Enforcement>,
 
-    /// How far a rollout may go wrong. Left out, it has five minutes to progress and is taken back
+    /// How far a rollout may go wrong. Left out, it has five minutes to progress and is rolled back
     /// when it fails. Not with mode ConfigOnly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,

@@ -28,7 +28,7 @@ pub enum ConditionType {
     Enforcing,
     /// Workloads on nodes that attest by Keylime get their identities: their entries have the right
     /// parents.
-    WorkloadsParented,
+    ParentIdsConfigured,
     /// Something went wrong that does not mend itself.
     Degraded,
 }
@@ -69,7 +69,7 @@ impl ConditionType {
         Self::KeylimeReachable,
         Self::NodesAttested,
         Self::Enforcing,
-        Self::WorkloadsParented,
+        Self::ParentIdsConfigured,
         Self::Degraded,
     ];
 
@@ -83,7 +83,7 @@ impl ConditionType {
             Self::KeylimeReachable => "KeylimeReachable",
             Self::NodesAttested => "NodesAttested",
             Self::Enforcing => "Enforcing",
-            Self::WorkloadsParented => "WorkloadsParented",
+            Self::ParentIdsConfigured => "ParentIDsConfigured",
             Self::Degraded => "Degraded",
         }
     }
@@ -163,9 +163,9 @@ reasons! {
         CONFIGURATIONS_WRITTEN = True "ConfigurationsWritten":
             "With mode ConfigOnly the configurations are written, and Keylime answers. Whether SPIRE runs with them is not known here.",
             "Mount them, the plugins and the Secrets yourself; `spec.enforcement` has SPIRE's server report which agents it has.";
-        WORKLOADS_NOT_PARENTED = False "WorkloadsNotParented":
+        PARENT_IDS_NOT_CONFIGURED = False "ParentIDsNotConfigured":
             "SPIRE is set up, but workloads on nodes that attest by Keylime get no SVIDs: spire-controller-manager gives their entries another parent.",
-            "See WorkloadsParented.";
+            "See ParentIDsConfigured.";
         ROLLING_OUT = False "RollingOut":
             "SPIRE's pods are being replaced, the server first, then the agents.",
             "Wait; `status.server.rollout` and `status.agents` show how far it is.";
@@ -177,7 +177,7 @@ reasons! {
             "See the log of the pod that ServerRolledOut is about.";
         ROLLOUT_FAILED = False "RolloutFailed":
             "Pods did not become ready.",
-            "See Degraded for what the pods complain about.";
+            "See Degraded for what is wrong with the pods.";
         KEYLIME_UNREACHABLE = False "KeylimeUnreachable":
             "SPIRE is set up, but Keylime gives no answers, so that nodes cannot attest.",
             "See KeylimeReachable.";
@@ -234,7 +234,7 @@ reasons! {
             "A field that the plugins need has another value that somebody else applied.",
             "Remove that value, or let the manager that the message names do so.";
         REFUSED = False "Refused":
-            "The apiserver refuses a change or a look: by an admission policy, a quota, or because the operator lacks the right.",
+            "The apiserver refuses a change or a request to read: by an admission policy, a quota, or because the operator lacks the right.",
             "Read the apiserver's own message; for a missing right, add the namespace to the chart's values.";
         FIGHTING = False "Fighting":
             "Somebody keeps reverting what the operator applies, as OpenShift's SPIRE operator does with what it owns.",
@@ -265,7 +265,7 @@ reasons! {
             "No further pod became ready within `spec.rollout.progressDeadline`, or none could be created.",
             "See Degraded. The agents are not touched.";
         PODS_NOT_READY = False "PodsNotReady":
-            "All pods of SPIRE's server were ready with the plugin, and one is not any longer; nothing is taken back for that.",
+            "All pods of SPIRE's server were ready with the plugin, and one is not any longer; nothing is rolled back for that.",
             "See the log of the pod that is not ready.";
         ROLLED_BACK = False "RolledBack":
             "The rollout failed, and the server got back what it had.",
@@ -293,14 +293,14 @@ reasons! {
             "Pods are being replaced.",
             "Wait.";
         ENROLLED_ROLLED_OUT = True "EnrolledRolledOut":
-            "All nodes that Keylime knows run with the plugin; those that it does not know stay on their old attestor (`spec.rollout.canary`).",
+            "All nodes that Keylime knows run with the plugin; those that it does not know stay on their old attestor (`spec.rollout.batchSize`).",
             "Nothing, or enrol the nodes that the message names: they are then moved, too.";
-        MOVING_IN_STEPS = False "MovingInSteps":
-            "Agents move in steps: the nodes of one have to be ready and attested before the next begins (`spec.rollout.canary`).",
-            "Wait; the message names the nodes of the step.";
+        MOVING_IN_BATCHES = False "MovingInBatches":
+            "Agents move in batches: the nodes of one have to be ready and attested before the next begins (`spec.rollout.batchSize`).",
+            "Wait; the message names the nodes of the batch.";
         WAITING_FOR_KEYLIME = False "WaitingForKeylime":
             "Keylime would refuse nodes whose agents are to change: they are changed when it passes them.",
-            "See the AttestedNodes that the message names. Enrol or mend those nodes, keep SPIRE's agents off them (the DaemonSet's nodeSelector), move only the others (`spec.rollout.canary`), or let them lose their agents (`spec.rollout.unattestable: Proceed`).";
+            "See the AttestedNodes that the message names. Enrol or mend those nodes, keep SPIRE's agents off them (the DaemonSet's nodeSelector), move only the others (`spec.rollout.batchSize`), or let them lose their agents (`spec.rollout.unattestable: Proceed`).";
         PAUSED = False "Paused":
             "A DaemonSet's update strategy is OnDelete.",
             "Delete the agents' pods, node by node.";
@@ -308,7 +308,7 @@ reasons! {
             "No further pod became ready within `spec.rollout.progressDeadline`, or none could be created.",
             "See Degraded; often a node that Keylime does not know or does not pass.";
         PODS_NOT_READY = True "PodsNotReady":
-            "All agents run with the plugin. Some are not ready now, which is about their nodes; nothing is taken back for that.",
+            "All agents run with the plugin. Some are not ready now, which is about their nodes; nothing is rolled back for that.",
             "See NodesAttested, and the logs of the pods that are not ready.";
         ROLLED_BACK = False "RolledBack":
             "The rollout failed, and the agents got back what they had.",
@@ -355,10 +355,10 @@ reasons! {
             "The resource selects no node.",
             "Correct `spec.nodes.selector`.";
         NOT_CHECKED = Unknown "NotChecked":
-            "The nodes have not been looked at yet, or nobody can be asked about them.",
+            "The nodes have not been polled yet, or nobody can be asked about them.",
             "See KeylimeReachable.";
         WITHDRAWING = Unknown "Withdrawing":
-            "The resource is being deleted, and the nodes are no longer looked at.",
+            "The resource is being deleted, and the nodes are no longer polled.",
             "Wait.";
     }
 
@@ -367,9 +367,12 @@ reasons! {
         ENFORCING = True "Enforcing":
             "SPIRE's server evicts or bans the agents of nodes that Keylime no longer passes.",
             "Nothing.";
-        OFF = False "Off":
-            "Nothing is done about agents whose node Keylime no longer passes; they keep their identities until these expire.",
+        OBSERVING = False "Observing":
+            "Nothing is done about agents whose node Keylime no longer passes; they keep their identities until these expire. SPIRE's server reports what it has.",
             "Set `spec.enforcement.action` to Evict or Ban if you want it.";
+        NOT_CONFIGURED = False "NotConfigured":
+            "Nothing is done about agents whose node Keylime no longer passes; they keep their identities until these expire. Nothing is known of what SPIRE has.",
+            "Set `spec.enforcement: {}` to see what SPIRE has, with an action of Evict or Ban to act on it.";
         HELD = False "Held":
             "More agents fail at once than `spec.enforcement.maxUnhealthy` allows, so that none of them is touched.",
             "Find out whether the nodes or a policy at the verifier are wrong. Correct it there, or raise maxUnhealthy.";
@@ -384,9 +387,9 @@ reasons! {
             "Wait.";
     }
 
-    /// Reasons of WorkloadsParented. Ready depends on it where it is False: who else makes entries,
+    /// Reasons of ParentIDsConfigured. Ready depends on it where it is False: who else makes entries,
     /// the operator does not know.
-    mod workloads_parented: WorkloadsParented {
+    mod parent_ids_configured: ParentIdsConfigured {
         OVERLAID = True "Overlaid":
             "spire-controller-manager runs with a parentIDTemplate that gives workloads the agent which Keylime attested as parent.",
             "Nothing.";
@@ -422,10 +425,10 @@ reasons! {
             "Nothing is wrong that would need somebody.",
             "Nothing.";
         ROLLOUT_FAILED = True "RolloutFailed":
-            "A rollout failed. It is taken back, unless `spec.rollout.rollback` is false.",
+            "A rollout failed. It is rolled back, unless `spec.rollout.rollback` is false.",
             "Correct what the message says last.";
         ROLLED_BACK = True "RolledBack":
-            "A rollout failed and was taken back.",
+            "A rollout failed and was rolled back.",
             "Correct what the message says last; a change of the resource, of SPIRE's configuration or of a Secret tries again. What Keylime or the cluster was the cause of is tried again by itself, with growing pauses.";
         FIGHTING = True "Fighting":
             "Somebody keeps reverting what the operator applies.",

@@ -30,7 +30,7 @@ pub struct Enforcement {
     pub max_per_interval: i32,
 
     /// Which part of the agents may fail. When more fail at once, nothing is done, Enforcing says
-    /// so, and it is up to you: a wrong policy at the verifier looks like that. From 1% to 100%.
+    /// so, and it is up to you: a wrong policy at the verifier has that effect. From 1% to 100%.
     pub max_unhealthy: Percent,
 
     /// Port of SPIRE's server pods where the plugin reports to the operator. Both ends of the
@@ -42,7 +42,7 @@ pub struct Enforcement {
 /// What is done to the SPIRE agent of a node that fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Action {
-    /// Nothing. Not called Off: YAML's readers make a boolean of that.
+    /// Nothing: they are only watched.
     #[default]
     Observe,
     /// The agent is evicted.

@@ -3,27 +3,23 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Duration;
 use crate::schema::{self, Rule};
+use crate::{Duration, Verifiers};
 
 /// Where Keylime's servers and agents listen, and how they are spoken to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [ADDRESSES_DIFFER, VERIFIERS_DIFFER, NO_ADMIN_ON_NODES]))]
+#[schemars(extend("x-kubernetes-validations" = [ADDRESSES_DIFFER, NO_ADMIN_ON_NODES]))]
 pub struct Keylime {
-    /// The verifier, which decides about every node.
-    pub verifier: Verifier,
-
-    /// Further verifiers beside that one, where the nodes are shared out among several. Each agent
-    /// belongs to the verifier that knows it; an agent that two of them know is reported, and
+    /// The verifiers, which decide about the nodes: one, or several that share the nodes out. Each
+    /// agent belongs to the verifier that knows it; an agent that two of them know is reported, and
     /// refused.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
+    #[schemars(length(min = 1, max = 8))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["host", "port"]))]
-    pub verifiers: Vec<Verifier>,
+    pub verifiers: Verifiers,
 
-    /// The registrar, which knows every node's attestation key. Left out, it is on the verifier's
-    /// host.
+    /// The registrar, which knows every node's attestation key. Left out, it is on the host of the
+    /// first verifier.
     #[serde(default)]
     pub registrar: Registrar,
 
@@ -43,27 +39,13 @@ pub struct Keylime {
     pub request_timeout: Duration,
 }
 
-/// Keylime's verifier.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Verifier {
-    /// Host of the verifier, as seen from SPIRE's server pod and from the operator: a DNS name, an
-    /// IPv4 or an IPv6 address, without scheme and port.
-    #[schemars(schema_with = "schema::host")]
-    pub host: String,
-
-    /// The verifier's https port.
-    #[serde(default = "verifier_port")]
-    #[schemars(schema_with = "schema::port")]
-    pub port: u16,
-}
-
 /// Keylime's registrar.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Registrar {
     /// Host of the registrar, as seen from SPIRE's server pod and from the operator: a DNS name, an
-    /// IPv4 or an IPv6 address, without scheme and port. Left out, it is the verifier's host.
+    /// IPv4 or an IPv6 address, without scheme and port. Left out, it is the host of the
+    /// first verifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::host")]
     pub host: Option<String>,
@@ -137,17 +119,10 @@ pub struct KeylimeAgentTls {
 }
 
 const ADDRESSES_DIFFER: Rule = Rule {
-    rule: "(has(self.registrar.host) ? self.registrar.host : self.verifier.host) != self.verifier.host || \
-        self.registrar.port != self.verifier.port",
-    message: "verifier and registrar cannot be the same host and port: Keylime's defaults are 8881 for the \
+    rule: "self.verifiers.all(v, v.host != (has(self.registrar.host) ? self.registrar.host : \
+        self.verifiers[0].host) || v.port != self.registrar.port)",
+    message: "a verifier and the registrar cannot be the same host and port: Keylime's defaults are 8881 for the \
         verifier and 8891 for the registrar",
-};
-
-const VERIFIERS_DIFFER: Rule = Rule {
-    rule: "!has(self.verifiers) || self.verifiers.all(v, (v.host != self.verifier.host || v.port != self.verifier.port) && \
-        (v.host != (has(self.registrar.host) ? self.registrar.host : self.verifier.host) || v.port != self.registrar.port))",
-    message: "verifiers are those beside verifier: none of them can have the host and port of verifier, or of the \
-        registrar",
 };
 
 const NO_ADMIN_ON_NODES: Rule = Rule {
@@ -185,10 +160,6 @@ fn request_timeout() -> Duration {
 
 fn agent_host() -> String {
     "127.0.0.1".to_owned()
-}
-
-fn verifier_port() -> u16 {
-    8881
 }
 
 fn registrar_port() -> u16 {

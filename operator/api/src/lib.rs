@@ -22,13 +22,14 @@ mod schema;
 mod share;
 mod spire;
 mod status;
+mod verifiers;
 
 pub use attestation::Attestation;
 pub use attested_node::{AttestedNode, AttestedNodeFields, AttestedNodeStatus, MatchedBy, NodeState};
 pub use attestor::{KeylimeAttestor, KeylimeAttestorSpec};
 pub use duration::{Duration, InvalidDuration};
 pub use enforcement::{Action, Enforcement};
-pub use keylime::{Keylime, KeylimeAgent, KeylimeAgentTls, KeylimeTls, Registrar, Verifier};
+pub use keylime::{Keylime, KeylimeAgent, KeylimeAgentTls, KeylimeTls, Registrar};
 pub use node_reason::NodeReason;
 pub use nodes::{NodeSelector, Nodes};
 pub use rollout::{Rollout, Unattestable};
@@ -37,7 +38,8 @@ pub use spire::{
     AgentKind, ConfigMapSource, ControllerManager, ControllerManagerMode, Mode, ServerKind, Spire, Workload,
 };
 pub use status::{
-    CanaryStatus, ConfigMapEntry, ControllerManagerStatus, EnforcementStatus, FailureCause, Format,
+    BatchStatus, ConfigMapEntry, ControllerManagerStatus, EnforcementStatus, FailureCause, Format,
     KeylimeAttestorStatus, NodeNotAttested, NodesStatus, RetryStatus, RolloutState, RolloutStatus,
     WorkloadStatus,
 };
+pub use verifiers::{NoVerifier, Verifier, Verifiers};

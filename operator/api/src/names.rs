@@ -90,7 +90,7 @@ pub mod event {
     pub const DRIFT_CORRECTED: &str = "DriftCorrected";
     /// A workload's rollout began.
     pub const ROLLOUT_STARTED: &str = "RolloutStarted";
-    /// A pod was deleted, so that Kubernetes makes it anew: its step has come, or it is of an
+    /// A pod was deleted, so that Kubernetes makes it anew: its batch has come, or it is of an
     /// overlay that is no more.
     pub const POD_REPLACED: &str = "PodReplaced";
     /// A workload is out of the operator's hands again.

@@ -176,7 +176,7 @@ impl NodeReason {
                 "If the agent was moved on purpose, name it in the annotation spire.keylime.dev/agent-id of its node, or remove the old node from the cluster. If not, treat it as an incident."
             }
             Self::IdentityNotIssued => {
-                "Look at the log of the node's SPIRE agent; it attests by itself when Keylime passes."
+                "See the log of the node's SPIRE agent; it attests by itself when Keylime passes."
             }
             Self::IdentityUnknown => {
                 "Set `spec.enforcement` ({} is enough), and run SPIRE's server with the derived configuration, so that it reports."

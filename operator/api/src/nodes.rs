@@ -1,4 +1,4 @@
-//! `spec.nodes`: which nodes are looked at, how often, and what is done on them.
+//! `spec.nodes`: which nodes are polled, how often, and what is done on them.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +56,7 @@ impl NodeSelector {
     }
 }
 
-/// The chart's alert for nodes that are not looked at waits for a quarter of an hour.
+/// The chart's alert for nodes that are not polled waits for a quarter of an hour.
 const INTERVAL: Rule = Rule {
     rule: "duration(self) >= duration('5s') && duration(self) <= duration('10m')",
     message: "interval must be from 5s to 10m",

@@ -12,25 +12,25 @@ use crate::{Duration, Share};
 pub struct Rollout {
     /// How long a workload's rollout may go without a pod becoming ready, at least 10s. Written
     /// like 90s, 5m or 1h. After that it has failed: nothing further is rolled out, and Degraded
-    /// says what the pods complain about.
+    /// says what is wrong with the pods.
     #[schemars(extend("x-kubernetes-validations" = [PROGRESS_DEADLINE]))]
     pub progress_deadline: Duration,
 
     /// Whether a workload whose rollout failed gets its former configuration back by itself. With
-    /// false it stays as it is, for a look.
+    /// false it stays as it is, to be examined.
     pub rollback: bool,
 
-    /// How many nodes get the new configuration first: a number, or a percentage like 10%. Agents
-    /// then move in steps; each step waits for its nodes to attest, and one that fails is taken
-    /// back and stops the rollout. Left out, the DaemonSet's own update strategy decides.
+    /// How many nodes get the new configuration at a time: a number, or a percentage like 10%.
+    /// Agents then move in batches; each batch waits for its nodes to attest, and one that fails is
+    /// rolled back and stops the rollout. Left out, the DaemonSet's own update strategy decides.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub canary: Option<Share>,
+    pub batch_size: Option<Share>,
 
     /// What is done while Keylime would refuse a node whose agent is to change: because it is not
     /// enrolled, fails, or is not known yet, or because Keylime gives no answers. Wait: no agent
     /// changes, and AgentsRolledOut names the nodes. Proceed: all change, and those nodes lose
-    /// their agent. Without effect with canary, where such a node keeps its agent and the others
-    /// move, and for nodes whose agent already attests by Keylime.
+    /// their agent. Without effect with batchSize, where such a node keeps its agent and the
+    /// others move, and for nodes whose agent already attests by Keylime.
     pub unattestable: Unattestable,
 }
 
@@ -52,7 +52,7 @@ impl Default for Rollout {
         Self {
             progress_deadline: Duration::from_secs(5 * 60),
             rollback: true,
-            canary: None,
+            batch_size: None,
             unattestable: Unattestable::Wait,
         }
     }

@@ -16,7 +16,7 @@ pub struct KeylimeAttestorStatus {
     pub observed_generation: Option<i64>,
 
     /// What is so, in terms of Ready, ConfigurationApplied, ServerRolledOut, AgentsRolledOut,
-    /// KeylimeReachable, NodesAttested, Enforcing, WorkloadsParented and Degraded. Each has a
+    /// KeylimeReachable, NodesAttested, Enforcing, ParentIDsConfigured and Degraded. Each has a
     /// reason that stays the same over versions, and a message that says what to do. To wait for
     /// all of it: kubectl wait --for=condition=Ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -83,9 +83,9 @@ pub struct NodesStatus {
     pub first_agents_without_node: Vec<String>,
 
     /// When Keylime's verifiers were asked about them, as of the last change of this status: not
-    /// every look is written down.
+    /// every poll is written down.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_look_time: Option<Time>,
+    pub last_poll_time: Option<Time>,
 
     /// The nodes that are not attested, those that fail first; at most 50. All of them are found
     /// by: kubectl get attestednodes.
@@ -143,7 +143,7 @@ pub struct EnforcementStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<String>,
 
-    /// Why its last look came to nothing.
+    /// Why its last poll failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -238,7 +238,7 @@ pub enum Format {
 #[serde(rename_all = "camelCase")]
 pub struct RolloutStatus {
     /// Waiting (nothing applied yet), Progressing, Complete, Failed (no pod became ready in time,
-    /// or none could be created), RolledBack (failed and taken back; it is tried again when the
+    /// or none could be created), RolledBack (failed and rolled back; it is tried again when the
     /// resource, SPIRE's configuration, the plugin or a Secret changes, and by itself when
     /// something else was the cause, see retry) or Withdrawing (the resource is being deleted).
     pub state: RolloutState,
@@ -264,9 +264,9 @@ pub struct RolloutStatus {
     /// Pods among the updated ones that are ready.
     pub ready: i32,
 
-    /// How far the steps are. Only with spec.rollout.canary, and for agents.
+    /// How far the batches are. Only with spec.rollout.batchSize, and for agents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub canary: Option<CanaryStatus>,
+    pub batch: Option<BatchStatus>,
 
     /// How it failed, by which it is decided when it is tried again. Absent when it did not fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -304,14 +304,14 @@ pub enum FailureCause {
     Pods,
 }
 
-/// How far agents are that move in steps.
+/// How far agents are that move in batches.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct CanaryStatus {
-    /// Nodes of the step that is under way. Empty when there is nothing to be moved.
+pub struct BatchStatus {
+    /// Nodes of the batch that is under way. Empty when there is nothing to be moved.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 500), extend("x-kubernetes-list-type" = "set"))]
-    pub step: Vec<String>,
+    pub nodes: Vec<String>,
 
     /// How many of them are not done: their new agent is not ready, or SPIRE has not attested it.
     pub waiting: i32,

@@ -24,7 +24,7 @@ fn accepted_examples_are_read_and_nothing_is_lost() {
 #[test]
 fn what_is_left_out_has_its_default() {
     let KeylimeAttestor { spec, status, .. } = accepted("minimal").unwrap();
-    assert_eq!(spec.keylime.verifier.port, 8881);
+    assert_eq!(spec.keylime.verifiers.first().port, 8881);
     assert_eq!((spec.keylime.registrar.host, spec.keylime.registrar.port), (None, 8891));
     assert_eq!((spec.keylime.agent.host.as_str(), spec.keylime.agent.port), ("127.0.0.1", 9002));
     assert_eq!(spec.keylime.request_timeout, Duration::from_secs(10));
@@ -32,7 +32,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(spec.spire.server.kind, ServerKind::StatefulSet);
     assert_eq!(spec.attestation, Attestation::default());
     assert_eq!(spec.nodes, Nodes::default());
-    assert!(spec.keylime.verifiers.is_empty());
+    assert!(spec.keylime.verifiers.others().is_empty());
     assert_eq!(spec.spire.controller_manager, ControllerManager::default());
     assert!(spec.rollout.is_none() && spec.enforcement.is_none() && status.is_none());
 }
@@ -42,8 +42,11 @@ fn what_is_only_turned_on_has_its_defaults() {
     let spec = accepted("observed").unwrap().spec;
     assert_eq!(spec.enforcement, Some(Enforcement::default()));
     assert_eq!(spec.spire.controller_manager.mode, ControllerManagerMode::Ignore);
-    assert_eq!(spec.rollout.and_then(|rollout| rollout.canary), Some(Share::Nodes(2)));
-    assert_eq!(spec.keylime.verifiers.iter().map(|verifier| verifier.port).collect::<Vec<_>>(), [8881, 8882]);
+    assert_eq!(spec.rollout.and_then(|rollout| rollout.batch_size), Some(Share::Nodes(2)));
+    assert_eq!(
+        spec.keylime.verifiers.iter().map(|verifier| verifier.port).collect::<Vec<_>>(),
+        [8881, 8881, 8882]
+    );
 }
 
 #[test]

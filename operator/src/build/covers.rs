@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Whether an object has everything that an apply of `wanted` would write. The kind, which lists
-/// leave out, is not looked at.
+/// leave out, does not count.
 pub(crate) fn applied(live: &Value, wanted: &Value) -> bool {
     ["metadata", "spec", "data"].iter().all(|part| {
         let wanted = wanted.get(part);

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use super::{in_place, overlay::overlay};
 use crate::configuration::derived;
-use crate::fixture::{AGENT_HCL, SERVER_HCL, config_map, gathered, plan, resource};
+use crate::fixture::{AGENT_HCL, SERVER_HCL, config_map, desired, gathered, resource};
 use crate::gather::Gathered;
-use crate::model::target::{Plan, Role};
+use crate::model::target::{Desired, Role};
 
 /// SPIRE from manifests of one's own: a Deployment, HCL, no TLS to Keylime's agents.
-fn manual(mode: &str) -> Plan {
+fn manual(mode: &str) -> Desired {
     let mut resource = resource(json!({
         "spire": {"mode": mode, "server": {"kind": "Deployment", "name": "spire-server", "namespace": "spire-server"}},
         "attestation": {"canReattest": false, "allowedMetadataKeys": ["rack"], "maxAttestationAge": "0"},
@@ -28,62 +28,62 @@ fn manual(mode: &str) -> Plan {
         };
         found.source = Some(config_map(&key.namespace, name, file, text));
     }
-    plan(&resource, &gathered)
+    desired(&resource, &gathered)
 }
 
 /// SPIFFE's charts, pinned agents on another address.
-fn charts() -> Plan {
+fn charts() -> Desired {
     let resource = resource(json!({
         "keylime": {
-            "verifiers": [{"host": "fd00::2"}, {"host": "verifier-2.example", "port": 8882}],
+            "verifiers": [{"host": "keylime.example"}, {"host": "fd00::2"}, {"host": "verifier-2.example", "port": 8882}],
             "registrar": {"host": "registrar.example", "port": 8892},
             "tls": {"serverName": "localhost"},
             "agent": {"host": "10.0.0.1", "tls": {"pinServerCertificate": true}},
         },
         "enforcement": {"action": "Evict", "grace": "1m"},
     }));
-    plan(&resource, &gathered(&resource))
+    desired(&resource, &gathered(&resource))
 }
 
 /// With spire-controller-manager beside the server.
-fn controller_manager() -> Plan {
+fn controller_manager() -> Desired {
     let resource = resource(json!({"spire": {"controllerManager": {}}}));
     let mut gathered = gathered(&resource);
     let text = include_str!("../../testdata/controller-manager/manual.yaml");
     crate::fixture::controller_manager(&resource, &mut gathered, json!({}), text);
-    plan(&resource, &gathered)
+    desired(&resource, &gathered)
 }
 
-fn objects(plan: &Plan) -> Vec<Value> {
+fn objects(desired: &Desired) -> Vec<Value> {
     let mut objects = Vec::new();
-    if let Some(manager) = &plan.server.manager {
-        objects.push(derived::of_manager(&plan.owner, &plan.server.key.namespace, manager));
-        let server = &plan.server;
-        objects.push(overlay(&plan.owner, plan.mode, server, server.workload.as_ref().unwrap()).patch);
+    if let Some(manager) = &desired.server.manager {
+        objects.push(derived::of_manager(&desired.owner, &desired.server.key.namespace, manager));
+        let server = &desired.server;
+        objects.push(overlay(&desired.owner, desired.mode, server, server.workload.as_ref().unwrap()).patch);
         return objects;
     }
-    for target in plan.targets() {
-        match plan.mode {
+    for target in desired.targets() {
+        match desired.mode {
             Mode::InPlace => {
-                objects.push(in_place::keep(&plan.owner, target));
-                objects.push(in_place::edit(&plan.owner, target));
+                objects.push(in_place::keep(&desired.owner, target));
+                objects.push(in_place::edit(&desired.owner, target));
             }
-            _ => objects.push(derived::config_map(&plan.owner, target, BTreeMap::new())),
+            _ => objects.push(derived::config_map(&desired.owner, target, BTreeMap::new())),
         }
-        objects.push(overlay(&plan.owner, plan.mode, target, target.workload.as_ref().unwrap()).patch);
+        objects.push(overlay(&desired.owner, desired.mode, target, target.workload.as_ref().unwrap()).patch);
     }
     objects
 }
 
 #[test]
 fn what_is_applied_is_as_it_was_reviewed() {
-    for (name, plan) in [
+    for (name, desired) in [
         ("charts-overlay", charts()),
         ("controller-manager", controller_manager()),
         ("manual-overlay", manual("Overlay")),
         ("manual-in-place", manual("InPlace")),
     ] {
-        let text: String = objects(&plan)
+        let text: String = objects(&desired)
             .iter()
             .map(|object| format!("---\n{}", serde_yaml::to_string(object).unwrap()))
             .collect();
@@ -103,8 +103,8 @@ fn the_hash_changes_with_the_configuration_of_the_controller_manager() {
         let mut gathered = gathered(&resource);
         let text = include_str!("../../testdata/controller-manager/manual.yaml").replace("test", change);
         crate::fixture::controller_manager(&resource, &mut gathered, json!({}), &text);
-        let plan = plan(&resource, &gathered);
-        overlay(&plan.owner, plan.mode, &plan.server, plan.server.workload.as_ref().unwrap()).hash
+        let desired = desired(&resource, &gathered);
+        overlay(&desired.owner, desired.mode, &desired.server, desired.server.workload.as_ref().unwrap()).hash
     };
     assert_eq!(hash("test"), hash("test"));
     assert_ne!(hash("test"), hash("other"));
@@ -114,8 +114,8 @@ fn the_hash_changes_with_the_configuration_of_the_controller_manager() {
 fn the_hash_changes_with_what_the_pods_read_and_with_nothing_else() {
     let of = |changes: Value| {
         let resource = resource(changes);
-        let plan = plan(&resource, &gathered(&resource));
-        overlay(&plan.owner, plan.mode, &plan.server, plan.server.workload.as_ref().unwrap()).hash
+        let desired = desired(&resource, &gathered(&resource));
+        overlay(&desired.owner, desired.mode, &desired.server, desired.server.workload.as_ref().unwrap()).hash
     };
     let hash = of(json!({}));
     for changes in [
@@ -124,14 +124,15 @@ fn the_hash_changes_with_what_the_pods_read_and_with_nothing_else() {
         json!({"spire": {"pluginName": "another"}}),
         json!({"spire": {"mode": "InPlace"}}),
         json!({"enforcement": {}}),
-        json!({"keylime": {"verifiers": [{"host": "another"}]}}),
+        json!({"keylime": {"verifiers": [{"host": "keylime.example"}, {"host": "another"}]}}),
     ] {
         assert_ne!(of(changes.clone()), hash, "{changes}");
     }
     let resource = resource(json!({}));
     let gathered = Gathered { image: Some("another".to_owned()), ..gathered(&resource) };
-    let plan = plan(&resource, &gathered);
-    let of_image = overlay(&plan.owner, plan.mode, &plan.server, plan.server.workload.as_ref().unwrap());
+    let desired = desired(&resource, &gathered);
+    let of_image =
+        overlay(&desired.owner, desired.mode, &desired.server, desired.server.workload.as_ref().unwrap());
     assert_ne!(of_image.hash, hash);
     for changes in
         [json!({"rollout": {"progressDeadline": "1m"}}), json!({"keylime": {"agent": {"port": 9003}}})]

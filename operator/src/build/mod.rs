@@ -1,4 +1,4 @@
-//! The objects that should be: pure, from a [`Plan`](crate::model::target::Plan).
+//! The objects that should be: pure, from a [`Desired`](crate::model::target::Desired).
 
 pub(crate) mod covers;
 pub(crate) mod in_place;

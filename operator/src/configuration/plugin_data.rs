@@ -31,12 +31,13 @@ pub(crate) fn plugin_data(
 
 fn server(spec: &KeylimeAttestorSpec, enforcement: Option<Value>) -> Vec<(&'static str, Option<Value>)> {
     let KeylimeAttestorSpec { keylime, spire, attestation, nodes: _, enforcement: _, rollout: _ } = spec;
-    let registrar_host = keylime.registrar.host.as_ref().unwrap_or(&keylime.verifier.host);
+    let (first, others) = (keylime.verifiers.first(), keylime.verifiers.others());
+    let registrar_host = keylime.registrar.host.as_ref().unwrap_or(&first.host);
     let metadata_keys = &attestation.allowed_metadata_keys;
     vec![
-        ("keylime_verifier_host", Some(json!(keylime.verifier.host))),
-        ("keylime_verifier_port", Some(json!(keylime.verifier.port))),
-        ("keylime_verifiers", (!keylime.verifiers.is_empty()).then(|| json!(addresses(&keylime.verifiers)))),
+        ("keylime_verifier_host", Some(json!(first.host))),
+        ("keylime_verifier_port", Some(json!(first.port))),
+        ("keylime_verifiers", (!others.is_empty()).then(|| json!(addresses(others)))),
         ("keylime_registrar_host", Some(json!(registrar_host))),
         ("keylime_registrar_port", Some(json!(keylime.registrar.port))),
         ("keylime_tls_ca_cert_file", Some(file(secret_key::CA))),

@@ -31,7 +31,7 @@ pub(crate) struct Discovered {
     pub(crate) command: Option<Vec<String>>,
 }
 
-/// Looks into the workload. What the resource says wins over what is found.
+/// Reads the workload. What the resource says wins over what is found.
 pub(crate) fn discover(asked: &Asked, workload: &Workload) -> Result<Discovered, Problem> {
     let container = container::find(asked, workload)?;
     let arguments = Arguments::of(container);

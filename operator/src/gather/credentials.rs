@@ -114,9 +114,9 @@ fn client(keylime: &Keylime, secret: &Secret, version: String) -> Result<Credent
     };
     let shared_cert =
         SharedCertFiles { cert: file(secret_key::CERTIFICATE), key: file(secret_key::PRIVATE_KEY) };
-    let registrar = keylime.registrar.host.as_ref().unwrap_or(&keylime.verifier.host);
+    let registrar = keylime.registrar.host.as_ref().unwrap_or(&keylime.verifiers.first().host);
     let endpoint = |host: &str, port| Endpoint::new(host, port).map_err(|error| vec![error.to_string()]);
-    let verifiers = std::iter::once(&keylime.verifier).chain(&keylime.verifiers);
+    let verifiers = keylime.verifiers.iter();
     let number = verifiers.clone().count();
     let verifiers = verifiers.map(|verifier| endpoint(&verifier.host, verifier.port));
     let config = ServersConfig {
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn a_damaged_key_in_the_secret_is_in_no_message() {
         let keylime: Keylime = serde_json::from_value(
-            json!({"verifier": {"host": "keylime_verifier"}, "tls": {"secretName": "keylime-client"}}),
+            json!({"verifiers": [{"host": "keylime_verifier"}], "tls": {"secretName": "keylime-client"}}),
         )
         .unwrap();
         let ca = Ca::new().unwrap();

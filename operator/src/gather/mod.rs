@@ -43,9 +43,9 @@ pub(crate) struct Gathered {
     pub(crate) secrets: BTreeMap<(String, String), Presence>,
     /// What the operator itself asks Keylime with.
     pub(crate) credentials: Option<Arc<Credentials>>,
-    /// Pods of StatefulSets that are not complete, and of DaemonSets that move in steps.
+    /// Pods of StatefulSets that are not complete, and of DaemonSets that move in batches.
     pub(crate) pods: BTreeMap<WorkloadKey, Vec<Pod>>,
-    /// What Keylime and SPIRE say about the nodes, where agents move in steps.
+    /// What Keylime and SPIRE say about the nodes, where agents move in batches.
     pub(crate) nodes: BTreeMap<String, Node>,
     /// What is known of the agents that may change, and of their nodes.
     pub(crate) agents: Agents,
@@ -112,7 +112,7 @@ pub(crate) enum Presence {
     Missing,
     /// What is wrong with its content.
     Incomplete(Vec<String>),
-    /// The operator may not look.
+    /// The operator may not see it.
     Forbidden,
 }
 
@@ -152,9 +152,9 @@ pub(crate) async fn gather(
     }
     let status = resource.status.clone().unwrap_or_default();
     gathered.uncreated = uncreated::of_rolling(cluster, &gathered, &status, Timestamp::now()).await;
-    let in_steps = resource.spec.rollout.as_ref().is_some_and(|rollout| rollout.canary.is_some());
-    gathered.pods = pods::of_unfinished(cluster, &gathered, in_steps).await?;
-    if in_steps && gathered.pods.keys().any(|key| key.kind == Kind::DaemonSet) {
+    let in_batches = resource.spec.rollout.as_ref().is_some_and(|rollout| rollout.batch_size.is_some());
+    gathered.pods = pods::of_unfinished(cluster, &gathered, in_batches).await?;
+    if in_batches && gathered.pods.keys().any(|key| key.kind == Kind::DaemonSet) {
         let nodes = cluster.attested_nodes_of(&owner, |node| (node.name_any(), Node::of(node))).await?;
         gathered.nodes = nodes.into_iter().collect();
         gathered.knows_identities = resource.spec.enforcement.is_some();
@@ -241,7 +241,7 @@ mod tests {
             "apiVersion": "spire.keylime.dev/v1alpha1", "kind": "KeylimeAttestor",
             "metadata": {"name": name, "namespace": "n", "creationTimestamp": created},
             "spec": {
-                "keylime": {"verifier": {"host": "v"}, "tls": {"secretName": "s"}},
+                "keylime": {"verifiers": [{"host": "v"}], "tls": {"secretName": "s"}},
                 "spire": {"server": {"name": format!("server-of-{name}")}, "agents": [{"name": agent}]},
             },
         }))

@@ -9,7 +9,7 @@ use keylime_attestor_api::conditions::{Reason, keylime_reachable as reason};
 
 use super::credentials::Credentials;
 
-/// The longest that a look waits for an answer about one agent; one about all of them may take
+/// The longest that a poll waits for an answer about one agent; one about all of them may take
 /// longer.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -45,12 +45,12 @@ pub(crate) async fn ask(credentials: &Credentials) -> (States, Reach) {
     let (states, registrar) = tokio::join!(servers.states(), servers.registration(&nobody));
     // A registrar that does not know the node has answered, over TLS that both sides accept.
     let registrar = registrar.err().filter(|error| !error.is_refusal());
-    let reach = judge(credentials.verifiers, &states.failures, registrar.as_ref());
+    let reach = assess(credentials.verifiers, &states.failures, registrar.as_ref());
     (states, reach)
 }
 
 /// The first failure decides, all are told.
-fn judge(verifiers: usize, failures: &[Error], registrar: Option<&Error>) -> Reach {
+fn assess(verifiers: usize, failures: &[Error], registrar: Option<&Error>) -> Reach {
     let mut answers = vec![("verifier", "answered"); verifiers.saturating_sub(failures.len())];
     answers.extend(failures.iter().map(|error| ("verifier", error.reason())));
     answers.push(("registrar", registrar.map_or("answered", Error::reason)));
@@ -107,8 +107,8 @@ mod tests {
     }
 
     #[test]
-    fn who_has_nothing_to_complain_about_is_there() {
-        let reach = judge(2, &[], None);
+    fn who_refuses_nothing_is_there() {
+        let reach = assess(2, &[], None);
         assert_eq!(reach.reason, reason::REACHABLE);
         assert_eq!(
             reach.answers,
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn all_failures_are_told() {
         let failed = |role| Error::Unreachable { server: server(role), cause: Unreachable::NotTls };
-        let reach = judge(2, &[failed(Role::Verifier)], Some(&failed(Role::Registrar)));
+        let reach = assess(2, &[failed(Role::Verifier)], Some(&failed(Role::Registrar)));
         assert_eq!(reach.reason, reason::TLS_FAILED);
         assert!(
             reach.message.contains("verifier") && reach.message.contains("registrar"),
@@ -147,7 +147,7 @@ mod tests {
             ),
         ] {
             let text = error.to_string();
-            let reach = judge(1, &[error], None);
+            let reach = assess(1, &[error], None);
             assert_eq!((reach.reason, reach.message), (expected, text));
         }
     }

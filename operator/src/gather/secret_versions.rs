@@ -7,8 +7,8 @@ use ring::digest::{SHA256, digest};
 use super::Gathered;
 use crate::cluster::Cluster;
 
-/// As a hash, of those that the operator may look at; nothing where it may look at none. Looked up
-/// while a rollout is under way or was taken back, and not otherwise: nobody would ask.
+/// As a hash, of those that the operator may read; nothing where it may read none. Looked up
+/// while a rollout is under way or was rolled back, and not otherwise: nobody would ask.
 pub(super) async fn hash(
     cluster: &Cluster,
     gathered: &Gathered,

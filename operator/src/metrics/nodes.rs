@@ -17,27 +17,27 @@ use report::Act;
 
 use crate::model::target::Owner;
 
-/// Upper bounds of a look's duration in seconds.
+/// Upper bounds of a poll's duration in seconds.
 const BUCKETS: [f64; 8] = [0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0];
 
-/// The metrics of looks at nodes.
+/// The metrics of polls of the nodes.
 pub(crate) struct NodeMetrics {
     states: Family<InState, Gauge>,
     by_node: Family<NodeInState, Gauge>,
     last_success: Family<Resource, Gauge<f64, AtomicU64>>,
     last_success_by_node: Family<OfNode, Gauge<f64, AtomicU64>>,
     transitions: Family<Transition, Counter>,
-    looks: Family<Resource, Histogram>,
+    polls: Family<Resource, Histogram>,
     errors: Family<Resource, Counter>,
     held: Family<Resource, Gauge>,
     unmatched: Family<Resource, Gauge>,
     actions: Family<Action, Counter>,
-    /// What is shown by node, to be taken back.
+    /// What is shown by node, to be removed.
     shown: Mutex<BTreeMap<Owner, Vec<Shown>>>,
 }
 
-/// A look at the nodes of one resource, as far as it is counted.
-pub(crate) struct Look<'v> {
+/// A poll of the nodes of one resource, as far as it is counted.
+pub(crate) struct Poll<'v> {
     pub(crate) duration: Duration,
     /// Nothing was seen, or what was seen could not be written.
     pub(crate) failed: bool,
@@ -126,7 +126,7 @@ struct Action {
 impl NodeMetrics {
     /// Makes and registers them, below the product's prefix.
     pub(crate) fn new(registry: &mut Registry) -> Self {
-        let looks: Family<Resource, Histogram> =
+        let polls: Family<Resource, Histogram> =
             Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
         let metrics = Self {
             states: Family::default(),
@@ -134,7 +134,7 @@ impl NodeMetrics {
             last_success: Family::default(),
             last_success_by_node: Family::default(),
             transitions: Family::default(),
-            looks,
+            polls,
             errors: Family::default(),
             held: Family::default(),
             unmatched: Family::default(),
@@ -150,12 +150,12 @@ impl NodeMetrics {
         );
         registry.register(
             "node_last_success_seconds",
-            "Age of the oldest last success at Keylime among the nodes of each KeylimeAttestor, as of the last look",
+            "Age of the oldest last success at Keylime among the nodes of each KeylimeAttestor, as of the last poll",
             metrics.last_success.clone(),
         );
         registry.register(
             "node_last_success_by_node_seconds",
-            "Age of each node's last success at Keylime, as of the last look; with spec.nodes.metricsByNode",
+            "Age of each node's last success at Keylime, as of the last poll; with spec.nodes.metricsByNode",
             metrics.last_success_by_node.clone(),
         );
         registry.register(
@@ -163,10 +163,10 @@ impl NodeMetrics {
             "Changes of nodes' states, by what was told of them",
             metrics.transitions.clone(),
         );
-        registry.register("look_duration_seconds", "How long looks at all nodes take", metrics.looks.clone());
+        registry.register("poll_duration_seconds", "How long polls of all nodes take", metrics.polls.clone());
         registry.register(
-            "look_errors",
-            "Looks that saw nothing, and nodes that could not be written",
+            "poll_errors",
+            "Polls that failed, and nodes that could not be written",
             metrics.errors.clone(),
         );
         registry.register(
@@ -176,7 +176,7 @@ impl NodeMetrics {
         );
         registry.register(
             "agents_without_node",
-            "Agents of Keylime's verifiers that fit no node of the cluster, as of the last look",
+            "Agents of Keylime's verifiers that fit no node of the cluster, as of the last poll",
             metrics.unmatched.clone(),
         );
         registry.register(
@@ -187,27 +187,27 @@ impl NodeMetrics {
         metrics
     }
 
-    /// A look has ended.
-    pub(crate) fn looked(&self, owner: &Owner, look: &Look<'_>) {
-        self.looks.get_or_create(&of(owner)).observe(look.duration.as_secs_f64());
-        if look.failed {
+    /// A poll has ended.
+    pub(crate) fn polled(&self, owner: &Owner, poll: &Poll<'_>) {
+        self.polls.get_or_create(&of(owner)).observe(poll.duration.as_secs_f64());
+        if poll.failed {
             self.errors.get_or_create(&of(owner)).inc();
         }
-        self.held.get_or_create(&of(owner)).set(i64::from(look.held));
-        let unmatched = i64::try_from(look.agents_without_node).unwrap_or(i64::MAX);
+        self.held.get_or_create(&of(owner)).set(i64::from(poll.held));
+        let unmatched = i64::try_from(poll.agents_without_node).unwrap_or(i64::MAX);
         self.unmatched.get_or_create(&of(owner)).set(unmatched);
         for reason in NodeReason::ALL {
-            let nodes = look.nodes.iter().filter(|node| node.reason == reason).count();
+            let nodes = poll.nodes.iter().filter(|node| node.reason == reason).count();
             self.states.get_or_create(&in_state(owner, reason)).set(i64::try_from(nodes).unwrap_or(i64::MAX));
         }
-        match look.nodes.iter().filter_map(|node| node.age).max() {
+        match poll.nodes.iter().filter_map(|node| node.age).max() {
             Some(age) => drop(self.last_success.get_or_create(&of(owner)).set(age.as_secs_f64())),
             None => drop(self.last_success.remove(&of(owner))),
         }
         // Nodes that are no more, and states that are past, leave nothing behind.
         self.forget_nodes(owner);
-        if look.by_node {
-            self.show_nodes(owner, &look.nodes);
+        if poll.by_node {
+            self.show_nodes(owner, &poll.nodes);
         }
     }
 
@@ -224,8 +224,8 @@ impl NodeMetrics {
         self.shown().insert(owner.clone(), shown);
     }
 
-    /// Something of a look could not be written.
-    pub(crate) fn look_failed(&self, owner: &Owner) {
+    /// Something of a poll could not be written.
+    pub(crate) fn poll_failed(&self, owner: &Owner) {
         self.errors.get_or_create(&of(owner)).inc();
     }
 
@@ -254,7 +254,7 @@ impl NodeMetrics {
         self.last_success.remove(&of(owner));
         self.held.remove(&of(owner));
         self.unmatched.remove(&of(owner));
-        self.looks.remove(&of(owner));
+        self.polls.remove(&of(owner));
         self.errors.remove(&of(owner));
     }
 

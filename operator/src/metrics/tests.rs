@@ -6,7 +6,7 @@ use keylime_attestor_api::NodeReason;
 use serde_json::json;
 
 use super::*;
-use crate::metrics::nodes::{Look, NodeSeen};
+use crate::metrics::nodes::{NodeSeen, Poll};
 
 fn owner() -> Owner {
     Owner { namespace: "n".to_owned(), name: "spire".to_owned() }
@@ -24,11 +24,11 @@ fn all() -> Metrics {
     metrics.reported(&owner, &status);
     let (duration, age) = (Duration::from_millis(20), Some(Duration::from_secs(10)));
     let nodes = vec![NodeSeen { name: "a", reason: NodeReason::Stale, age }];
-    metrics.nodes.looked(
+    metrics.nodes.polled(
         &owner,
-        &Look { duration, failed: false, held: false, agents_without_node: 2, by_node: true, nodes },
+        &Poll { duration, failed: false, held: false, agents_without_node: 2, by_node: true, nodes },
     );
-    metrics.nodes.look_failed(&owner);
+    metrics.nodes.poll_failed(&owner);
     metrics.nodes.transition(&owner, "KeylimeAttestationFailed");
     let evicted = json!({"sequence": 1, "time": 1, "spiffe_id": "s", "action": "evict", "reason": "r"});
     metrics.nodes.enforced(&owner, &serde_json::from_value(evicted).unwrap());

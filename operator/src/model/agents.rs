@@ -7,18 +7,18 @@ use crate::model::workload::WorkloadKey;
 /// What is known of the agents that may change.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Agents {
-    /// Nothing until the nodes have been looked at.
+    /// Nothing until the nodes have been polled.
     pub(crate) keylime: Option<Keylime>,
     /// The agents' pods, by DaemonSet; one whose pods are not known yet is missing.
     pub(crate) pods: BTreeMap<WorkloadKey, Vec<Agent>>,
 }
 
-/// What Keylime said at the last look at the nodes.
+/// What Keylime said at the last poll of the nodes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keylime {
     /// Why it gives no answers, if it does not.
     pub(crate) silent: Option<String>,
-    /// The nodes that were looked at: each with the reason why Keylime does not pass it, or with
+    /// The nodes that were polled: each with the reason why Keylime does not pass it, or with
     /// none when it does.
     pub(crate) nodes: BTreeMap<String, Option<String>>,
 }
@@ -45,7 +45,7 @@ impl Agents {
 }
 
 impl Keylime {
-    /// Why Keylime would refuse a node. One that nobody looked at counts as refused.
+    /// Why Keylime would refuse a node. One that nobody polled counts as refused.
     pub(crate) fn refuses(&self, node: &str) -> Option<String> {
         match self.nodes.get(node) {
             Some(refused) => refused.clone(),

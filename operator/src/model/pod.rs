@@ -21,7 +21,7 @@ pub(crate) fn is_stuck(pod: &Pod, wanted: Option<&str>) -> bool {
     hash.is_some() && hash != wanted && !is_ready(pod) && pod.metadata.deletion_timestamp.is_none()
 }
 
-/// Of a pod what is looked at here, and nothing else: there may be thousands.
+/// Of a pod what is read here, and nothing else: there may be thousands.
 pub(crate) fn slim(pod: Pod) -> Pod {
     let is_ready = |condition: &PodCondition| condition.type_ == "Ready";
     let Pod { metadata, spec, status } = pod;

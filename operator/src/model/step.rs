@@ -33,7 +33,7 @@ pub(crate) enum Step {
     },
     /// A ConfigMap of ours goes.
     Delete { namespace: String, name: String, uid: String },
-    /// A pod goes: one of an overlay that was taken back or replaced, which a StatefulSet would
+    /// A pod goes: one of an overlay that was withdrawn or replaced, which a StatefulSet would
     /// wait for forever, or one whose turn has come.
     DeletePod { namespace: String, name: String, uid: String },
 }

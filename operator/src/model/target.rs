@@ -27,7 +27,7 @@ pub(crate) struct Asked {
 
 /// Everything that the resource asks for, found and valid.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
+pub(crate) struct Desired {
     /// Namespace and name of the resource.
     pub(crate) owner: Owner,
     /// Of the resource.
@@ -169,7 +169,7 @@ impl std::fmt::Display for Owner {
     }
 }
 
-impl Plan {
+impl Desired {
     /// All targets, the server first.
     pub(crate) fn targets(&self) -> impl Iterator<Item = &Target> {
         std::iter::once(&self.server).chain(&self.agents)

@@ -1,4 +1,4 @@
-//! What the looks at the nodes tell the reconcile loop about agents that may change: what Keylime
+//! What the polls of the nodes tell the reconcile loop about agents that may change: what Keylime
 //! says, and which pods there are. From memory alone.
 
 use keylime_attestor_api::AttestedNodeStatus;
@@ -20,7 +20,9 @@ impl Nodes {
         let found = gathered.found.values().filter(|found| found.role == Role::Agent);
         for workload in found.filter_map(|found| found.workload.as_ref()) {
             let Ok(selector) = cluster::selector(&workload.selector) else { continue };
-            let Ok(pods) = self.followed(&(workload.key.namespace.clone(), selector)).all() else { continue };
+            let Ok(pods) = self.cached_pods(&(workload.key.namespace.clone(), selector)).all() else {
+                continue;
+            };
             let pods = pods.into_values().filter(|pod| !pod.leaving && !pod.node.is_empty());
             let pods = pods.map(|pod| Agent { node: pod.node.clone(), moved: pod.hash.is_some() });
             agents.pods.insert(workload.key.clone(), pods.collect());

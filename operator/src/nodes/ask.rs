@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 use kube::api::ListParams;
 
 use super::spire::Reported;
-use super::{Context, Given};
+use super::{Context, Inputs};
 use crate::gather::reach::{self, Reach};
 
 /// What SPIRE's server pods reported, and why some did not.
@@ -24,19 +24,19 @@ pub(super) struct Reports {
 }
 
 /// What every verifier says of its agents, and whether Keylime's servers answer.
-pub(super) async fn ask_keylime(given: &Given) -> (States, Reach) {
-    match &given.credentials {
+pub(super) async fn ask_keylime(inputs: &Inputs) -> (States, Reach) {
+    match &inputs.credentials {
         Some(credentials) => reach::ask(credentials).await,
         None => (States::default(), Reach::not_checked()),
     }
 }
 
 /// Only where SPIRE's server pods are set up to report.
-pub(super) async fn ask_spire(context: &Context, resource: &KeylimeAttestor, given: &Given) -> Reports {
+pub(super) async fn ask_spire(context: &Context, resource: &KeylimeAttestor, inputs: &Inputs) -> Reports {
     let Some(enforcement) = &resource.spec.enforcement else {
         return Reports { pods: Some(BTreeSet::new()), ..Reports::default() };
     };
-    let (Some((namespace, selector)), Some(credentials)) = (&given.server, &given.credentials) else {
+    let (Some((namespace, selector)), Some(credentials)) = (&inputs.server, &inputs.credentials) else {
         let text = "neither the pods of SPIRE's server nor the Secret for Keylime are known yet".to_owned();
         return Reports { unreported: vec![text], ..Reports::default() };
     };

@@ -7,7 +7,7 @@ use keylime_attestor_api::{AttestedNode, AttestedNodeStatus, NodeReason, NodeSta
 use kube::Resource as _;
 use serde_json::{Map, Value, json};
 
-use super::facts::{KeptFacts, Marks, NodeFacts, PodFacts};
+use super::facts::{AttestedNodeFacts, Marks, NodeFacts, PodFacts};
 use crate::model::target::Owner;
 
 /// Longest value of a label.
@@ -41,8 +41,10 @@ pub(super) fn status(node: &str, status: &AttestedNodeStatus) -> Value {
 }
 
 /// Whether an `AttestedNode` is there and belongs to this resource and this Node.
-pub(super) fn is_made(kept: Option<&KeptFacts>, owner: &Owner, node: &NodeFacts) -> bool {
-    kept.is_some_and(|kept| kept.owner.as_ref() == Some(owner) && kept.node_uid.as_ref() == Some(&node.uid))
+pub(super) fn is_made(attested_node: Option<&AttestedNodeFacts>, owner: &Owner, node: &NodeFacts) -> bool {
+    attested_node.is_some_and(|attested_node| {
+        attested_node.owner.as_ref() == Some(owner) && attested_node.node_uid.as_ref() == Some(&node.uid)
+    })
 }
 
 /// What is known of a node's SPIRE agent, other than its state.
@@ -158,7 +160,7 @@ fn is_label_value(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nodes::judge::tests::passing;
+    use crate::nodes::assess::tests::passing;
 
     fn node(taints: &[&str]) -> NodeFacts {
         let taint = |key: &&str| Taint {

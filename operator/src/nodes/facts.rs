@@ -59,7 +59,7 @@ pub(crate) struct PodFacts {
 
 /// What is kept of an `AttestedNode`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct KeptFacts {
+pub(crate) struct AttestedNodeFacts {
     /// The `KeylimeAttestor` that it belongs to.
     pub(crate) owner: Option<Owner>,
     /// The Node that it goes with.
@@ -113,7 +113,7 @@ impl PodFacts {
     }
 }
 
-impl KeptFacts {
+impl AttestedNodeFacts {
     pub(crate) fn read(object: DynamicObject) -> Self {
         let label = |key: &str| object.labels().get(key).cloned();
         let owner = label(label::ATTESTOR_NAMESPACE).zip(label(label::ATTESTOR_NAME));

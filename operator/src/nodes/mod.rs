@@ -1,20 +1,21 @@
-//! The nodes of a `KeylimeAttestor`: what Kubernetes, Keylime and SPIRE say about each, looked at
-//! again and again at `spec.nodes.interval`.
+//! The nodes of a `KeylimeAttestor`: what Kubernetes, Keylime and SPIRE say about each, polled at
+//! `spec.nodes.interval`.
 //!
-//! A look reads (Nodes, pods and `AttestedNode`s are followed; verifiers and SPIRE's server pods
-//! are asked), matches and judges purely, and writes what changed. What it saw is a [`View`], which
+//! A poll reads (Nodes, pods and `AttestedNode`s are followed; verifiers and SPIRE's server pods
+//! are asked), matches and assesses purely, and writes what changed. What it saw is a [`View`], which
 //! the reconcile loop puts into the status.
 
-mod actions;
 mod agents;
 mod ask;
+mod assess;
 mod build;
+mod cache;
+mod enforcement_events;
 mod facts;
-mod follow;
-mod judge;
-mod look;
+
 mod matching;
-mod news;
+mod node_events;
+mod poll;
 mod schedule;
 mod spire;
 pub(crate) mod summary;
@@ -40,17 +41,17 @@ use crate::events::Events;
 use crate::gather::credentials::Credentials;
 use crate::gather::reach::Reach;
 use crate::metrics::Metrics;
-use crate::metrics::nodes::{Look, NodeSeen};
+use crate::metrics::nodes::{NodeSeen, Poll};
 use crate::model::target::Owner;
-use facts::{KeptFacts, NodeFacts, PodFacts};
-use follow::Followed;
+use cache::Cache;
+use facts::{AttestedNodeFacts, NodeFacts, PodFacts};
 
 pub(crate) use schedule::run;
 
-/// What was seen at the last look at the nodes of one resource.
+/// What was seen at the last poll of the nodes of one resource.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
-    /// When the look began. In whole seconds.
+    /// When the poll began. In whole seconds.
     pub(crate) at: Timestamp,
     /// The nodes that the resource selects, by name, but those that belong to another resource.
     pub(crate) nodes: BTreeMap<String, NodeView>,
@@ -67,13 +68,13 @@ pub(crate) struct View {
     pub(crate) told: BTreeMap<String, (u64, u64)>,
     /// Why others of them said nothing.
     pub(crate) unreported: Vec<String>,
-    /// Why the nodes could not be looked at, or what was seen could not be written.
+    /// Why the nodes could not be polled, or what was seen could not be written.
     pub(crate) trouble: Option<String>,
 }
 
 impl View {
     /// What is counted of it.
-    fn counted(&self, resource: &KeylimeAttestor, duration: Duration) -> Look<'_> {
+    fn counted(&self, resource: &KeylimeAttestor, duration: Duration) -> Poll<'_> {
         let now = self.at.as_second();
         let nodes = self.nodes.iter().map(|(name, node)| NodeSeen {
             name,
@@ -82,7 +83,7 @@ impl View {
                 .last_success
                 .map(|success| Duration::from_secs(u64::try_from(now - success).unwrap_or_default())),
         });
-        Look {
+        Poll {
             duration,
             failed: self.trouble.is_some(),
             held: self.loops.iter().any(|one| one.held.is_some()),
@@ -98,7 +99,7 @@ impl View {
 pub(crate) struct NodeView {
     /// Why it is in its state, which is the reason's.
     pub(crate) reason: NodeReason,
-    /// When Keylime last found it good, as of this look, in Unix seconds; its `AttestedNode` is not
+    /// When Keylime last found it good, as of this poll, in Unix seconds; its `AttestedNode` is not
     /// written for that alone.
     pub(crate) last_success: Option<i64>,
     /// What its `AttestedNode` says.
@@ -114,19 +115,19 @@ pub(crate) struct LoopView {
     pub(crate) error: Option<String>,
 }
 
-/// What all looks share.
+/// What all polls share.
 pub(crate) struct Context {
     pub(crate) cluster: Cluster,
     pub(crate) events: Arc<Events>,
     pub(crate) metrics: Arc<Metrics>,
-    /// All resources, of every namespace that is looked after.
+    /// All resources, of every namespace that is managed.
     pub(crate) resources: Vec<Store<Guarded>>,
     pub(crate) nodes: Arc<Nodes>,
 }
 
-/// What the reconcile loop found out, for the looks to go by.
+/// What the reconcile loop found out, for the polls to go by.
 #[derive(Clone, Default)]
-pub(crate) struct Given {
+pub(crate) struct Inputs {
     /// None: nobody can be asked.
     pub(crate) credentials: Option<Arc<Credentials>>,
     /// The pods of SPIRE's server.
@@ -138,34 +139,34 @@ pub(crate) struct Given {
 /// Namespace and label selector.
 type PodsKey = (String, String);
 
-/// What is followed for all looks, and what is known of each resource.
+/// What is cached for all polls, and what is known of each resource.
 pub(crate) struct Nodes {
     cluster: Cluster,
-    nodes: Followed<NodeFacts>,
-    kept: Followed<KeptFacts>,
-    pods: Mutex<HashMap<PodsKey, Arc<Followed<PodFacts>>>>,
-    all: Mutex<HashMap<Owner, Arc<One>>>,
+    nodes: Cache<NodeFacts>,
+    attested_nodes: Cache<AttestedNodeFacts>,
+    pods: Mutex<HashMap<PodsKey, Arc<Cache<PodFacts>>>>,
+    all: Mutex<HashMap<Owner, Arc<Tracked>>>,
     changed: watch::Sender<u64>,
 }
 
 /// What is known of the nodes of one resource.
 #[derive(Default)]
-struct One {
-    /// One look or withdrawal at a time.
-    turn: tokio::sync::Mutex<Past>,
-    now: Mutex<Now>,
+struct Tracked {
+    /// One poll or withdrawal at a time.
+    turn: tokio::sync::Mutex<History>,
+    latest: Mutex<Latest>,
 }
 
 #[derive(Default)]
-struct Now {
-    given: Option<Given>,
+struct Latest {
+    inputs: Option<Inputs>,
     view: Option<Arc<View>>,
     said: Option<summary::Said>,
 }
 
-/// What counts from one look to the next.
+/// What counts from one poll to the next.
 #[derive(Default)]
-struct Past {
+struct History {
     /// By node, with its uid, as it was written.
     written: BTreeMap<String, (String, Arc<AttestedNodeStatus>)>,
     /// The verifiers that give no answer, by host and port, each with the time since when.
@@ -178,33 +179,34 @@ struct Past {
 }
 
 impl Nodes {
-    /// Starts to follow what all looks need.
+    /// Starts the caches that all polls need.
     pub(crate) fn start(cluster: Cluster) -> Self {
-        let nodes = Followed::start(
+        let nodes = Cache::start(
             Api::<Node>::all(cluster.client.clone()),
             watcher::Config::default(),
             NodeFacts::read,
         );
         let resource = ApiResource::erase::<AttestedNode>(&());
-        let kept = Api::<DynamicObject>::all_with(cluster.client.clone(), &resource);
-        let kept = Followed::start(kept, watcher::Config::default(), KeptFacts::read);
+        let attested_nodes = Api::<DynamicObject>::all_with(cluster.client.clone(), &resource);
+        let attested_nodes =
+            Cache::start(attested_nodes, watcher::Config::default(), AttestedNodeFacts::read);
         let (changed, _) = watch::channel(0);
-        Self { cluster, nodes, kept, pods: Mutex::default(), all: Mutex::default(), changed }
+        Self { cluster, nodes, attested_nodes, pods: Mutex::default(), all: Mutex::default(), changed }
     }
 
-    /// Gives the looks what they go by.
-    pub(crate) fn give(&self, owner: &Owner, given: Given) {
-        lock(&self.one(owner).now).given = Some(given);
+    /// Gives the polls what they go by.
+    pub(crate) fn set_inputs(&self, owner: &Owner, inputs: Inputs) {
+        lock(&self.tracked(owner).latest).inputs = Some(inputs);
     }
 
     /// What was last given.
-    pub(crate) fn given(&self, owner: &Owner) -> Option<Given> {
-        lock(&self.one(owner).now).given.clone()
+    pub(crate) fn inputs(&self, owner: &Owner) -> Option<Inputs> {
+        lock(&self.tracked(owner).latest).inputs.clone()
     }
 
     /// What was last seen.
     pub(crate) fn view(&self, owner: &Owner) -> Option<Arc<View>> {
-        lock(&self.one(owner).now).view.clone()
+        lock(&self.tracked(owner).latest).view.clone()
     }
 
     /// Changes whenever a status has something new to say.
@@ -212,45 +214,45 @@ impl Nodes {
         self.changed.subscribe()
     }
 
-    /// Makes a look known, and tells the reconcile loop when the status has something new to say.
+    /// Makes a poll known, and tells the reconcile loop when the status has something new to say.
     fn publish(&self, owner: &Owner, resource: &KeylimeAttestor, view: View) {
         let said = Some(summary::said(resource, &view));
-        let one = self.one(owner);
-        let mut now = lock(&one.now);
-        now.view = Some(Arc::new(view));
-        if now.said != said {
-            now.said = said;
+        let tracked = self.tracked(owner);
+        let mut latest = lock(&tracked.latest);
+        latest.view = Some(Arc::new(view));
+        if latest.said != said {
+            latest.said = said;
             self.changed.send_modify(|changes| *changes = changes.wrapping_add(1));
         }
     }
 
-    fn one(&self, owner: &Owner) -> Arc<One> {
+    fn tracked(&self, owner: &Owner) -> Arc<Tracked> {
         Arc::clone(lock(&self.all).entry(owner.clone()).or_default())
     }
 
     /// Forgets the resources that are no more, and ends the watches that nobody needs any longer.
     fn retain(&self, owners: &BTreeSet<Owner>) {
         let mut needed = BTreeSet::new();
-        lock(&self.all).retain(|owner, one| {
-            needed.extend(lock(&one.now).given.iter().flat_map(|given| given.agents.clone()));
+        lock(&self.all).retain(|owner, tracked| {
+            needed.extend(lock(&tracked.latest).inputs.iter().flat_map(|inputs| inputs.agents.clone()));
             owners.contains(owner)
         });
         lock(&self.pods).retain(|key, _| needed.contains(key));
     }
 
     /// Another number whenever a pod of SPIRE's agents has changed.
-    fn pod_changes(&self, given: &Given) -> u64 {
+    fn pod_changes(&self, inputs: &Inputs) -> u64 {
         let pods = lock(&self.pods);
-        let followed = given.agents.iter().filter_map(|key| pods.get(key));
-        followed.map(|followed| followed.changes()).fold(0, u64::wrapping_add)
+        let caches = inputs.agents.iter().filter_map(|key| pods.get(key));
+        caches.map(|cache| cache.changes()).fold(0, u64::wrapping_add)
     }
 
     /// The pods of SPIRE's agents, by node: of two on one node the one that stays, or else the
     /// newer one.
-    fn pods(&self, given: &Given) -> Result<BTreeMap<String, Arc<PodFacts>>, follow::NotFollowed> {
+    fn pods(&self, inputs: &Inputs) -> Result<BTreeMap<String, Arc<PodFacts>>, cache::NotCached> {
         let mut by_node: BTreeMap<String, Arc<PodFacts>> = BTreeMap::new();
-        for key in &given.agents {
-            for pod in self.followed(key).all()?.into_values().filter(|pod| !pod.node.is_empty()) {
+        for key in &inputs.agents {
+            for pod in self.cached_pods(key).all()?.into_values().filter(|pod| !pod.node.is_empty()) {
                 let rank = |pod: &PodFacts| (!pod.leaving, pod.created);
                 let better = by_node.get(&pod.node).is_none_or(|other| rank(other) < rank(&pod));
                 if better {
@@ -261,11 +263,11 @@ impl Nodes {
         Ok(by_node)
     }
 
-    /// The pods of one workload, followed from now on.
-    fn followed(&self, key: &PodsKey) -> Arc<Followed<PodFacts>> {
+    /// The pods of one workload, cached from now on.
+    fn cached_pods(&self, key: &PodsKey) -> Arc<Cache<PodFacts>> {
         Arc::clone(lock(&self.pods).entry(key.clone()).or_insert_with(|| {
             let api = self.cluster.namespaced::<Pod>(&key.0);
-            Arc::new(Followed::start(api, watcher::Config::default().labels(&key.1), PodFacts::read))
+            Arc::new(Cache::start(api, watcher::Config::default().labels(&key.1), PodFacts::read))
         }))
     }
 }

@@ -1,4 +1,4 @@
-//! When the nodes of which resource are looked at. One look that takes long, or breaks, holds up no
+//! When the nodes of which resource are polled. One poll that takes long, or breaks, holds up no
 //! other.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,34 +11,34 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
-use super::{Context, look};
+use super::{Context, poll};
 use crate::model::target::Owner;
 
-/// How often it is seen which resources there are and which looks are due.
+/// How often it is seen which resources there are and which polls are due.
 const TICK: Duration = Duration::from_millis(500);
 
-/// When nothing could be seen, the next look comes soon.
+/// When nothing could be seen, the next poll comes soon.
 const SOON: Duration = Duration::from_secs(2);
 
-/// Between the beginnings of two looks where pods of SPIRE's agents change: a workload waits for
-/// its new parent until somebody has looked at the node whose agent has just become ready, and in a
+/// Between the beginnings of two polls where pods of SPIRE's agents change: a workload waits for
+/// its new parent until somebody has polled the node whose agent has just become ready, and in a
 /// rollout many do so one after the other.
 const PODS_CHANGE: Duration = Duration::from_secs(2);
 
-/// When a resource is looked at next.
+/// When a resource's nodes are polled next.
 struct Due {
     begun: Instant,
-    /// Of the pods of SPIRE's agents, when the last look began.
+    /// Of the pods of SPIRE's agents, when the last poll began.
     pods: u64,
-    /// What the last look went by: another version of it is looked at once.
+    /// What the last poll went by: another version of it is polled at once.
     version: Version,
     at: Instant,
-    /// While a look is under way.
+    /// While a poll is under way.
     running: bool,
 }
 
 impl Due {
-    /// Whether the next look begins now.
+    /// Whether the next poll begins now.
     fn is_over(&self, version: &Version, pods: u64, now: Instant) -> bool {
         let pods_changed = self.pods != pods && self.begun + PODS_CHANGE <= now;
         !self.running && (self.at <= now || self.version != *version || pods_changed)
@@ -48,20 +48,20 @@ impl Due {
 /// The uid and the generation of the resource, and the version of the credentials.
 type Version = (Option<String>, Option<i64>, Option<String>);
 
-/// Looks at the nodes of every resource, until it is asked to end; looks that are under way come to
+/// Polls the nodes of every resource, until it is asked to end; polls that are under way come to
 /// their end.
 pub(crate) async fn run(context: Arc<Context>, mut stop: watch::Receiver<bool>) {
     let mut dues: BTreeMap<Owner, Due> = BTreeMap::new();
-    let mut looks = JoinSet::new();
+    let mut polls = JoinSet::new();
     let mut tick = tokio::time::interval(TICK);
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
-            Some(ended) = looks.join_next() => finish(&mut dues, ended),
-            _ = tick.tick() => start(&context, &mut dues, &mut looks),
+            Some(ended) = polls.join_next() => finish(&mut dues, ended),
+            _ = tick.tick() => start(&context, &mut dues, &mut polls),
         }
     }
-    while looks.join_next().await.is_some() {}
+    while polls.join_next().await.is_some() {}
 }
 
 type Ended = Result<(Owner, Instant), tokio::task::JoinError>;
@@ -75,14 +75,14 @@ fn finish(dues: &mut BTreeMap<Owner, Due>, ended: Ended) {
         }
         Err(error) => {
             // Which one it was is not known: all that run are taken as ended. The turn keeps two
-            // looks at one resource apart.
-            warn!(%error, "a look at nodes broke off");
+            // polls of one resource apart.
+            warn!(%error, "a poll of nodes broke off");
             dues.values_mut().for_each(|due| due.running = false);
         }
     }
 }
 
-fn start(context: &Arc<Context>, dues: &mut BTreeMap<Owner, Due>, looks: &mut JoinSet<(Owner, Instant)>) {
+fn start(context: &Arc<Context>, dues: &mut BTreeMap<Owner, Due>, polls: &mut JoinSet<(Owner, Instant)>) {
     let resources: Vec<Arc<KeylimeAttestor>> = present(context);
     let owners: BTreeSet<Owner> = resources.iter().map(|resource| Owner::of(resource)).collect();
     dues.retain(|owner, _| owners.contains(owner));
@@ -90,10 +90,10 @@ fn start(context: &Arc<Context>, dues: &mut BTreeMap<Owner, Due>, looks: &mut Jo
     for resource in resources {
         let owner = Owner::of(&resource);
         // The reconcile loop finds out first where everything is.
-        let Some(given) = context.nodes.given(&owner) else { continue };
-        let credentials = given.credentials.as_ref().map(|credentials| credentials.version.clone());
+        let Some(inputs) = context.nodes.inputs(&owner) else { continue };
+        let credentials = inputs.credentials.as_ref().map(|credentials| credentials.version.clone());
         let version = (resource.metadata.uid.clone(), resource.metadata.generation, credentials);
-        let (now, pods) = (Instant::now(), context.nodes.pod_changes(&given));
+        let (now, pods) = (Instant::now(), context.nodes.pod_changes(&inputs));
         let is_due = dues.get(&owner).is_none_or(|due| due.is_over(&version, pods, now));
         if resource.metadata.deletion_timestamp.is_some() || !is_due {
             continue;
@@ -101,9 +101,9 @@ fn start(context: &Arc<Context>, dues: &mut BTreeMap<Owner, Due>, looks: &mut Jo
         let (at, interval) = (now, resource.spec.nodes.interval.get());
         dues.insert(owner.clone(), Due { begun: now, pods, version, at, running: true });
         let context = Arc::clone(context);
-        looks.spawn(async move {
-            let seen = look::look(&context, &resource, &given).await;
-            debug!(namespace = owner.namespace, name = owner.name, seen, "looked at the nodes");
+        polls.spawn(async move {
+            let seen = poll::poll(&context, &resource, &inputs).await;
+            debug!(namespace = owner.namespace, name = owner.name, seen, "polled the nodes");
             (owner, if seen { at + interval } else { Instant::now() + SOON.min(interval) })
         });
     }
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pod_that_changes_is_looked_at_soon_and_not_at_once() {
+    fn a_pod_that_changes_is_polled_soon_and_not_at_once() {
         let begun = Instant::now();
         let version = (Some("uid".to_owned()), Some(1), None);
         let at = begun + Duration::from_secs(30);

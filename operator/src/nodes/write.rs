@@ -9,7 +9,7 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 
 use super::build;
-use super::facts::{KeptFacts, Marks, NodeFacts};
+use super::facts::{AttestedNodeFacts, Marks, NodeFacts};
 use crate::cluster::{Cluster, Error};
 use crate::model::target::Owner;
 
@@ -19,7 +19,7 @@ pub(super) const CONCURRENCY: usize = 8;
 /// What one node should come to.
 pub(super) struct Wanted {
     pub(super) node: Arc<NodeFacts>,
-    pub(super) kept: Option<Arc<KeptFacts>>,
+    pub(super) attested_node: Option<Arc<AttestedNodeFacts>>,
     pub(super) status: Arc<AttestedNodeStatus>,
     pub(super) marks: Marks,
     pub(super) taint: Option<bool>,
@@ -27,15 +27,15 @@ pub(super) struct Wanted {
 
 /// Brings one node to it. Whatever is so already is not written.
 pub(super) async fn node(cluster: &Cluster, owner: &Owner, wanted: &Wanted) -> Result<(), Error> {
-    let Wanted { node, kept, status, marks, taint } = wanted;
+    let Wanted { node, attested_node, status, marks, taint } = wanted;
     let api: Api<AttestedNode> = Api::all(cluster.client.clone());
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let what = || format!("the AttestedNode {}", node.name);
-    if !build::is_made(kept.as_deref(), owner, node) {
+    if !build::is_made(attested_node.as_deref(), owner, node) {
         let object = Patch::Apply(build::attested_node(owner, node));
         api.patch(&node.name, &params, &object).await.map_err(Error::api("apply", what()))?;
     }
-    if kept.as_ref().and_then(|kept| kept.status.as_ref()) != Some(&**status) {
+    if attested_node.as_ref().and_then(|attested_node| attested_node.status.as_ref()) != Some(&**status) {
         let object = Patch::Apply(build::status(&node.name, status));
         api.patch_status(&node.name, &params, &object)
             .await

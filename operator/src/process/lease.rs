@@ -25,9 +25,9 @@ const GRACE: u64 = 5;
 /// How long after a renewal its holder goes on when no other renewal succeeds: less than the others
 /// wait, whose clocks may be ahead.
 const SAFE: Duration = Duration::from_secs(DURATION - 2);
-/// How often the holder looks whether the Lease is renewed: several times between a renewal and the
+/// How often the holder checks whether the Lease is renewed: several times between a renewal and the
 /// end of the one before.
-const LOOK: Duration = Duration::from_secs(2);
+const CHECK: Duration = Duration::from_secs(2);
 /// How long a renewal takes that is under way.
 const RENEWAL: Duration = Duration::from_millis(200);
 
@@ -71,7 +71,7 @@ impl Election {
     pub(crate) async fn won(&mut self) -> Result<()> {
         loop {
             self.leads.wait_for(|leads| *leads).await.context("failed to hold the Lease")?;
-            if timeout(LOOK, self.left()).await.is_ok_and(|left| left.is_some_and(|left| !left.is_zero())) {
+            if timeout(CHECK, self.left()).await.is_ok_and(|left| left.is_some_and(|left| !left.is_zero())) {
                 info!(lease = NAME, "leads");
                 return Ok(());
             }
@@ -117,7 +117,7 @@ impl Election {
             if good <= now {
                 return;
             }
-            sleep_until(good.min(now + LOOK)).await;
+            sleep_until(good.min(now + CHECK)).await;
         }
     }
 

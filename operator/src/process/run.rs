@@ -29,9 +29,9 @@ use crate::reconcile::elsewhere;
 use crate::reconcile::watches::with_watches;
 use crate::reconcile::{Context, error_policy, reconcile};
 
-/// Changes that come in a burst are looked at once.
+/// Changes that come in a burst are reconciled once.
 const DEBOUNCE: Duration = Duration::from_millis(200);
-/// Resources that are looked at side by side.
+/// Resources that are reconciled side by side.
 const CONCURRENCY: u16 = 4;
 
 /// Runs until SIGTERM or SIGINT, or until something breaks that the operator cannot do without.
@@ -108,19 +108,19 @@ async fn control(
         controllers.push(with_watches(&cluster, controller).reconcile_all_on(changes(&nodes)));
     }
     let resources: Vec<_> = controllers.iter().map(Controller::store).collect();
-    let for_looks = nodes::Context {
+    let for_polls = nodes::Context {
         cluster: cluster.clone(),
         events: Arc::clone(&events),
         metrics: Arc::clone(&metrics),
         resources: resources.clone(),
         nodes: Arc::clone(&nodes),
     };
-    let looks = nodes::run(Arc::new(for_looks), stop.clone());
+    let polls = nodes::run(Arc::new(for_polls), stop.clone());
     let elsewhere = elsewhere::tell(cluster.clone(), stop.clone());
     let memory = Memory::default();
     let context = Arc::new(Context { cluster, events, metrics, checksums, image, resources, memory, nodes });
     let reconciles = reconcile_until(context, controllers, stop);
-    tokio::join!(looks, reconciles, elsewhere);
+    tokio::join!(polls, reconciles, elsewhere);
     info!("the operator ends");
     Ok(())
 }
@@ -147,7 +147,7 @@ async fn reconcile_until(
     }
 }
 
-/// An item for each time that looks at nodes bring something new for a status.
+/// An item for each time that polls of nodes bring something new for a status.
 fn changes(nodes: &Nodes) -> impl futures_util::Stream<Item = ()> + Send + 'static {
     futures_util::stream::unfold(nodes.changes(), async |mut changes| {
         changes.changed().await.ok()?;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::model::target::Owner;
-use crate::rollout::fight::Fight;
+use crate::rollout::fighting::Fighting;
 
 /// How long to wait after the first failure of a resource, and at most.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -19,8 +19,8 @@ pub(crate) struct Memory(Mutex<HashMap<Owner, OfOne>>);
 /// What is remembered of one resource.
 #[derive(Debug, Default)]
 pub(crate) struct OfOne {
-    /// By the object that is fought over.
-    pub(crate) fights: HashMap<String, Fight>,
+    /// By the object that somebody else keeps reverting.
+    pub(crate) fighting: HashMap<String, Fighting>,
     failures: u32,
 }
 

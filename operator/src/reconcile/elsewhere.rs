@@ -38,13 +38,13 @@ pub(crate) async fn tell(cluster: Cluster, mut stop: watch::Receiver<bool>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = ticks.tick() => look(&cluster).await,
+            _ = ticks.tick() => poll(&cluster).await,
             _ = stop.wait_for(|stop| *stop) => return,
         }
     }
 }
 
-async fn look(cluster: &Cluster) {
+async fn poll(cluster: &Cluster) {
     let found = Api::<Guarded>::all(cluster.client.clone()).list(&ListParams::default()).await;
     let found = match found {
         Ok(found) => found,

@@ -4,22 +4,22 @@ use keylime_attestor_api::{FailureCause, KeylimeAttestor, RolloutState, RolloutS
 
 use crate::cluster::Cluster;
 use crate::gather::Gathered;
-use crate::gather::pods::{self, Complaint};
+use crate::gather::pods::{self, PodDiagnosis};
 use crate::model::agents::Agents;
 use crate::model::reported::rollout_of;
-use crate::model::target::Plan;
+use crate::model::target::Desired;
 use crate::model::workload::Workload;
-use crate::rollout::next::Next;
+use crate::rollout::plan::Plan;
 use crate::rollout::retry;
 
 /// The plan with what each rollout failed of that has failed now, and what is said of the first.
 pub(super) async fn diagnosed(
     cluster: &Cluster,
     resource: &KeylimeAttestor,
-    desired: &Plan,
+    desired: &Desired,
     gathered: &Gathered,
-    mut plan: Next,
-) -> (Next, Option<String>) {
+    mut plan: Plan,
+) -> (Plan, Option<String>) {
     let mut first = None;
     for workload in desired.targets().filter_map(|target| target.workload.as_ref()) {
         let Some(rollout) = plan.rollouts.get_mut(&workload.key) else { continue };
@@ -28,31 +28,31 @@ pub(super) async fn diagnosed(
         if rollout.state != RolloutState::Failed || known {
             continue;
         }
-        let complaint = complaint(cluster, workload, gathered, rollout).await;
-        let cause = cause(&gathered.agents, complaint.as_ref());
+        let diagnosis = diagnose(cluster, workload, gathered, rollout).await;
+        let cause = cause(&gathered.agents, diagnosis.as_ref());
         rollout.retry = Some(retry::failed(rollout.retry.as_ref(), cause, gathered.secret_versions.clone()));
-        first = first.or(complaint.map(|complaint| complaint.message));
+        first = first.or(diagnosis.map(|diagnosis| diagnosis.message));
     }
     (plan, first)
 }
 
-async fn complaint(
+async fn diagnose(
     cluster: &Cluster,
     workload: &Workload,
     gathered: &Gathered,
     rollout: &RolloutStatus,
-) -> Option<Complaint> {
+) -> Option<PodDiagnosis> {
     if let Some(why) = gathered.uncreated.get(&workload.key) {
         return Some(pods::uncreated(why));
     }
-    let nodes = rollout.canary.as_ref().map(|canary| canary.step.as_slice()).unwrap_or_default();
-    pods::complaint(cluster, workload, nodes, rollout.last_progress_time.0).await
+    let nodes = rollout.batch.as_ref().map(|batch| batch.nodes.as_slice()).unwrap_or_default();
+    pods::diagnose(cluster, workload, nodes, rollout.last_progress_time.0).await
 }
 
 /// What a pod could not have is said by itself. What its program says may have come from Keylime.
-fn cause(agents: &Agents, complaint: Option<&Complaint>) -> FailureCause {
-    let said = complaint.map_or(FailureCause::Pods, |complaint| complaint.cause);
-    let node = complaint.and_then(|complaint| complaint.node.as_deref());
+fn cause(agents: &Agents, diagnosis: Option<&PodDiagnosis>) -> FailureCause {
+    let said = diagnosis.map_or(FailureCause::Pods, |diagnosis| diagnosis.cause);
+    let node = diagnosis.and_then(|diagnosis| diagnosis.node.as_deref());
     if said == FailureCause::Pods && agents.keylime_is_ill(node) { FailureCause::Keylime } else { said }
 }
 
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn keylime_is_the_cause_where_it_is_ill_and_nothing_else_is_said() {
-        let complaint = |cause| Complaint { message: "m".to_owned(), node: Some("n".to_owned()), cause };
+        let diagnosis = |cause| PodDiagnosis { message: "m".to_owned(), node: Some("n".to_owned()), cause };
         let agents = |silent: bool, refused: bool| Agents {
             keylime: Some(Keylime {
                 silent: silent.then(|| "why".to_owned()),
@@ -82,7 +82,7 @@ mod tests {
             (agents(true, false), None, Ill),
             (agents(false, false), None, Pods),
         ] {
-            assert_eq!(cause(&agents, said.map(complaint).as_ref()), expected);
+            assert_eq!(cause(&agents, said.map(diagnosis).as_ref()), expected);
         }
     }
 }

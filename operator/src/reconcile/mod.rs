@@ -39,14 +39,14 @@ use crate::events::Events;
 use crate::gather::{Gathered, gather};
 use crate::metrics::Metrics;
 use crate::model::problem::Problem;
-use crate::model::target::{Owner, Plan};
+use crate::model::target::{Desired, Owner};
 use crate::nodes::Nodes;
 use crate::plugins::Checksums;
 use crate::reconcile::backoff::Memory;
-use crate::reconcile::report::{give, report};
+use crate::reconcile::report::{report, set_inputs};
 use crate::reconcile::withdraw::withdraw;
-use crate::rollout::next::{Next, next};
-use crate::rollout::withdrawal::hand_back;
+use crate::rollout::plan::{Plan, plan};
+use crate::rollout::withdrawal::withdraw_from_spire;
 use crate::status::attempt::Attempt;
 use crate::validate::validate;
 
@@ -67,7 +67,7 @@ pub(crate) struct Context {
     pub(crate) checksums: Checksums,
     /// Where the plugins are installed from, if it is known.
     pub(crate) image: Option<String>,
-    /// All resources, of every namespace that is looked after.
+    /// All resources, of every namespace that is managed.
     pub(crate) resources: Vec<Store<Guarded>>,
     pub(crate) memory: Memory,
     pub(crate) nodes: Arc<Nodes>,
@@ -172,7 +172,7 @@ async fn settle(context: &Context, resource: &KeylimeAttestor) -> Result<Action,
     let now = seconds(Timestamp::now());
     let attempt = attempt(context, resource, now).await?;
     report(context, resource, &attempt, now).await?;
-    Ok(Action::requeue(again(&attempt)))
+    Ok(Action::requeue(requeue(&attempt)))
 }
 
 /// The steps up to the status.
@@ -187,7 +187,7 @@ async fn attempt(context: &Context, resource: &KeylimeAttestor, now: Timestamp) 
         Err(error) if error.is_refusal() => return Ok(Attempt::Refused(refused(&error))),
         Err(error) => return Err(error.into()),
     };
-    give(context, &owner, &gathered);
+    set_inputs(context, &owner, &gathered);
     let desired = match validate(resource, &gathered, &context.checksums) {
         Ok(desired) => desired,
         Err(problems) => return Ok(Attempt::Invalid { gathered, problems }),
@@ -202,19 +202,19 @@ async fn attempt(context: &Context, resource: &KeylimeAttestor, now: Timestamp) 
 }
 
 /// The steps that may be taken now.
-fn due(resource: &KeylimeAttestor, desired: &Plan, gathered: &Gathered, now: Timestamp) -> Next {
+fn due(resource: &KeylimeAttestor, desired: &Desired, gathered: &Gathered, now: Timestamp) -> Plan {
     let previous = resource.status.clone().unwrap_or_default();
     let rollout = resource.spec.rollout.clone().unwrap_or_default();
     // Who no longer wants his workloads touched gets them back in the order of a deletion.
     let back = (desired.mode == Mode::ConfigOnly)
-        .then(|| hand_back(&desired.owner, gathered, &previous, rollout.canary, now))
+        .then(|| withdraw_from_spire(&desired.owner, gathered, &previous, rollout.batch_size, now))
         .flatten();
-    back.unwrap_or_else(|| next(desired, gathered, &previous, &rollout, now))
+    back.unwrap_or_else(|| plan(desired, gathered, &previous, &rollout, now))
 }
 
 /// When to reconcile again, should no change of the cluster come first.
-fn again(attempt: &Attempt) -> Duration {
-    let due = attempt.applied().and_then(|applied| applied.again).unwrap_or(CALM);
+fn requeue(attempt: &Attempt) -> Duration {
+    let due = attempt.applied().and_then(|applied| applied.requeue).unwrap_or(CALM);
     let longest = if attempt.problems().is_empty() { CALM } else { PROBLEM };
     due.clamp(SHORTEST, longest)
 }

@@ -10,7 +10,7 @@ use crate::cluster;
 use crate::events;
 use crate::gather::Gathered;
 use crate::model::target::{Owner, Role};
-use crate::nodes::Given;
+use crate::nodes::Inputs;
 use crate::reconcile::{Context, Error};
 use crate::status::attempt::Attempt;
 use crate::status::{Facts, status, write};
@@ -56,7 +56,7 @@ pub(super) async fn report(
 
 /// Gives the nodes' loop what it goes by. Credentials that are the same stay, with their
 /// connections.
-pub(super) fn give(context: &Context, owner: &Owner, gathered: &Gathered) {
+pub(super) fn set_inputs(context: &Context, owner: &Owner, gathered: &Gathered) {
     let pods = |role: Role| {
         let found = gathered.found.values().filter(move |found| found.role == role);
         found.filter_map(|found| {
@@ -64,12 +64,12 @@ pub(super) fn give(context: &Context, owner: &Owner, gathered: &Gathered) {
             Some((workload.key.namespace.clone(), cluster::selector(&workload.selector).ok()?))
         })
     };
-    let before = context.nodes.given(owner).and_then(|given| given.credentials);
+    let before = context.nodes.inputs(owner).and_then(|inputs| inputs.credentials);
     let credentials = gathered.credentials.clone();
     let same = before.filter(|before| credentials.as_ref().is_some_and(|new| new.version == before.version));
-    context.nodes.give(
+    context.nodes.set_inputs(
         owner,
-        Given {
+        Inputs {
             credentials: same.or(credentials),
             server: pods(Role::Server).next(),
             agents: pods(Role::Agent).collect(),

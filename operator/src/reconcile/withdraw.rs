@@ -10,13 +10,13 @@ use tracing::info;
 use crate::apply::{Applied, apply};
 use crate::gather::{Gathered, gather, pods};
 use crate::model::target::Owner;
-use crate::reconcile::report::{give, report};
+use crate::reconcile::report::{report, set_inputs};
 use crate::reconcile::{Context, Error, forget, seconds};
 use crate::rollout::progress;
 use crate::rollout::withdrawal::{Withdrawal, withdrawal};
 use crate::status::attempt::{Attempt, Hindrance};
 
-/// Takes everything back. Ok only when all of it is: the finalizer goes then.
+/// Withdraws everything. Ok only when all of it is: the finalizer goes then.
 pub(super) async fn withdraw(context: &Context, resource: &KeylimeAttestor) -> Result<Action, Error> {
     let now = seconds(Timestamp::now());
     let owner = Owner::of(resource);
@@ -34,28 +34,28 @@ pub(super) async fn withdraw(context: &Context, resource: &KeylimeAttestor) -> R
         Withdrawal::Going(plan) => apply(&context.cluster, plan).await?,
         // What is on the nodes stays until SPIRE is back: its entries may hang on it.
         Withdrawal::Done if context.nodes.withdraw(resource).await? => {
-            info!(namespace = owner.namespace, name = owner.name, "everything is taken back");
+            info!(namespace = owner.namespace, name = owner.name, "everything is withdrawn");
             forget(context, &owner);
             return Ok(Action::await_change());
         }
         Withdrawal::Done => Applied::default(),
     };
     if resource.spec.spire.mode != Mode::ConfigOnly {
-        give(context, &owner, &gathered);
+        set_inputs(context, &owner, &gathered);
     }
     let hindrance = hindrance(context, resource, &gathered, &applied, now).await;
     let attempt = Attempt::Withdrawing { gathered: Some(gathered), applied, hindrance };
     report(context, resource, &attempt, now).await?;
     if resource.spec.spire.mode != Mode::ConfigOnly {
-        context.nodes.give_workloads_back(resource).await?;
+        context.nodes.restore_parents(resource).await?;
     }
     Err(Error::Withdrawing)
 }
 
 fn due(resource: &KeylimeAttestor, gathered: &Gathered, now: Timestamp) -> Withdrawal {
     let previous = resource.status.clone().unwrap_or_default();
-    let canary = resource.spec.rollout.as_ref().and_then(|rollout| rollout.canary);
-    withdrawal(&Owner::of(resource), gathered, &previous, canary, now)
+    let batch_size = resource.spec.rollout.as_ref().and_then(|rollout| rollout.batch_size);
+    withdrawal(&Owner::of(resource), gathered, &previous, batch_size, now)
 }
 
 /// What stands in the way of a withdrawal: a step that was refused, or pods that are not replaced
@@ -80,6 +80,6 @@ async fn hindrance(
     // What was said first is kept: asked again, a pod says it in other words.
     let Some(workload) = workload.filter(|_| !known) else { return Some(Hindrance { diagnosis: None }) };
     let since = rollout.last_progress_time.0;
-    let complaint = pods::complaint(&context.cluster, workload, &[], since).await;
-    Some(Hindrance { diagnosis: complaint.map(|complaint| complaint.message) })
+    let diagnosis = pods::diagnose(&context.cluster, workload, &[], since).await;
+    Some(Hindrance { diagnosis: diagnosis.map(|diagnosis| diagnosis.message) })
 }

@@ -21,7 +21,7 @@ const NAMED: usize = 10;
 /// Why the agents of a DaemonSet do not change now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Waits {
-    /// The nodes, or the agents, have not been looked at.
+    /// The nodes, or the agents, have not been polled.
     NotKnown,
     /// Keylime gives no answers.
     Silent(String),
@@ -63,7 +63,7 @@ impl Agents {
 impl std::fmt::Display for Waits {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::NotKnown => f.write_str("the nodes and their agents have not been looked at yet"),
+            Self::NotKnown => f.write_str("the nodes and their agents have not been polled yet"),
             Self::Silent(why) => write!(
                 f,
                 "Keylime gives no answers, so that no agent that is restarted now would attest; they change when it does: {why}"

@@ -24,16 +24,16 @@ pub(crate) fn begun(
         desired: workload.pods.desired,
         updated: 0,
         ready: 0,
-        canary: None,
+        batch: None,
         retry: None,
     }
 }
 
-/// What a rollout is judged by, besides the pods' counts.
+/// What a rollout is assessed by, besides the pods' counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
     pub(crate) deadline: Duration,
-    /// The workload's own settings held it when it was last looked at.
+    /// The workload's own settings held it at the last reconcile.
     pub(crate) was_held: bool,
     /// The workload's controller is refused pods.
     pub(crate) uncreated: bool,
@@ -42,7 +42,7 @@ pub(crate) struct Seen {
 /// A rollout of what is in place already.
 ///
 /// One that was complete stays so: what befalls single pods later is for the workload's controller
-/// and shows in the counts. It is not a reason to take everything back. One whose pods cannot be
+/// and shows in the counts. It is not a reason to roll everything back. One whose pods cannot be
 /// created has failed at once: waiting brings none.
 pub(crate) fn advanced(
     previous: Option<&RolloutStatus>,
@@ -75,7 +75,7 @@ pub(crate) fn advanced(
         desired: pods.desired,
         updated: pods.updated,
         ready: pods.ready,
-        canary: None,
+        batch: None,
         retry: None,
     }
 }

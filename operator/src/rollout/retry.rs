@@ -1,4 +1,4 @@
-//! When a rollout that was taken back is tried again by itself. Pure.
+//! When a rollout that was rolled back is tried again by itself. Pure.
 //!
 //! What a change of the resource, of SPIRE's configuration or of the plugin mends is another
 //! rollout, and begins at once. The rest is told by what the last try failed of: where the end of
@@ -29,7 +29,7 @@ pub(crate) struct Now<'a> {
     pub(crate) time: Timestamp,
 }
 
-/// When a rollout that was taken back is tried again.
+/// When a rollout that was rolled back is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     Now,
@@ -102,7 +102,7 @@ mod tests {
             desired: 3,
             updated: 0,
             ready: 0,
-            canary: None,
+            batch: None,
             retry: Some(RetryStatus { failures, cause, secrets: Some("1".to_owned()) }),
         }
     }

@@ -8,7 +8,7 @@ use keylime_attestor_api::RolloutStatus;
 use crate::apply::Applied;
 use crate::gather::Gathered;
 use crate::model::problem::Problem;
-use crate::model::target::Plan;
+use crate::model::target::Desired;
 use crate::model::workload::WorkloadKey;
 use crate::rollout::gate::Waits;
 
@@ -21,7 +21,7 @@ pub(crate) enum Attempt {
     /// The steps that were due were taken.
     Applied {
         gathered: Gathered,
-        desired: Box<Plan>,
+        desired: Box<Desired>,
         applied: Applied,
         /// Why steps were not taken, the first to be mended first.
         problems: Vec<Problem>,
@@ -72,7 +72,7 @@ impl Attempt {
     }
 
     /// What should be; known only where nothing stands in the way of it.
-    pub(super) fn desired(&self) -> Option<&Plan> {
+    pub(super) fn desired(&self) -> Option<&Desired> {
         match self {
             Self::Applied { desired, .. } => Some(desired),
             Self::Refused(_) | Self::Invalid { .. } | Self::Withdrawing { .. } => None,

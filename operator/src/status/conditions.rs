@@ -8,7 +8,7 @@ use keylime_attestor_api::conditions::{
 use keylime_attestor_api::{Action, KeylimeAttestorStatus, Mode, RolloutState};
 
 use super::Facts;
-use super::parented::parented;
+use super::parent_ids::parent_ids;
 use super::rolled_out::rolled_out;
 use crate::gather::reach::Reach;
 use crate::model::target::Role;
@@ -25,13 +25,13 @@ pub(super) fn conditions(facts: &Facts<'_>) -> Vec<Condition> {
     let server = rolled_out(facts, Role::Server);
     let agents = rolled_out(facts, Role::Agent);
     let keylime = keylime(facts);
-    let parented = parented(facts);
+    let parent_ids = parent_ids(facts);
     let (nodes, enforcement) = (nodes(facts), enforcement(facts));
     let degraded = degraded(facts);
     // Ready is about the installation: a node that fails, or one that is not enrolled, breaks
     // nothing for the others.
-    let ready = ready(facts, [&configuration, &server, &agents, &keylime, &parented, &degraded]);
-    [ready, configuration, server, agents, keylime, nodes, enforcement, parented, degraded]
+    let ready = ready(facts, [&configuration, &server, &agents, &keylime, &parent_ids, &degraded]);
+    [ready, configuration, server, agents, keylime, nodes, enforcement, parent_ids, degraded]
         .into_iter()
         .map(|finding| condition(facts, finding))
         .collect()
@@ -88,7 +88,7 @@ fn enforcement(facts: &Facts<'_>) -> Finding {
     }
 }
 
-/// What was so before; until somebody has looked, nothing is known.
+/// What was so before; until the first poll nothing is known.
 fn as_before(facts: &Facts<'_>, otherwise: Reason) -> Finding {
     let last = previous(facts.previous, otherwise.condition);
     let known = last.and_then(|last| {
@@ -100,12 +100,12 @@ fn as_before(facts: &Facts<'_>, otherwise: Reason) -> Finding {
 
 fn degraded(facts: &Facts<'_>) -> Finding {
     let has = |state| facts.attempt.rollouts().values().any(|rollout| rollout.state == state);
-    let fight =
+    let fighting =
         facts.attempt.problems().iter().find(|problem| problem.reason == configuration_applied::FIGHTING);
     let reason = if facts.is_deleted() && facts.attempt.is_stuck() {
         degraded::WITHDRAWAL_STUCK
-    } else if let Some(fight) = fight {
-        return (degraded::FIGHTING, fight.message.clone());
+    } else if let Some(fighting) = fighting {
+        return (degraded::FIGHTING, fighting.message.clone());
     } else if has(RolloutState::RolledBack) {
         degraded::ROLLED_BACK
     } else if has(RolloutState::Failed) {
@@ -116,24 +116,24 @@ fn degraded(facts: &Facts<'_>) -> Finding {
     (reason, said(facts, reason))
 }
 
-/// What the pods complained about: now, or when the rollout failed. It is kept, so that a line in a
+/// What is wrong with the pods: now, or when the rollout failed. It is kept, so that a line in a
 /// log does not make the status change again and again, and is not lost when the pods are.
 fn said(facts: &Facts<'_>, reason: Reason) -> String {
     let about = [degraded::ROLLOUT_FAILED.name, degraded::ROLLED_BACK.name, degraded::WITHDRAWAL_STUCK.name];
     let before = previous(facts.previous, ConditionType::Degraded)
         .filter(|last| about.contains(&last.reason.as_str()));
-    let before = before.and_then(|last| Some(last.message.split_once(COMPLAINT)?.1));
+    let before = before.and_then(|last| Some(last.message.split_once(DIAGNOSIS)?.1));
     match facts.attempt.diagnosis().or(before) {
-        Some(complaint) => format!("{} {}{COMPLAINT}{complaint}", reason.meaning, reason.remedy),
+        Some(diagnosis) => format!("{} {}{DIAGNOSIS}{diagnosis}", reason.meaning, reason.remedy),
         None => format!("{} {}", reason.meaning, reason.remedy),
     }
 }
 
 /// Stands between what we say and what a pod says.
-const COMPLAINT: &str = " Last: ";
+const DIAGNOSIS: &str = " Last: ";
 
 fn ready(facts: &Facts<'_>, others: [&Finding; 6]) -> Finding {
-    let [configuration, server, agents, keylime, parented, degraded] = others;
+    let [configuration, server, agents, keylime, parent_ids, degraded] = others;
     if facts.is_deleted() {
         return (ready::WITHDRAWING, ready::WITHDRAWING.meaning.to_owned());
     }
@@ -162,8 +162,8 @@ fn ready(facts: &Facts<'_>, others: [&Finding; 6]) -> Finding {
     if waits_for_keylime {
         return (ready::WAITING_FOR_KEYLIME, agents.1.clone());
     }
-    if parented.0.status == Status::False {
-        return (ready::WORKLOADS_NOT_PARENTED, parented.1.clone());
+    if parent_ids.0.status == Status::False {
+        return (ready::PARENT_IDS_NOT_CONFIGURED, parent_ids.1.clone());
     }
     let good = if config_only { ready::CONFIGURATIONS_WRITTEN } else { ready::READY };
     (good, good.meaning.to_owned())

@@ -3,7 +3,7 @@
 
 pub(crate) mod attempt;
 mod conditions;
-mod parented;
+mod parent_ids;
 mod rolled_out;
 mod workloads;
 pub(crate) mod write;
@@ -37,12 +37,12 @@ pub(crate) fn status(facts: &Facts<'_>) -> KeylimeAttestorStatus {
         nodes: nodes(facts),
         enforcement: facts.view.map_or_else(|| facts.previous.enforcement.clone(), summary::loops),
         server,
-        controller_manager: parented::controller_manager(facts),
+        controller_manager: parent_ids::controller_manager(facts),
         agents,
     }
 }
 
-/// What was last seen of the nodes, and what is known before somebody looked again.
+/// What was last seen of the nodes, and what is known before the next poll.
 fn nodes(facts: &Facts<'_>) -> Option<NodesStatus> {
     let previous = facts.previous.nodes.as_ref();
     facts.view.map(|view| summary::nodes(view, previous)).or_else(|| previous.cloned())
@@ -57,6 +57,6 @@ impl Facts<'_> {
 #[cfg(test)]
 mod nodes_tests;
 #[cfg(test)]
-mod parented_tests;
+mod parent_ids_tests;
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,10 @@
 //! ServerRolledOut and AgentsRolledOut.
 
 use keylime_attestor_api::conditions::{Reason, agents_rolled_out, server_rolled_out};
-use keylime_attestor_api::{CanaryStatus, Mode, RolloutState, RolloutStatus};
+use keylime_attestor_api::{BatchStatus, Mode, RolloutState, RolloutStatus};
 
 use super::Facts;
-use crate::model::target::{Plan, Role, Target};
+use crate::model::target::{Desired, Role, Target};
 
 /// The reasons that both conditions have.
 struct Reasons {
@@ -53,16 +53,16 @@ pub(super) fn rolled_out(facts: &Facts<'_>, role: Role) -> (Reason, String) {
     if facts.is_deleted() {
         return (reasons.withdrawing, reasons.withdrawing.meaning.to_owned());
     }
-    let Some(plan) = facts.attempt.desired() else {
+    let Some(desired) = facts.attempt.desired() else {
         return (reasons.waiting_for_configuration, reasons.waiting_for_configuration.meaning.to_owned());
     };
     // With ConfigOnly there are those that get back what they had, where the mode was another
     // before.
     let is_managed = |target: &&Target| {
-        plan.mode != Mode::ConfigOnly || facts.attempt.rollouts().contains_key(&target.key)
+        desired.mode != Mode::ConfigOnly || facts.attempt.rollouts().contains_key(&target.key)
     };
     let mut states: Vec<_> =
-        targets(plan, role).filter(is_managed).map(|target| state(facts, reasons, target)).collect();
+        targets(desired, role).filter(is_managed).map(|target| state(facts, reasons, target)).collect();
     if states.is_empty() {
         let reason = reasons.not_managed;
         return (reason, format!("{} {}", reason.meaning, reason.remedy));
@@ -75,13 +75,13 @@ pub(super) fn rolled_out(facts: &Facts<'_>, role: Role) -> (Reason, String) {
     }
 }
 
-fn targets(plan: &Plan, role: Role) -> impl Iterator<Item = &Target> {
-    plan.targets().filter(move |target| target.role == role)
+fn targets(desired: &Desired, role: Role) -> impl Iterator<Item = &Target> {
+    desired.targets().filter(move |target| target.role == role)
 }
 
-/// Agents that move in steps, unless all is said by the counts.
-fn in_steps(state: RolloutState, canary: &CanaryStatus) -> Option<(u8, Reason, String)> {
-    let CanaryStatus { step, waiting, not_passed, not_enrolled, left } = canary;
+/// Agents that move in batches, unless all is said by the counts.
+fn in_batches(state: RolloutState, batch: &BatchStatus) -> Option<(u8, Reason, String)> {
+    let BatchStatus { nodes, waiting, not_passed, not_enrolled, left } = batch;
     let left = format!(
         ". {not_enrolled} nodes are not enrolled and stay on their old attestor, {not_passed} wait for Keylime to pass them: {}",
         some(left)
@@ -93,16 +93,16 @@ fn in_steps(state: RolloutState, canary: &CanaryStatus) -> Option<(u8, Reason, S
             let reason = agents_rolled_out::ENROLLED_ROLLED_OUT;
             Some((1, reason, told(reason)))
         }
-        RolloutState::Progressing if step.is_empty() && *not_passed > 0 => {
+        RolloutState::Progressing if nodes.is_empty() && *not_passed > 0 => {
             let reason = agents_rolled_out::WAITING_FOR_KEYLIME;
             Some((2, reason, told(reason)))
         }
         RolloutState::Progressing => {
-            let (reason, nodes) = (agents_rolled_out::MOVING_IN_STEPS, step.len());
+            let (reason, number) = (agents_rolled_out::MOVING_IN_BATCHES, nodes.len());
             Some((
                 2,
                 reason,
-                format!("This step: {waiting} of {nodes} nodes are not done ({}){left}", some(step)),
+                format!("This batch: {waiting} of {number} nodes are not done ({}){left}", some(nodes)),
             ))
         }
         _ => None,
@@ -132,8 +132,8 @@ fn state(facts: &Facts<'_>, reasons: &Reasons, target: &Target) -> (u8, Reason, 
         let reason = agents_rolled_out::WAITING_FOR_KEYLIME;
         return (3, reason, format!("{why}. {}", reason.remedy));
     }
-    if let Some(canary) = rollout.canary.as_ref().filter(|_| !waits)
-        && let Some((severity, reason, message)) = in_steps(*state, canary)
+    if let Some(batch) = rollout.batch.as_ref().filter(|_| !waits)
+        && let Some((severity, reason, message)) = in_batches(*state, batch)
     {
         return (severity, reason, format!("{of}. {message}"));
     }

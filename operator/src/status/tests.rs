@@ -6,13 +6,13 @@ use keylime_attestor_api::conditions::{
     ConditionType, REASONS, Reason, configuration_applied, keylime_reachable,
 };
 use keylime_attestor_api::{
-    AttestedNodeStatus, CanaryStatus, KeylimeAttestor, Mode, NodeReason, RolloutState, RolloutStatus,
+    AttestedNodeStatus, BatchStatus, KeylimeAttestor, Mode, NodeReason, RolloutState, RolloutStatus,
 };
 use serde_json::{Value, json};
 
 use super::*;
 use crate::apply::Applied;
-use crate::fixture::{controller_manager, gathered, merge, now, object, plan, read, reported, resource};
+use crate::fixture::{controller_manager, desired, gathered, merge, now, object, read, reported, resource};
 use crate::gather::Gathered;
 use crate::gather::reach::Reach;
 use crate::model::problem::Problem;
@@ -21,16 +21,16 @@ use crate::nodes::NodeView;
 use crate::rollout::gate::Waits;
 use crate::status::attempt::Hindrance;
 
-/// A look at a resource, and what it came to.
-pub(super) struct Look {
+/// A resource with what was found of it.
+pub(super) struct Case {
     pub(super) resource: KeylimeAttestor,
     pub(super) previous: KeylimeAttestorStatus,
     pub(super) server: RolloutState,
     pub(super) agent: RolloutState,
     pub(super) problems: Vec<Problem>,
-    pub(super) complaint: Option<&'static str>,
+    pub(super) diagnosis: Option<&'static str>,
     pub(super) stuck: bool,
-    /// None: nobody has looked yet.
+    /// None: nobody has polled yet.
     pub(super) view: Option<View>,
     pub(super) agents_updated: i32,
     /// Of those that are updated.
@@ -40,13 +40,13 @@ pub(super) struct Look {
     pub(super) agents_held: bool,
     /// The configuration of spire-controller-manager in the server's pod.
     pub(super) controller_manager: Option<&'static str>,
-    /// How far agents are that move in steps.
-    pub(super) canary: Option<CanaryStatus>,
-    pub(super) speechless: bool,
+    /// How far agents are that move in batches.
+    pub(super) batch: Option<BatchStatus>,
+    pub(super) keylime_unavailable: bool,
     pub(super) waits_for_keylime: BTreeMap<WorkloadKey, Waits>,
 }
 
-impl Look {
+impl Case {
     pub(super) fn new() -> Self {
         Self {
             resource: resource(json!({})),
@@ -54,7 +54,7 @@ impl Look {
             server: Complete,
             agent: Complete,
             problems: Vec::new(),
-            complaint: None,
+            diagnosis: None,
             stuck: false,
             view: Some(view(keylime_reachable::REACHABLE, &[NodeReason::Attested])),
             agents_updated: 3,
@@ -63,8 +63,8 @@ impl Look {
             server_held: false,
             agents_held: false,
             controller_manager: None,
-            canary: None,
-            speechless: false,
+            batch: None,
+            keylime_unavailable: false,
             waits_for_keylime: BTreeMap::new(),
         }
     }
@@ -108,7 +108,7 @@ impl Look {
             let mut rollout = reported(key.kind, state, "h", ready, 5).rollout.unwrap();
             let at_most = if key.kind == Kind::DaemonSet { self.agents_ready } else { self.server_ready };
             rollout.ready = rollout.ready.min(at_most);
-            rollout.canary = self.canary.clone().filter(|_| key.kind == Kind::DaemonSet);
+            rollout.batch = self.batch.clone().filter(|_| key.kind == Kind::DaemonSet);
             let is_managed = self.resource.spec.spire.mode != Mode::ConfigOnly;
             if is_managed || state == Withdrawing {
                 rollouts.insert(key.clone(), rollout);
@@ -119,7 +119,7 @@ impl Look {
             resource: &self.resource,
             previous: &self.previous,
             attempt: &attempt,
-            keylime_unavailable: self.speechless,
+            keylime_unavailable: self.keylime_unavailable,
             view: self.view.as_ref(),
             now: now(),
         })
@@ -129,24 +129,24 @@ impl Look {
         let waits_for_keylime = self.waits_for_keylime.clone();
         let waits_for_server = self.server != Complete;
         let applied = Applied { rollouts, waits_for_server, waits_for_keylime, ..Applied::default() };
-        let diagnosis = self.complaint.map(str::to_owned);
+        let diagnosis = self.diagnosis.map(str::to_owned);
         if self.resource.metadata.deletion_timestamp.is_some() {
             let hindrance = self.stuck.then_some(Hindrance { diagnosis });
             return Attempt::Withdrawing { gathered: Some(gathered), applied, hindrance };
         }
         let problems = self.problems.clone();
-        // Only what was valid can be fought over.
+        // Only what was valid can be reverted.
         if problems.iter().any(|problem| problem.reason != configuration_applied::FIGHTING) {
             return Attempt::Invalid { gathered, problems };
         }
-        let desired = Box::new(plan(&self.resource, &gathered));
+        let desired = Box::new(desired(&self.resource, &gathered));
         Attempt::Applied { gathered, desired, applied, problems, diagnosis }
     }
 
     pub(super) fn reasons(&self) -> Vec<(String, String)> {
         let conditions = self.status().conditions.into_iter();
         let conditions = conditions.map(|condition| (condition.type_, condition.reason));
-        conditions.filter(|(type_, _)| *type_ != PARENTED.as_str()).collect()
+        conditions.filter(|(type_, _)| *type_ != PARENT_IDS.as_str()).collect()
     }
 
     pub(super) fn message(&self, type_: ConditionType) -> String {
@@ -188,23 +188,23 @@ pub(super) fn view(reach: Reason, nodes: &[NodeReason]) -> View {
     }
 }
 
-/// Each look with the reasons of Ready, ConfigurationApplied, ServerRolledOut, AgentsRolledOut,
+/// Each case with the reasons of Ready, ConfigurationApplied, ServerRolledOut, AgentsRolledOut,
 /// KeylimeReachable and Degraded.
-fn looks() -> Vec<(Look, [&'static str; 6])> {
-    let config_only = |server, agent| Look {
+fn cases() -> Vec<(Case, [&'static str; 6])> {
+    let config_only = |server, agent| Case {
         resource: resource(json!({"spire": {"mode": "ConfigOnly"}})),
-        ..Look::rolling(server, agent)
+        ..Case::rolling(server, agent)
     };
-    let reach = |reason| Look { view: Some(view(reason, &[NodeReason::Attested])), ..Look::new() };
-    let held = |server| Look {
+    let reach = |reason| Case { view: Some(view(reason, &[NodeReason::Attested])), ..Case::new() };
+    let held = |server| Case {
         server: if server { Progressing } else { Complete },
         agent: if server { Waiting } else { Progressing },
         server_held: server,
         agents_held: !server,
-        ..Look::new()
+        ..Case::new()
     };
-    let mut looks = vec![
-        (Look::new(), ["Ready", "Applied", "RolledOut", "RolledOut", "Reachable", "AsExpected"]),
+    let mut cases = vec![
+        (Case::new(), ["Ready", "Applied", "RolledOut", "RolledOut", "Reachable", "AsExpected"]),
         (
             config_only(Complete, Complete),
             ["ConfigurationsWritten", "Applied", "NotManaged", "NotManaged", "Reachable", "AsExpected"],
@@ -214,42 +214,42 @@ fn looks() -> Vec<(Look, [&'static str; 6])> {
             ["RollingOut", "Applied", "NotManaged", "Withdrawing", "Reachable", "AsExpected"],
         ),
         (
-            Look::rolling(Progressing, Waiting),
+            Case::rolling(Progressing, Waiting),
             ["RollingOut", "Applied", "Progressing", "WaitingForServer", "Reachable", "AsExpected"],
         ),
         (
-            Look::rolling(Complete, Progressing),
+            Case::rolling(Complete, Progressing),
             ["RollingOut", "Applied", "RolledOut", "Progressing", "Reachable", "AsExpected"],
         ),
         // A pod that is not ready any longer: nothing rolls.
         (
-            Look { agents_ready: 2, ..Look::new() },
+            Case { agents_ready: 2, ..Case::new() },
             ["Ready", "Applied", "RolledOut", "PodsNotReady", "Reachable", "AsExpected"],
         ),
         (
-            Look { server_ready: 2, ..Look::new() },
+            Case { server_ready: 2, ..Case::new() },
             ["PodsNotReady", "Applied", "PodsNotReady", "RolledOut", "Reachable", "AsExpected"],
         ),
         (
-            Look { waits_for_keylime: waits(), ..Look::rolling(Complete, Waiting) },
+            Case { waits_for_keylime: waits(), ..Case::rolling(Complete, Waiting) },
             ["WaitingForKeylime", "Applied", "RolledOut", "WaitingForKeylime", "Reachable", "AsExpected"],
         ),
         (
-            Look {
+            Case {
                 waits_for_keylime: waits(),
                 view: Some(view(keylime_reachable::UNREACHABLE, &[NodeReason::Attested])),
-                ..Look::rolling(Complete, Complete)
+                ..Case::rolling(Complete, Complete)
             },
             ["KeylimeUnreachable", "Applied", "RolledOut", "WaitingForKeylime", "Unreachable", "AsExpected"],
         ),
         (
-            Look { agents_updated: 2, ..Look::new() },
+            Case { agents_updated: 2, ..Case::new() },
             ["RollingOut", "Applied", "RolledOut", "Progressing", "Reachable", "AsExpected"],
         ),
         (held(true), ["RollingOut", "Applied", "Paused", "WaitingForServer", "Reachable", "AsExpected"]),
         (held(false), ["RollingOut", "Applied", "RolledOut", "Paused", "Reachable", "AsExpected"]),
         (
-            Look::rolling(Failed, Waiting),
+            Case::rolling(Failed, Waiting),
             [
                 "RolloutFailed",
                 "Applied",
@@ -260,7 +260,7 @@ fn looks() -> Vec<(Look, [&'static str; 6])> {
             ],
         ),
         (
-            Look::rolling(Complete, Failed),
+            Case::rolling(Complete, Failed),
             [
                 "RolloutFailed",
                 "Applied",
@@ -271,11 +271,11 @@ fn looks() -> Vec<(Look, [&'static str; 6])> {
             ],
         ),
         (
-            Look::rolling(RolledBack, Waiting),
+            Case::rolling(RolledBack, Waiting),
             ["RolloutFailed", "Applied", "RolledBack", "WaitingForServer", "Reachable", "RolledBack"],
         ),
         (
-            Look::rolling(Complete, RolledBack),
+            Case::rolling(Complete, RolledBack),
             ["RolloutFailed", "Applied", "RolledOut", "RolledBack", "Reachable", "RolledBack"],
         ),
         (
@@ -291,26 +291,26 @@ fn looks() -> Vec<(Look, [&'static str; 6])> {
             ["KeylimeUnreachable", "Applied", "RolledOut", "RolledOut", "UnexpectedAnswer", "AsExpected"],
         ),
         (
-            Look::rolling(Complete, Withdrawing).deleted(),
+            Case::rolling(Complete, Withdrawing).deleted(),
             ["Withdrawing", "Withdrawing", "Withdrawing", "Withdrawing", "NotChecked", "AsExpected"],
         ),
         (
-            Look { stuck: true, ..Look::rolling(Complete, Withdrawing) }.deleted(),
+            Case { stuck: true, ..Case::rolling(Complete, Withdrawing) }.deleted(),
             ["Withdrawing", "Withdrawing", "Withdrawing", "Withdrawing", "NotChecked", "WithdrawalStuck"],
         ),
     ];
-    for (agent, canary, ready, reason) in [
-        (Progressing, canary(&["a"], 0), "RollingOut", "MovingInSteps"),
-        (Progressing, canary(&[], 1), "WaitingForKeylime", "WaitingForKeylime"),
-        (Complete, CanaryStatus { not_enrolled: 1, ..canary(&[], 0) }, "Ready", "EnrolledRolledOut"),
+    for (agent, batch, ready, reason) in [
+        (Progressing, batch(&["a"], 0), "RollingOut", "MovingInBatches"),
+        (Progressing, batch(&[], 1), "WaitingForKeylime", "WaitingForKeylime"),
+        (Complete, BatchStatus { not_enrolled: 1, ..batch(&[], 0) }, "Ready", "EnrolledRolledOut"),
     ] {
-        let look = Look {
+        let case = Case {
             agents_updated: 2,
             agents_held: true,
-            canary: Some(canary),
-            ..Look::rolling(Complete, agent)
+            batch: Some(batch),
+            ..Case::rolling(Complete, agent)
         };
-        looks.push((look, [ready, "Applied", "RolledOut", reason, "Reachable", "AsExpected"]));
+        cases.push((case, [ready, "Applied", "RolledOut", reason, "Reachable", "AsExpected"]));
     }
     let wait = "WaitingForConfiguration";
     for reason in REASONS.iter().filter(|reason| reason.condition == ConditionType::ConfigurationApplied) {
@@ -320,15 +320,15 @@ fn looks() -> Vec<(Look, [&'static str; 6])> {
             configuration_applied::FIGHTING,
         ];
         if !own.contains(reason) {
-            let look = Look { server: Waiting, agent: Waiting, ..Look::problem(*reason) };
-            looks.push((look, ["NotApplied", reason.name, wait, wait, "Reachable", "AsExpected"]));
+            let case = Case { server: Waiting, agent: Waiting, ..Case::problem(*reason) };
+            cases.push((case, ["NotApplied", reason.name, wait, wait, "Reachable", "AsExpected"]));
         }
     }
-    looks.push((
-        Look::problem(configuration_applied::FIGHTING),
+    cases.push((
+        Case::problem(configuration_applied::FIGHTING),
         ["NotApplied", "Fighting", "RolledOut", "RolledOut", "Reachable", "Fighting"],
     ));
-    looks
+    cases
 }
 
 /// Agents that wait for a node.
@@ -341,21 +341,22 @@ fn waits() -> BTreeMap<WorkloadKey, Waits> {
 
 #[test]
 fn who_waits_for_keylime_is_told_which_nodes_and_what_to_do() {
-    let look = Look { waits_for_keylime: waits(), ..Look::rolling(Complete, Waiting) };
+    let case = Case { waits_for_keylime: waits(), ..Case::rolling(Complete, Waiting) };
     for type_ in [ConditionType::AgentsRolledOut, ConditionType::Ready] {
-        let message = look.message(type_);
-        for part in ["1 of the 3 nodes", "n (NotEnrolled)", "nodeSelector", "canary", "unattestable: Proceed"]
+        let message = case.message(type_);
+        for part in
+            ["1 of the 3 nodes", "n (NotEnrolled)", "nodeSelector", "batchSize", "unattestable: Proceed"]
         {
             assert!(message.contains(part), "{part} is not in {message}");
         }
     }
 }
 
-fn canary(step: &[&str], not_passed: i32) -> CanaryStatus {
-    let step: Vec<String> = step.iter().map(ToString::to_string).collect();
-    CanaryStatus {
-        waiting: i32::try_from(step.len()).unwrap(),
-        step,
+fn batch(nodes: &[&str], not_passed: i32) -> BatchStatus {
+    let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+    BatchStatus {
+        waiting: i32::try_from(nodes.len()).unwrap(),
+        nodes,
         not_passed,
         not_enrolled: 0,
         left: Vec::new(),
@@ -365,87 +366,87 @@ fn canary(step: &[&str], not_passed: i32) -> CanaryStatus {
 #[test]
 fn the_nodes_of_a_step_and_those_that_are_left_are_named() {
     let left = |names: &[&str]| names.iter().map(ToString::to_string).collect();
-    let agents = |canary| {
-        let look = Look { agents_updated: 2, canary: Some(canary), ..Look::rolling(Complete, Progressing) };
-        look.message(ConditionType::AgentsRolledOut)
+    let agents = |batch| {
+        let case = Case { agents_updated: 2, batch: Some(batch), ..Case::rolling(Complete, Progressing) };
+        case.message(ConditionType::AgentsRolledOut)
     };
-    let moving = agents(CanaryStatus { not_enrolled: 1, left: left(&["z"]), ..canary(&["a", "b"], 0) });
+    let moving = agents(BatchStatus { not_enrolled: 1, left: left(&["z"]), ..batch(&["a", "b"], 0) });
     assert!(
         moving.contains("2 of 2 nodes are not done (a, b)") && moving.contains("stay on their old attestor"),
         "{moving}"
     );
     assert!(moving.ends_with(": z"), "{moving}");
     let many: Vec<String> = (0..20).map(|number| format!("n{number}")).collect();
-    let waiting = agents(CanaryStatus { left: many, ..canary(&[], 20) });
+    let waiting = agents(BatchStatus { left: many, ..batch(&[], 20) });
     assert!(waiting.ends_with("n9, …"), "{waiting}");
 }
 
 #[test]
-fn each_look_comes_to_its_conditions() {
-    for (look, expected) in looks() {
+fn each_case_comes_to_its_conditions() {
+    for (case, expected) in cases() {
         let [ready, configuration, server, agents, keylime, degraded] = expected;
-        let (nodes, enforcing) = if look.resource.metadata.deletion_timestamp.is_some() {
+        let (nodes, enforcing) = if case.resource.metadata.deletion_timestamp.is_some() {
             ("Withdrawing", "Withdrawing")
         } else {
-            ("Attested", "Off")
+            ("Attested", "NotConfigured")
         };
         let expected = [ready, configuration, server, agents, keylime, nodes, enforcing, degraded];
         let expected: Vec<_> = ConditionType::ALL
             .iter()
-            .filter(|type_| **type_ != PARENTED)
+            .filter(|type_| **type_ != PARENT_IDS)
             .map(ToString::to_string)
             .zip(expected.map(str::to_owned))
             .collect();
-        assert_eq!(look.reasons(), expected);
+        assert_eq!(case.reasons(), expected);
     }
 }
 
-pub(super) const PARENTED: ConditionType = ConditionType::WorkloadsParented;
+pub(super) const PARENT_IDS: ConditionType = ConditionType::ParentIdsConfigured;
 
 #[test]
 fn every_reason_is_produced() {
-    let all_looks = looks()
+    let all_cases = cases()
         .into_iter()
-        .map(|(look, _)| look)
-        .chain(nodes_tests::looks().into_iter().map(|(look, _)| look));
-    let all_looks = all_looks.chain(parented_tests::parented().into_iter().map(|(look, _, _)| look));
-    let produced: BTreeSet<(String, String)> = all_looks.flat_map(|look| look.reasons()).collect();
+        .map(|(case, _)| case)
+        .chain(nodes_tests::cases().into_iter().map(|(case, _)| case));
+    let all_cases = all_cases.chain(parent_ids_tests::parent_ids().into_iter().map(|(case, _, _)| case));
+    let produced: BTreeSet<(String, String)> = all_cases.flat_map(|case| case.reasons()).collect();
     let all: BTreeSet<(String, String)> = REASONS
         .iter()
-        .filter(|reason| reason.condition != PARENTED)
+        .filter(|reason| reason.condition != PARENT_IDS)
         .map(|reason| (reason.condition.to_string(), reason.name.to_owned()))
         .collect();
     assert_eq!(produced, all);
 }
 
 #[test]
-fn what_was_seen_before_is_said_until_somebody_looks_again() {
-    let mut look = Look {
+fn what_was_seen_before_is_said_until_the_next_poll() {
+    let mut case = Case {
         resource: resource(json!({"enforcement": {"action": "Evict"}})),
         view: Some(view(keylime_reachable::TLS_FAILED, &[NodeReason::Stale])),
-        ..Look::new()
+        ..Case::new()
     };
-    look.previous = look.status();
-    let before = look.reasons();
-    look.view = None;
-    assert_eq!(look.reasons(), before);
-    assert_eq!(look.status().nodes, look.previous.nodes);
+    case.previous = case.status();
+    let before = case.reasons();
+    case.view = None;
+    assert_eq!(case.reasons(), before);
+    assert_eq!(case.status().nodes, case.previous.nodes);
 }
 
 #[test]
 fn a_condition_keeps_its_time_until_its_status_changes() {
-    let mut look = Look::rolling(Progressing, Waiting);
-    look.previous = look.status();
-    for condition in &mut look.previous.conditions {
+    let mut case = Case::rolling(Progressing, Waiting);
+    case.previous = case.status();
+    for condition in &mut case.previous.conditions {
         condition.last_transition_time = serde_json::from_value::<Value>(json!("2025-01-01T00:00:00Z"))
             .and_then(serde_json::from_value)
             .unwrap();
     }
-    let same = look.status();
-    assert_eq!(same.conditions, look.previous.conditions);
-    (look.server, look.agent) = (Complete, Complete);
-    let later = look.status();
-    for (before, after) in look.previous.conditions.iter().zip(&later.conditions) {
+    let same = case.status();
+    assert_eq!(same.conditions, case.previous.conditions);
+    (case.server, case.agent) = (Complete, Complete);
+    let later = case.status();
+    for (before, after) in case.previous.conditions.iter().zip(&later.conditions) {
         let kept = before.last_transition_time == after.last_transition_time;
         assert_eq!(kept, before.status == after.status, "{}", before.type_);
         assert_eq!(after.observed_generation, Some(7));
@@ -454,35 +455,35 @@ fn a_condition_keeps_its_time_until_its_status_changes() {
 
 #[test]
 fn what_a_pod_said_stays_when_the_pod_is_gone() {
-    let mut look = Look { complaint: Some("pod p: it broke"), ..Look::rolling(Failed, Waiting) };
-    assert!(look.message(ConditionType::Degraded).ends_with("Last: pod p: it broke"));
-    look.previous = look.status();
-    (look.server, look.complaint) = (RolledBack, None);
-    assert!(look.message(ConditionType::Degraded).ends_with("Last: pod p: it broke"));
-    assert!(look.message(ConditionType::Ready).ends_with("Last: pod p: it broke"));
+    let mut case = Case { diagnosis: Some("pod p: it broke"), ..Case::rolling(Failed, Waiting) };
+    assert!(case.message(ConditionType::Degraded).ends_with("Last: pod p: it broke"));
+    case.previous = case.status();
+    (case.server, case.diagnosis) = (RolledBack, None);
+    assert!(case.message(ConditionType::Degraded).ends_with("Last: pod p: it broke"));
+    assert!(case.message(ConditionType::Ready).ends_with("Last: pod p: it broke"));
 }
 
 #[test]
 fn an_agent_that_is_no_longer_ready_is_told_from_a_rollout() {
     let said = "Some are not ready now";
-    let message = |look: Look| look.message(ConditionType::AgentsRolledOut);
-    let lost = message(Look { agents_ready: 2, ..Look::new() });
+    let message = |case: Case| case.message(ConditionType::AgentsRolledOut);
+    let lost = message(Case { agents_ready: 2, ..Case::new() });
     assert!(lost.contains("3 of 3 pods updated, 2 of them ready") && lost.contains(said), "{lost}");
-    for rolling in [Look::rolling(Complete, Progressing), Look { agents_updated: 2, ..Look::new() }] {
+    for rolling in [Case::rolling(Complete, Progressing), Case { agents_updated: 2, ..Case::new() }] {
         assert!(!message(rolling).contains(said));
     }
 }
 
 #[test]
 fn all_problems_are_in_the_message() {
-    let mut look = Look::problem(configuration_applied::SECRET_NOT_FOUND);
-    look.problems.push(Problem::new(configuration_applied::COMMAND_SET, "and another"));
-    assert_eq!(look.message(ConditionType::Ready), "because of SecretNotFound; and another");
+    let mut case = Case::problem(configuration_applied::SECRET_NOT_FOUND);
+    case.problems.push(Problem::new(configuration_applied::COMMAND_SET, "and another"));
+    assert_eq!(case.message(ConditionType::Ready), "because of SecretNotFound; and another");
 }
 
 #[test]
 fn what_was_found_is_shown() {
-    let status = Look::new().status();
+    let status = Case::new().status();
     let server = serde_json::to_value(status.server).unwrap();
     let expected = json!({
         "kind": "StatefulSet", "name": "spire-server", "namespace": "spire-server", "container": "spire-server",

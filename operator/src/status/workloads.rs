@@ -11,9 +11,9 @@ use crate::model::workload::WorkloadKey;
 /// The server, and the agents.
 pub(super) fn workloads(facts: &Facts<'_>) -> (Option<WorkloadStatus>, Vec<WorkloadStatus>) {
     match facts.attempt.desired() {
-        Some(plan) => {
-            let agents = plan.agents.iter().map(|agent| planned(facts, plan.mode, agent)).collect();
-            (Some(planned(facts, plan.mode, &plan.server)), agents)
+        Some(desired) => {
+            let agents = desired.agents.iter().map(|agent| planned(facts, desired.mode, agent)).collect();
+            (Some(planned(facts, desired.mode, &desired.server)), agents)
         }
         None => {
             let agents = facts.previous.agents.iter().filter_map(|agent| kept(facts, agent)).collect();

@@ -1,4 +1,4 @@
-//! Turns what the resource asks for and what was found into a [`Plan`] that cannot be wrong, or
+//! Turns what the resource asks for and what was found into a [`Desired`] that cannot be wrong, or
 //! says everything that stands in the way. Pure.
 
 pub(crate) mod manager;
@@ -18,7 +18,7 @@ use crate::configuration::{derived, original, plugin_data};
 use crate::discover::Discovered;
 use crate::gather::{Found, Gathered, Presence};
 use crate::model::problem::Problem;
-use crate::model::target::{Asked, Manager, Owner, Plan, Plugin, Role, Source, Target, only_key, text};
+use crate::model::target::{Asked, Desired, Manager, Owner, Plugin, Role, Source, Target, only_key, text};
 use crate::plugins::Checksums;
 use crate::rollout::strategy::Strategy;
 
@@ -35,7 +35,7 @@ pub(crate) fn validate(
     resource: &KeylimeAttestor,
     gathered: &Gathered,
     checksums: &Checksums,
-) -> Result<Plan, Vec<Problem>> {
+) -> Result<Desired, Vec<Problem>> {
     let mut problems = spec::problems(&resource.spec);
     let context = Context { resource, gathered, image: gathered.image.as_deref(), checksums };
     let mut targets = Vec::new();
@@ -53,12 +53,12 @@ pub(crate) fn validate(
         ));
     }
     problems.extend(same_configuration(&targets));
-    problems.extend(steps(&resource.spec, &targets));
+    problems.extend(batches(&resource.spec, &targets));
     problems.extend(taint::problems(&resource.spec, &targets));
     let manager = context.manager(&targets);
     let mut targets = targets.into_iter();
     match (targets.next(), manager) {
-        (Some(server), Ok(manager)) if problems.is_empty() => Ok(Plan {
+        (Some(server), Ok(manager)) if problems.is_empty() => Ok(Desired {
             owner: Owner::of(resource),
             generation: resource.metadata.generation,
             mode: resource.spec.spire.mode,
@@ -327,14 +327,14 @@ fn same_configuration(targets: &[Target]) -> Option<Problem> {
     None
 }
 
-/// Agents can move in steps: nobody else has them replaced meanwhile, and those that have not moved
+/// Agents can move in batches: nobody else has them replaced meanwhile, and those that have not moved
 /// keep their configuration.
-fn steps(spec: &KeylimeAttestorSpec, targets: &[Target]) -> Vec<Problem> {
-    if spec.rollout.as_ref().is_none_or(|rollout| rollout.canary.is_none()) {
+fn batches(spec: &KeylimeAttestorSpec, targets: &[Target]) -> Vec<Problem> {
+    if spec.rollout.as_ref().is_none_or(|rollout| rollout.batch_size.is_none()) {
         return Vec::new();
     }
     if spec.spire.mode != Mode::Overlay {
-        let message = "spec.rollout.canary: expected spire.mode Overlay: in any other mode agents that have not moved would read the new \
+        let message = "spec.rollout.batchSize: expected spire.mode Overlay: in any other mode agents that have not moved would read the new \
                        configuration when they restart";
         return vec![Problem::new(reason::SPEC_INVALID, message)];
     }
@@ -345,8 +345,8 @@ fn steps(spec: &KeylimeAttestorSpec, targets: &[Target]) -> Vec<Problem> {
             Strategy::Rolling(manager) => Some(Problem::new(
                 reason::FIELD_CONFLICT,
                 format!(
-                    "spec.rollout.canary: expected updateStrategy.type of the {key} to be OnDelete or not set, {manager} has set it to \
-                     RollingUpdate: set it to OnDelete there (with SPIFFE's charts the value spire-agent.updateStrategy.type), or remove canary"
+                    "spec.rollout.batchSize: expected updateStrategy.type of the {key} to be OnDelete or not set, {manager} has set it to \
+                     RollingUpdate: set it to OnDelete there (with SPIFFE's charts the value spire-agent.updateStrategy.type), or remove batchSize"
                 ),
             )),
             Strategy::Ours | Strategy::Theirs | Strategy::Free => None,

@@ -18,8 +18,7 @@ pub(crate) fn problems(spec: &KeylimeAttestorSpec) -> Vec<Problem> {
         }
     };
     let endpoint = |host: &str, port| Endpoint::new(host, port).map(drop).map_err(|error| error.to_string());
-    check("keylime.verifier", endpoint(&keylime.verifier.host, keylime.verifier.port));
-    for verifier in &keylime.verifiers {
+    for verifier in keylime.verifiers.iter() {
         check("keylime.verifiers", endpoint(&verifier.host, verifier.port));
     }
     if let Some(host) = &keylime.registrar.host {

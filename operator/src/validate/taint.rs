@@ -40,7 +40,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::fixture::{gathered, plan, resource};
+    use crate::fixture::{desired, gathered, resource};
 
     #[test]
     fn agents_have_to_come_back_to_a_node_with_the_taint() {
@@ -53,14 +53,14 @@ mod tests {
             (json!({"key": "another", "operator": "Exists"}), false),
         ] {
             let untainted = resource(json!({}));
-            let mut plan = plan(&untainted, &gathered(&untainted));
-            for agent in &mut plan.agents {
+            let mut desired = desired(&untainted, &gathered(&untainted));
+            for agent in &mut desired.agents {
                 let pod = agent.workload.as_mut().unwrap().template.spec.as_mut().unwrap();
                 pod.tolerations = Some(vec![serde_json::from_value(toleration.clone()).unwrap()]);
             }
             let tainted = resource(json!({"nodes": {"taint": true}}));
-            assert_eq!(problems(&tainted.spec, &plan.agents).is_empty(), tolerated, "{toleration}");
-            assert!(problems(&untainted.spec, &plan.agents).is_empty());
+            assert_eq!(problems(&tainted.spec, &desired.agents).is_empty(), tolerated, "{toleration}");
+            assert!(problems(&untainted.spec, &desired.agents).is_empty());
         }
     }
 }

@@ -118,9 +118,9 @@ fn each_refusal_says_why_and_what_to_do() {
         ),
         (
             reason::SPEC_INVALID,
-            json!({"keylime": {"verifier": {"host": "127.1"}}}),
+            json!({"keylime": {"verifiers": [{"host": "127.1"}]}}),
             Box::new(|_| {}),
-            "spec.keylime.verifier",
+            "spec.keylime.verifiers",
         ),
         (
             reason::WORKLOAD_NOT_FOUND,
@@ -281,9 +281,9 @@ fn an_edited_configuration_whose_original_is_lost_is_no_original() {
 
 #[test]
 fn steps_need_a_mode_and_a_strategy_that_allow_them() {
-    let canary = |mode: &str| json!({"rollout": {"canary": 1}, "spire": {"mode": mode}});
-    assert_eq!(problems(canary("Overlay"), |_| {}), []);
-    let in_place = problems(canary("InPlace"), |_| {});
+    let in_batches = |mode: &str| json!({"rollout": {"batchSize": 1}, "spire": {"mode": mode}});
+    assert_eq!(problems(in_batches("Overlay"), |_| {}), []);
+    let in_place = problems(in_batches("InPlace"), |_| {});
     assert!(
         in_place[0].0 == "SpecInvalid" && in_place[0].1.contains("expected spire.mode Overlay"),
         "{in_place:?}"
@@ -298,7 +298,7 @@ fn steps_need_a_mode_and_a_strategy_that_allow_them() {
         );
         agent(all).workload = Some(read(Kind::DaemonSet, object));
     };
-    let refused = problems(canary("Overlay"), rolling);
+    let refused = problems(in_batches("Overlay"), rolling);
     assert!(
         refused[0].0 == "FieldConflict" && refused[0].1.contains("helm has set it to RollingUpdate"),
         "{refused:?}"

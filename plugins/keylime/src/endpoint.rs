@@ -56,7 +56,7 @@ impl Endpoint {
     }
 
     /// Whether the host can only be this machine: 127.0.0.0/8, ::1 or `localhost`, by what is
-    /// written, without a look-up.
+    /// written, without a lookup.
     pub fn is_loopback(&self) -> bool {
         match &self.host {
             Host::Name(name) => name == "localhost",

@@ -22,7 +22,7 @@ const MAX_AGENTS: usize = 20_000;
 /// How much of a record's problem is told, in characters.
 const MAX_TEXT: usize = 200;
 
-/// What the verifiers hold, at one look.
+/// What the verifiers hold, by one answer of each.
 #[derive(Debug, Default)]
 pub struct States {
     /// The agents that exactly one verifier has, and whose record can be read.

@@ -87,7 +87,7 @@ impl Releases {
         ensure!(!notes.contains("It may not read any Secret yet"), "{notes}");
         ensure!(notes.contains("kubectl wait keylimeattestor/spire --namespace spire-system"), "{notes}");
         ensure!(!self.crd()?.contains("An old text."), "the CRD was not upgraded");
-        assert_eq!(self.attestor("{.spec.keylime.verifier.port}")?, "9881");
+        assert_eq!(self.attestor("{.spec.keylime.verifiers[0].port}")?, "9881");
 
         // Unchanged values change nothing, changed ones do.
         for (age, generation) in [("5m", "1"), ("10m", "2")] {

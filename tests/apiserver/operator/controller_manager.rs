@@ -35,7 +35,7 @@ async fn it_is_overlaid_and_comes_back_as_it_was() -> Result<()> {
         site.attest(json!({}))?;
         let operator = site.operator()?;
         site.make_ready()?;
-        site.wait_for("WorkloadsParented", "Overlaid")?;
+        site.wait_for("ParentIDsConfigured", "Overlaid")?;
         let derived = site.text("spire-controller-manager-keylime", MANAGER_KEY)?;
         let changed: Vec<_> = CHART.lines().zip(derived.lines()).filter(|(was, is)| was != is).collect();
         ensure!(
@@ -63,7 +63,7 @@ async fn it_is_overlaid_and_comes_back_as_it_was() -> Result<()> {
                 .contains("clusterName: production")
                 && site.hash("statefulset/spire-server")? != hash)
         })?;
-        site.roll_out_until("WorkloadsParented", "Overlaid")?;
+        site.roll_out_until("ParentIDsConfigured", "Overlaid")?;
 
         site.delete()?;
         site.let_go()?;
@@ -106,8 +106,8 @@ async fn what_to_write_is_told_and_is_enough() -> Result<()> {
     site.attest(ignored())?;
     let operator = site.operator()?;
     site.make_rolled_out()?;
-    let message = site.wait_for("WorkloadsParented", "TemplateMissing")?;
-    ensure!(site.wait_for("Ready", "WorkloadsNotParented")? == message);
+    let message = site.wait_for("ParentIDsConfigured", "TemplateMissing")?;
+    ensure!(site.wait_for("Ready", "ParentIDsNotConfigured")? == message);
     ensure!(
         message.contains(
             "controller-manager-config.yaml of the ConfigMap manager-told/spire-controller-manager"
@@ -119,7 +119,7 @@ async fn what_to_write_is_told_and_is_enough() -> Result<()> {
     let line = CHART.lines().find(|line| line.starts_with("parentIDTemplate")).context("no template")?;
     let text = CHART.replace(line, &format!("parentIDTemplate: '{template}'"));
     site.apply(&spire::config_map(&site.namespace, MANAGER, MANAGER_KEY, &text))?;
-    site.wait_for("WorkloadsParented", "TemplateSet")?;
+    site.wait_for("ParentIDsConfigured", "TemplateSet")?;
     site.wait_for("Ready", "Ready")?;
     operator.stop()
 }
@@ -134,7 +134,7 @@ async fn it_is_let_go_when_it_is_to_be_left_alone() -> Result<()> {
     ensure!(container(&site)?.get("command").is_some());
     site.attest(ignored())?;
     site.wait("its command to go", |site| Ok(container(site)?.get("command").is_none()))?;
-    site.roll_out_until("WorkloadsParented", "TemplateMissing")?;
+    site.roll_out_until("ParentIDsConfigured", "TemplateMissing")?;
     site.wait("the derived configuration to go", |site| {
         Ok(!site.exists("configmap/spire-controller-manager-keylime")?)
     })?;
@@ -166,8 +166,8 @@ async fn workloads_keep_their_parents_until_the_agent_of_their_node_is_back() ->
         pods::start_agent(&site, name, name, None)
     };
     go_back("back-a")?;
-    let looks = operator.reconciles()?;
-    site.wait("some looks", |_| Ok(operator.reconciles()? > looks + 1))?;
+    let reconciles = operator.reconciles()?;
+    site.wait("some reconciles", |_| Ok(operator.reconciles()? > reconciles + 1))?;
     ensure!(parent(&site, "back-a")?, "its agent is not ready yet");
     pods::ready(&site, "back-a")?;
     site.wait("the parent of the node that is back to go", |site| Ok(!parent(site, "back-a")?))?;

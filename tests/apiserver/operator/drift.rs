@@ -21,10 +21,10 @@ async fn nothing_is_written_when_nothing_changes() -> Result<()> {
     let (site, operator) = ready("idle").await?;
     let before = site.writes()?;
     for round in 0..3 {
-        let looks = operator.reconciles()?;
+        let reconciles = operator.reconciles()?;
         site.kubectl(&["annotate", "kla", "spire", "--overwrite", &format!("round={round}")])?;
-        wait::until("the operator to look", TIMEOUT, || {
-            ensure!(operator.reconciles()? > looks);
+        wait::until("the operator to reconcile", TIMEOUT, || {
+            ensure!(operator.reconciles()? > reconciles);
             Ok(())
         })?;
     }
@@ -114,8 +114,8 @@ async fn the_owners_changes_arrive_and_his_next_apply_meets_no_conflict() -> Res
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fight_is_reported_and_fought_less_often() -> Result<()> {
-    let (site, operator) = ready("fight").await?;
+async fn fighting_is_reported_and_answered_less_often() -> Result<()> {
+    let (site, operator) = ready("fighting").await?;
     let derived = site.text("spire-agent-keylime", "agent.conf")?;
     for _ in 0..5 {
         site.patch("configmap/spire-agent-keylime", &json!({"data": {"agent.conf": "theirs"}}))?;

@@ -7,7 +7,7 @@ use super::site::Site;
 use super::spire;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rollout_that_fails_is_taken_back() -> Result<()> {
+async fn a_rollout_that_fails_is_rolled_back() -> Result<()> {
     let mut site = Site::start("rollback").await?;
     site.apply(&spire::json(&site.namespace))?;
     site.attest(json!({"rollout": {"progressDeadline": "10s"}}))?;
@@ -15,7 +15,7 @@ async fn a_rollout_that_fails_is_taken_back() -> Result<()> {
     site.wait_for("ServerRolledOut", "Progressing")?;
     let hash = site.hash("statefulset/spire-server")?.unwrap_or_default();
     site.apply(&spire::pod(&site.namespace, "spire-server-2", "spire-server", &hash))?;
-    site.complain("spire-server-2", "spire-server", "the plugin cannot be started")?;
+    site.report_failure("spire-server-2", "spire-server", "the plugin cannot be started")?;
     site.pods("statefulset/spire-server", 1, 2)?;
 
     site.wait_for("ServerRolledOut", "RolledBack")?;
@@ -25,7 +25,7 @@ async fn a_rollout_that_fails_is_taken_back() -> Result<()> {
         "{message}"
     );
     ensure!(site.condition("Ready")?.0 == "RolloutFailed");
-    ensure!(site.hash("statefulset/spire-server")?.is_none(), "the overlay was not taken back");
+    ensure!(site.hash("statefulset/spire-server")?.is_none(), "the overlay was not rolled back");
     site.wait("the stuck pod to go", |site| Ok(!site.exists("pod/spire-server-2")?))?;
     ensure!(site.hash("daemonset/spire-agent")?.is_none(), "the agents were changed");
 
@@ -37,7 +37,7 @@ async fn a_rollout_that_fails_is_taken_back() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rollout_that_fails_stays_for_a_look_when_asked_to() -> Result<()> {
+async fn a_rollout_that_fails_stays_to_be_examined_when_asked_to() -> Result<()> {
     let mut site = Site::start("no-rollback").await?;
     site.apply(&spire::json(&site.namespace))?;
     site.attest(json!({"rollout": {"progressDeadline": "10s", "rollback": false}}))?;

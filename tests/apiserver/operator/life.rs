@@ -142,7 +142,7 @@ async fn one_that_cannot_renew_its_lease_ends_and_leads_again_when_it_can() -> R
 /// by.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_may_not_see_its_own_pod_ends_and_says_what_it_needs() -> Result<()> {
-    let site = Site::start("blind").await?;
+    let site = Site::start("unseeing").await?;
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("kubeconfig");
     let mut nobody: Value = serde_json::from_str(&fs::read_to_string(site.server.kubeconfig())?)?;
@@ -151,11 +151,11 @@ async fn one_that_may_not_see_its_own_pod_ends_and_says_what_it_needs() -> Resul
     let mut command = Command::new(programs::built("keylime-attestor-operator")?);
     command.env("KUBECONFIG", &config);
     command.args(["--metrics-address", "127.0.0.1:0", "--health-address", "127.0.0.1:0"]);
-    command.args(["--pod-namespace", "blind", "--pod-name", "own"]);
+    command.args(["--pod-namespace", "unseeing", "--pod-name", "own"]);
     let mut operator = Process::start("operator", folder.path(), &mut command)?;
     ensure!(!operator.wait_for_end(TIMEOUT)?.success());
     let log = operator.log()?;
-    for expected in ["pod blind/own", "--plugin-image", "User \"nobody\" cannot get resource \"pods\""] {
+    for expected in ["pod unseeing/own", "--plugin-image", "User \"nobody\" cannot get resource \"pods\""] {
         ensure!(log.contains(expected), "expected {expected} in {log}");
     }
     Ok(())

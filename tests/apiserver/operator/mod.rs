@@ -5,7 +5,7 @@
 #![expect(clippy::indexing_slicing, reason = "what the tests share is test code too")]
 
 mod admission;
-mod canary;
+mod batches;
 mod config_only;
 mod controller_manager;
 mod drift;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::site::{Operator, Site, TIMEOUT};
 use super::{pods, spire};
 
-/// A site with nodes of its own, SPIRE rolled out, and an operator that looks at them.
+/// A site with nodes of its own, SPIRE rolled out, and an operator that polls them.
 async fn site(namespace: &str, nodes: &[Made], changes: Value) -> Result<(Site, Operator)> {
     let mut site = Site::start_alone(namespace).await?;
     for (name, uuid, address) in nodes {
@@ -262,26 +262,26 @@ async fn nothing_is_written_about_nodes_while_nothing_changes() -> Result<()> {
     site.keylime.add(passing("n-1"));
     expect(&site, "n", "Attested")?;
     site.wait_for("NodesAttested", "NodesNotAttested")?;
-    let looks = || -> Result<u64> {
+    let polls = || -> Result<u64> {
         let metrics = operator.get(&operator.metrics, "/metrics")?;
         let line = metrics.lines().find_map(|line| {
             line.strip_prefix(
-                "keylime_attestor_look_duration_seconds_count{namespace=\"still\",name=\"spire\"} ",
+                "keylime_attestor_poll_duration_seconds_count{namespace=\"still\",name=\"spire\"} ",
             )
         });
-        Ok(line.context("no looks")?.parse()?)
+        Ok(line.context("no polls")?.parse()?)
     };
-    let wait_for_looks = |number: u64| -> Result<()> {
-        let before = looks()?;
-        wait::until("looks", TIMEOUT, || {
-            ensure!(looks()? >= before + number);
+    let wait_for_polls = |number: u64| -> Result<()> {
+        let before = polls()?;
+        wait::until("polls", TIMEOUT, || {
+            ensure!(polls()? >= before + number);
             Ok(())
         })
     };
     // What is under way comes to its end first.
-    wait_for_looks(2)?;
+    wait_for_polls(2)?;
     let (before, own) = (writes(&site)?, site.writes()?);
-    wait_for_looks(3)?;
+    wait_for_polls(3)?;
     let after = writes(&site)?;
     ensure!(after == before, "{:?}", after.get(before.len()..));
     ensure!(site.writes()? == own, "the resource was written");
@@ -289,11 +289,11 @@ async fn nothing_is_written_about_nodes_while_nothing_changes() -> Result<()> {
     operator.stop()?;
     let mut site = site;
     let operator = site.operator()?;
-    wait::until("a look", TIMEOUT, || {
+    wait::until("a poll", TIMEOUT, || {
         ensure!(
             operator
                 .get(&operator.metrics, "/metrics")?
-                .contains("keylime_attestor_look_duration_seconds_count")
+                .contains("keylime_attestor_poll_duration_seconds_count")
         );
         Ok(())
     })?;

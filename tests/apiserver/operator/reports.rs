@@ -103,18 +103,18 @@ impl Reporting {
         Ok([of("Node"), of("AttestedNode")])
     }
 
-    /// Waits for looks at the nodes that begin from now on.
-    fn looks(&self) -> Result<()> {
+    /// Waits for polls of the nodes that begin from now on.
+    fn polls(&self) -> Result<()> {
         let count = || -> Result<u64> {
             let metrics = self.operator.get(&self.operator.metrics, "/metrics")?;
             let lines = metrics.lines();
             let mut counts =
-                lines.filter(|line| line.starts_with("keylime_attestor_look_duration_seconds_count"));
+                lines.filter(|line| line.starts_with("keylime_attestor_poll_duration_seconds_count"));
             Ok(counts.next().and_then(|line| line.rsplit(' ').next()).unwrap_or("0").parse()?)
         };
         // One that has just started does not answer yet.
         let before = wait::until("the metrics", TIMEOUT, count)?;
-        wait::until("two looks", TIMEOUT, || {
+        wait::until("two polls", TIMEOUT, || {
             ensure!(count()? > before + 1);
             Ok(())
         })
@@ -191,7 +191,7 @@ async fn what_spire_holds_is_shown_of_each_node_and_what_it_does_is_told_once() 
     // An operator that starts anew tells it no second time.
     reporting.operator.process.kill()?;
     reporting.operator = reporting.site.operator()?;
-    reporting.looks()?;
+    reporting.polls()?;
     told(&reporting)?;
     ensure!(acts(&server.spire) == [Call::Evict(id("bad"))]);
 
@@ -215,7 +215,7 @@ async fn an_agent_of_another_attestor_attests_anew_once_for_each_of_its_pods() -
         reporting.identity(node, "False", "IdentityOfOtherAttestor")?;
     }
     // Neither of them runs our plugin.
-    reporting.looks()?;
+    reporting.polls()?;
     ensure!(acts(&server.spire).is_empty(), "{:?}", acts(&server.spire));
 
     reporting.agent("agent-1", "moved")?;
@@ -226,15 +226,15 @@ async fn an_agent_of_another_attestor_attests_anew_once_for_each_of_its_pods() -
         ensure!(told == [1, 1], "{told:?}");
         Ok(())
     })?;
-    // It comes back as it was: that is not for us to fight.
+    // It comes back as it was: that is not for us to revert.
     server.spire.add(reporting.of_psat("moved")?);
     reporting.identity("moved", "False", "IdentityOfOtherAttestor")?;
-    reporting.looks()?;
+    reporting.polls()?;
     ensure!(acts(&server.spire) == [evicted.clone()], "{:?}", acts(&server.spire));
     reporting.site.kubectl(&["delete", "pod", "agent-1"])?;
     reporting.agent("agent-2", "moved")?;
     server.spire.wait_for(|calls| calls.iter().filter(|call| **call == evicted).count() == 2).await?;
-    reporting.looks()?;
+    reporting.polls()?;
     ensure!(acts(&server.spire) == [evicted.clone(), evicted], "{:?}", acts(&server.spire));
     server.spire.add(keylime_agent("moved"));
     reporting.identity("moved", "True", "Issued")?;
@@ -258,7 +258,7 @@ async fn a_ban_is_told_and_so_is_that_too_many_fail() -> Result<()> {
     })?;
     ensure!(acts(&server.spire) == [Call::Ban(id("a"))]);
 
-    // Both of those that are left begin to fail between two looks.
+    // Both of those that are left begin to fail between two polls.
     server.spire.take_down().await;
     for node in ["b", "c"] {
         reporting.site.keylime.add(failing(node));
@@ -277,7 +277,7 @@ async fn the_reports_of_all_servers_count_together_and_only_those_of_servers_wit
     let other = reporting.site.keylime.ca.write_client(&reporting.site.dir.path().join("other"))?;
     let stranger =
         reporting.server_with("spire-server-0", "127.0.0.1", &other, vec![keylime_agent("a")]).await?;
-    reporting.looks()?;
+    reporting.polls()?;
     reporting.identity("a", "Unknown", "NotObserved")?;
     let one = reporting.server("spire-server-1", "127.0.0.2", vec![keylime_agent("a")]).await?;
     reporting.identity("a", "True", "Issued")?;

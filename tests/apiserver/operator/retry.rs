@@ -45,7 +45,7 @@ fn retry(site: &Site, path: &str) -> Result<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pod_that_cannot_be_created_is_seen_taken_back_and_tried_again() -> Result<()> {
+async fn a_pod_that_cannot_be_created_is_seen_rolled_back_and_tried_again() -> Result<()> {
     let mut site = Site::start("quota").await?;
     site.apply(&spire::json(&site.namespace))?;
     // An earlier refusal says nothing about this rollout.
@@ -55,9 +55,9 @@ async fn a_pod_that_cannot_be_created_is_seen_taken_back_and_tried_again() -> Re
     let operator = site.operator()?;
     site.wait_for("ServerRolledOut", "Progressing")?;
     lack_a_pod(&site, "statefulset/spire-server")?;
-    let looks = operator.reconciles()?;
-    wait::until("some looks", TIMEOUT, || {
-        ensure!(operator.reconciles()? > looks + 3);
+    let reconciles = operator.reconciles()?;
+    wait::until("some reconciles", TIMEOUT, || {
+        ensure!(operator.reconciles()? > reconciles + 3);
         Ok(())
     })?;
     ensure!(site.condition("ServerRolledOut")?.0 == "Progressing", "an old refusal was taken for a new one");
@@ -67,7 +67,7 @@ async fn a_pod_that_cannot_be_created_is_seen_taken_back_and_tried_again() -> Re
     let message = site.wait_for("Degraded", "RolledBack")?;
     ensure!(start.elapsed() < Duration::from_secs(15), "it took {:?}", start.elapsed());
     ensure!(message.contains("exceeded quota: small"), "{message}");
-    ensure!(site.hash("statefulset/spire-server")?.is_none(), "the overlay was not taken back");
+    ensure!(site.hash("statefulset/spire-server")?.is_none(), "the overlay was not rolled back");
     let noted = retry(&site, "/status/server/rollout/retry")?;
     ensure!(noted["cause"] == "PodNotCreated" && noted["failures"] == 1, "{noted}");
 

@@ -27,7 +27,7 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 /// The apiserver of the tests that run at the moment.
 static SHARED: Mutex<Weak<ApiServer>> = Mutex::const_new(Weak::new());
 
-/// What one test has of its own: a namespace, and an operator that looks after that namespace
+/// What one test has of its own: a namespace, and an operator that manages that namespace
 /// alone.
 pub(crate) struct Site {
     pub(crate) server: Arc<ApiServer>,
@@ -54,7 +54,7 @@ async fn start(apiserver: fn() -> Result<ApiServer>) -> Result<ApiServer> {
 }
 
 impl Operator {
-    /// How often it has looked at a resource, to any end.
+    /// How often it has reconciled a resource, to any end.
     pub(crate) fn reconciles(&self) -> Result<u64> {
         let text = self.get(&self.metrics, "/metrics")?;
         let lines =
@@ -189,7 +189,7 @@ impl Site {
     }
 
     /// Says what a kubelet says of a container that cannot be started.
-    pub(crate) fn complain(&self, pod: &str, container: &str, message: &str) -> Result<()> {
+    pub(crate) fn report_failure(&self, pod: &str, container: &str, message: &str) -> Result<()> {
         let status = json!({"name": container, "image": "x", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"waiting": {"reason": "CreateContainerError", "message": message}}});
         let patch = json!({"status": {"containerStatuses": [status]}}).to_string();
@@ -274,7 +274,7 @@ impl Site {
         let address = |server: &lab::fake_keylime::FakeServer| json!({"host": "127.0.0.1", "port": server.address().port()});
         let mut spec = json!({
             "keylime": {
-                "verifier": address(&self.keylime.verifier),
+                "verifiers": [address(&self.keylime.verifier)],
                 "registrar": address(&self.keylime.registrar),
                 "tls": {"secretName": "keylime-client"},
             },

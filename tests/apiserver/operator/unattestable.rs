@@ -62,7 +62,7 @@ async fn no_agent_moves_until_keylime_passes_all_nodes() -> Result<()> {
         let (b, c) = (name(&site, "b"), name(&site, "c"));
         let both =
             ["2 of the 3 nodes".to_owned(), format!("{b} (NotEnrolled), {c} (KeylimeAttestationFailed)")];
-        wait::until("all nodes to be looked at", TIMEOUT, || {
+        wait::until("all nodes to be polled", TIMEOUT, || {
             let (reason, message) = site.condition("AgentsRolledOut")?;
             ensure!(
                 reason == "WaitingForKeylime" && both.iter().all(|part| message.contains(part)),

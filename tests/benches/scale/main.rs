@@ -1,4 +1,4 @@
-//! What the operator costs on clusters of many nodes: the time of a look at all of them, what it
+//! What the operator costs on clusters of many nodes: the time of a poll of all of them, what it
 //! writes when nodes fail and when nothing happens, and what it needs of its own node. The sizes of
 //! the clusters can be given as arguments.
 //!
@@ -27,10 +27,10 @@ use crate::site::{Operator, Site, TIMEOUT, machine};
 const SIZES: [usize; 3] = [2, 1000, 5000];
 const IDLE: Duration = Duration::from_secs(60);
 /// So long without a write, and nothing is going on any more: longer than the interval of the
-/// looks.
+/// polls.
 const QUIET: Duration = Duration::from_secs(40);
 
-const HEADER: &str = "| nodes | all known after | a look | writes, idle minute | CPU time, idle minute | 1 % fail: known after, writes | resident memory, idle | at most |
+const HEADER: &str = "| nodes | all known after | a poll | writes, idle minute | CPU time, idle minute | 1 % fail: known after, writes | resident memory, idle | at most |
 | --- | --- | --- | --- | --- | --- | --- | --- |";
 
 fn main() -> Result<()> {
@@ -58,10 +58,10 @@ fn measure(site: &mut Site, nodes: usize) -> Result<String> {
     let known = begun.elapsed();
     wait_until_quiet(site)?;
 
-    let (writes, cpu, looks) = (site.writes()?, cpu_time(&operator)?, looks(&operator)?);
+    let (writes, cpu, polls) = (site.writes()?, cpu_time(&operator)?, polls(&operator)?);
     thread::sleep(IDLE);
     let (idle_writes, idle_cpu) = (site.writes()? - writes, cpu_time(&operator)? - cpu);
-    let looks = self::looks(&operator)? - looks;
+    let polls = self::polls(&operator)? - polls;
     let idle_kib = memory_kib(&operator, "VmRSS")?;
 
     let failing = nodes.div_ceil(100);
@@ -79,7 +79,7 @@ fn measure(site: &mut Site, nodes: usize) -> Result<String> {
     Ok(format!(
         "| {nodes} | {:.1} s | {:.0} ms | {idle_writes} | {:.2} s | {:.1} s, {fail_writes} | {:.1} MiB | {:.1} MiB |",
         known.as_secs_f64(),
-        looks.mean().as_secs_f64() * 1000.0,
+        polls.mean().as_secs_f64() * 1000.0,
         idle_cpu.as_secs_f64(),
         failed.as_secs_f64(),
         idle_kib as f64 / 1024.0,
@@ -110,19 +110,19 @@ fn wait_until_quiet(site: &Site) -> Result<()> {
     })
 }
 
-/// How many looks there were, and how long they took together.
-struct Looks {
+/// How many polls there were, and how long they took together.
+struct Polls {
     count: u32,
     seconds: f64,
 }
 
-impl Looks {
+impl Polls {
     fn mean(&self) -> Duration {
         Duration::from_secs_f64(self.seconds / f64::from(self.count.max(1)))
     }
 }
 
-impl std::ops::Sub for Looks {
+impl std::ops::Sub for Polls {
     type Output = Self;
 
     fn sub(self, before: Self) -> Self {
@@ -130,7 +130,7 @@ impl std::ops::Sub for Looks {
     }
 }
 
-fn looks(operator: &Operator) -> Result<Looks> {
+fn polls(operator: &Operator) -> Result<Polls> {
     let mut stream = TcpStream::connect(("127.0.0.1", operator.metrics.number()))?;
     write!(stream, "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
     let mut text = String::new();
@@ -139,10 +139,10 @@ fn looks(operator: &Operator) -> Result<Looks> {
         let lines = text.lines().filter_map(|line| line.strip_prefix(metric)?.rsplit_once(' '));
         lines.map(|(_, value)| Ok(value.parse::<f64>()?)).sum::<Result<f64>>()
     };
-    let count = sum("keylime_attestor_look_duration_seconds_count")?;
-    let seconds = sum("keylime_attestor_look_duration_seconds_sum")?;
-    // Exact: a count of looks is far below 2^32.
-    Ok(Looks { count: count as u32, seconds })
+    let count = sum("keylime_attestor_poll_duration_seconds_count")?;
+    let seconds = sum("keylime_attestor_poll_duration_seconds_sum")?;
+    // Exact: a count of polls is far below 2^32.
+    Ok(Polls { count: count as u32, seconds })
 }
 
 /// The time that the operator has spent on a core, of which the kernel counts hundredths of

@@ -78,7 +78,7 @@ impl Site {
         let resource = json!({"apiVersion": "spire.keylime.dev/v1alpha1", "kind": "KeylimeAttestor",
         "metadata": {"name": "spire", "namespace": NAMESPACE},
         "spec": {
-            "keylime": {"verifier": address(&self.keylime.verifier), "registrar": address(&self.keylime.registrar),
+            "keylime": {"verifiers": [address(&self.keylime.verifier)], "registrar": address(&self.keylime.registrar),
                 "tls": {"secretName": "keylime-client"}},
             "spire": {"server": {"name": "spire-server"}, "agents": [{"name": "spire-agent"}]},
         }});

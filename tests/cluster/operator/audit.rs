@@ -43,8 +43,8 @@ impl Request {
             .collect()
     }
 
-    /// Whether it is what each look at the resource begins with.
-    fn is_look(&self) -> bool {
+    /// Whether it is what each reconcile of the resource begins with.
+    fn is_reconcile(&self) -> bool {
         self.verb == "get" && self.resource == "keylimeattestors"
     }
 }
@@ -64,7 +64,7 @@ pub(crate) fn requests(cluster: &Cluster) -> Result<Vec<Request>> {
     Ok(requests)
 }
 
-/// Waits for a minute in which the operator looked at the resource and wrote nothing. Its Lease
+/// Waits for a minute in which the operator reconciled the resource and wrote nothing. Its Lease
 /// tells the time: it is renewed each ten seconds.
 pub(crate) fn wait_for_an_idle_minute(cluster: &Cluster) -> Result<()> {
     wait::until("a minute without a write", TIMEOUT, || {
@@ -73,9 +73,12 @@ pub(crate) fn wait_for_an_idle_minute(cluster: &Cluster) -> Result<()> {
         let idle = requests.get(since..).unwrap_or_default();
         let renewals =
             idle.iter().filter(|request| request.verb == "patch" && request.resource == "leases").count();
-        let looks = idle.iter().filter(|request| request.is_look()).count();
+        let reconciles = idle.iter().filter(|request| request.is_reconcile()).count();
         let last = since.checked_sub(1).and_then(|last| requests.get(last));
-        ensure!(renewals >= 6 && looks >= 1, "{renewals} renewals and {looks} looks came after {last:?}");
+        ensure!(
+            renewals >= 6 && reconciles >= 1,
+            "{renewals} renewals and {reconciles} reconciles came after {last:?}"
+        );
         Ok(())
     })
 }

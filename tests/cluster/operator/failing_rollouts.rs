@@ -56,7 +56,7 @@ pub(crate) fn of_agents_with_the_wrong_secret(cluster: &Cluster) -> Result<()> {
     cluster.keylime().create_secrets()
 }
 
-/// Degraded's message, once the rollout is taken back.
+/// Degraded's message, once the rollout is rolled back.
 fn wait_for_rollback(cluster: &Cluster, condition: &str) -> Result<String> {
     let reason = |of: &str| member(cluster, &format!(".status.conditions[?(@.type==\"{of}\")].reason"));
     wait::until(&format!("{condition} to be RolledBack"), TIMEOUT, || {

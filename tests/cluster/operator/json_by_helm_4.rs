@@ -34,9 +34,9 @@ fn one_resource_has_the_nodes_attested_by_keylime_until_it_is_deleted() -> Resul
     let before = Snapshot::without_us(&cluster)?;
     say(clock, "the operator is ready, and workloads have their SVIDs");
     failing_rollouts::of_a_server_without_the_image(&cluster)?;
-    say(clock, "the server's rollout failed and was taken back");
+    say(clock, "the server's rollout failed and was rolled back");
     failing_rollouts::of_agents_with_the_wrong_secret(&cluster)?;
-    say(clock, "the agents' rollout failed and was taken back");
+    say(clock, "the agents' rollout failed and was rolled back");
     quick_start::apply(&cluster, clock)?;
     cluster.validate_configurations()?;
     say(clock, "the resource is Ready, both nodes are attested by Keylime");
@@ -96,7 +96,7 @@ fn refuses_a_node_that_fails(cluster: &Cluster, [failing, passing]: [Node; 2]) -
         ensure!(failing == "1", "they are {failing}");
         Ok(())
     })?;
-    // A node that fails is no rollout that failed: nothing is taken back.
+    // A node that fails is no rollout that failed: nothing is rolled back.
     assert_eq!(member(cluster, ".status.agents[0].rollout.state")?, "Complete");
 
     cluster.keylime().repair(failing)?;

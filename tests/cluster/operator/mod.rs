@@ -1,6 +1,6 @@
 //! The operator on a real Kubernetes, from its image and its chart, with SPIRE in pods and a
 //! Keylime agent on each node: what it gives to SPIRE, what it keeps through upgrades, what it asks
-//! of the apiserver, and that it takes everything back.
+//! of the apiserver, and that it withdraws everything.
 
 #![expect(clippy::indexing_slicing, reason = "what the tests share is test code too")]
 

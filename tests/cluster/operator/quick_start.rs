@@ -13,7 +13,7 @@ use super::identities::{Gaps, follow};
 use super::resource::{self, TIMEOUT, say};
 
 /// How long a workload may wait for its SVID when its node's SPIRE agent is ready: the operator
-/// looks at the node within seconds, spire-controller-manager makes the entries within ten, and the
+/// polls the node within seconds, spire-controller-manager makes the entries within ten, and the
 /// agent learns of new ones each five seconds; the rest is for a busy machine. At the switch 10 to
 /// 22 s were measured on a busy machine, on deletion 17 to 32 s.
 const WITH_READY_AGENT: Duration = Duration::from_secs(40);

@@ -28,7 +28,7 @@ pub(crate) fn expect_helm_test(cluster: &Cluster, helm: Helm) -> Result<()> {
     Ok(())
 }
 
-/// Deletes the resource, and returns when everything is taken back.
+/// Deletes the resource, and returns when everything is withdrawn.
 pub(crate) fn delete(cluster: &Cluster) -> Result<()> {
     cluster.at_server(&["delete", "kla/spire", "--timeout=120s"]).map(drop)
 }

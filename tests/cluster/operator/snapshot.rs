@@ -1,4 +1,4 @@
-//! SPIRE's objects as its owner made them, to be found again after everything is taken back.
+//! SPIRE's objects as its owner made them, to be found again after everything is withdrawn.
 
 use std::collections::BTreeMap;
 

@@ -37,7 +37,7 @@ kind: KeylimeAttestor
 metadata: {{name: spire, namespace: {namespace}}}
 spec:
   keylime:
-    verifier: {{host: verifier.keylime.svc}}
+    verifiers: [{{host: verifier.keylime.svc}}]
     registrar: {{host: registrar.keylime.svc}}
     tls: {{secretName: keylime-admin-client}}
     agent: {{tls: {{secretName: keylime-node-client}}}}

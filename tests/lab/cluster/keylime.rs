@@ -60,7 +60,7 @@ impl<'a> Keylime<'a> {
         self.wait_for(node, "FAIL")
     }
 
-    /// Undoes [`fail`](Self::fail) as a clean boot does, has the verifier look again, and waits
+    /// Undoes [`fail`](Self::fail) as a clean boot does, has the verifier attest it again, and waits
     /// until it says PASS.
     ///
     /// # Errors

@@ -33,7 +33,7 @@ pub(crate) fn watch(group: u32) -> Result<()> {
     tell(&format!("start {group}"))
 }
 
-/// Takes back [`watch`]: the group has ended.
+/// Undoes [`watch`]: the group has ended.
 pub(crate) fn forget(group: u32) -> Result<()> {
     tell(&format!("end {group}"))
 }

@@ -80,7 +80,7 @@ impl Node {
         self.wait_for("FAIL", 0)
     }
 
-    /// Undoes [`fail`](Self::fail) as a clean boot does, has the verifier look again, and waits
+    /// Undoes [`fail`](Self::fail) as a clean boot does, has the verifier attest it again, and waits
     /// until the node has passed.
     ///
     /// # Errors

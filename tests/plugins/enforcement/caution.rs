@@ -8,7 +8,7 @@ use tonic::Status;
 
 use super::{World, evicted};
 
-const BLIND: &str = "enforcement cannot poll: nobody is acted on";
+const POLL_FAILED: &str = "enforcement cannot poll: nobody is acted on";
 
 /// Two of four fail, of which one would go at a poll.
 async fn world() -> Result<World> {
@@ -60,10 +60,10 @@ async fn a_verifier_that_is_away_saves_all_and_is_told_of_once() -> Result<()> {
     let mut world = world().await?;
     world.site.keylime.verifier.take_down().await;
     world.enforce("action = \"evict\"").await?;
-    world.site.host.log().wait_for_message(BLIND).await?;
+    world.site.host.log().wait_for_message(POLL_FAILED).await?;
     world.spire.wait_for_lists(3).await?;
     nobody_went(&world);
-    assert_eq!(world.logged(BLIND), 1);
+    assert_eq!(world.logged(POLL_FAILED), 1);
 
     world.site.keylime.verifier.bring_up().await?;
     world.site.host.log().wait_for_message("enforcement sees SPIRE and Keylime again").await?;
@@ -97,7 +97,7 @@ async fn answers_that_are_none_save_all() -> Result<()> {
         let world = world().await?;
         world.site.keylime.verifier.fault("bulk=true", fault);
         world.enforce("action = \"evict\"").await?;
-        world.site.host.log().wait_for_message(BLIND).await?;
+        world.site.host.log().wait_for_message(POLL_FAILED).await?;
         world.spire.wait_for_lists(1).await?;
         nobody_went(&world);
     }
@@ -142,7 +142,7 @@ async fn a_verifier_that_goes_away_before_it_is_asked_again_saves_all() -> Resul
         world.site.keylime.verifier.fault(agent, Fault::HangUp);
     }
     world.enforce("action = \"evict\"").await?;
-    world.site.host.log().wait_for_message(BLIND).await?;
+    world.site.host.log().wait_for_message(POLL_FAILED).await?;
     world.spire.wait_for_lists(2).await?;
     nobody_went(&world);
     Ok(())
@@ -153,14 +153,14 @@ async fn a_spire_that_cannot_be_asked_saves_all_and_holds_up_no_attestation() ->
     let world = world().await?;
     world.spire.take_down().await;
     world.enforce("action = \"evict\"").await?;
-    let line = world.site.host.log().wait_for_message(BLIND).await?;
+    let line = world.site.host.log().wait_for_message(POLL_FAILED).await?;
     assert!(line["error"].as_str().is_some_and(|error| error.contains("No such file")), "{line}");
     world.site.attest().await?;
 
     world.spire.bring_up()?;
     world.spire.fail_next("list", Status::internal("no database"));
     world.spire.wait_for(|calls| calls.contains(&evicted("f"))).await?;
-    assert_eq!(world.logged(BLIND), 1);
+    assert_eq!(world.logged(POLL_FAILED), 1);
     Ok(())
 }
 

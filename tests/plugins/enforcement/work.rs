@@ -121,7 +121,7 @@ async fn an_agent_is_let_be_until_its_grace_is_over() -> Result<()> {
     let world = World::new(&["a"], &[("b", State::fail())]).await?;
     world.enforce("action = \"evict\"\n grace = \"3s\"").await?;
     world.spire.wait_for(|calls| calls.contains(&evicted("b"))).await?;
-    // Looks are at least a second apart: the first one, and those of three seconds.
+    // Polls are at least a second apart: the first one, and those of three seconds.
     let before = world.spire.calls().iter().take_while(|call| **call == Call::List).count();
     assert!(before >= 3, "{:?}", world.spire.calls());
     Ok(())

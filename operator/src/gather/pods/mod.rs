@@ -1,4 +1,4 @@
-//! Pods that hold up a rollout: which they are, and what they complain about.
+//! Pods that hold up a rollout: which they are, and what is wrong with them.
 
 use std::collections::BTreeMap;
 
@@ -16,12 +16,12 @@ use crate::model::workload::{Kind, Workload, WorkloadKey};
 const MAX_MESSAGE: usize = 700;
 
 /// The pods of every StatefulSet that is not complete: one that orders its pods does not replace a
-/// pod that never became ready. With `in_steps` also those of the DaemonSets that have something to
+/// pod that never became ready. With `in_batches` also those of the DaemonSets that have something to
 /// be replaced or that wait for us to do so.
 pub(super) async fn of_unfinished(
     cluster: &Cluster,
     gathered: &Gathered,
-    in_steps: bool,
+    in_batches: bool,
 ) -> Result<BTreeMap<WorkloadKey, Vec<Pod>>, Error> {
     let named = gathered.found.values().filter_map(|found| found.workload.as_ref());
     let mut pods = BTreeMap::new();
@@ -31,7 +31,7 @@ pub(super) async fn of_unfinished(
         }
         let found = match workload.key.kind {
             Kind::StatefulSet if !workload.pods.complete => cluster.pods(workload).await?,
-            Kind::DaemonSet if in_steps && (!workload.pods.complete || workload.held.is_some()) => {
+            Kind::DaemonSet if in_batches && (!workload.pods.complete || workload.held.is_some()) => {
                 cluster.many_pods(workload, pod::slim).await?
             }
             Kind::StatefulSet | Kind::DaemonSet | Kind::Deployment => continue,
@@ -43,7 +43,7 @@ pub(super) async fn of_unfinished(
 
 /// What keeps a workload's pods from being ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Complaint {
+pub(crate) struct PodDiagnosis {
     pub(crate) message: String,
     /// Where the pod is, if there is one.
     pub(crate) node: Option<String>,
@@ -52,23 +52,23 @@ pub(crate) struct Complaint {
 }
 
 /// What is said of a pod that could not be created.
-pub(crate) fn uncreated(why: &str) -> Complaint {
+pub(crate) fn uncreated(why: &str) -> PodDiagnosis {
     let message = format!("a pod cannot be created: {why}");
-    Complaint {
+    PodDiagnosis {
         message: message.chars().take(MAX_MESSAGE).collect(),
         node: None,
         cause: FailureCause::PodNotCreated,
     }
 }
 
-/// What the first pod of a workload that is not ready complains about, on these nodes if any are
+/// What is wrong with the first pod of a workload that is not ready, on these nodes if any are
 /// given; where all are ready, why there are not more.
-pub(crate) async fn complaint(
+pub(crate) async fn diagnose(
     cluster: &Cluster,
     workload: &Workload,
     nodes: &[String],
     since: Timestamp,
-) -> Option<Complaint> {
+) -> Option<PodDiagnosis> {
     let pods = cluster.pods(workload).await.ok()?;
     let is_on = |pod: &&Pod| {
         let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
@@ -79,7 +79,7 @@ pub(crate) async fn complaint(
     };
     let mut state = state(pod);
     let mut cause = cause(pod);
-    if containers(pod).find_map(complaint_of).is_none()
+    if containers(pod).find_map(failure_of).is_none()
         && let Some(event) =
             cluster.last_event(&workload.key.namespace, &pod.uid().unwrap_or_default(), Told::Warning).await
     {
@@ -95,7 +95,7 @@ pub(crate) async fn complaint(
         message += &format!(": {line}");
     }
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
-    Some(Complaint { message: message.chars().take(MAX_MESSAGE).collect(), node, cause })
+    Some(PodDiagnosis { message: message.chars().take(MAX_MESSAGE).collect(), node, cause })
 }
 
 /// Whether the cluster itself is the cause: no node for the pod, or no image.
@@ -132,7 +132,7 @@ fn cause_of_event(event: &Noted, otherwise: FailureCause) -> FailureCause {
 /// scheduled.
 pub(crate) fn state(pod: &Pod) -> String {
     let Some(status) = &pod.status else { return "it has no status yet".to_owned() };
-    if let Some(text) = containers(pod).find_map(complaint_of) {
+    if let Some(text) = containers(pod).find_map(failure_of) {
         return text;
     }
     let conditions = status.conditions.iter().flatten();
@@ -150,7 +150,7 @@ fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     init.into_iter().flatten().chain(main.into_iter().flatten())
 }
 
-fn complaint_of(status: &ContainerStatus) -> Option<String> {
+fn failure_of(status: &ContainerStatus) -> Option<String> {
     let name = &status.name;
     let state = status.state.as_ref()?;
     if let Some(waiting) = &state.waiting

@@ -38,7 +38,7 @@ fn only_pods_of_another_overlay_that_are_not_ready_are_stuck() {
 }
 
 #[test]
-fn a_pod_says_what_it_complains_about() {
+fn a_pod_says_what_is_wrong_with_it() {
     for (status, expected) in [
         (
             container(json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}})),

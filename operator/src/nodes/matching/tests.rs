@@ -158,23 +158,23 @@ fn what_names_no_agent_is_said() {
 #[test]
 fn an_agent_that_moves_is_an_alarm_until_somebody_says_where_it_belongs() {
     let known = agents(&[("x", "10.0.0.2")]);
-    let look = |all: &[(&str, Option<&str>, &str, &str, &str)], before: &[(&str, &str)]| {
+    let matched = |all: &[(&str, Option<&str>, &str, &str, &str)], before: &[(&str, &str)]| {
         match_all(&nodes(all), &known, &previous(before), &BTreeSet::new()).nodes
     };
     let (old, new) = (("old", None, "", "", "10.0.0.1"), ("new", None, "", "", "10.0.0.2"));
     // Again and again, as long as both are there.
-    let matches = look(&[old, new], &[("old", "x")]);
+    let matches = matched(&[old, new], &[("old", "x")]);
     let text = "agent x was on node old and now answers for node new".to_owned();
     assert_eq!(matches["old"], Match::Moved(text.clone(), Some((id("x"), SystemUuid))));
     assert_eq!(matches["new"], Match::Moved(text, None));
     // The old node is gone, or somebody says so.
-    assert_eq!(look(&[new], &[("old", "x")])["new"], Match::Agent(id("x"), InternalIp));
-    let said = look(&[old, ("new", Some("x"), "", "", "10.0.0.2")], &[("old", "x")]);
+    assert_eq!(matched(&[new], &[("old", "x")])["new"], Match::Agent(id("x"), InternalIp));
+    let said = matched(&[old, ("new", Some("x"), "", "", "10.0.0.2")], &[("old", "x")]);
     assert_eq!((&said["new"], &said["old"]), (&Match::Agent(id("x"), Annotation), &Match::Nobody));
-    let said = look(&[("old", Some("x"), "", "", ""), new], &[("old", "x")]);
+    let said = matched(&[("old", Some("x"), "", "", ""), new], &[("old", "x")]);
     assert_eq!((&said["old"], &said["new"]), (&Match::Agent(id("x"), Annotation), &Match::Nobody));
     // It never moved.
-    assert_eq!(look(&[old, new], &[("new", "x")])["new"], Match::Agent(id("x"), InternalIp));
+    assert_eq!(matched(&[old, new], &[("new", "x")])["new"], Match::Agent(id("x"), InternalIp));
 }
 
 #[test]

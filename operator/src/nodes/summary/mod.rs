@@ -16,7 +16,7 @@ use super::View;
 const LISTED: usize = 50;
 const NAMED: usize = 10;
 
-/// `status.nodes`. The time of the look only goes along with other changes: else every look would
+/// `status.nodes`. The time of the poll only goes along with other changes: else every poll would
 /// be a write.
 pub(crate) fn nodes(view: &View, previous: Option<&NodesStatus>) -> NodesStatus {
     let of = |state| count(view.nodes.values().filter(|node| node.status.state == state).count());
@@ -29,14 +29,14 @@ pub(crate) fn nodes(view: &View, previous: Option<&NodesStatus>) -> NodesStatus 
         pending: of(NodeState::Pending),
         unknown: of(NodeState::Unknown),
         not_enrolled: of(NodeState::NotEnrolled),
-        last_look_time: previous.and_then(|previous| previous.last_look_time.clone()),
+        last_poll_time: previous.and_then(|previous| previous.last_poll_time.clone()),
         agents_without_node: count(view.unmatched.len()),
         first_agents_without_node: view.unmatched.iter().take(NAMED).map(ToString::to_string).collect(),
         not_attested: listed.cloned().collect(),
         more: count(all.len().saturating_sub(LISTED)),
     };
     if previous != Some(&nodes) {
-        nodes.last_look_time = Some(Time(view.at));
+        nodes.last_poll_time = Some(Time(view.at));
     }
     nodes
 }
@@ -121,11 +121,13 @@ fn finding(view: &View) -> (Reason, String) {
 
 /// The condition Enforcing.
 pub(crate) fn enforcing(enforcement: Option<&Enforcement>, view: Option<&View>) -> (Reason, String) {
-    use enforcing_reason::{ENFORCING, FAILED, HELD, NOT_OBSERVED, OFF};
+    use enforcing_reason::{ENFORCING, FAILED, HELD, NOT_CONFIGURED, NOT_OBSERVED, OBSERVING};
+    let plain = |reason: Reason| (reason, format!("{} {}", reason.meaning, reason.remedy));
     let with = |reason: Reason, detail: &str| (reason, format!("{detail} {}", reason.remedy));
     let loops = view.map(|view| view.loops.as_slice()).unwrap_or_default();
     let action = match enforcement.map(|enforcement| enforcement.action) {
-        None | Some(Action::Observe) => return (OFF, format!("{} {}", OFF.meaning, OFF.remedy)),
+        None => return plain(NOT_CONFIGURED),
+        Some(Action::Observe) => return plain(OBSERVING),
         Some(Action::Evict) => report::Mode::Evict,
         Some(Action::Ban) => report::Mode::Ban,
     };
@@ -164,7 +166,7 @@ pub(crate) struct Said {
 /// What the status says by a view: while it is the same there is nothing to write.
 pub(crate) fn said(resource: &KeylimeAttestor, view: &View) -> Said {
     Said {
-        nodes: NodesStatus { last_look_time: None, ..nodes(view, None) },
+        nodes: NodesStatus { last_poll_time: None, ..nodes(view, None) },
         loops: loops(view),
         attested: attested(Some(view)),
         enforcing: enforcing(resource.spec.enforcement.as_ref(), Some(view)),

@@ -5,7 +5,7 @@ use keylime_attestor_api::conditions::{enforcing as e, nodes_attested as n};
 use super::*;
 use crate::gather::reach::Reach;
 use crate::model::target::Owner;
-use crate::nodes::judge::tests::with_reason;
+use crate::nodes::assess::tests::with_reason;
 use crate::nodes::{LoopView, NodeView};
 
 pub(in crate::nodes) fn view(nodes: &[(&str, NodeReason)]) -> View {
@@ -68,10 +68,10 @@ fn agents_that_fit_no_node_are_counted_and_named_beside_nodes_that_have_none() {
 }
 
 #[test]
-fn what_stands_in_the_way_of_a_look_is_said() {
-    let mut blind = view(&[]);
-    blind.trouble = Some("The nodes are not known.".to_owned());
-    let (reason, message) = attested(Some(&blind));
+fn what_stands_in_the_way_of_a_poll_is_said() {
+    let mut failed_view = view(&[]);
+    failed_view.trouble = Some("The nodes are not known.".to_owned());
+    let (reason, message) = attested(Some(&failed_view));
     assert_eq!(reason, n::NOT_CHECKED);
     assert!(message.ends_with("The nodes are not known."), "{message}");
     let mut shared = view(&[("a", NodeReason::Attested)]);
@@ -90,13 +90,13 @@ fn at_most_fifty_nodes_are_listed_and_the_rest_is_counted() {
 }
 
 #[test]
-fn the_time_of_a_look_is_written_with_something_else_only() {
+fn the_time_of_a_poll_is_written_with_something_else_only() {
     let first = nodes(&view(&[("a", NodeReason::Attested)]), None);
     let mut later = view(&[("a", NodeReason::Attested)]);
     later.at = Timestamp::from_second(1_800_000_030).unwrap();
     assert_eq!(nodes(&later, Some(&first)), first);
     let failed = View { at: later.at, ..view(&[("a", NodeReason::Stale)]) };
-    assert_eq!(nodes(&failed, Some(&first)).last_look_time, Some(Time(later.at)));
+    assert_eq!(nodes(&failed, Some(&first)).last_poll_time, Some(Time(later.at)));
 }
 
 #[test]
@@ -114,8 +114,8 @@ fn what_the_loops_say_decides() {
     };
     use report::Mode::{Ban, Evict, Observe};
     for (enforcement, view, expected) in [
-        (None, None, e::OFF),
-        (Some(of(Action::Observe)), Some(one(Observe, None, None)), e::OFF),
+        (None, None, e::NOT_CONFIGURED),
+        (Some(of(Action::Observe)), Some(one(Observe, None, None)), e::OBSERVING),
         (Some(of(Action::Evict)), None, e::NOT_OBSERVED),
         (Some(of(Action::Evict)), Some(view(&[])), e::NOT_OBSERVED),
         (Some(of(Action::Evict)), Some(one(Observe, None, None)), e::NOT_OBSERVED),

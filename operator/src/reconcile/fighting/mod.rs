@@ -15,38 +15,38 @@ use crate::model::step::Step;
 use crate::model::target::Owner;
 use crate::model::workload::last_writer;
 use crate::reconcile::backoff::Memory;
-use crate::rollout::next::Next;
+use crate::rollout::plan::Plan;
 
-/// The plan without the corrections that have to wait, and the fights that go on.
+/// The plan without the corrections that have to wait, and who goes on fighting.
 pub(crate) fn held_back(
     memory: &Memory,
     owner: &Owner,
     gathered: &Gathered,
-    mut next: Next,
+    mut plan: Plan,
     now: Instant,
-) -> (Next, Vec<Problem>) {
+) -> (Plan, Vec<Problem>) {
     memory.of(owner, |memory| {
-        let due: HashSet<String> = next.steps.iter().filter_map(corrects).collect();
+        let due: HashSet<String> = plan.steps.iter().filter_map(corrects).collect();
         let mut waits = Vec::new();
-        let fights = &memory.fights;
-        next.steps.retain(|step| {
-            let fight = corrects(step).and_then(|object| fights.get(&object));
-            let wait = fight.and_then(|fight| fight.wait(now));
+        let known = &memory.fighting;
+        plan.steps.retain(|step| {
+            let fighting = corrects(step).and_then(|object| known.get(&object));
+            let wait = fighting.and_then(|fighting| fighting.wait(now));
             waits.extend(wait);
             wait.is_none()
         });
-        waits.into_iter().for_each(|wait| next.look_again(wait));
+        waits.into_iter().for_each(|wait| plan.requeue_after(wait));
         let mut problems = Vec::new();
-        for (object, fight) in &mut memory.fights {
+        for (object, fighting) in &mut memory.fighting {
             if !due.contains(object) {
-                fight.right(now);
+                fighting.right(now);
             }
-            if let Some(after) = fight.goes_on(now) {
-                next.look_again(after);
+            if let Some(after) = fighting.goes_on(now) {
+                plan.requeue_after(after);
                 problems.push(problem(object, writer(gathered, object)));
             }
         }
-        (next, problems)
+        (plan, problems)
     })
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn held_back(
 pub(crate) fn corrected(memory: &Memory, owner: &Owner, done: &[Step], now: Instant) {
     memory.of(owner, |memory| {
         for object in done.iter().filter_map(corrects) {
-            memory.fights.entry(object).or_default().corrected(now);
+            memory.fighting.entry(object).or_default().corrected(now);
         }
     });
 }

@@ -1,6 +1,6 @@
-//! A rollout in steps: which nodes get their new SPIRE agent next, from what the cluster has. Pure.
+//! A rollout in batches: which nodes get their new SPIRE agent next, from what the cluster has. Pure.
 //!
-//! A step is first written into the status and then carried out, so that whoever looks next, after
+//! A batch is first written into the status and then carried out, so that whoever decides next, after
 //! a crash too, knows which nodes it is about.
 
 use std::collections::BTreeMap;
@@ -13,12 +13,12 @@ use kube::ResourceExt as _;
 use crate::model::node::{Node, Standing};
 use crate::model::pod::{carries_overlay, is_ready};
 
-/// Nodes in one step at most: they are listed in the status.
-const MAX_STEP: usize = 500;
+/// Nodes in one batch at most: they are listed in the status.
+const MAX_BATCH: usize = 500;
 
 /// What a decision is made on.
 pub(crate) struct Facts<'a> {
-    /// Those that are looked after, by name.
+    /// Those that are managed, by name.
     pub(crate) nodes: &'a BTreeMap<String, Node>,
     /// While it does not, nobody is moved: whoever restarts is refused.
     pub(crate) keylime_answers: bool,
@@ -26,25 +26,25 @@ pub(crate) struct Facts<'a> {
     pub(crate) pods: &'a [Pod],
     /// What the moved pods carry.
     pub(crate) hash: &'a str,
-    /// Nodes in one step.
+    /// Nodes in one batch.
     pub(crate) share: Share,
     /// A moved node is one that SPIRE is known to have attested; otherwise a pod that is ready is
     /// enough.
     pub(crate) needs_identity: bool,
-    /// The step that is under way, by the status.
-    pub(crate) step: &'a [String],
+    /// The batch that is under way, by the status.
+    pub(crate) batch: &'a [String],
 }
 
 /// What follows.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Verdict {
-    /// The step that is under way; empty when there is nothing to be moved.
-    pub(crate) step: Vec<String>,
-    /// It begins now. Its pods are replaced at the next look.
+pub(crate) struct Assessment {
+    /// The batch that is under way; empty when there is nothing to be moved.
+    pub(crate) batch: Vec<String>,
+    /// It begins now. Its pods are replaced at the next reconcile.
     pub(crate) begins: bool,
-    /// Nodes of the step that are not done.
+    /// Nodes of the batch that are not done.
     pub(crate) waiting: Vec<String>,
-    /// Pods of the step that are to be replaced.
+    /// Pods of the batch that are to be replaced.
     pub(crate) replace: Vec<Pod>,
     /// Nodes whose agent is the new one.
     pub(crate) moved: usize,
@@ -54,51 +54,51 @@ pub(crate) struct Verdict {
     pub(crate) not_enrolled: Vec<String>,
 }
 
-impl Verdict {
+impl Assessment {
     /// Nothing is under way, and nothing that Keylime knows is left.
     pub(crate) fn is_done(&self) -> bool {
-        self.step.is_empty() && self.not_passed.is_empty()
+        self.batch.is_empty() && self.not_passed.is_empty()
     }
 }
 
 /// Decides.
-pub(crate) fn decide(facts: &Facts<'_>) -> Verdict {
+pub(crate) fn decide(facts: &Facts<'_>) -> Assessment {
     let agents = agents(facts.pods, facts.hash);
-    let mut verdict = Verdict { moved: moved(&agents), ..Verdict::default() };
+    let mut assessment = Assessment { moved: moved(&agents), ..Assessment::default() };
     for (name, _) in agents.iter().filter(|(_, agent)| matches!(agent, Agent::Old(_))) {
         match standing(facts, name) {
             Standing::Passed => {}
-            Standing::NotPassed => verdict.not_passed.push((*name).to_owned()),
-            Standing::NotEnrolled => verdict.not_enrolled.push((*name).to_owned()),
+            Standing::NotPassed => assessment.not_passed.push((*name).to_owned()),
+            Standing::NotEnrolled => assessment.not_enrolled.push((*name).to_owned()),
         }
     }
-    for name in facts.step {
+    for name in facts.batch {
         match (agents.get(name.as_str()), standing(facts, name)) {
             (Some(Agent::Old(pod)), Standing::Passed) => {
-                verdict.replace.push((*pod).clone());
-                verdict.waiting.push(name.clone());
+                assessment.replace.push((*pod).clone());
+                assessment.waiting.push(name.clone());
             }
             // Not touched yet, and no longer to be.
             (Some(Agent::Old(_)), _) => continue,
             (Some(Agent::New { ready }), _) if *ready && has_identity(facts, name) => {}
-            (Some(_), _) => verdict.waiting.push(name.clone()),
-            (None, _) if facts.nodes.contains_key(name) => verdict.waiting.push(name.clone()),
+            (Some(_), _) => assessment.waiting.push(name.clone()),
+            (None, _) if facts.nodes.contains_key(name) => assessment.waiting.push(name.clone()),
             // The node is gone.
             (None, _) => continue,
         }
-        verdict.step.push(name.clone());
+        assessment.batch.push(name.clone());
     }
-    if verdict.waiting.is_empty() {
-        verdict.step = following(facts, &agents);
-        verdict.waiting.clone_from(&verdict.step);
-        verdict.begins = !verdict.step.is_empty();
+    if assessment.waiting.is_empty() {
+        assessment.batch = following(facts, &agents);
+        assessment.waiting.clone_from(&assessment.batch);
+        assessment.begins = !assessment.batch.is_empty();
     }
-    verdict
+    assessment
 }
 
-/// Pods that an overlay was taken back from and that still carry it: those that are not ready at
-/// once, the others as many at a time as a step has, and only while nothing else is on its way.
-pub(crate) fn taken_back(pods: &[Pod], share: Share) -> Vec<&Pod> {
+/// Pods that an overlay was withdrawn from and that still carry it: those that are not ready at
+/// once, the others as many at a time as a batch has, and only while nothing else is on its way.
+pub(crate) fn rolled_back(pods: &[Pod], share: Share) -> Vec<&Pod> {
     let goes = |pod: &&Pod| pod.metadata.deletion_timestamp.is_some();
     let stays: Vec<&Pod> = pods.iter().filter(|pod| carries_overlay(pod) && !goes(pod)).collect();
     let (ready, broken): (Vec<&Pod>, Vec<&Pod>) = stays.into_iter().partition(|pod| is_ready(pod));
@@ -107,7 +107,7 @@ pub(crate) fn taken_back(pods: &[Pod], share: Share) -> Vec<&Pod> {
     if !broken.is_empty() || !others_are_ready {
         return broken;
     }
-    ready.into_iter().take(share.of(pods.len()).min(MAX_STEP)).collect()
+    ready.into_iter().take(share.of(pods.len()).min(MAX_BATCH)).collect()
 }
 
 /// The SPIRE agent of a node.
@@ -140,7 +140,7 @@ fn moved(agents: &BTreeMap<&str, Agent<'_>>) -> usize {
     agents.values().filter(|agent| matches!(agent, Agent::New { .. })).count()
 }
 
-/// A node that nobody has looked at yet counts as one that is not passed: it is not touched, and is
+/// A node that nobody has polled yet counts as one that is not passed: it is not touched, and is
 /// waited for. So does one of which it is not known whether it still is passed.
 fn standing(facts: &Facts<'_>, name: &str) -> Standing {
     match facts.nodes.get(name).map(|node| node.standing) {
@@ -154,9 +154,9 @@ fn has_identity(facts: &Facts<'_>, name: &str) -> bool {
     !facts.needs_identity || facts.nodes.get(name).is_some_and(|node| node.issued)
 }
 
-/// The next step, in the order of the names.
+/// The next batch, in the order of the names.
 fn following(facts: &Facts<'_>, agents: &BTreeMap<&str, Agent<'_>>) -> Vec<String> {
-    let most = facts.share.of(agents.len()).min(MAX_STEP);
+    let most = facts.share.of(agents.len()).min(MAX_BATCH);
     let old = agents.iter().filter(|(_, agent)| matches!(agent, Agent::Old(_)));
     let may_move = old.filter(|(name, _)| standing(facts, name) == Standing::Passed);
     may_move.map(|(name, _)| (*name).to_owned()).take(most).collect()

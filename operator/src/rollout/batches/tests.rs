@@ -28,9 +28,15 @@ const ISSUED: Node = Node { standing: Standing::Passed, issued: true };
 const FAILING: Node = Node { standing: Standing::NotPassed, issued: false };
 const UNKNOWN_TO_KEYLIME: Node = Node { standing: Standing::NotEnrolled, issued: false };
 
-fn look(nodes: &[(&str, Node)], pods: &[Pod], step: &[&str], share: Share, needs_identity: bool) -> Verdict {
+fn assess(
+    nodes: &[(&str, Node)],
+    pods: &[Pod],
+    batch: &[&str],
+    share: Share,
+    needs_identity: bool,
+) -> Assessment {
     let nodes = nodes.iter().map(|(name, node)| ((*name).to_owned(), *node)).collect();
-    let step: Vec<String> = step.iter().map(ToString::to_string).collect();
+    let batch: Vec<String> = batch.iter().map(ToString::to_string).collect();
     decide(&Facts {
         keylime_answers: true,
         nodes: &nodes,
@@ -38,28 +44,31 @@ fn look(nodes: &[(&str, Node)], pods: &[Pod], step: &[&str], share: Share, needs
         hash: "new",
         share,
         needs_identity,
-        step: &step,
+        batch: &batch,
     })
 }
 
-fn replaced(verdict: &Verdict) -> Vec<&str> {
-    verdict.replace.iter().map(|pod| pod.metadata.uid.as_deref().unwrap()).collect()
+fn replaced(assessment: &Assessment) -> Vec<&str> {
+    assessment.replace.iter().map(|pod| pod.metadata.uid.as_deref().unwrap()).collect()
 }
 
 const THREE: [(&str, Node); 3] = [("a", PASSED), ("b", PASSED), ("c", PASSED)];
 const ONE: Share = Share::Nodes(1);
 
 #[test]
-fn a_step_is_announced_before_a_pod_is_touched() {
-    let verdict = look(&THREE, &[old("c"), old("b"), old("a")], &[], Share::Nodes(2), false);
-    assert_eq!((verdict.step.as_slice(), verdict.begins), (&["a".to_owned(), "b".to_owned()][..], true));
-    assert_eq!(replaced(&verdict), Vec::<&str>::new());
-    let verdict = look(&THREE, &[old("c"), old("b"), old("a")], &["a", "b"], Share::Nodes(2), false);
-    assert_eq!((replaced(&verdict), verdict.begins), (vec!["a", "b"], false));
+fn a_batch_is_announced_before_a_pod_is_touched() {
+    let assessment = assess(&THREE, &[old("c"), old("b"), old("a")], &[], Share::Nodes(2), false);
+    assert_eq!(
+        (assessment.batch.as_slice(), assessment.begins),
+        (&["a".to_owned(), "b".to_owned()][..], true)
+    );
+    assert_eq!(replaced(&assessment), Vec::<&str>::new());
+    let assessment = assess(&THREE, &[old("c"), old("b"), old("a")], &["a", "b"], Share::Nodes(2), false);
+    assert_eq!((replaced(&assessment), assessment.begins), (vec!["a", "b"], false));
 }
 
 #[test]
-fn the_next_step_waits_for_all_of_this_one() {
+fn the_next_batch_waits_for_all_of_this_one() {
     for (pods, waiting) in [
         (vec![pod("a", false, true, true), new("b"), old("c")], vec!["a"]),
         (vec![new("b"), old("c")], vec!["a"]),
@@ -75,83 +84,83 @@ fn the_next_step_waits_for_all_of_this_one() {
             vec!["b"],
         ),
     ] {
-        let verdict = look(&THREE, &pods, &["a", "b"], ONE, false);
+        let assessment = assess(&THREE, &pods, &["a", "b"], ONE, false);
         assert_eq!(
-            (verdict.waiting, verdict.begins),
+            (assessment.waiting, assessment.begins),
             (waiting.iter().map(ToString::to_string).collect(), false)
         );
-        assert_eq!(verdict.replace, []);
+        assert_eq!(assessment.replace, []);
     }
-    let verdict = look(&THREE, &[new("a"), new("b"), old("c")], &["a", "b"], ONE, false);
-    assert_eq!((verdict.step, verdict.begins, verdict.moved), (vec!["c".to_owned()], true, 2));
+    let assessment = assess(&THREE, &[new("a"), new("b"), old("c")], &["a", "b"], ONE, false);
+    assert_eq!((assessment.batch, assessment.begins, assessment.moved), (vec!["c".to_owned()], true, 2));
 }
 
 #[test]
 fn where_it_is_known_the_identity_is_waited_for() {
     let pods = [new("a"), old("b")];
     let nodes = |a| [("a", a), ("b", PASSED)];
-    assert_eq!(look(&nodes(PASSED), &pods, &["a"], ONE, true).waiting, ["a"]);
-    assert_eq!(look(&nodes(PASSED), &pods, &["a"], ONE, false).step, ["b"]);
-    assert_eq!(look(&nodes(ISSUED), &pods, &["a"], ONE, true).step, ["b"]);
+    assert_eq!(assess(&nodes(PASSED), &pods, &["a"], ONE, true).waiting, ["a"]);
+    assert_eq!(assess(&nodes(PASSED), &pods, &["a"], ONE, false).batch, ["b"]);
+    assert_eq!(assess(&nodes(ISSUED), &pods, &["a"], ONE, true).batch, ["b"]);
 }
 
 #[test]
 fn only_nodes_that_keylime_passes_are_moved() {
     let nodes = [("a", UNKNOWN_TO_KEYLIME), ("b", FAILING), ("c", PASSED)];
-    // Nobody has looked at d yet.
+    // Nobody has polled d yet.
     let pods = [old("a"), old("b"), old("c"), old("d")];
-    let verdict = look(&nodes, &pods, &[], Share::Nodes(4), false);
-    assert_eq!((verdict.step, verdict.not_enrolled), (vec!["c".to_owned()], vec!["a".to_owned()]));
-    assert_eq!(verdict.not_passed, ["b", "d"]);
+    let assessment = assess(&nodes, &pods, &[], Share::Nodes(4), false);
+    assert_eq!((assessment.batch, assessment.not_enrolled), (vec!["c".to_owned()], vec!["a".to_owned()]));
+    assert_eq!(assessment.not_passed, ["b", "d"]);
 }
 
 #[test]
 fn a_node_that_fails_before_its_turn_is_left_alone_and_one_that_fails_later_is_waited_for() {
     let nodes = [("a", FAILING), ("b", PASSED)];
-    let verdict = look(&nodes, &[old("a"), old("b")], &["a", "b"], ONE, false);
-    assert_eq!((replaced(&verdict), verdict.step.as_slice()), (vec!["b"], &["b".to_owned()][..]));
-    let verdict = look(&nodes, &[pod("a", true, false, false), old("b")], &["a"], ONE, false);
-    assert_eq!((verdict.waiting, verdict.begins), (vec!["a".to_owned()], false));
+    let assessment = assess(&nodes, &[old("a"), old("b")], &["a", "b"], ONE, false);
+    assert_eq!((replaced(&assessment), assessment.batch.as_slice()), (vec!["b"], &["b".to_owned()][..]));
+    let assessment = assess(&nodes, &[pod("a", true, false, false), old("b")], &["a"], ONE, false);
+    assert_eq!((assessment.waiting, assessment.begins), (vec!["a".to_owned()], false));
 }
 
 #[test]
 fn a_node_that_is_gone_holds_nothing_up() {
-    let verdict = look(&[("b", PASSED)], &[old("b")], &["a"], ONE, false);
-    assert_eq!((verdict.step, verdict.begins), (vec!["b".to_owned()], true));
+    let assessment = assess(&[("b", PASSED)], &[old("b")], &["a"], ONE, false);
+    assert_eq!((assessment.batch, assessment.begins), (vec!["b".to_owned()], true));
 }
 
 #[test]
-fn a_moved_node_of_an_earlier_step_holds_nothing_up() {
-    let verdict = look(&THREE, &[pod("a", true, false, false), new("b"), old("c")], &["b"], ONE, false);
-    assert_eq!((verdict.step, verdict.begins), (vec!["c".to_owned()], true));
+fn a_moved_node_of_an_earlier_batch_holds_nothing_up() {
+    let assessment = assess(&THREE, &[pod("a", true, false, false), new("b"), old("c")], &["b"], ONE, false);
+    assert_eq!((assessment.batch, assessment.begins), (vec!["c".to_owned()], true));
 }
 
 #[test]
 fn when_all_are_moved_nothing_is_left() {
-    let verdict = look(&THREE, &[new("a"), new("b"), new("c")], &["c"], ONE, false);
-    assert_eq!(verdict, Verdict { moved: 3, ..Verdict::default() });
+    let assessment = assess(&THREE, &[new("a"), new("b"), new("c")], &["c"], ONE, false);
+    assert_eq!(assessment, Assessment { moved: 3, ..Assessment::default() });
 }
 
 #[test]
 fn a_percentage_is_of_all_nodes() {
     let share: Share = serde_json::from_value(json!("70%")).unwrap();
-    assert_eq!(look(&THREE, &[old("a"), old("b"), old("c")], &[], share, false).step.len(), 2);
+    assert_eq!(assess(&THREE, &[old("a"), old("b"), old("c")], &[], share, false).batch.len(), 2);
     let share: Share = serde_json::from_value(json!("1%")).unwrap();
-    assert_eq!(look(&THREE, &[old("a"), old("b"), old("c")], &[], share, false).step.len(), 1);
+    assert_eq!(assess(&THREE, &[old("a"), old("b"), old("c")], &[], share, false).batch.len(), 1);
 }
 
 #[test]
-fn a_step_has_no_more_nodes_than_the_status_can_list() {
+fn a_batch_has_no_more_nodes_than_the_status_can_list() {
     let names: Vec<String> = (0..600).map(|number| format!("n{number:03}")).collect();
     let nodes: Vec<_> = names.iter().map(|name| (name.as_str(), PASSED)).collect();
     let pods: Vec<_> = names.iter().map(|name| old(name)).collect();
-    assert_eq!(look(&nodes, &pods, &[], Share::Nodes(600), false).step.len(), MAX_STEP);
+    assert_eq!(assess(&nodes, &pods, &[], Share::Nodes(600), false).batch.len(), MAX_BATCH);
 }
 
 #[test]
-fn what_broke_goes_first_and_the_rest_in_steps() {
+fn what_broke_goes_first_and_the_rest_in_batchs() {
     let back = |pods: &[Pod], share| -> Vec<String> {
-        taken_back(pods, share).iter().map(|pod| pod.metadata.uid.clone().unwrap()).collect()
+        rolled_back(pods, share).iter().map(|pod| pod.metadata.uid.clone().unwrap()).collect()
     };
     let broken = pod("b", true, false, false);
     assert_eq!(back(&[new("a"), broken.clone(), old("c")], ONE), ["b"]);
@@ -183,19 +192,19 @@ fn what_an_attested_node_says_is_read() {
 }
 
 #[test]
-fn a_slim_pod_is_judged_like_the_whole_one() {
+fn a_slim_pod_is_assessed_like_the_whole_one() {
     let pods = [old("a"), new("b"), pod("c", true, false, false), pod("d", false, true, true)];
     let slim: Vec<Pod> = pods.iter().cloned().map(slim).collect();
     let nodes = [("a", PASSED), ("b", PASSED), ("c", PASSED), ("d", PASSED)];
-    for step in [&[][..], &["a", "c"], &["d"]] {
-        let whole = look(&nodes, &pods, step, ONE, false);
-        let judged = look(&nodes, &slim, step, ONE, false);
+    for batch in [&[][..], &["a", "c"], &["d"]] {
+        let whole = assess(&nodes, &pods, batch, ONE, false);
+        let assessed = assess(&nodes, &slim, batch, ONE, false);
         assert_eq!(
-            (replaced(&judged), &judged.step, &judged.waiting),
-            (replaced(&whole), &whole.step, &whole.waiting)
+            (replaced(&assessed), &assessed.batch, &assessed.waiting),
+            (replaced(&whole), &whole.batch, &whole.waiting)
         );
     }
-    let goes = |pods: &[Pod]| taken_back(pods, ONE).iter().map(|pod| pod.name_any()).collect::<Vec<_>>();
+    let goes = |pods: &[Pod]| rolled_back(pods, ONE).iter().map(|pod| pod.name_any()).collect::<Vec<_>>();
     assert_eq!(goes(&slim), goes(&pods));
     let labelled: Pod = serde_json::from_value(json!({"metadata": {"labels": {"app": "x"}}})).unwrap();
     assert_eq!(crate::model::pod::slim(labelled).metadata.labels, None);
@@ -205,7 +214,7 @@ fn a_slim_pod_is_judged_like_the_whole_one() {
 fn while_keylime_gives_no_answers_nobody_is_moved() {
     let nodes = THREE.iter().map(|(name, node)| ((*name).to_owned(), *node)).collect();
     let pods = [pod("a", true, false, false), old("b"), old("c")];
-    let of = |step: &[String]| {
+    let of = |batch: &[String]| {
         let facts = Facts {
             keylime_answers: false,
             nodes: &nodes,
@@ -213,12 +222,12 @@ fn while_keylime_gives_no_answers_nobody_is_moved() {
             hash: "new",
             share: Share::Nodes(2),
             needs_identity: false,
-            step,
+            batch,
         };
         decide(&facts)
     };
-    let verdict = of(&["a".to_owned(), "b".to_owned()]);
-    assert_eq!((replaced(&verdict), verdict.waiting.as_slice()), (vec![], &["a".to_owned()][..]));
-    let verdict = of(&[]);
-    assert_eq!((verdict.begins, verdict.not_passed.len()), (false, 2));
+    let assessment = of(&["a".to_owned(), "b".to_owned()]);
+    assert_eq!((replaced(&assessment), assessment.waiting.as_slice()), (vec![], &["a".to_owned()][..]));
+    let assessment = of(&[]);
+    assert_eq!((assessment.begins, assessment.not_passed.len()), (false, 2));
 }

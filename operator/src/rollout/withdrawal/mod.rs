@@ -13,14 +13,14 @@ use crate::model::reported::rollout_of;
 use crate::model::step::Step;
 use crate::model::target::{Owner, Role};
 use crate::model::workload::{Kind, Workload, WorkloadKey};
-use crate::rollout::next::{Next, belongs_to, delete, restore, stuck, withdraw};
+use crate::rollout::plan::{Plan, belongs_to, delete, restore, stuck, withdraw};
 use crate::rollout::progress;
 
 /// How far it is.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Withdrawal {
-    /// These steps, then another look.
-    Going(Next),
+    /// These steps, then another reconcile.
+    Going(Plan),
     /// Everything is back.
     Done,
 }
@@ -30,41 +30,41 @@ pub(crate) fn withdrawal(
     owner: &Owner,
     gathered: &Gathered,
     previous: &KeylimeAttestorStatus,
-    canary: Option<Share>,
+    batch_size: Option<Share>,
     now: Timestamp,
 ) -> Withdrawal {
-    if let Some(next) = hand_back(owner, gathered, previous, canary, now) {
-        return Withdrawal::Going(next);
+    if let Some(plan) = withdraw_from_spire(owner, gathered, previous, batch_size, now) {
+        return Withdrawal::Going(plan);
     }
     let steps: Vec<Step> = gathered.our_maps.iter().map(delete).collect();
-    if steps.is_empty() { Withdrawal::Done } else { Withdrawal::Going(Next { steps, ..Next::default() }) }
+    if steps.is_empty() { Withdrawal::Done } else { Withdrawal::Going(Plan { steps, ..Plan::default() }) }
 }
 
 /// What is due until SPIRE has back what it had, its agents first; nothing when it has. Our own
 /// objects stay.
-pub(crate) fn hand_back(
+pub(crate) fn withdraw_from_spire(
     owner: &Owner,
     gathered: &Gathered,
     previous: &KeylimeAttestorStatus,
-    canary: Option<Share>,
+    batch_size: Option<Share>,
     now: Timestamp,
-) -> Option<Next> {
+) -> Option<Plan> {
     let workloads = workloads(gathered);
     for role in [Role::Agent, Role::Server] {
-        let mut next = Next::default();
+        let mut plan = Plan::default();
         let edits = gathered
             .edits
             .iter()
             .filter_map(|edit| restore(edit, |of, _| role == Role::Server || of == role));
-        next.steps.extend(edits);
+        plan.steps.extend(edits);
         let mut waits = false;
         for workload in workloads.values().filter(|workload| role_of(workload) == role && !workload.deleting)
         {
-            waits |= one(owner, gathered, workload, previous, now, &mut next);
-            waits |= in_steps(gathered, workload, canary, &mut next);
+            waits |= one(owner, gathered, workload, previous, now, &mut plan);
+            waits |= in_batches(gathered, workload, batch_size, &mut plan);
         }
-        if waits || !next.steps.is_empty() {
-            return Some(next);
+        if waits || !plan.steps.is_empty() {
+            return Some(plan);
         }
     }
     None
@@ -77,19 +77,19 @@ fn one(
     workload: &Workload,
     previous: &KeylimeAttestorStatus,
     now: Timestamp,
-    next: &mut Next,
+    plan: &mut Plan,
 ) -> bool {
     let previous = rollout_of(previous, &workload.key);
     if belongs_to(workload, owner) {
-        next.steps.extend(withdraw(gathered, workload));
+        plan.steps.extend(withdraw(gathered, workload));
         let begun = progress::begun(workload, RolloutState::Withdrawing, None, now);
-        next.rollouts.insert(workload.key.clone(), begun);
+        plan.rollouts.insert(workload.key.clone(), begun);
         return true;
     }
     if !previous.is_some_and(was_ours) || workload.pods.complete {
         return false;
     }
-    next.steps.extend(stuck(gathered, workload, None));
+    plan.steps.extend(stuck(gathered, workload, None));
     let withdrawing = previous.filter(|previous| previous.state == RolloutState::Withdrawing);
     let mut rollout = progress::begun(workload, RolloutState::Withdrawing, None, now);
     (rollout.updated, rollout.ready) = (workload.pods.updated, workload.pods.ready);
@@ -98,18 +98,18 @@ fn one(
     {
         rollout.last_progress_time = withdrawing.last_progress_time.clone();
     }
-    next.rollouts.insert(workload.key.clone(), rollout);
+    plan.rollouts.insert(workload.key.clone(), rollout);
     true
 }
 
-/// Pods that moved in steps go back in steps where somebody else's OnDelete keeps Kubernetes from
+/// Pods that moved in batches go back in batches where somebody else's OnDelete keeps Kubernetes from
 /// doing it; true while there are any.
-fn in_steps(gathered: &Gathered, workload: &Workload, canary: Option<Share>, next: &mut Next) -> bool {
+fn in_batches(gathered: &Gathered, workload: &Workload, batch_size: Option<Share>, plan: &mut Plan) -> bool {
     let pods = gathered.pods.get(&workload.key).map(Vec::as_slice).unwrap_or_default();
     let held = workload.held.is_some() && pods.iter().any(carries_overlay);
-    let Some(share) = canary.filter(|_| held && role_of(workload) == Role::Agent) else { return false };
-    if !next.steps.iter().any(|step| matches!(step, Step::Withdraw { .. })) {
-        next.take_pods_back(pods, workload, share);
+    let Some(share) = batch_size.filter(|_| held && role_of(workload) == Role::Agent) else { return false };
+    if !plan.steps.iter().any(|step| matches!(step, Step::Withdraw { .. })) {
+        plan.roll_pods_back(pods, workload, share);
     }
     true
 }

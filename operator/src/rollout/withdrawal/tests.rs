@@ -35,12 +35,12 @@ fn taken(gathered: &mut Gathered, kind: Kind, updated: i32) {
     replace(gathered, kind, updated, updated, None);
 }
 
-fn look(gathered: &Gathered, server: RolloutState, agent: RolloutState, ago: i64) -> Vec<String> {
+fn due(gathered: &Gathered, server: RolloutState, agent: RolloutState, ago: i64) -> Vec<String> {
     let previous = status(reported(SERVER, server, "h", 0, ago), vec![reported(AGENT, agent, "h", 0, ago)]);
     match withdrawal(&owner(), gathered, &previous, None, now()) {
         Withdrawal::Done => vec!["done".to_owned()],
-        Withdrawal::Going(next) => {
-            let mut said: Vec<String> = next
+        Withdrawal::Going(plan) => {
+            let mut said: Vec<String> = plan
                 .steps
                 .iter()
                 .map(|step| match step {
@@ -49,7 +49,7 @@ fn look(gathered: &Gathered, server: RolloutState, agent: RolloutState, ago: i64
                     other => format!("{other:?}"),
                 })
                 .collect();
-            let waits = next.rollouts.iter().filter(|(_, rollout)| rollout.state == Withdrawing);
+            let waits = plan.rollouts.iter().filter(|(_, rollout)| rollout.state == Withdrawing);
             said.extend(waits.map(|(key, _)| format!("{} waits", key.name)));
             said
         }
@@ -59,17 +59,17 @@ fn look(gathered: &Gathered, server: RolloutState, agent: RolloutState, ago: i64
 #[test]
 fn the_agents_are_first_then_the_server_then_what_is_ours() {
     let mut gathered = both();
-    assert_eq!(look(&gathered, Complete, Complete, 9), ["withdraw spire-agent", "spire-agent waits"]);
+    assert_eq!(due(&gathered, Complete, Complete, 9), ["withdraw spire-agent", "spire-agent waits"]);
     taken(&mut gathered, AGENT, 1);
-    assert_eq!(look(&gathered, Complete, Withdrawing, 9), ["spire-agent waits"]);
+    assert_eq!(due(&gathered, Complete, Withdrawing, 9), ["spire-agent waits"]);
     taken(&mut gathered, AGENT, 3);
-    assert_eq!(look(&gathered, Complete, Withdrawing, 9), ["withdraw spire-server", "spire-server waits"]);
+    assert_eq!(due(&gathered, Complete, Withdrawing, 9), ["withdraw spire-server", "spire-server waits"]);
     taken(&mut gathered, SERVER, 0);
-    assert_eq!(look(&gathered, Withdrawing, Withdrawing, 9), ["spire-server waits"]);
+    assert_eq!(due(&gathered, Withdrawing, Withdrawing, 9), ["spire-server waits"]);
     taken(&mut gathered, SERVER, 3);
-    assert_eq!(look(&gathered, Withdrawing, Withdrawing, 9), ["delete spire-agent-keylime"]);
+    assert_eq!(due(&gathered, Withdrawing, Withdrawing, 9), ["delete spire-agent-keylime"]);
     gathered.our_maps.clear();
-    assert_eq!(look(&gathered, Withdrawing, Withdrawing, 9), ["done"]);
+    assert_eq!(due(&gathered, Withdrawing, Withdrawing, 9), ["done"]);
 }
 
 #[test]
@@ -78,31 +78,31 @@ fn what_is_gone_or_going_or_was_never_ours_is_not_waited_for() {
     absent.ours.clear();
     absent.our_maps.clear();
     absent.found.values_mut().for_each(|found| found.workload = None);
-    assert_eq!(look(&absent, Complete, Complete, 9), ["done"]);
+    assert_eq!(due(&absent, Complete, Complete, 9), ["done"]);
 
     let mut going = both();
     going.our_maps.clear();
     going.ours.iter_mut().for_each(|workload| workload.deleting = true);
     going.found.values_mut().for_each(|found| found.workload.as_mut().unwrap().deleting = true);
-    assert_eq!(look(&going, Complete, Complete, 9), ["done"]);
+    assert_eq!(due(&going, Complete, Complete, 9), ["done"]);
 
     let mut never = both();
     never.our_maps.clear();
     taken(&mut never, AGENT, 0);
     taken(&mut never, SERVER, 0);
-    assert_eq!(look(&never, RolledBack, RolledBack, 9), ["done"]);
+    assert_eq!(due(&never, RolledBack, RolledBack, 9), ["done"]);
 }
 
 #[test]
 fn a_crash_between_taking_and_reporting_loses_no_wait() {
     let mut gathered = both();
     taken(&mut gathered, AGENT, 1);
-    assert_eq!(look(&gathered, Complete, Complete, 9), ["spire-agent waits"]);
+    assert_eq!(due(&gathered, Complete, Complete, 9), ["spire-agent waits"]);
 }
 
 #[test]
-fn what_moved_in_steps_under_somebody_elses_strategy_goes_back_in_steps() {
-    let look = |pods: Value, canary| {
+fn what_moved_in_batches_under_somebody_elses_strategy_goes_back_in_batches() {
+    let due = |pods: Value, batch_size| {
         let mut gathered = both();
         taken(&mut gathered, AGENT, 1);
         let mut live = object(AGENT, 1, 3);
@@ -113,9 +113,9 @@ fn what_moved_in_steps_under_somebody_elses_strategy_goes_back_in_steps() {
         gathered.pods.insert(key, serde_json::from_value(pods).unwrap());
         let previous =
             status(reported(SERVER, Complete, "h", 3, 5), vec![reported(AGENT, Withdrawing, "h", 0, 5)]);
-        match withdrawal(&owner(), &gathered, &previous, canary, now()) {
+        match withdrawal(&owner(), &gathered, &previous, batch_size, now()) {
             Withdrawal::Done => panic!("not done"),
-            Withdrawal::Going(next) => next
+            Withdrawal::Going(plan) => plan
                 .steps
                 .into_iter()
                 .map(|step| match step {
@@ -130,6 +130,6 @@ fn what_moved_in_steps_under_somebody_elses_strategy_goes_back_in_steps() {
             "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
     };
     let pods = || json!([pod("a", true), pod("b", true), pod("c", false)]);
-    assert_eq!(look(pods(), Some(Share::Nodes(1))), ["a"]);
-    assert_eq!(look(pods(), None), Vec::<String>::new());
+    assert_eq!(due(pods(), Some(Share::Nodes(1))), ["a"]);
+    assert_eq!(due(pods(), None), Vec::<String>::new());
 }

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::fixture::{checksums, controller_manager, gathered, resource};
 use crate::gather::Gathered;
-use crate::model::target::Plan;
+use crate::model::target::Desired;
 use crate::validate::validate;
 
 const CHART: &str = include_str!("../../../testdata/controller-manager/chart.yaml");
@@ -16,12 +16,12 @@ fn found(asked: Value, container: Value) -> Vec<Discovered> {
     gathered.managers.into_iter().map(|found| found.discovered).collect()
 }
 
-fn plan(
+fn desired(
     asked: Value,
     container: Value,
     text: &str,
     change: impl Fn(&mut Gathered),
-) -> Result<Plan, Vec<Problem>> {
+) -> Result<Desired, Vec<Problem>> {
     let resource = resource(json!({"spire": {"controllerManager": asked}}));
     let mut gathered = gathered(&resource);
     controller_manager(&resource, &mut gathered, container, text);
@@ -29,7 +29,7 @@ fn plan(
     validate(&resource, &gathered, &checksums())
 }
 
-fn reasons(result: Result<Plan, Vec<Problem>>) -> Vec<(&'static str, String)> {
+fn reasons(result: Result<Desired, Vec<Problem>>) -> Vec<(&'static str, String)> {
     let problems = result.err().unwrap_or_default();
     problems.into_iter().map(|problem| (problem.reason.name, problem.message)).collect()
 }
@@ -63,12 +63,13 @@ fn paths_begin_where_the_container_does() {
 
 #[test]
 fn what_is_there_is_planned_unless_it_is_to_be_left_alone() {
-    let ignored = plan(json!({"mode": "Ignore"}), json!({"command": ["/manager"]}), CHART, |_| {}).unwrap();
+    let ignored =
+        desired(json!({"mode": "Ignore"}), json!({"command": ["/manager"]}), CHART, |_| {}).unwrap();
     assert!(ignored.server.manager.is_none());
     let resource = resource(json!({}));
-    assert!(crate::fixture::plan(&resource, &gathered(&resource)).server.manager.is_none());
-    let plan = plan(json!({}), json!({}), CHART, |_| {}).unwrap();
-    let manager = plan.server.manager.unwrap();
+    assert!(crate::fixture::desired(&resource, &gathered(&resource)).server.manager.is_none());
+    let desired = desired(json!({}), json!({}), CHART, |_| {}).unwrap();
+    let manager = desired.server.manager.unwrap();
     assert!(manager.derived.contains("node-restriction.kubernetes.io/keylime-agent-id"));
     assert_eq!(manager.program, "/spire-controller-manager");
 }
@@ -102,21 +103,21 @@ fn each_refusal_says_why_and_what_to_do() {
             "without touching the rest",
         ),
     ] {
-        let problems = reasons(plan(asked.clone(), container, text, |_| {}));
+        let problems = reasons(desired(asked.clone(), container, text, |_| {}));
         let [(reason, message)] = &problems[..] else { panic!("{asked}: {problems:?}") };
         assert_eq!(*reason, expected.name, "{message}");
         assert!(message.contains(part) && message.contains("spec.spire.controllerManager"), "{message}");
     }
-    let gone = plan(json!({}), json!({}), CHART, |gathered| {
+    let gone = desired(json!({}), json!({}), CHART, |gathered| {
         gathered.managers.iter_mut().for_each(|found| found.source = None)
     });
     assert_eq!(reasons(gone)[0].0, reason::CONFIGURATION_NOT_FOUND.name);
-    let twice = plan(json!({}), json!({}), CHART, |gathered| {
+    let twice = desired(json!({}), json!({}), CHART, |gathered| {
         let again = gathered.managers[0].clone();
         gathered.managers.push(again);
     });
     assert!(reasons(twice)[0].1.contains("found spire-controller-manager, spire-controller-manager"));
-    let shared = plan(json!({}), json!({}), CHART, |gathered| {
+    let shared = desired(json!({}), json!({}), CHART, |gathered| {
         gathered.managers[0].discovered.config_map = "spire-server".to_owned();
     });
     assert!(reasons(shared)[0].1.contains("a ConfigMap of its own"));
@@ -127,7 +128,7 @@ fn a_command_that_is_ours_is_not_refused() {
     let command = json!({"command": ["/bin/other"]});
     let ours = json!([{"manager": "keylime-attestor-operator", "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1":
         {"f:spec": {"f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"spire-controller-manager\"}": {"f:command": {}}}}}}}}]);
-    let taken = plan(json!({}), command, CHART, |gathered| {
+    let taken = desired(json!({}), command, CHART, |gathered| {
         let server = gathered
             .found
             .values_mut()

@@ -37,18 +37,18 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, text: &str, answer: &Value) {
-        match verdict(text, answer) {
-            Verdict::Same => self.same += 1,
-            Verdict::BothRefuse => self.both_refuse += 1,
-            Verdict::Known => self.different += 1,
-            Verdict::Wrong(why) => {
+        match comparison(text, answer) {
+            Comparison::Same => self.same += 1,
+            Comparison::BothRefuse => self.both_refuse += 1,
+            Comparison::Known => self.different += 1,
+            Comparison::Wrong(why) => {
                 panic!("{why}\ntext: {text:?}\ngo: {answer}\nhere: {:?}", Document::parse(text))
             }
         }
     }
 }
 
-enum Verdict {
+enum Comparison {
     Same,
     BothRefuse,
     /// A difference that `differences.rs` lists.
@@ -56,28 +56,28 @@ enum Verdict {
     Wrong(&'static str),
 }
 
-fn verdict(text: &str, answer: &Value) -> Verdict {
+fn comparison(text: &str, answer: &Value) -> Comparison {
     match (Document::parse(text), answer.get("tree")) {
-        (Err(_), None) => Verdict::BothRefuse,
+        (Err(_), None) => Comparison::BothRefuse,
         (Ok(document), Some(theirs)) => {
             let ours = tree::outline(&document);
             if ours == *theirs {
-                Verdict::Same
+                Comparison::Same
             } else if differences::tree_on_purpose(&document, &ours, theirs) {
-                Verdict::Known
+                Comparison::Known
             } else {
-                Verdict::Wrong("the trees differ")
+                Comparison::Wrong("the trees differ")
             }
         }
         (Ok(document), None) => {
             match document.language == Language::Hcl && differences::has_null(&document.root) {
-                true => Verdict::Known,
-                false => Verdict::Wrong("Go refuses what is taken here"),
+                true => Comparison::Known,
+                false => Comparison::Wrong("Go refuses what is taken here"),
             }
         }
         (Err(error), Some(_)) => match differences::refused_on_purpose(text, error.reason()) {
-            true => Verdict::Known,
-            false => Verdict::Wrong("Go takes what is refused here"),
+            true => Comparison::Known,
+            false => Comparison::Wrong("Go takes what is refused here"),
         },
     }
 }
@@ -145,7 +145,7 @@ fn listed_differences_are_as_described() {
             Ok(tree) => assert_eq!(tree::outline(&ours.unwrap()).to_string(), tree, "{}", difference.text),
             Err(text) => assert!(ours.unwrap_err().to_string().contains(text), "{}", difference.text),
         }
-        assert!(matches!(verdict(difference.text, &answer), Verdict::Known), "{}", difference.text);
+        assert!(matches!(comparison(difference.text, &answer), Comparison::Known), "{}", difference.text);
     }
 }
 

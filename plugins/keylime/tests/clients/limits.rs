@@ -20,7 +20,7 @@ async fn meets(fault: Fault, timeout: Duration) -> (&'static str, bool) {
 }
 
 #[tokio::test]
-async fn every_way_to_misbehave_is_told_apart_and_is_no_verdict() {
+async fn every_way_to_misbehave_is_told_apart_and_is_no_refusal() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
     let many_headers = format!("HTTP/1.1 200 OK\r\n{}", "X: y\r\n".repeat(1000));
     for (fault, reason) in [

@@ -181,7 +181,7 @@ async fn a_record_of_another_agent_is_refused() {
 }
 
 #[tokio::test]
-async fn an_ak_that_is_none_is_malformed_and_one_that_may_not_sign_is_a_verdict() {
+async fn an_ak_that_is_none_is_malformed_and_one_that_may_not_sign_is_a_refusal() {
     let world = World::new().await;
     let ek = Node::recorded().ek_tpm;
     for (ak, reason, refusal) in

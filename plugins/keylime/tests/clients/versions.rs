@@ -42,7 +42,7 @@ async fn a_server_without_a_common_version_is_not_asked() {
 }
 
 #[tokio::test]
-async fn a_verifier_that_cannot_judge_quotes_is_told_before_anything_is_asked_of_the_node() {
+async fn a_verifier_that_cannot_verify_quotes_is_told_before_anything_is_asked_of_the_node() {
     let world = World::new().await;
     world.keylime.set_versions(Versions::Only(["1.0", "2.0", "2.1"].map(str::to_owned).to_vec()));
     let error = world.servers().state(&agent()).await.unwrap_err();

@@ -47,7 +47,7 @@ pub(crate) const KEYS: [ConfigKey; 7] = [
     ConfigKey {
         name: "enforcement.max_unhealthy",
         default: "50%",
-        about: "when Keylime fails a larger share of the agents than this, nobody is acted on: a human has to look",
+        about: "when Keylime fails a larger share of the agents than this, nobody is acted on: a human has to decide",
     },
     ConfigKey {
         name: "enforcement.report_address",

@@ -42,8 +42,8 @@ impl Scene {
         scene
     }
 
-    fn waits(next: &Next) -> String {
-        next.waits_for_keylime.values().map(ToString::to_string).collect()
+    fn waits(plan: &Plan) -> String {
+        plan.waits_for_keylime.values().map(ToString::to_string).collect()
     }
 }
 
@@ -52,14 +52,14 @@ const MOVED: [&str; 2] = ["configure spire-agent-keylime false", "overlay spire-
 #[test]
 fn no_agent_moves_while_keylime_would_refuse_one() {
     let scene = Scene::server_done().agents(&["a", "b"], &["a"]);
-    let next = scene.next();
-    assert_eq!((short(&next), scene.state(&next, AGENT)), (vec![], Waiting));
+    let plan = scene.plan();
+    assert_eq!((short(&plan), scene.state(&plan, AGENT)), (vec![], Waiting));
     assert!(
-        Scene::waits(&next).contains("1 of the 2 nodes") && Scene::waits(&next).contains("b (NotEnrolled)")
+        Scene::waits(&plan).contains("1 of the 2 nodes") && Scene::waits(&plan).contains("b (NotEnrolled)")
     );
-    assert!(next.again.is_some_and(|again| again <= again::KEYLIME) && !next.waits_for_server);
-    let next = Scene::server_done().agents(&["a", "b"], &["a", "b"]).next();
-    assert_eq!((short(&next), next.waits_for_keylime.len()), (MOVED.map(str::to_owned).to_vec(), 0));
+    assert!(plan.requeue.is_some_and(|again| again <= again::KEYLIME) && !plan.waits_for_server);
+    let plan = Scene::server_done().agents(&["a", "b"], &["a", "b"]).plan();
+    assert_eq!((short(&plan), plan.waits_for_keylime.len()), (MOVED.map(str::to_owned).to_vec(), 0));
 }
 
 #[test]
@@ -68,32 +68,32 @@ fn in_place_nothing_of_the_agents_is_edited_before() {
     scene.resource = resource(json!({"spire": {"mode": "InPlace"}}));
     let overlay = scene.overlay(SERVER);
     replace(&mut scene.gathered, SERVER, 3, 3, Some(&overlay.patch));
-    let agents_touched = |scene: &Scene| short(&scene.next()).iter().any(|step| step.contains("agent"));
+    let agents_touched = |scene: &Scene| short(&scene.plan()).iter().any(|step| step.contains("agent"));
     let scene = scene.reported((Complete, 3, 10), (Waiting, 0, 10)).agents(&["a"], &[]);
-    assert!(!agents_touched(&scene), "{:?}", short(&scene.next()));
+    assert!(!agents_touched(&scene), "{:?}", short(&scene.plan()));
     assert!(agents_touched(&scene.agents(&["a"], &["a"])));
 }
 
 #[test]
 fn who_accepts_the_loss_may_proceed() {
     let mut scene = Scene::server_done().agents(&["a"], &[]).silent();
-    assert_eq!(short(&scene.next()), Vec::<String>::new());
+    assert_eq!(short(&scene.plan()), Vec::<String>::new());
     scene.rollout.unattestable = Unattestable::Proceed;
-    assert_eq!(short(&scene.next()), MOVED);
+    assert_eq!(short(&scene.plan()), MOVED);
 }
 
 #[test]
 fn a_failed_node_that_has_moved_holds_up_no_later_change() {
-    let next = Scene::changed_later().agents(&["a*", "b*"], &["a"]).next();
-    assert_eq!((short(&next), next.waits_for_keylime.len()), (MOVED.map(str::to_owned).to_vec(), 0));
+    let plan = Scene::changed_later().agents(&["a*", "b*"], &["a"]).plan();
+    assert_eq!((short(&plan), plan.waits_for_keylime.len()), (MOVED.map(str::to_owned).to_vec(), 0));
 }
 
 #[test]
 fn while_keylime_gives_no_answers_no_agent_is_restarted() {
     let scene = Scene::changed_later().agents(&["a*", "b*"], &["a", "b"]).silent();
-    let next = scene.next();
-    assert_eq!((short(&next), scene.state(&next, AGENT)), (vec![], Complete));
-    assert!(Scene::waits(&next).contains("connection refused"), "{}", Scene::waits(&next));
+    let plan = scene.plan();
+    assert_eq!((short(&plan), scene.state(&plan, AGENT)), (vec![], Complete));
+    assert!(Scene::waits(&plan).contains("connection refused"), "{}", Scene::waits(&plan));
 }
 
 #[test]
@@ -104,8 +104,8 @@ fn a_rollout_under_way_is_gone_on_with() {
         .reported((Complete, 3, 10), (Progressing, 1, 10))
         .agents(&["a*", "b"], &[])
         .silent();
-    let next = scene.next();
-    assert_eq!((scene.state(&next, AGENT), next.waits_for_keylime.len()), (Progressing, 0));
+    let plan = scene.plan();
+    assert_eq!((scene.state(&plan, AGENT), plan.waits_for_keylime.len()), (Progressing, 0));
 }
 
 #[test]
@@ -118,11 +118,11 @@ fn a_configuration_that_somebody_changed_is_corrected_all_the_same() {
     replace(&mut scene.gathered, AGENT, 3, 3, None);
     let found = scene.gathered.found.values_mut().find(|found| found.role == Role::Agent).unwrap();
     found.beside = None;
-    assert_eq!(short(&scene.next()), ["configure spire-agent-keylime true"]);
+    assert_eq!(short(&scene.plan()), ["configure spire-agent-keylime true"]);
 }
 
 #[test]
-fn agents_that_no_longer_move_in_steps_are_not_all_moved_at_once() {
+fn agents_that_no_longer_move_in_batches_are_not_all_moved_at_once() {
     let mut scene = Scene::new()
         .applied(SERVER, 3, 3)
         .applied(AGENT, 1, 3)
@@ -139,6 +139,6 @@ fn agents_that_no_longer_move_in_steps_are_not_all_moved_at_once() {
     );
     let found = scene.gathered.found.values_mut().find(|found| found.role == Role::Agent).unwrap();
     found.workload = Some(crate::fixture::read(AGENT, object));
-    assert_eq!(short(&scene.next()), Vec::<String>::new());
-    assert_eq!(short(&scene.agents(&["a*", "b"], &["a", "b"]).next()), ["overlay spire-agent false"]);
+    assert_eq!(short(&scene.plan()), Vec::<String>::new());
+    assert_eq!(short(&scene.agents(&["a*", "b"], &["a", "b"]).plan()), ["overlay spire-agent false"]);
 }

@@ -1,6 +1,6 @@
-//! WorkloadsParented, and what the status says of spire-controller-manager.
+//! ParentIDsConfigured, and what the status says of spire-controller-manager.
 
-use keylime_attestor_api::conditions::workloads_parented as reason;
+use keylime_attestor_api::conditions::parent_ids_configured as reason;
 use keylime_attestor_api::{ConfigMapEntry, ControllerManagerStatus, Mode, RolloutState};
 
 use super::Facts;
@@ -10,17 +10,17 @@ use crate::configuration::parent::{Parents, config};
 use crate::gather::FoundManager;
 
 /// The condition.
-pub(super) fn parented(facts: &Facts<'_>) -> Finding {
+pub(super) fn parent_ids(facts: &Facts<'_>) -> Finding {
     let plain = |reason: keylime_attestor_api::conditions::Reason| (reason, reason.meaning.to_owned());
     if facts.is_deleted() {
         return plain(reason::WITHDRAWING);
     }
-    let Some((plan, gathered)) = facts.attempt.desired().zip(facts.attempt.gathered()) else {
+    let Some((desired, gathered)) = facts.attempt.desired().zip(facts.attempt.gathered()) else {
         return plain(reason::WAITING_FOR_CONFIGURATION);
     };
-    if plan.server.manager.is_some() {
-        let server = facts.attempt.rollouts().get(&plan.server.key).map(|rollout| rollout.state);
-        return match (plan.mode, server) {
+    if desired.server.manager.is_some() {
+        let server = facts.attempt.rollouts().get(&desired.server.key).map(|rollout| rollout.state);
+        return match (desired.mode, server) {
             (Mode::ConfigOnly, _) => plain(reason::NOT_MANAGED),
             (_, Some(RolloutState::Complete)) => plain(reason::OVERLAID),
             _ => plain(reason::ROLLING_OUT),
@@ -33,7 +33,7 @@ pub(super) fn parented(facts: &Facts<'_>) -> Finding {
     let lacking: Vec<String> = gathered
         .managers
         .iter()
-        .filter_map(|found| lacking(found, &plan.server.key.namespace, &parents))
+        .filter_map(|found| lacking(found, &desired.server.key.namespace, &parents))
         .collect();
     match lacking.first() {
         Some(_) => (reason::TEMPLATE_MISSING, lacking.join("; ")),
@@ -83,7 +83,7 @@ pub(super) fn controller_manager(facts: &Facts<'_>) -> Option<ControllerManagerS
     let (key, _) = found.entry()?;
     let entry = |name: String| ConfigMapEntry { name, key: key.to_owned() };
     let source = &found.discovered.config_map;
-    let applied = facts.attempt.desired().filter(|plan| plan.server.manager.is_some());
+    let applied = facts.attempt.desired().filter(|desired| desired.server.manager.is_some());
     Some(ControllerManagerStatus {
         container: found.discovered.container.clone(),
         config_map: entry(source.clone()),

@@ -14,14 +14,14 @@ use tokio::task::JoinHandle;
 use tracing::debug;
 
 /// What is kept of the objects, by name. The watch ends with it.
-pub(crate) struct Followed<F> {
+pub(crate) struct Cache<F> {
     seen: Arc<RwLock<Seen<F>>>,
     task: JoinHandle<()>,
 }
 
 /// Why there is nothing to go by.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NotFollowed {
+pub(crate) enum NotCached {
     /// The first list has not arrived.
     #[error("failed to list them so far: the apiserver has not answered yet")]
     NotYet,
@@ -37,12 +37,12 @@ struct Seen<F> {
     objects: BTreeMap<String, Arc<F>>,
     /// Those of a list that is under way, which replaces the others when it is complete.
     listed: BTreeMap<String, Arc<F>>,
-    missing: Option<NotFollowed>,
+    missing: Option<NotCached>,
     /// How often something that is kept has changed.
     changes: u64,
 }
 
-impl<F: PartialEq + Send + Sync + 'static> Followed<F> {
+impl<F: PartialEq + Send + Sync + 'static> Cache<F> {
     /// Starts to follow. `read` takes out of an object what is kept of it.
     pub(crate) fn start<K>(api: Api<K>, config: watcher::Config, read: fn(K) -> F) -> Self
     where
@@ -51,14 +51,14 @@ impl<F: PartialEq + Send + Sync + 'static> Followed<F> {
         let seen = Arc::new(RwLock::new(Seen {
             objects: BTreeMap::new(),
             listed: BTreeMap::new(),
-            missing: Some(NotFollowed::NotYet),
+            missing: Some(NotCached::NotYet),
             changes: 0,
         }));
-        let kept = Arc::clone(&seen);
+        let filled = Arc::clone(&seen);
         let task = tokio::spawn(async move {
             let mut events = watcher(api, config).default_backoff().boxed();
             while let Some(event) = events.next().await {
-                lock(&kept).take(event, read);
+                lock(&filled).take(event, read);
             }
         });
         Self { seen, task }
@@ -73,7 +73,7 @@ impl<F: PartialEq + Send + Sync + 'static> Followed<F> {
     ///
     /// # Errors
     /// Until they have been listed once.
-    pub(crate) fn all(&self) -> Result<BTreeMap<String, Arc<F>>, NotFollowed> {
+    pub(crate) fn all(&self) -> Result<BTreeMap<String, Arc<F>>, NotCached> {
         let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
         match &seen.missing {
             None => Ok(seen.objects.clone()),
@@ -82,7 +82,7 @@ impl<F: PartialEq + Send + Sync + 'static> Followed<F> {
     }
 }
 
-impl<F> Drop for Followed<F> {
+impl<F> Drop for Cache<F> {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -128,12 +128,12 @@ impl<F: PartialEq> Seen<F> {
     }
 }
 
-fn why(error: &watcher::Error) -> NotFollowed {
+fn why(error: &watcher::Error) -> NotCached {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403 => {
-            NotFollowed::Forbidden(status.message.clone())
+            NotCached::Forbidden(status.message.clone())
         }
-        other => NotFollowed::Failed(other.to_string()),
+        other => NotCached::Failed(other.to_string()),
     }
 }
 
@@ -151,7 +151,7 @@ mod tests {
 
     fn nothing<F>() -> Seen<F> {
         let (objects, listed) = (BTreeMap::new(), BTreeMap::new());
-        Seen { objects, listed, missing: Some(NotFollowed::NotYet), changes: 0 }
+        Seen { objects, listed, missing: Some(NotCached::NotYet), changes: 0 }
     }
 
     #[test]
@@ -184,7 +184,7 @@ mod tests {
         for event in [Event::Init, Event::InitApply(node("a")), Event::InitApply(node("b"))] {
             seen.take(Ok(event), read);
         }
-        assert_eq!((names(&seen).len(), seen.missing.clone()), (0, Some(NotFollowed::NotYet)));
+        assert_eq!((names(&seen).len(), seen.missing.clone()), (0, Some(NotCached::NotYet)));
         seen.take(Ok(Event::InitDone), read);
         seen.take(Ok(Event::Apply(node("c"))), read);
         seen.take(Ok(Event::Delete(node("a"))), read);

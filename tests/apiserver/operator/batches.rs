@@ -1,4 +1,4 @@
-//! Agents that move in steps. The test is the DaemonSet's controller and the kubelets: it makes the
+//! Agents that move in batches. The test is the DaemonSet's controller and the kubelets: it makes the
 //! pods and says how they are.
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -22,7 +22,7 @@ async fn site(namespace: &str, nodes: &[(&str, &str)], flags: &[&str]) -> Result
     Ok(site)
 }
 
-/// Asks for steps of one node, and brings the server to where the agents' turn is.
+/// Asks for batches of one node, and brings the server to where the agents' turn is.
 fn begin(site: &mut Site, rollout: Value) -> Result<Operator> {
     site.attest(json!({"rollout": rollout}))?;
     let operator = site.operator()?;
@@ -77,25 +77,25 @@ fn is_held(site: &Site) -> Result<bool> {
     Ok(strategy(site)?["type"] == "OnDelete")
 }
 
-/// The names of the step that is under way.
-fn step(site: &Site) -> Result<Value> {
+/// The nodes of the batch that is under way.
+fn batch(site: &Site) -> Result<Value> {
     let resource = site.get("kla/spire")?;
-    Ok(resource.pointer("/status/agents/0/rollout/canary/step").cloned().unwrap_or_default())
+    Ok(resource.pointer("/status/agents/0/rollout/batch/nodes").cloned().unwrap_or_default())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_step_waits_for_the_one_before_it() -> Result<()> {
+async fn each_batch_waits_for_the_one_before_it() -> Result<()> {
     for (namespace, flags) in [
-        ("canary", &["--field-manager=owner"][..]),
-        ("canary-ssa", &["--server-side", "--field-manager=owner"]),
+        ("batches", &["--field-manager=owner"][..]),
+        ("batches-ssa", &["--server-side", "--field-manager=owner"]),
     ] {
         let nodes = [("a", "Attested"), ("b", "Attested"), ("c", "Attested")];
         let mut site = site(namespace, &nodes, flags).await?;
         let (before, rolling) = (site.spire()?, strategy(&site)?);
-        let mut operator = begin(&mut site, json!({"canary": 1}))?;
+        let mut operator = begin(&mut site, json!({"batchSize": 1}))?;
         gone(&site, "a")?;
-        ensure!(is_held(&site)? && step(&site)? == json!([name(&site, "a")]), "{}", step(&site)?);
-        let message = site.wait_for("AgentsRolledOut", "MovingInSteps")?;
+        ensure!(is_held(&site)? && batch(&site)? == json!([name(&site, "a")]), "{}", batch(&site)?);
+        let message = site.wait_for("AgentsRolledOut", "MovingInBatches")?;
         ensure!(message.contains("1 of 1 nodes are not done"), "{message}");
         let hash = site.hash("daemonset/spire-agent")?.context("no overlay")?;
         let untouched = [uid(&site, "b")?, uid(&site, "c")?];
@@ -105,15 +105,15 @@ async fn each_step_waits_for_the_one_before_it() -> Result<()> {
         operator = site.operator()?;
         start(&site, "a", Some(&hash))?;
         site.pods("daemonset/spire-agent", 1, 2)?;
-        let looks = operator.reconciles()?;
-        wait::until("some looks", TIMEOUT, || {
-            ensure!(operator.reconciles()? > looks + 1);
+        let reconciles = operator.reconciles()?;
+        wait::until("some reconciles", TIMEOUT, || {
+            ensure!(operator.reconciles()? > reconciles + 1);
             Ok(())
         })?;
-        ensure!([uid(&site, "b")?, uid(&site, "c")?] == untouched, "a further step began");
+        ensure!([uid(&site, "b")?, uid(&site, "c")?] == untouched, "a further batch began");
         ready(&site, "a")?;
         gone(&site, "b")?;
-        ensure!(uid(&site, "c")? == untouched[1], "two nodes were in one step");
+        ensure!(uid(&site, "c")? == untouched[1], "two nodes were in one batch");
 
         // The owner's next apply changes nothing of it.
         site.apply_with(&spire::json(namespace), flags)?;
@@ -144,22 +144,22 @@ async fn each_step_waits_for_the_one_before_it() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_step_that_fails_is_taken_back_and_no_other_node_is_touched() -> Result<()> {
+async fn a_batch_that_fails_is_rolled_back_and_no_other_node_is_touched() -> Result<()> {
     let nodes = [("a", "Attested"), ("b", "Attested"), ("c", "Attested")];
-    let mut site = site("canary-fails", &nodes, &["--server-side"]).await?;
+    let mut site = site("batches-fails", &nodes, &["--server-side"]).await?;
     let rolling = strategy(&site)?;
     let untouched = [uid(&site, "b")?, uid(&site, "c")?];
-    let operator = begin(&mut site, json!({"canary": 1, "progressDeadline": "10s"}))?;
+    let operator = begin(&mut site, json!({"batchSize": 1, "progressDeadline": "10s"}))?;
     gone(&site, "a")?;
     let hash = site.hash("daemonset/spire-agent")?.context("no overlay")?;
     start(&site, "a", Some(&hash))?;
-    site.complain("agent-a", "spire-agent", "the TPM is another one")?;
+    site.report_failure("agent-a", "spire-agent", "the TPM is another one")?;
     site.pods("daemonset/spire-agent", 1, 2)?;
 
     let message = site.wait_for("Degraded", "RolledBack")?;
     ensure!(message.contains("agent-a") && message.contains("the TPM is another one"), "{message}");
     gone(&site, "a")?;
-    ensure!(site.hash("daemonset/spire-agent")?.is_none(), "the overlay was not taken back");
+    ensure!(site.hash("daemonset/spire-agent")?.is_none(), "the overlay was not rolled back");
     ensure!(site.condition("AgentsRolledOut")?.0 == "RolledBack");
     start(&site, "a", None)?;
     ready(&site, "a")?;
@@ -168,7 +168,7 @@ async fn a_step_that_fails_is_taken_back_and_no_other_node_is_touched() -> Resul
     ensure!([uid(&site, "b")?, uid(&site, "c")?] == untouched, "another node was touched");
 
     // Tried again when something changes that the pods read, and deleted in the middle of it.
-    site.attest(json!({"rollout": {"canary": 1}, "keylime": {"requestTimeout": "9s"}}))?;
+    site.attest(json!({"rollout": {"batchSize": 1}, "keylime": {"requestTimeout": "9s"}}))?;
     site.wait_for("ServerRolledOut", "Progressing")?;
     site.roll_out("statefulset/spire-server")?;
     gone(&site, "a")?;
@@ -181,10 +181,10 @@ async fn a_step_that_fails_is_taken_back_and_no_other_node_is_touched() -> Resul
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_keylime_does_not_know_stay_where_they_are() -> Result<()> {
     let nodes = [("a", "Attested"), ("b", "NotEnrolled"), ("c", "Failing")];
-    let mut site = site("canary-left", &nodes, &["--server-side"]).await?;
+    let mut site = site("batches-left", &nodes, &["--server-side"]).await?;
     let rolling = strategy(&site)?;
     let untouched = [uid(&site, "b")?, uid(&site, "c")?];
-    let operator = begin(&mut site, json!({"canary": "100%"}))?;
+    let operator = begin(&mut site, json!({"batchSize": "100%"}))?;
     let move_on = |node: &str| -> Result<()> {
         gone(&site, node)?;
         start(&site, node, Some(&site.hash("daemonset/spire-agent")?.context("no overlay")?))?;
@@ -193,7 +193,7 @@ async fn nodes_that_keylime_does_not_know_stay_where_they_are() -> Result<()> {
     move_on("a")?;
     site.pods("daemonset/spire-agent", 1, 3)?;
     let message = site.wait_for("AgentsRolledOut", "WaitingForKeylime")?;
-    ensure!(message.contains("canary-left-b, canary-left-c"), "{message}");
+    ensure!(message.contains("batches-left-b, batches-left-c"), "{message}");
     ensure!(
         [uid(&site, "b")?, uid(&site, "c")?] == untouched,
         "a node was touched that Keylime does not pass"
@@ -203,7 +203,7 @@ async fn nodes_that_keylime_does_not_know_stay_where_they_are() -> Result<()> {
     move_on("c")?;
     site.pods("daemonset/spire-agent", 2, 3)?;
     let message = site.wait_for("AgentsRolledOut", "EnrolledRolledOut")?;
-    ensure!(message.contains("1 nodes are not enrolled") && message.contains("canary-left-b"), "{message}");
+    ensure!(message.contains("1 nodes are not enrolled") && message.contains("batches-left-b"), "{message}");
     site.wait_for("Ready", "Ready")?;
     ensure!(is_held(&site)? && uid(&site, "b")? == untouched[0]);
 
@@ -217,7 +217,7 @@ async fn nodes_that_keylime_does_not_know_stay_where_they_are() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_strategy_that_its_owner_sets_is_not_touched() -> Result<()> {
-    let mut site = site("canary-owned", &[("a", "Attested")], &["--server-side"]).await?;
+    let mut site = site("batches-owned", &[("a", "Attested")], &["--server-side"]).await?;
     let set = |site: &Site, type_: &str| -> Result<()> {
         let mut objects = spire::json(&site.namespace);
         let items = objects["items"].as_array_mut().context("no items")?;
@@ -226,7 +226,7 @@ async fn a_strategy_that_its_owner_sets_is_not_touched() -> Result<()> {
         site.apply_with(&objects, &["--server-side"])
     };
     set(&site, "RollingUpdate")?;
-    site.attest(json!({"rollout": {"canary": 1}}))?;
+    site.attest(json!({"rollout": {"batchSize": 1}}))?;
     let operator = site.operator()?;
     let message = site.wait_for("ConfigurationApplied", "FieldConflict")?;
     ensure!(message.contains("kubectl has set it to RollingUpdate: set it to OnDelete there"), "{message}");
@@ -249,7 +249,7 @@ async fn a_strategy_that_its_owner_sets_is_not_touched() -> Result<()> {
         bail!("the strategy is ours, too");
     }
 
-    // Nobody but the operator replaces the moved pod when everything is taken back.
+    // Nobody but the operator replaces the moved pod when everything is withdrawn.
     site.delete()?;
     site.wait("the overlay to go", |site| Ok(site.hash("daemonset/spire-agent")?.is_none()))?;
     gone(&site, "a")?;

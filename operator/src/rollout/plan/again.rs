@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use keylime_attestor_api::{RolloutState, RolloutStatus};
 
-use super::{Decision, Next, seen};
+use super::{Decision, Plan, seen};
 use crate::build::covers::applied;
 use crate::build::overlay::Overlay;
 use crate::model::reported::rollout_of;
@@ -16,7 +16,7 @@ use crate::rollout::progress;
 use crate::rollout::retry;
 use crate::rollout::strategy::Strategy;
 
-/// When to look whether Keylime passes the nodes that agents wait for; when its last word about
+/// When to reconcile again for nodes that agents wait for; when its last word about
 /// them changes, that is seen at once.
 pub(super) const KEYLIME: Duration = Duration::from_secs(15);
 /// What is not known at the operator's start is known when the first lists have arrived.
@@ -31,20 +31,20 @@ impl Decision<'_> {
         workload: &Workload,
         overlay: &Overlay,
         begun: bool,
-        next: &mut Next,
+        plan: &mut Plan,
     ) -> bool {
         if target.role != Role::Agent || !changes(target, workload, overlay) {
             return false;
         }
         let Some(waits) = self.waits(&target.key) else { return false };
         if begun {
-            next.steps.extend(self.configuration(target, true));
+            plan.steps.extend(self.configuration(target, true));
         }
         let previous = self.rollout_of(&target.key);
         let waiting = progress::begun(workload, RolloutState::Waiting, None, self.now);
-        next.rollouts.insert(target.key.clone(), seen(previous.as_ref(), workload).unwrap_or(waiting));
-        next.look_again(if waits == Waits::NotKnown { SOON } else { KEYLIME });
-        next.waits_for_keylime.insert(target.key.clone(), waits);
+        plan.rollouts.insert(target.key.clone(), seen(previous.as_ref(), workload).unwrap_or(waiting));
+        plan.requeue_after(if waits == Waits::NotKnown { SOON } else { KEYLIME });
+        plan.waits_for_keylime.insert(target.key.clone(), waits);
         true
     }
 
@@ -53,11 +53,11 @@ impl Decision<'_> {
         self.gathered.agents.wait(agents, self.rollout.unattestable)
     }
 
-    /// When a rollout that was taken back is tried again.
+    /// When a rollout that was rolled back is tried again.
     pub(super) fn retry(&self, key: &WorkloadKey, last: &RolloutStatus) -> retry::Next {
-        // In steps, each node is waited for by itself.
-        let in_steps = self.rollout.canary.is_some();
-        let may_change = key.kind != Kind::DaemonSet || in_steps || self.waits(key).is_none();
+        // In batches, each node is waited for by itself.
+        let in_batches = self.rollout.batch_size.is_some();
+        let may_change = key.kind != Kind::DaemonSet || in_batches || self.waits(key).is_none();
         let now = retry::Now {
             keylime_is_well: self.gathered.agents.keylime_answers(),
             secrets: self.gathered.secret_versions.as_deref(),
@@ -67,11 +67,11 @@ impl Decision<'_> {
         if may_change { retry::next(last, &now) } else { retry::Next::OnChange }
     }
 
-    /// Looks again when it is time to try again.
-    pub(super) fn look_for_retry(&self, key: &WorkloadKey, next: &mut Next) {
+    /// Reconciles again when it is time to try again.
+    pub(super) fn requeue_for_retry(&self, key: &WorkloadKey, plan: &mut Plan) {
         let Some(last) = rollout_of(self.previous, key) else { return };
         if let retry::Next::In(pause) = self.retry(key, last) {
-            next.look_again(pause);
+            plan.requeue_after(pause);
         }
     }
 }
@@ -81,7 +81,7 @@ pub(super) fn changes(target: &Target, workload: &Workload, overlay: &Overlay) -
     held_by_us(target, workload) || !applied(&workload.live, &overlay.patch)
 }
 
-/// Agents that moved in steps before, and no longer are to.
+/// Agents that moved in batches before, and no longer are to.
 pub(super) fn held_by_us(target: &Target, workload: &Workload) -> bool {
     target.role == Role::Agent && Strategy::of(workload) == Strategy::Ours
 }

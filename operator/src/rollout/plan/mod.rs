@@ -1,7 +1,7 @@
 //! Which steps are due: the server's first, the agents' when it is rolled out. Pure.
 
 mod again;
-mod staged;
+mod batched;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,56 +22,56 @@ use crate::gather::{Edited, Gathered};
 use crate::model::pod::is_stuck;
 use crate::model::reported::rollout_of;
 use crate::model::step::Step;
-use crate::model::target::{Owner, Plan, Role, Target, text};
+use crate::model::target::{Desired, Owner, Role, Target, text};
 use crate::model::workload::{Workload, WorkloadKey, is_ours};
 use crate::rollout::gate::Waits;
 use crate::rollout::progress;
 use crate::rollout::retry;
 
-/// When to look again for pods that are not there.
+/// When to reconcile again for pods that are not there.
 const MISSING: Duration = Duration::from_secs(2);
 
 /// What is due now, and how far the rollouts are when it is done.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Next {
+pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
     pub(crate) rollouts: BTreeMap<WorkloadKey, RolloutStatus>,
     /// The agents wait for the server.
     pub(crate) waits_for_server: bool,
     /// The agents that wait for Keylime, and why.
     pub(crate) waits_for_keylime: BTreeMap<WorkloadKey, Waits>,
-    /// When to look again by ourselves; changes of the cluster come earlier.
-    pub(crate) again: Option<Duration>,
+    /// When to reconcile again by ourselves; changes of the cluster come earlier.
+    pub(crate) requeue: Option<Duration>,
 }
 
 /// Decides.
-pub(crate) fn next(
-    plan: &Plan,
+pub(crate) fn plan(
+    desired: &Desired,
     gathered: &Gathered,
     previous: &KeylimeAttestorStatus,
     rollout: &Rollout,
     now: Timestamp,
-) -> Next {
-    let decision = Decision { plan, gathered, previous, rollout, now };
-    let mut next = Next { steps: decision.orphans(), ..Next::default() };
-    let server_done = decision.target(&plan.server, true, &mut next);
+) -> Plan {
+    let decision = Decision { desired, gathered, previous, rollout, now };
+    let mut plan = Plan { steps: decision.orphans(), ..Plan::default() };
+    let server_done = decision.target(&desired.server, true, &mut plan);
     let mut done = server_done;
-    for agent in &plan.agents {
-        done &= decision.target(agent, server_done, &mut next);
+    for agent in &desired.agents {
+        done &= decision.target(agent, server_done, &mut plan);
     }
-    for (key, rollout) in &mut next.rollouts {
-        rollout.observed_generation = plan.generation;
+    for (key, rollout) in &mut plan.rollouts {
+        rollout.observed_generation = desired.generation;
         rollout.retry = retry::kept(rollout_of(previous, key), rollout);
     }
-    next.waits_for_server = !server_done;
-    if done && next.steps.is_empty() {
-        next.steps = decision.leftovers();
+    plan.waits_for_server = !server_done;
+    if done && plan.steps.is_empty() {
+        plan.steps = decision.leftovers();
     }
-    next
+    plan
 }
 
 struct Decision<'a> {
-    plan: &'a Plan,
+    desired: &'a Desired,
     gathered: &'a Gathered,
     previous: &'a KeylimeAttestorStatus,
     rollout: &'a Rollout,
@@ -80,50 +80,51 @@ struct Decision<'a> {
 
 impl Decision<'_> {
     /// What one workload is due, and whether it runs with what it should.
-    fn target(&self, target: &Target, may_begin: bool, next: &mut Next) -> bool {
-        let Some(workload) = target.workload.as_ref().filter(|_| self.plan.mode != Mode::ConfigOnly) else {
-            next.steps.extend(self.configuration(target, false));
+    fn target(&self, target: &Target, may_begin: bool, plan: &mut Plan) -> bool {
+        let Some(workload) = target.workload.as_ref().filter(|_| self.desired.mode != Mode::ConfigOnly)
+        else {
+            plan.steps.extend(self.configuration(target, false));
             return true;
         };
-        if let (Role::Agent, Some(share)) = (target.role, self.rollout.canary) {
-            return self.staged(target, workload, share, may_begin, next);
+        if let (Role::Agent, Some(share)) = (target.role, self.rollout.batch_size) {
+            return self.batched(target, workload, share, may_begin, plan);
         }
-        let overlay = overlay(&self.plan.owner, self.plan.mode, target, workload);
+        let overlay = overlay(&self.desired.owner, self.desired.mode, target, workload);
         let previous = self.rollout_of(&target.key);
         let previous = previous.as_ref();
         let same = previous.filter(|previous| previous.content_hash.as_deref() == Some(&overlay.hash));
         let state = same.map(|previous| previous.state);
         if state == Some(RolloutState::RolledBack) {
-            next.steps.extend(stuck(self.gathered, workload, None));
-            next.rollouts.extend(seen(same, workload).map(|back| (target.key.clone(), back)));
-            self.look_for_retry(&target.key, next);
+            plan.steps.extend(stuck(self.gathered, workload, None));
+            plan.rollouts.extend(seen(same, workload).map(|back| (target.key.clone(), back)));
+            self.requeue_for_retry(&target.key, plan);
             return false;
         }
-        next.steps.extend(stuck(self.gathered, workload, Some(&overlay.hash)));
+        plan.steps.extend(stuck(self.gathered, workload, Some(&overlay.hash)));
         let begun = state.is_some_and(|state| state != RolloutState::Waiting);
         if !begun && !may_begin {
             let waiting = progress::begun(workload, RolloutState::Waiting, None, self.now);
-            next.rollouts.insert(target.key.clone(), seen(previous, workload).unwrap_or(waiting));
+            plan.rollouts.insert(target.key.clone(), seen(previous, workload).unwrap_or(waiting));
             return false;
         }
-        if self.waits_for_keylime(target, workload, &overlay, begun, next) {
+        if self.waits_for_keylime(target, workload, &overlay, begun, plan) {
             return false;
         }
-        self.in_turn(target, workload, overlay, next)
+        self.in_turn(target, workload, overlay, plan)
     }
 
     /// What a workload is due whose turn has come.
-    fn in_turn(&self, target: &Target, workload: &Workload, overlay: Overlay, next: &mut Next) -> bool {
+    fn in_turn(&self, target: &Target, workload: &Workload, overlay: Overlay, plan: &mut Plan) -> bool {
         let previous = self.rollout_of(&target.key);
         let previous = previous.as_ref();
         let known = previous.is_some_and(|previous| previous.content_hash.as_deref() == Some(&overlay.hash));
-        next.steps.extend(self.configuration(target, known));
+        plan.steps.extend(self.configuration(target, known));
         if again::changes(target, workload, &overlay) {
             let begun = progress::begun(workload, RolloutState::Progressing, Some(overlay.hash), self.now);
-            next.rollouts.insert(target.key.clone(), begun);
+            plan.rollouts.insert(target.key.clone(), begun);
             let object = overlay.patch;
             let correction = known && !again::held_by_us(target, workload);
-            next.steps.push(Step::Overlay { workload: target.key.clone(), object, correction });
+            plan.steps.push(Step::Overlay { workload: target.key.clone(), object, correction });
             return false;
         }
         let deadline = self.rollout.progress_deadline.get();
@@ -136,31 +137,31 @@ impl Decision<'_> {
         let (state, failed_before) =
             (rollout.state, previous.is_some_and(|previous| previous.state == RolloutState::Failed));
         if state == RolloutState::Progressing && workload.held.is_none() {
-            next.look_again(progress::left(&rollout, deadline, self.now));
+            plan.requeue_after(progress::left(&rollout, deadline, self.now));
             if workload.pods.missing > 0 {
                 // Nothing tells when the workload's controller is refused a pod.
-                next.look_again(MISSING);
+                plan.requeue_after(MISSING);
             }
         }
-        let taken_back = state == RolloutState::Failed && failed_before && known && self.rollout.rollback;
-        if taken_back {
-            next.steps.extend(self.take_back(target, workload));
+        let roll_back = state == RolloutState::Failed && failed_before && known && self.rollout.rollback;
+        if roll_back {
+            plan.steps.extend(self.roll_back(target, workload));
             let back = progress::begun(workload, RolloutState::RolledBack, Some(overlay.hash), self.now);
-            next.rollouts.insert(target.key.clone(), back);
+            plan.rollouts.insert(target.key.clone(), back);
             return false;
         }
         if state == RolloutState::Failed && self.rollout.rollback {
-            // The failure is reported first, with what the pods say, and then taken back.
-            next.look_again(Duration::from_secs(1));
+            // The failure is reported first, with what the pods say, and then rolled back.
+            plan.requeue_after(Duration::from_secs(1));
         }
-        next.rollouts.insert(target.key.clone(), rollout);
+        plan.rollouts.insert(target.key.clone(), rollout);
         state == RolloutState::Complete && workload.pods.complete
     }
 
     /// The configuration of a target, where it is not as it should be. It is `known` when it was so
     /// before.
     fn configuration(&self, target: &Target, known: bool) -> Vec<Step> {
-        let Plan { owner, mode, .. } = self.plan;
+        let Desired { owner, mode, .. } = self.desired;
         let source = &target.source;
         let mut steps = Vec::new();
         if let Some(manager) = &target.manager {
@@ -208,7 +209,7 @@ impl Decision<'_> {
             };
             Some((other.source.key.clone(), text?.to_owned()))
         };
-        self.plan.targets().filter(same).filter_map(entry).collect()
+        self.desired.targets().filter(same).filter_map(entry).collect()
     }
 
     /// The rollout of a workload as it was last reported. One that failed has another try when the
@@ -217,7 +218,7 @@ impl Decision<'_> {
         let last = rollout_of(self.previous, key)?.clone();
         match last.state {
             RolloutState::RolledBack if self.retry(key, &last) == retry::Next::Now => None,
-            _ if last.observed_generation == self.plan.generation => Some(last),
+            _ if last.observed_generation == self.desired.generation => Some(last),
             RolloutState::RolledBack => None,
             RolloutState::Failed => Some(RolloutStatus {
                 state: RolloutState::Progressing,
@@ -230,11 +231,11 @@ impl Decision<'_> {
 
     fn has_begun(&self, target: &Target) -> bool {
         let Some(workload) = &target.workload else { return true };
-        let hash = overlay(&self.plan.owner, self.plan.mode, target, workload).hash;
+        let hash = overlay(&self.desired.owner, self.desired.mode, target, workload).hash;
         self.rollout_of(&target.key).is_some_and(|previous| previous.content_hash.as_deref() == Some(&hash))
     }
 
-    fn take_back(&self, target: &Target, workload: &Workload) -> Vec<Step> {
+    fn roll_back(&self, target: &Target, workload: &Workload) -> Vec<Step> {
         let edits = self.gathered.edits.iter().filter(|edit| is_of(edit, target));
         let key = &target.source.key;
         let mut steps: Vec<Step> =
@@ -246,7 +247,8 @@ impl Decision<'_> {
     /// Workloads that carry our overlay and are no longer to.
     fn orphans(&self) -> Vec<Step> {
         let kept = |workload: &&Workload| {
-            self.plan.mode != Mode::ConfigOnly && self.plan.targets().any(|target| target.key == workload.key)
+            self.desired.mode != Mode::ConfigOnly
+                && self.desired.targets().any(|target| target.key == workload.key)
         };
         let orphans = self.gathered.ours.iter().filter(|workload| !kept(workload));
         orphans.flat_map(|workload| withdraw(self.gathered, workload)).collect()
@@ -255,7 +257,7 @@ impl Decision<'_> {
     /// ConfigMaps of ours that nothing is derived into any longer.
     fn leftovers(&self) -> Vec<Step> {
         let used = |map: &&ConfigMap| {
-            self.plan.targets().any(|target| {
+            self.desired.targets().any(|target| {
                 let manager = target.manager.as_ref().map(|manager| &manager.config_map);
                 map.namespace().as_deref() == Some(&target.key.namespace)
                     && std::iter::once(&target.source.config_map)
@@ -271,9 +273,9 @@ impl Decision<'_> {
     }
 }
 
-impl Next {
-    pub(crate) fn look_again(&mut self, after: Duration) {
-        self.again = Some(self.again.map_or(after, |again| again.min(after)));
+impl Plan {
+    pub(crate) fn requeue_after(&mut self, after: Duration) {
+        self.requeue = Some(self.requeue.map_or(after, |requeue| requeue.min(after)));
     }
 }
 

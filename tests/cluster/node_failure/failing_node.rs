@@ -137,7 +137,7 @@ fn one_is_banned(cluster: &Cluster, [_, failing]: [Node; 2]) -> Result<()> {
     expect_all_attested(cluster)
 }
 
-/// More than half would go: a human has to look first. They fail one after the other, within the
+/// More than half would go: a human has to decide first. They fail one after the other, within the
 /// grace.
 fn all_fail(cluster: &Cluster) -> Result<()> {
     for node in NODES {

@@ -1,4 +1,4 @@
-//! One look at the nodes of one resource: ask, match, judge, write what changed, tell what is new.
+//! One poll of the nodes of one resource: ask, match, assess, write what changed, tell what is new.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,35 +12,35 @@ use kube::ResourceExt as _;
 use tracing::{info, warn};
 
 use super::ask::{Reports, ask_keylime, ask_spire};
-use super::facts::{KeptFacts, NodeFacts, PodFacts};
-use super::follow::NotFollowed;
-use super::judge::{Judgement, Rules, Seen, judge};
+use super::assess::{Assessment, Rules, Seen, assess};
+use super::cache::NotCached;
+use super::facts::{AttestedNodeFacts, NodeFacts, PodFacts};
 use super::matching::{Agents, Match, Matches, Previous, match_all};
 use super::spire::{Reported, SpireAgents};
 use super::write::{self, Wanted};
-use super::{Context, Given, LoopView, NodeView, Past, View, actions, build, news};
+use super::{Context, History, Inputs, LoopView, NodeView, View, build, enforcement_events, node_events};
 use crate::model::target::Owner;
 
 /// What Kubernetes has.
 struct InCluster {
     nodes: BTreeMap<String, Arc<NodeFacts>>,
-    kept: BTreeMap<String, Arc<KeptFacts>>,
+    attested_nodes: BTreeMap<String, Arc<AttestedNodeFacts>>,
     pods: BTreeMap<String, Arc<PodFacts>>,
 }
 
-/// Looks. Whether something was seen; if not, it is tried again soon.
-pub(super) async fn look(context: &Context, resource: &KeylimeAttestor, given: &Given) -> bool {
+/// Polls. Whether something was seen; if not, it is tried again soon.
+pub(super) async fn poll(context: &Context, resource: &KeylimeAttestor, inputs: &Inputs) -> bool {
     let owner = Owner::of(resource);
-    let one = context.nodes.one(&owner);
-    let mut past = one.turn.lock().await;
-    if past.withdrawn.is_some() && past.withdrawn == resource.metadata.uid {
+    let tracked = context.nodes.tracked(&owner);
+    let mut history = tracked.turn.lock().await;
+    if history.withdrawn.is_some() && history.withdrawn == resource.metadata.uid {
         return true;
     }
     let told = resource.status.as_ref().map(|status| status.enforcement.as_slice()).unwrap_or_default();
-    actions::recall(&mut past.told, told);
+    enforcement_events::recall(&mut history.told, told);
     let (start, now) = (Instant::now(), Timestamp::now());
     let at = Timestamp::from_second(now.as_second()).unwrap_or(now);
-    let ((states, reach), reports) = tokio::join!(ask_keylime(given), ask_spire(context, resource, given));
+    let ((states, reach), reports) = tokio::join!(ask_keylime(inputs), ask_spire(context, resource, inputs));
     context.metrics.asked(&reach.answers);
     let mut view = View {
         at,
@@ -53,9 +53,9 @@ pub(super) async fn look(context: &Context, resource: &KeylimeAttestor, given: &
         unreported: reports.unreported.clone(),
         trouble: None,
     };
-    let seen = match in_cluster(context, given) {
+    let seen = match in_cluster(context, inputs) {
         Ok(cluster) => {
-            let look = Look {
+            let poll = Poll {
                 context,
                 resource,
                 owner: &owner,
@@ -64,29 +64,33 @@ pub(super) async fn look(context: &Context, resource: &KeylimeAttestor, given: &
                 reports: &reports,
                 at,
             };
-            look.see(&mut past, &mut view).await;
+            poll.see(&mut history, &mut view).await;
             true
         }
         // At the start, and soon over: what the status says stays.
-        Err(NotFollowed::NotYet) => return false,
+        Err(NotCached::NotYet) => return false,
         Err(error) => {
             view.trouble = Some(format!("The nodes and their pods are not known: {error}."));
             false
         }
     };
-    view.told.clone_from(&past.told);
-    context.metrics.nodes.looked(&owner, &view.counted(resource, start.elapsed()));
+    view.told.clone_from(&history.told);
+    context.metrics.nodes.polled(&owner, &view.counted(resource, start.elapsed()));
     context.nodes.publish(&owner, resource, view);
     seen
 }
 
-fn in_cluster(context: &Context, given: &Given) -> Result<InCluster, NotFollowed> {
+fn in_cluster(context: &Context, inputs: &Inputs) -> Result<InCluster, NotCached> {
     let nodes = &context.nodes;
-    Ok(InCluster { nodes: nodes.nodes.all()?, kept: nodes.kept.all()?, pods: nodes.pods(given)? })
+    Ok(InCluster {
+        nodes: nodes.nodes.all()?,
+        attested_nodes: nodes.attested_nodes.all()?,
+        pods: nodes.pods(inputs)?,
+    })
 }
 
-/// A look under way.
-struct Look<'a> {
+/// A poll under way.
+struct Poll<'a> {
     context: &'a Context,
     resource: &'a KeylimeAttestor,
     owner: &'a Owner,
@@ -96,47 +100,47 @@ struct Look<'a> {
     at: Timestamp,
 }
 
-/// A node that is this resource's, judged.
-struct Judged {
+/// A node that is this resource's, assessed.
+struct Assessed {
     node: Arc<NodeFacts>,
     previous: Option<Arc<AttestedNodeStatus>>,
     pod: Option<Arc<PodFacts>>,
-    judgement: Judgement,
+    assessment: Assessment,
 }
 
-impl Look<'_> {
-    async fn see(&self, past: &mut Past, view: &mut View) {
-        self.note_silence(past);
+impl Poll<'_> {
+    async fn see(&self, history: &mut History, view: &mut View) {
+        self.note_silence(history);
         let now = u64::try_from(self.at.as_second()).unwrap_or_default();
         let spire = SpireAgents::of(&self.reports.reports, now);
-        let mut judged = self.judge(past, spire.as_ref(), view);
+        let mut assessed = self.assess(history, spire.as_ref(), view);
         if let Some(spire) = &spire {
-            self.have_attest_anew(&mut judged, spire).await;
+            self.have_attest_anew(&mut assessed, spire).await;
         }
-        self.tell_actions(past, &judged).await;
-        self.write(past, judged, view).await;
-        self.tidy_up(past, view).await;
+        self.tell_actions(history, &assessed).await;
+        self.write(history, assessed, view).await;
+        self.tidy_up(history, view).await;
         view.loops = self.reports.reports.iter().map(loop_view).collect();
     }
 
     /// Which verifiers give no answer, and since when.
-    fn note_silence(&self, past: &mut Past) {
-        let given = self.context.nodes.given(self.owner).and_then(|given| given.credentials);
-        let silent: BTreeSet<String> = match given {
+    fn note_silence(&self, history: &mut History) {
+        let inputs = self.context.nodes.inputs(self.owner).and_then(|inputs| inputs.credentials);
+        let silent: BTreeSet<String> = match inputs {
             Some(_) => self.states.failures.iter().map(|error| error.server().endpoint.to_string()).collect(),
             // Nobody could be asked.
-            None => past.written.values().filter_map(|(_, status)| status.verifier.clone()).collect(),
+            None => history.written.values().filter_map(|(_, status)| status.verifier.clone()).collect(),
         };
-        past.silent.retain(|verifier, _| silent.contains(verifier));
+        history.silent.retain(|verifier, _| silent.contains(verifier));
         for verifier in silent {
-            past.silent.entry(verifier).or_insert(self.at);
+            history.silent.entry(verifier).or_insert(self.at);
         }
     }
 
-    /// Judges every node that the resource selects and that no other resource has.
-    fn judge(&self, past: &Past, spire: Option<&SpireAgents>, view: &mut View) -> Vec<Judged> {
-        let before = self.before(past);
-        let Matches { nodes: matches, unmatched } = self.matches(past, &before);
+    /// Assesses every node that the resource selects and that no other resource has.
+    fn assess(&self, history: &History, spire: Option<&SpireAgents>, view: &mut View) -> Vec<Assessed> {
+        let before = self.before(history);
+        let Matches { nodes: matches, unmatched } = self.matches(history, &before);
         view.unmatched = unmatched;
         let doubts: BTreeMap<String, &Doubt> = self
             .states
@@ -149,12 +153,12 @@ impl Look<'_> {
             max_age: (!max_age.is_zero()).then_some(max_age),
             grace: self.resource.spec.nodes.grace.get(),
             now: self.at,
-            silent: &past.silent,
+            silent: &history.silent,
             spire,
             observed: self.resource.spec.enforcement.is_some(),
             managed: self.resource.spec.spire.mode != Mode::ConfigOnly,
         };
-        let mut judged = Vec::new();
+        let mut assessed = Vec::new();
         for (name, node) in self.cluster.nodes.iter().filter(|(_, node)| self.selects(node)) {
             if let Some(other) = self.other_owner(name) {
                 let (_, nodes) = view.elsewhere.get_or_insert((other, 0));
@@ -168,7 +172,7 @@ impl Look<'_> {
             };
             let previous = before.get(name).cloned();
             let pod = self.cluster.pods.get(name).cloned();
-            let judgement = judge(
+            let assessment = assess(
                 &rules,
                 &Seen {
                     node,
@@ -179,22 +183,28 @@ impl Look<'_> {
                     previous: previous.as_deref(),
                 },
             );
-            judged.push(Judged { node: Arc::clone(node), previous, pod, judgement });
+            assessed.push(Assessed { node: Arc::clone(node), previous, pod, assessment });
         }
-        judged
+        assessed
     }
 
     /// What was written of each node that is still the same, by this resource or by another.
-    fn before(&self, past: &Past) -> BTreeMap<String, Arc<AttestedNodeStatus>> {
+    fn before(&self, history: &History) -> BTreeMap<String, Arc<AttestedNodeStatus>> {
         let mut before = BTreeMap::new();
         for (name, node) in &self.cluster.nodes {
-            let written = past
+            let written = history
                 .written
                 .get(name)
                 .filter(|(uid, _)| *uid == node.uid)
                 .map(|(_, status)| Arc::clone(status));
-            let kept = self.cluster.kept.get(name).filter(|kept| kept.node_uid.as_ref() == Some(&node.uid));
-            let status = written.or_else(|| kept.and_then(|kept| kept.status.clone()).map(Arc::new));
+            let attested_node = self
+                .cluster
+                .attested_nodes
+                .get(name)
+                .filter(|attested_node| attested_node.node_uid.as_ref() == Some(&node.uid));
+            let status = written.or_else(|| {
+                attested_node.and_then(|attested_node| attested_node.status.clone()).map(Arc::new)
+            });
             if let Some(status) = status {
                 before.insert(name.clone(), status);
             }
@@ -202,14 +212,14 @@ impl Look<'_> {
         before
     }
 
-    fn matches(&self, past: &Past, before: &BTreeMap<String, Arc<AttestedNodeStatus>>) -> Matches {
+    fn matches(&self, history: &History, before: &BTreeMap<String, Arc<AttestedNodeStatus>>) -> Matches {
         let mut previous = Previous::new();
         let mut held = BTreeSet::new();
         for (name, status) in before {
             let Some((agent, by)) = status.agent_id.as_ref().zip(status.matched_by) else { continue };
             let Ok(agent) = agent.parse() else { continue };
             previous.insert(name.clone(), (agent, by));
-            if status.verifier.as_ref().is_some_and(|verifier| past.silent.contains_key(verifier)) {
+            if status.verifier.as_ref().is_some_and(|verifier| history.silent.contains_key(verifier)) {
                 held.insert(name.clone());
             }
         }
@@ -225,7 +235,8 @@ impl Look<'_> {
     /// The other resource that has a node: the one that took it first. One that is no more has
     /// none.
     fn other_owner(&self, node: &str) -> Option<Owner> {
-        let owner = self.cluster.kept.get(node)?.owner.clone().filter(|owner| owner != self.owner)?;
+        let owner =
+            self.cluster.attested_nodes.get(node)?.owner.clone().filter(|owner| owner != self.owner)?;
         let cluster = &self.context.cluster;
         let is_there = self.context.resources.iter().flat_map(|store| store.state()).any(|resource| {
             resource.name_any() == owner.name && resource.namespace().as_ref() == Some(&owner.namespace)
@@ -235,64 +246,66 @@ impl Look<'_> {
 
     /// Asks SPIRE's server to evict agents that live on under their former attestor, though their
     /// pods run our plugin and Keylime passes them: once a pod, and only when it was so at the last
-    /// look as well.
-    async fn have_attest_anew(&self, judged: &mut [Judged], spire: &SpireAgents) {
-        let Some(credentials) = self.context.nodes.given(self.owner).and_then(|given| given.credentials)
+    /// poll as well.
+    async fn have_attest_anew(&self, assessed: &mut [Assessed], spire: &SpireAgents) {
+        let Some(credentials) = self.context.nodes.inputs(self.owner).and_then(|inputs| inputs.credentials)
         else {
             return;
         };
         let reason = NodeReason::IdentityOfOtherAttestor;
-        for Judged { node, previous, pod, judgement } in judged {
+        for Assessed { node, previous, pod, assessment } in assessed {
             let Some(pod) = pod.as_ref().filter(|pod| pod.ready && pod.hash.is_some()) else { continue };
             let again = previous.as_ref().is_some_and(|previous| previous.reason == reason.as_str());
-            let asked = judgement.status.reattested_pod.as_ref() == Some(&pod.uid);
-            if judgement.reason != reason || !judgement.healthy || !again || asked {
+            let asked = assessment.status.reattested_pod.as_ref() == Some(&pod.uid);
+            if assessment.reason != reason || !assessment.healthy || !again || asked {
                 continue;
             }
             let Some(other) = spire.other(node) else { continue };
             match credentials.reporter.reattest(&other.endpoint, &other.spiffe_id).await {
-                Ok(()) => judgement.status.reattested_pod = Some(pod.uid.clone()),
+                Ok(()) => assessment.status.reattested_pod = Some(pod.uid.clone()),
                 Err(error) => warn!(node = node.name, %error, "an agent could not be made to attest anew"),
             }
         }
     }
 
-    /// What the plugins did since the last look.
-    async fn tell_actions(&self, past: &mut Past, judged: &[Judged]) {
+    /// What the plugins did since the last poll.
+    async fn tell_actions(&self, history: &mut History, assessed: &[Assessed]) {
         let Reports { reports, pods, .. } = self.reports;
-        for actions::Untold { action, news } in actions::untold(&mut past.told, reports, pods.as_ref()) {
+        for enforcement_events::Untold { action, event } in
+            enforcement_events::untold(&mut history.told, reports, pods.as_ref())
+        {
             self.context.metrics.nodes.enforced(self.owner, &action);
             let agent = action.agent_id.as_ref().map(|agent| agent.as_str());
-            let node = judged.iter().find(|judged| {
-                let status = judged.previous.as_deref().unwrap_or(&judged.judgement.status);
+            let node = assessed.iter().find(|assessed| {
+                let status = assessed.previous.as_deref().unwrap_or(&assessed.assessment.status);
                 let by_agent = agent.is_some() && status.agent_id.as_deref() == agent;
-                by_agent || action.spiffe_id.ends_with(&format!("/{}", judged.node.uid))
+                by_agent || action.spiffe_id.ends_with(&format!("/{}", assessed.node.uid))
             });
-            let name = node.map(|judged| judged.node.name.as_str());
+            let name = node.map(|assessed| assessed.node.name.as_str());
             info!(
                 node = name,
                 spiffe_id = action.spiffe_id,
-                reason = news.reason,
-                note = news.note,
+                reason = event.reason,
+                note = event.note,
                 "SPIRE's server acted on an agent"
             );
-            if let Some(Judged { node, .. }) = node {
-                news::publish(&self.context.events, &node.name, &node.uid, &[news]).await;
+            if let Some(Assessed { node, .. }) = node {
+                node_events::publish(&self.context.events, &node.name, &node.uid, &[event]).await;
             }
         }
     }
 
     /// Writes what changed, and tells it once it is written.
-    async fn write(&self, past: &mut Past, judged: Vec<Judged>, view: &mut View) {
+    async fn write(&self, history: &mut History, assessed: Vec<Assessed>, view: &mut View) {
         let mut writes = Vec::new();
         let spec = &self.resource.spec;
-        for Judged { node, previous, judgement, pod } in judged {
+        for Assessed { node, previous, assessment, pod } in assessed {
             let spire = build::SpireAgent {
                 pod: pod.as_deref(),
                 observed: spec.enforcement.is_some(),
                 managed: spec.spire.mode != Mode::ConfigOnly,
             };
-            let Judgement { reason, healthy, last_success, status } = judgement;
+            let Assessment { reason, healthy, last_success, status } = assessment;
             // The same text is kept once.
             let status = match &previous {
                 Some(previous) if **previous == status => Arc::clone(previous),
@@ -301,28 +314,30 @@ impl Look<'_> {
             let wanted = Wanted {
                 marks: build::marks(&node, spire, reason, &status),
                 taint: build::wants_taint(self.resource.spec.nodes.taint, status.state),
-                kept: self.cluster.kept.get(&node.name).cloned(),
+                attested_node: self.cluster.attested_nodes.get(&node.name).cloned(),
                 status: Arc::clone(&status),
                 node,
             };
-            let news = news::of(previous.as_deref(), reason, healthy, &status);
+            let events = node_events::of(previous.as_deref(), reason, healthy, &status);
             view.nodes.insert(wanted.node.name.clone(), NodeView { reason, last_success, status });
-            writes.push((wanted, news));
+            writes.push((wanted, events));
         }
-        let written = futures_util::stream::iter(writes).map(async |(wanted, news)| {
+        let written = futures_util::stream::iter(writes).map(async |(wanted, events)| {
             let result = write::node(&self.context.cluster, self.owner, &wanted).await;
             if result.is_ok() {
-                news::publish(&self.context.events, &wanted.node.name, &wanted.node.uid, &news).await;
+                node_events::publish(&self.context.events, &wanted.node.name, &wanted.node.uid, &events)
+                    .await;
             }
-            (wanted, news, result)
+            (wanted, events, result)
         });
         let mut written = std::pin::pin!(written.buffer_unordered(write::CONCURRENCY));
-        while let Some((Wanted { node, status, .. }, news, result)) = written.next().await {
+        while let Some((Wanted { node, status, .. }, events, result)) = written.next().await {
             match result {
                 Ok(()) => {
-                    news.iter()
-                        .for_each(|news| self.context.metrics.nodes.transition(self.owner, news.reason));
-                    past.written.insert(node.name.clone(), (node.uid.clone(), status));
+                    events
+                        .iter()
+                        .for_each(|event| self.context.metrics.nodes.transition(self.owner, event.reason));
+                    history.written.insert(node.name.clone(), (node.uid.clone(), status));
                 }
                 Err(error) => self.trouble(view, &error),
             }
@@ -330,14 +345,18 @@ impl Look<'_> {
     }
 
     /// Takes everything off nodes that are no longer this resource's.
-    async fn tidy_up(&self, past: &mut Past, view: &mut View) {
+    async fn tidy_up(&self, history: &mut History, view: &mut View) {
         let stays = |name: &str| view.nodes.contains_key(name);
-        let ours = self.cluster.kept.iter().filter(|(_, kept)| kept.owner.as_ref() == Some(self.owner));
+        let ours = self
+            .cluster
+            .attested_nodes
+            .iter()
+            .filter(|(_, attested_node)| attested_node.owner.as_ref() == Some(self.owner));
         let gone: Vec<&String> = ours.map(|(name, _)| name).filter(|name| !stays(name)).collect();
-        past.written.retain(|name, _| stays(name));
+        history.written.retain(|name, _| stays(name));
         for name in gone {
             let taken =
-                self.context.nodes.take_off(self.cluster.nodes.get(name).map(Arc::as_ref), name).await;
+                self.context.nodes.withdraw_node(self.cluster.nodes.get(name).map(Arc::as_ref), name).await;
             if let Err(error) = taken {
                 self.trouble(view, &error);
             }
@@ -346,8 +365,8 @@ impl Look<'_> {
 
     fn trouble(&self, view: &mut View, error: &crate::cluster::Error) {
         warn!(namespace = self.owner.namespace, name = self.owner.name, %error, "what was seen of a node could not be written");
-        self.context.metrics.nodes.look_failed(self.owner);
-        // Somebody else was faster, and the next look sees it.
+        self.context.metrics.nodes.poll_failed(self.owner);
+        // Somebody else was faster, and the next poll sees it.
         if error.is_refusal() {
             view.trouble.get_or_insert_with(|| format!("Not everything could be written: {error}."));
         }

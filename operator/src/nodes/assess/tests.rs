@@ -29,7 +29,7 @@ fn record(status: &str, last_success: Option<u64>) -> AgentState {
     }
 }
 
-/// What a look has to go by; by default Keylime passes the node and nobody tells what SPIRE holds.
+/// What a poll has to go by; by default Keylime passes the node and nobody tells what SPIRE holds.
 struct Case {
     matched: Match,
     record: Option<AgentState>,
@@ -71,7 +71,7 @@ impl Case {
         Self { agents: Some(agents), observed: true, ..Self::new() }
     }
 
-    fn judge(&self) -> Judgement {
+    fn assess(&self) -> Assessment {
         let silent =
             self.silent.iter().map(|(verifier, since)| ((*verifier).to_owned(), at(*since))).collect();
         let spire =
@@ -86,7 +86,7 @@ impl Case {
             managed: self.managed,
         };
         let node = NodeFacts { name: "n".to_owned(), uid: "u".to_owned(), ..NodeFacts::default() };
-        judge(
+        assess(
             &rules,
             &Seen {
                 node: &node,
@@ -102,7 +102,7 @@ impl Case {
 
 /// The status of a node that Keylime passes.
 pub(in crate::nodes) fn passing() -> AttestedNodeStatus {
-    Case::new().judge().status
+    Case::new().assess().status
 }
 
 /// The status of a node with this reason.
@@ -173,7 +173,7 @@ fn cases() -> Vec<(Case, NodeReason, [&'static str; 3])> {
 #[test]
 fn each_case_comes_to_its_reason() {
     for (number, (case, reason, expected)) in cases().into_iter().enumerate() {
-        let Judgement { reason: came, status, healthy, .. } = case.judge();
+        let Assessment { reason: came, status, healthy, .. } = case.assess();
         assert_eq!(came, reason, "case {number}");
         assert_eq!(
             (status.state, status.reason.as_str()),
@@ -189,28 +189,29 @@ fn each_case_comes_to_its_reason() {
 #[test]
 fn every_reason_is_produced() {
     let produced: std::collections::BTreeSet<NodeReason> =
-        cases().into_iter().map(|(case, ..)| case.judge().reason).collect();
+        cases().into_iter().map(|(case, ..)| case.assess().reason).collect();
     assert_eq!(produced, NodeReason::ALL.into_iter().collect());
 }
 
 #[test]
 fn a_node_that_stays_good_is_not_written_again() {
-    let first = Case::new().judge();
+    let first = Case::new().assess();
     let (before, now) = (first.status.clone(), NOW + 60);
     let later = Case { previous: Some(first.status), now, ..Case::of("PASS", Some(NOW as u64 + 59)) };
-    assert_eq!(later.judge().status, before);
+    assert_eq!(later.assess().status, before);
     // When it fails, the last success is what the verifier says now.
     let failed =
-        Case { previous: Some(before), now, ..Case::of("FAIL", Some(NOW as u64 + 59)) }.judge().status;
+        Case { previous: Some(before), now, ..Case::of("FAIL", Some(NOW as u64 + 59)) }.assess().status;
     assert_eq!(failed.last_success, Some(Time(at(NOW + 59))));
     assert_eq!(failed.since, Time(at(now)));
 }
 
 #[test]
 fn a_state_keeps_its_time() {
-    let failed = Case::of("FAIL", Some(1)).judge().status;
-    let later =
-        Case { previous: Some(failed.clone()), now: NOW + 60, ..Case::of("TIMEOUT", Some(1)) }.judge().status;
+    let failed = Case::of("FAIL", Some(1)).assess().status;
+    let later = Case { previous: Some(failed.clone()), now: NOW + 60, ..Case::of("TIMEOUT", Some(1)) }
+        .assess()
+        .status;
     assert_eq!((later.since, later.state), (failed.since.clone(), failed.state));
     assert_eq!(later.reason, "Stale");
 }
@@ -219,9 +220,9 @@ fn a_state_keeps_its_time() {
 fn a_silent_verifier_fails_nobody() {
     for reason in [NodeReason::Attested, NodeReason::KeylimeAttestationFailed, NodeReason::NotEnrolled] {
         let before = with_reason(reason);
-        let within = Case::silent_for(119, Some(before.clone())).judge();
+        let within = Case::silent_for(119, Some(before.clone())).assess();
         assert_eq!((within.status, within.reason), (before.clone(), reason));
-        let after = Case::silent_for(120, Some(before.clone())).judge();
+        let after = Case::silent_for(120, Some(before.clone())).assess();
         assert_eq!((after.status.state, after.reason), (NodeState::Unknown, NodeReason::KeylimeUnreachable));
         assert_eq!(
             (&after.status.agent_id, &after.status.last_success),
@@ -230,7 +231,7 @@ fn a_silent_verifier_fails_nobody() {
         assert!(after.status.message.contains(reason.as_str()), "{}", after.status.message);
         // It stays so, word for word.
         let later = Case { now: NOW + 600, ..Case::silent_for(720, Some(after.status.clone())) };
-        assert_eq!(later.judge().status, after.status);
+        assert_eq!(later.assess().status, after.status);
     }
 }
 
@@ -238,22 +239,22 @@ fn a_silent_verifier_fails_nobody() {
 fn a_silent_verifier_holds_up_its_own_agents_only() {
     let other = vec![("10.0.0.6:8881", NOW - 500)];
     let case = |previous| Case { record: None, silent: other.clone(), previous, ..Case::new() };
-    assert_eq!(case(Some(passing())).judge().reason, NodeReason::NotEnrolled);
+    assert_eq!(case(Some(passing())).assess().reason, NodeReason::NotEnrolled);
     // Nobody knew it: the silent one might.
-    assert_eq!(case(None).judge().reason, NodeReason::KeylimeUnreachable);
-    assert_eq!(Case { silent: other, ..Case::new() }.judge().reason, NodeReason::Attested);
+    assert_eq!(case(None).assess().reason, NodeReason::KeylimeUnreachable);
+    assert_eq!(Case { silent: other, ..Case::new() }.assess().reason, NodeReason::Attested);
 }
 
 #[test]
 fn a_spiffe_id_stays_while_nobody_tells_and_goes_when_spire_says_so() {
-    let known = Case::held(json!([keylime_agent(false)])).judge().status;
+    let known = Case::held(json!([keylime_agent(false)])).assess().status;
     let id = Some("spiffe://x/spire/agent/keylime/a".to_owned());
     assert_eq!(known.spiffe_id, id);
-    let silent = Case { previous: Some(known.clone()), observed: true, ..Case::new() }.judge().status;
+    let silent = Case { previous: Some(known.clone()), observed: true, ..Case::new() }.assess().status;
     assert_eq!((silent.spiffe_id, silent.conditions[2].reason.as_str()), (id, "NotObserved"));
-    let off = Case { previous: Some(known.clone()), ..Case::new() }.judge().status;
+    let off = Case { previous: Some(known.clone()), ..Case::new() }.assess().status;
     assert_eq!(off.spiffe_id, None);
-    assert_eq!(Case { previous: Some(known), ..Case::held(json!([])) }.judge().status.spiffe_id, None);
+    assert_eq!(Case { previous: Some(known), ..Case::held(json!([])) }.assess().status.spiffe_id, None);
 }
 
 #[test]
@@ -261,48 +262,48 @@ fn a_pod_without_the_plugin_has_no_identity_from_it() {
     let pod = |hash: Option<&str>| {
         Some(PodFacts { ready: true, hash: hash.map(str::to_owned), ..PodFacts::default() })
     };
-    let judged = |pod, observed, managed| Case { pod, observed, managed, ..Case::new() }.judge();
+    let assessed = |pod, observed, managed| Case { pod, observed, managed, ..Case::new() }.assess();
     for observed in [false, true] {
-        let old = judged(pod(None), observed, true);
+        let old = assessed(pod(None), observed, true);
         assert_eq!(old.reason, NodeReason::IdentityNotIssued);
         assert!(old.healthy);
         assert_eq!(conditions(&old.status)[2], ("False", "IdentityNotIssued"));
-        assert_eq!(judged(pod(Some("h")), observed, true).reason, NodeReason::Attested);
+        assert_eq!(assessed(pod(Some("h")), observed, true).reason, NodeReason::Attested);
         // Nothing in such a pod tells whether its user has put the plugin into it.
-        assert_eq!(judged(pod(None), observed, false).reason, NodeReason::IdentityUnknown);
+        assert_eq!(assessed(pod(None), observed, false).reason, NodeReason::IdentityUnknown);
     }
 }
 
 #[test]
 fn an_agent_that_moved_stays_in_the_books_of_its_old_node() {
     let stays = Some((AgentId::new("a").unwrap(), SystemUuid));
-    let moved = |stays| Case { matched: Match::Moved("x".to_owned(), stays), ..Case::new() }.judge().status;
+    let moved = |stays| Case { matched: Match::Moved("x".to_owned(), stays), ..Case::new() }.assess().status;
     assert_eq!((moved(stays).agent_id.as_deref(), moved(None).agent_id), (Some("a"), None));
 }
 
 #[test]
 fn whether_a_node_is_enrolled_is_not_known_while_a_verifier_is_silent() {
-    let of = |silent| Case { matched: Match::Nobody, record: None, silent, ..Case::new() }.judge().reason;
+    let of = |silent| Case { matched: Match::Nobody, record: None, silent, ..Case::new() }.assess().reason;
     assert_eq!(of(vec![]), NodeReason::NotEnrolled);
     assert_eq!(of(vec![(VERIFIER, NOW - 300)]), NodeReason::KeylimeUnreachable);
 }
 
 #[test]
 fn each_condition_has_the_time_of_its_own_last_change() {
-    let later = Case { previous: Some(passing()), now: NOW + 60, ..Case::of("FAIL", None) }.judge().status;
+    let later = Case { previous: Some(passing()), now: NOW + 60, ..Case::of("FAIL", None) }.assess().status;
     let times = later.conditions.iter().map(|condition| condition.last_transition_time.0.as_second() - NOW);
     assert_eq!(times.collect::<Vec<_>>(), [60, 60, 0]);
 }
 
 #[test]
 fn a_success_at_the_beginning_of_time_is_none() {
-    assert_eq!(Case::of("PENDING", Some(0)).judge().last_success, None);
+    assert_eq!(Case::of("PENDING", Some(0)).assess().last_success, None);
 }
 
 #[test]
 fn a_record_of_an_agent_that_ran_before_a_rollback_is_no_identity() {
     let back = || pod(true).map(|pod| PodFacts { hash: None, ..pod });
-    let of = |pod, agents| Case { pod, ..Case::held(agents) }.judge();
+    let of = |pod, agents| Case { pod, ..Case::held(agents) }.assess();
     let now = of(pod(true), json!([keylime_agent(false)]));
     assert_eq!((now.reason, now.status.spiffe_id.is_some()), (NodeReason::Attested, true));
     let recorded = of(back(), json!([keylime_agent(false)]));
@@ -311,14 +312,14 @@ fn a_record_of_an_agent_that_ran_before_a_rollback_is_no_identity() {
     let both = of(back(), json!([keylime_agent(false), psat_agent()]));
     assert_eq!((both.reason, both.status.spiffe_id), (NodeReason::IdentityOfOtherAttestor, None));
     assert_eq!(of(back(), json!([keylime_agent(true)])).reason, NodeReason::Banned);
-    // Who is not looked after by the operator has no pods of its making.
+    // Who is not managed by the operator has no pods of its making.
     let unmanaged = Case { managed: false, pod: back(), ..Case::held(json!([keylime_agent(false)])) };
-    assert_eq!(unmanaged.judge().reason, NodeReason::Attested);
+    assert_eq!(unmanaged.assess().reason, NodeReason::Attested);
 }
 
 #[test]
 fn where_the_operator_puts_no_plugin_only_spire_tells_who_attested() {
-    let unmanaged = |case: Case| Case { managed: false, ..case }.judge();
+    let unmanaged = |case: Case| Case { managed: false, ..case }.assess();
     let untold = unmanaged(Case::new());
     assert_eq!((untold.reason, untold.status.state), (NodeReason::IdentityUnknown, NodeState::Unknown));
     // Asked to report, and silent.
@@ -334,8 +335,8 @@ fn where_the_operator_puts_no_plugin_only_spire_tells_who_attested() {
         (json!([ours(100), theirs(90)]), NodeReason::Attested),
         (json!([ours(90), theirs(100)]), NodeReason::IdentityOfOtherAttestor),
     ] {
-        let judged = unmanaged(Case::held(agents.clone()));
-        assert_eq!(judged.reason, expected, "{agents}");
-        assert_eq!(judged.status.spiffe_id.is_some(), expected == NodeReason::Attested);
+        let assessed = unmanaged(Case::held(agents.clone()));
+        assert_eq!(assessed.reason, expected, "{agents}");
+        assert_eq!(assessed.status.spiffe_id.is_some(), expected == NodeReason::Attested);
     }
 }

@@ -1,4 +1,4 @@
-//! Which nodes the server plugin accepts and which it refuses, judged by what Keylime says of them
+//! Which nodes the server plugin accepts and which it refuses, by what Keylime says of them
 //! and by their quotes.
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "what the tests share is test code too")]

@@ -15,7 +15,7 @@ use super::seen::{
 const MORE: &str = "    controllerManager: {}
   nodes: {interval: 5s}
   enforcement: {action: Evict, interval: 2s}
-  rollout: {canary: 1, progressDeadline: 45s}
+  rollout: {batchSize: 1, progressDeadline: 45s}
 ";
 
 #[test]
@@ -51,7 +51,7 @@ fn a_wrong_key_stops_the_first_step(cluster: &Cluster, [first, second]: [Node; 2
     let right = keylime.registered_key(first)?;
     keylime.register_key(first, &keylime.registered_key(second)?)?;
     apply(cluster)?;
-    wait::until("a migration that is taken back", TIMEOUT, || {
+    wait::until("a migration that is rolled back", TIMEOUT, || {
         let resource = resource(cluster)?;
         let degraded = condition(&resource, "Degraded")?;
         ensure!(degraded["status"] == "True", "it is {degraded}");

@@ -2,7 +2,7 @@ use keylime_attestor_api::Duration as Written;
 use serde_json::json;
 
 use super::*;
-use crate::fixture::{apply, beside, gathered, now, plan, replace, reported, resource, status};
+use crate::fixture::{apply, beside, desired, gathered, now, replace, reported, resource, status};
 use crate::model::workload::Kind;
 
 const SERVER: Kind = Kind::StatefulSet;
@@ -25,8 +25,8 @@ impl Scene {
         Self { resource, gathered, previous: KeylimeAttestorStatus::default(), rollout }
     }
 
-    fn plan(&self) -> Plan {
-        plan(&self.resource, &self.gathered)
+    fn desired(&self) -> Desired {
+        desired(&self.resource, &self.gathered)
     }
 
     fn hash(&self, kind: Kind) -> String {
@@ -34,17 +34,17 @@ impl Scene {
     }
 
     fn overlay(&self, kind: Kind) -> Overlay {
-        let plan = self.plan();
-        let target = plan.targets().find(|target| target.key.kind == kind).unwrap();
-        overlay(&plan.owner, plan.mode, target, target.workload.as_ref().unwrap())
+        let desired = self.desired();
+        let target = desired.targets().find(|target| target.key.kind == kind).unwrap();
+        overlay(&desired.owner, desired.mode, target, target.workload.as_ref().unwrap())
     }
 
     /// Puts what is wanted of a workload in place, with its pods so far.
     fn applied(mut self, kind: Kind, updated: i32, available: i32) -> Self {
         let overlay = self.overlay(kind);
-        let plan = self.plan();
-        let target = plan.targets().find(|target| target.key.kind == kind).unwrap();
-        let map = derived::config_map(&plan.owner, target, BTreeMap::new());
+        let desired = self.desired();
+        let target = desired.targets().find(|target| target.key.kind == kind).unwrap();
+        let map = derived::config_map(&desired.owner, target, BTreeMap::new());
         beside(&mut self.gathered, target.role, &map);
         replace(&mut self.gathered, kind, updated, available, Some(&overlay.patch));
         self
@@ -56,19 +56,19 @@ impl Scene {
         self
     }
 
-    fn next(&self) -> Next {
-        next(&self.plan(), &self.gathered, &self.previous, &self.rollout, now())
+    fn plan(&self) -> Plan {
+        plan(&self.desired(), &self.gathered, &self.previous, &self.rollout, now())
     }
 
-    fn state(&self, next: &Next, kind: Kind) -> RolloutState {
-        next.rollouts.iter().find(|(key, _)| key.kind == kind).unwrap().1.state
+    fn state(&self, plan: &Plan, kind: Kind) -> RolloutState {
+        plan.rollouts.iter().find(|(key, _)| key.kind == kind).unwrap().1.state
     }
 }
 
 /// The steps in short.
-fn short(next: &Next) -> Vec<String> {
+fn short(plan: &Plan) -> Vec<String> {
     let name = |object: &Value| object["metadata"]["name"].as_str().unwrap().to_owned();
-    next.steps
+    plan.steps
         .iter()
         .map(|step| match step {
             Step::Configure { object, correction } => format!("configure {} {correction}", name(object)),
@@ -90,21 +90,21 @@ use RolloutState::{Complete, Failed, Progressing, RolledBack, Waiting};
 #[test]
 fn the_server_is_first() {
     let scene = Scene::new();
-    let next = scene.next();
-    assert_eq!(short(&next), ["configure spire-server-keylime false", "overlay spire-server false"]);
-    assert_eq!((scene.state(&next, SERVER), scene.state(&next, AGENT)), (Progressing, Waiting));
-    assert!(next.waits_for_server);
+    let plan = scene.plan();
+    assert_eq!(short(&plan), ["configure spire-server-keylime false", "overlay spire-server false"]);
+    assert_eq!((scene.state(&plan, SERVER), scene.state(&plan, AGENT)), (Progressing, Waiting));
+    assert!(plan.waits_for_server);
 }
 
 #[test]
 fn the_agents_wait_until_the_server_is_rolled_out() {
     let waiting = Scene::new().applied(SERVER, 1, 2).reported((Progressing, 0, 10), (Waiting, 0, 10));
-    let next = waiting.next();
-    assert_eq!((short(&next), next.again), (vec![], Some(Duration::from_secs(50))));
+    let plan = waiting.plan();
+    assert_eq!((short(&plan), plan.requeue), (vec![], Some(Duration::from_secs(50))));
     let done = Scene::new().applied(SERVER, 3, 3).reported((Progressing, 2, 10), (Waiting, 0, 10));
-    let next = done.next();
-    assert_eq!(short(&next), ["configure spire-agent-keylime false", "overlay spire-agent false"]);
-    assert_eq!((done.state(&next, SERVER), done.state(&next, AGENT)), (Complete, Progressing));
+    let plan = done.plan();
+    assert_eq!(short(&plan), ["configure spire-agent-keylime false", "overlay spire-agent false"]);
+    assert_eq!((done.state(&plan, SERVER), done.state(&plan, AGENT)), (Complete, Progressing));
 }
 
 #[test]
@@ -113,8 +113,8 @@ fn nothing_is_due_when_all_is_done() {
         .applied(SERVER, 3, 3)
         .applied(AGENT, 3, 3)
         .reported((Complete, 3, 10), (Complete, 3, 10));
-    let next = scene.next();
-    assert_eq!((short(&next), next.again, next.waits_for_server), (vec![], None, false));
+    let plan = scene.plan();
+    assert_eq!((short(&plan), plan.requeue, plan.waits_for_server), (vec![], None, false));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn what_others_change_is_corrected_whatever_the_server_does() {
     replace(&mut scene.gathered, AGENT, 3, 3, None);
     let overlay = scene.overlay(SERVER);
     replace(&mut scene.gathered, SERVER, 3, 1, Some(&overlay.patch));
-    assert_eq!(short(&scene.next()), ["overlay spire-agent true"]);
+    assert_eq!(short(&scene.plan()), ["overlay spire-agent true"]);
 }
 
 #[test]
@@ -138,18 +138,18 @@ fn a_new_configuration_of_the_agents_waits_for_the_server() {
     let found = scene.gathered.found.values_mut().find(|found| found.role == Role::Agent).unwrap();
     let text = crate::fixture::AGENT_JSON.replace("info", "warn");
     found.source = Some(crate::fixture::config_map("spire-system", "spire-agent", "agent.conf", &text));
-    assert_eq!(short(&scene.next()), Vec::<String>::new());
+    assert_eq!(short(&scene.plan()), Vec::<String>::new());
 }
 
 #[test]
-fn a_rollout_fails_after_its_deadline_and_is_then_taken_back() {
+fn a_rollout_fails_after_its_deadline_and_is_then_rolled_back() {
     let late = Scene::new().applied(SERVER, 1, 2).reported((Progressing, 0, 60), (Waiting, 0, 60));
-    let next = late.next();
-    assert_eq!((short(&next), late.state(&next, SERVER)), (vec![], Failed));
+    let plan = late.plan();
+    assert_eq!((short(&plan), late.state(&plan, SERVER)), (vec![], Failed));
     let failed = Scene::new().applied(SERVER, 1, 2).reported((Failed, 0, 1), (Waiting, 0, 60));
-    let next = failed.next();
+    let plan = failed.plan();
     assert_eq!(
-        (short(&next), failed.state(&next, SERVER)),
+        (short(&plan), failed.state(&plan, SERVER)),
         (vec!["withdraw spire-server".to_owned()], RolledBack)
     );
 }
@@ -158,52 +158,52 @@ fn a_rollout_fails_after_its_deadline_and_is_then_taken_back() {
 fn without_rollback_it_stays_and_may_mend_itself() {
     let mut failed = Scene::new().applied(SERVER, 1, 2).reported((Failed, 0, 500), (Waiting, 0, 60));
     failed.rollout.rollback = false;
-    let next = failed.next();
-    assert_eq!((short(&next), failed.state(&next, SERVER), next.again), (vec![], Failed, None));
+    let plan = failed.plan();
+    assert_eq!((short(&plan), failed.state(&plan, SERVER), plan.requeue), (vec![], Failed, None));
     let mut mended = Scene::new().applied(SERVER, 2, 3).reported((Failed, 0, 500), (Waiting, 0, 60));
     mended.rollout.rollback = false;
-    assert_eq!(mended.state(&mended.next(), SERVER), Progressing);
+    assert_eq!(mended.state(&mended.plan(), SERVER), Progressing);
 }
 
 #[test]
 fn each_pod_that_becomes_ready_gives_time() {
     let scene = Scene::new().applied(SERVER, 2, 3).reported((Progressing, 1, 500), (Waiting, 0, 60));
-    let next = scene.next();
-    assert_eq!((scene.state(&next, SERVER), next.again), (Progressing, Some(Duration::from_secs(60))));
+    let plan = scene.plan();
+    assert_eq!((scene.state(&plan, SERVER), plan.requeue), (Progressing, Some(Duration::from_secs(60))));
 }
 
 #[test]
 fn what_was_rolled_back_is_not_tried_again_until_something_changes() {
     let mut scene = Scene::new().reported((RolledBack, 0, 60), (Waiting, 0, 60));
-    let next = scene.next();
-    assert_eq!((short(&next), scene.state(&next, SERVER)), (vec![], RolledBack));
+    let plan = scene.plan();
+    assert_eq!((short(&plan), scene.state(&plan, SERVER)), (vec![], RolledBack));
     let tried = ["configure spire-server-keylime false", "overlay spire-server false"];
     scene.resource = resource(json!({"attestation": {"maxAttestationAge": "1m"}}));
-    assert_eq!(short(&scene.next()), tried);
+    assert_eq!(short(&scene.plan()), tried);
     // The pods would not see any of it, but whoever changed it wants another try.
     scene.resource = resource(json!({}));
     scene.resource.metadata.generation = Some(8);
-    let next = scene.next();
-    assert_eq!((short(&next), scene.state(&next, SERVER)), (tried.map(str::to_owned).to_vec(), Progressing));
-    assert!(next.rollouts.values().all(|rollout| rollout.observed_generation == Some(8)));
+    let plan = scene.plan();
+    assert_eq!((short(&plan), scene.state(&plan, SERVER)), (tried.map(str::to_owned).to_vec(), Progressing));
+    assert!(plan.rollouts.values().all(|rollout| rollout.observed_generation == Some(8)));
 }
 
 #[test]
-fn what_failed_is_not_taken_back_when_the_resource_has_changed_since() {
+fn what_failed_is_not_rolled_back_when_the_resource_has_changed_since() {
     let mut failed = Scene::new().applied(SERVER, 1, 2).reported((Failed, 0, 90), (Waiting, 0, 60));
     failed.resource.metadata.generation = Some(8);
-    let next = failed.next();
-    assert_eq!((short(&next), failed.state(&next, SERVER)), (vec![], Progressing));
+    let plan = failed.plan();
+    assert_eq!((short(&plan), failed.state(&plan, SERVER)), (vec![], Progressing));
 }
 
 #[test]
-fn a_complete_rollout_is_not_taken_back_for_a_pod_that_dies_later() {
+fn a_complete_rollout_is_not_rolled_back_for_a_pod_that_dies_later() {
     let scene = Scene::new()
         .applied(SERVER, 3, 3)
         .applied(AGENT, 3, 1)
         .reported((Complete, 3, 9000), (Complete, 3, 9000));
-    let next = scene.next();
-    assert_eq!((short(&next), scene.state(&next, AGENT)), (vec![], Complete));
+    let plan = scene.plan();
+    assert_eq!((short(&plan), scene.state(&plan, AGENT)), (vec![], Complete));
 }
 
 #[test]
@@ -217,8 +217,8 @@ fn a_held_rollout_does_not_fail() {
     apply(&mut object, &json!({"spec": {"updateStrategy": {"type": "OnDelete"}}}));
     let found = scene.gathered.found.values_mut().find(|found| found.role == Role::Agent).unwrap();
     found.workload = Some(crate::fixture::read(AGENT, object));
-    let next = scene.next();
-    assert_eq!((scene.state(&next, AGENT), next.again), (Progressing, None));
+    let plan = scene.plan();
+    assert_eq!((scene.state(&plan, AGENT), plan.requeue), (Progressing, None));
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn a_pod_of_an_older_overlay_that_never_got_ready_is_deleted() {
     };
     let hash = scene.hash(SERVER);
     scene.gathered.pods.insert(key, vec![pod("old", "older"), pod("new", &hash)]);
-    assert_eq!(short(&scene.next()), ["delete pod old"]);
+    assert_eq!(short(&scene.plan()), ["delete pod old"]);
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn in_place_keeps_the_original_before_it_edits() {
     let mut scene = Scene::new();
     scene.resource = resource(json!({"spire": {"mode": "InPlace"}}));
     assert_eq!(
-        short(&scene.next()),
+        short(&scene.plan()),
         ["configure spire-server-keylime false", "edit spire-server false", "overlay spire-server false"]
     );
 }
@@ -252,7 +252,7 @@ fn configurations_alone_touch_no_workload_and_give_back_what_was_touched() {
     scene.gathered.ours.push(crate::fixture::read(AGENT, object));
     scene.resource = resource(json!({"spire": {"mode": "ConfigOnly"}}));
     assert_eq!(
-        short(&scene.next()),
+        short(&scene.plan()),
         [
             "withdraw spire-agent",
             "configure spire-server-keylime false",
@@ -276,9 +276,9 @@ fn what_the_resource_no_longer_names_goes() {
         "agent.conf",
         "",
     ));
-    assert_eq!(short(&scene.next()), ["withdraw spire-agent-gpu"]);
+    assert_eq!(short(&scene.plan()), ["withdraw spire-agent-gpu"]);
     scene.gathered.ours.clear();
-    assert_eq!(short(&scene.next()), ["delete spire-agent-gpu-keylime"]);
+    assert_eq!(short(&scene.plan()), ["delete spire-agent-gpu-keylime"]);
 }
 
 #[test]
@@ -288,17 +288,17 @@ fn the_controller_managers_configuration_is_there_before_its_pod_reads_it() {
     let text = include_str!("../../../testdata/controller-manager/chart.yaml");
     crate::fixture::controller_manager(&scene.resource, &mut scene.gathered, json!({}), text);
     assert_eq!(
-        short(&scene.next()),
+        short(&scene.plan()),
         [
             "configure spire-controller-manager-keylime false",
             "configure spire-server-keylime false",
             "overlay spire-server false"
         ]
     );
-    let plan = scene.plan();
-    let map = derived::of_manager(&plan.owner, "spire-server", plan.server.manager.as_ref().unwrap());
+    let desired = scene.desired();
+    let map = derived::of_manager(&desired.owner, "spire-server", desired.server.manager.as_ref().unwrap());
     scene.gathered.managers[0].beside = Some(serde_json::from_value(map).unwrap());
-    assert_eq!(short(&scene.next()), ["configure spire-server-keylime false", "overlay spire-server false"]);
+    assert_eq!(short(&scene.plan()), ["configure spire-server-keylime false", "overlay spire-server false"]);
 }
 
 #[test]
@@ -313,7 +313,7 @@ fn the_controller_managers_configuration_goes_when_it_is_no_longer_asked_for() {
         "controller-manager-config.yaml",
         "",
     ));
-    assert_eq!(short(&scene.next()), ["delete spire-controller-manager-keylime"]);
+    assert_eq!(short(&scene.plan()), ["delete spire-controller-manager-keylime"]);
 }
 
 mod gate;

@@ -7,7 +7,7 @@ use keylime_attestor_api::EnforcementStatus;
 use keylime_attestor_api::names::event;
 use report::{Act, Action};
 
-use super::news::News;
+use super::node_events::NodeEvent;
 use super::spire::Reported;
 
 /// By pod: when its plugin started, and the number of its last action that was told.
@@ -17,7 +17,7 @@ pub(super) type Told = BTreeMap<String, (u64, u64)>;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Untold {
     pub(super) action: Action,
-    pub(super) news: News,
+    pub(super) event: NodeEvent,
 }
 
 /// Takes over what the status says was told, where nothing is remembered: the operator started
@@ -41,7 +41,7 @@ pub(super) fn untold(told: &mut Told, reports: &[Reported], pods: Option<&BTreeS
             _ => 0,
         };
         let new = report.actions.iter().filter(|action| action.sequence > last);
-        untold.extend(new.map(|action| Untold { action: action.clone(), news: news(action) }));
+        untold.extend(new.map(|action| Untold { action: action.clone(), event: event(action) }));
         let newest = report.actions.iter().map(|action| action.sequence).max().unwrap_or(0);
         told.insert(pod.clone(), (report.plugin_started, newest.max(last)));
     }
@@ -49,7 +49,7 @@ pub(super) fn untold(told: &mut Told, reports: &[Reported], pods: Option<&BTreeS
     untold
 }
 
-fn news(action: &Action) -> News {
+fn event(action: &Action) -> NodeEvent {
     let Action { action: act, spiffe_id, reason, error, .. } = action;
     let (done, verb) = match act {
         Act::Evict => (event::EVICTED, "evicted"),
@@ -57,12 +57,12 @@ fn news(action: &Action) -> News {
         Act::Reattest => (event::REATTESTED, "evicted once, so that it attests by Keylime,"),
     };
     match error {
-        None => News {
+        None => NodeEvent {
             reason: done,
             note: format!("SPIRE's server {verb} {spiffe_id}: {reason}"),
             bad: *act != Act::Reattest,
         },
-        Some(error) => News {
+        Some(error) => NodeEvent {
             reason: event::ENFORCEMENT_FAILED,
             note: format!("SPIRE's server has not {verb} {spiffe_id} ({reason}): {error}"),
             bad: true,
@@ -139,7 +139,7 @@ mod tests {
         let mut reports = reports(1, &[1]);
         reports[0].report.actions[0].error = Some("no".to_owned());
         let [one] = &untold(&mut Told::new(), &reports, None)[..] else { panic!() };
-        assert_eq!((one.news.reason, one.news.bad), (event::ENFORCEMENT_FAILED, true));
-        assert!(one.news.note.contains("no"), "{}", one.news.note);
+        assert_eq!((one.event.reason, one.event.bad), (event::ENFORCEMENT_FAILED, true));
+        assert!(one.event.note.contains("no"), "{}", one.event.note);
     }
 }

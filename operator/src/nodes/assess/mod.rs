@@ -8,14 +8,14 @@ use evidence::{AgentId, Refusal, judge_state};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use keylime::{AgentState, Doubt, Endpoint};
-use keylime_attestor_api::node_reason::{identity, keylime as verdict, node_condition as condition};
+use keylime_attestor_api::node_reason::{identity, keylime as keylime_reason, node_condition as condition};
 use keylime_attestor_api::{AttestedNodeStatus, MatchedBy, NodeReason, NodeState};
 
 use super::facts::{NodeFacts, PodFacts};
 use super::matching::Match;
 use super::spire::{Held, SpireAgents};
 
-/// What is the same for all nodes of a look.
+/// What is the same for all nodes of a poll.
 pub(crate) struct Rules<'a> {
     /// Oldest acceptable success; none: any.
     pub(crate) max_age: Option<Duration>,
@@ -45,7 +45,7 @@ pub(crate) struct Seen<'a> {
 
 /// What it comes to.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Judgement {
+pub(crate) struct Assessment {
     pub(crate) reason: NodeReason,
     /// Whether Keylime passes the node.
     pub(crate) healthy: bool,
@@ -54,13 +54,13 @@ pub(crate) struct Judgement {
     pub(crate) status: AttestedNodeStatus,
 }
 
-/// Judges one node.
-pub(crate) fn judge(rules: &Rules<'_>, seen: &Seen<'_>) -> Judgement {
+/// Assesses one node.
+pub(crate) fn assess(rules: &Rules<'_>, seen: &Seen<'_>) -> Assessment {
     let keylime = match by_keylime(rules, seen) {
         Word::Said(keylime) => keylime,
         Word::Waits => {
-            if let Some(kept) = kept(seen.previous) {
-                return kept;
+            if let Some(unchanged) = unchanged(seen.previous) {
+                return unchanged;
             }
             Keylime::new(
                 NodeReason::KeylimeUnreachable,
@@ -76,7 +76,7 @@ pub(crate) fn judge(rules: &Rules<'_>, seen: &Seen<'_>) -> Judgement {
     };
     let last_success = keylime.last_success.and_then(|seconds| i64::try_from(seconds).ok());
     let status = status(rules, seen, keylime, spire.spiffe_id, spire.identity, reason, message);
-    Judgement { reason, healthy, last_success, status }
+    Assessment { reason, healthy, last_success, status }
 }
 
 /// What Keylime says.
@@ -136,7 +136,7 @@ fn of_record(rules: &Rules<'_>, record: &AgentState) -> Keylime {
         Ok(()) => whole(NodeReason::Attested),
         Err(Refusal::NodeFails) => whole(NodeReason::KeylimeAttestationFailed),
         Err(Refusal::NodePending | Refusal::NeverPassed) => whole(NodeReason::KeylimeAttestationPending),
-        // Their own texts count the seconds, and would change at every look.
+        // Their own texts count the seconds, and would change at every poll.
         Err(Refusal::LastSuccessInFuture { .. }) => Keylime::new(
             NodeReason::Stale,
             "the last success lies in the future: set the clocks of Keylime's verifier and of this cluster",
@@ -198,14 +198,14 @@ fn own((agent, by): (&AgentId, MatchedBy)) -> (AgentId, MatchedBy) {
 }
 
 /// What was so, unchanged.
-fn kept(previous: Option<&AttestedNodeStatus>) -> Option<Judgement> {
+fn unchanged(previous: Option<&AttestedNodeStatus>) -> Option<Assessment> {
     let status = previous?.clone();
     let healthy = status
         .conditions
         .iter()
         .any(|condition| condition.type_ == condition::KEYLIME_HEALTHY && condition.status == "True");
     let last_success = status.last_success.as_ref().map(|time| time.0.as_second());
-    Some(Judgement { reason: NodeReason::parse(&status.reason)?, healthy, last_success, status })
+    Some(Assessment { reason: NodeReason::parse(&status.reason)?, healthy, last_success, status })
 }
 
 /// What SPIRE says, and its agent's pod.
@@ -300,7 +300,7 @@ fn status(
         NodeState::Unknown => "Unknown",
     };
     let (healthy, word) = match keylime.reason.state() {
-        NodeState::Attested => ("True", verdict::PASSED),
+        NodeState::Attested => ("True", keylime_reason::PASSED),
         NodeState::Unknown => ("Unknown", keylime.reason.as_str()),
         _ => ("False", keylime.reason.as_str()),
     };

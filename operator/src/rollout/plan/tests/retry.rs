@@ -6,8 +6,8 @@ use super::*;
 use crate::model::agents::{Agent, Keylime};
 
 impl Scene {
-    /// A server that was taken back so long ago, of this.
-    fn taken_back(cause: FailureCause, failures: i32, ago: i64) -> Self {
+    /// A server that was rolled back so long ago, of this.
+    fn rolled_back(cause: FailureCause, failures: i32, ago: i64) -> Self {
         let mut scene = Self::new().reported((RolledBack, 0, ago), (Waiting, 0, ago));
         scene.note(SERVER, cause, failures);
         scene
@@ -20,8 +20,8 @@ impl Scene {
         rollout.retry = Some(RetryStatus { failures, cause, secrets: Some("1".to_owned()) });
     }
 
-    fn failures(&self, next: &Next, kind: Kind) -> Option<i32> {
-        let (_, rollout) = next.rollouts.iter().find(|(key, _)| key.kind == kind).unwrap();
+    fn failures(&self, plan: &Plan, kind: Kind) -> Option<i32> {
+        let (_, rollout) = plan.rollouts.iter().find(|(key, _)| key.kind == kind).unwrap();
         rollout.retry.as_ref().map(|retry| retry.failures)
     }
 }
@@ -38,40 +38,40 @@ fn pods_that_cannot_be_created_are_no_rollout_to_wait_for() {
     let (key, found) = scene.gathered.found.iter_mut().find(|(key, _)| key.kind == SERVER).unwrap();
     let key = key.clone();
     found.workload = Some(crate::fixture::read(SERVER, object));
-    let next = scene.next();
-    assert_eq!((scene.state(&next, SERVER), next.again), (Progressing, Some(MISSING)));
+    let plan = scene.plan();
+    assert_eq!((scene.state(&plan, SERVER), plan.requeue), (Progressing, Some(MISSING)));
     scene.gathered.uncreated.insert(key, "exceeded quota".to_owned());
-    let next = scene.next();
-    assert_eq!((scene.state(&next, SERVER), next.again), (Failed, Some(Duration::from_secs(1))));
+    let plan = scene.plan();
+    assert_eq!((scene.state(&plan, SERVER), plan.requeue), (Failed, Some(Duration::from_secs(1))));
 }
 
 #[test]
-fn a_complete_rollout_is_not_taken_back_for_a_pod_that_cannot_be_created_later() {
+fn a_complete_rollout_is_not_rolled_back_for_a_pod_that_cannot_be_created_later() {
     let mut scene = Scene::new().applied(SERVER, 3, 2).reported((Complete, 3, 90), (Waiting, 0, 90));
     let key = scene.gathered.found.keys().find(|key| key.kind == SERVER).unwrap().clone();
     scene.gathered.uncreated.insert(key, "exceeded quota".to_owned());
-    assert_eq!(scene.state(&scene.next(), SERVER), Complete);
+    assert_eq!(scene.state(&scene.plan(), SERVER), Complete);
 }
 
 #[test]
 fn what_the_cluster_was_the_cause_of_is_tried_again_after_a_pause() {
-    let early = Scene::taken_back(FailureCause::PodNotCreated, 2, 40);
-    let next = early.next();
-    assert_eq!((short(&next), next.again), (vec![], Some(Duration::from_secs(20))));
-    assert_eq!((early.state(&next, SERVER), early.failures(&next, SERVER)), (RolledBack, Some(2)));
-    let due = Scene::taken_back(FailureCause::PodNotCreated, 2, 60);
-    let next = due.next();
-    assert_eq!(short(&next), TRIED);
-    assert_eq!((due.state(&next, SERVER), due.failures(&next, SERVER)), (Progressing, Some(2)));
+    let early = Scene::rolled_back(FailureCause::PodNotCreated, 2, 40);
+    let plan = early.plan();
+    assert_eq!((short(&plan), plan.requeue), (vec![], Some(Duration::from_secs(20))));
+    assert_eq!((early.state(&plan, SERVER), early.failures(&plan, SERVER)), (RolledBack, Some(2)));
+    let due = Scene::rolled_back(FailureCause::PodNotCreated, 2, 60);
+    let plan = due.plan();
+    assert_eq!(short(&plan), TRIED);
+    assert_eq!((due.state(&plan, SERVER), due.failures(&plan, SERVER)), (Progressing, Some(2)));
 }
 
 #[test]
 fn a_secret_that_changed_is_tried_again() {
-    let mut scene = Scene::taken_back(FailureCause::Pods, 1, 600);
+    let mut scene = Scene::rolled_back(FailureCause::Pods, 1, 600);
     scene.gathered.secret_versions = Some("1".to_owned());
-    assert_eq!(short(&scene.next()), Vec::<String>::new());
+    assert_eq!(short(&scene.plan()), Vec::<String>::new());
     scene.gathered.secret_versions = Some("2".to_owned());
-    assert_eq!(short(&scene.next()), TRIED);
+    assert_eq!(short(&scene.plan()), TRIED);
 }
 
 #[test]
@@ -85,8 +85,8 @@ fn agents_are_tried_again_when_keylime_answers_and_passes_their_nodes() {
     let mut keylime = |silent: Option<&str>, refused: Option<&str>| {
         let nodes = BTreeMap::from([("a".to_owned(), refused.map(str::to_owned))]);
         scene.gathered.agents.keylime = Some(Keylime { silent: silent.map(str::to_owned), nodes });
-        let next = scene.next();
-        (short(&next), scene.state(&next, AGENT), scene.failures(&next, AGENT))
+        let plan = scene.plan();
+        (short(&plan), scene.state(&plan, AGENT), scene.failures(&plan, AGENT))
     };
     let stays = (vec![], RolledBack, Some(1));
     assert_eq!(keylime(Some("why"), None), stays);
@@ -96,8 +96,8 @@ fn agents_are_tried_again_when_keylime_answers_and_passes_their_nodes() {
 
 #[test]
 fn a_change_of_the_resource_forgets_the_failures() {
-    let mut scene = Scene::taken_back(FailureCause::Cluster, 5, 1);
+    let mut scene = Scene::rolled_back(FailureCause::Cluster, 5, 1);
     scene.resource.metadata.generation = Some(8);
-    let next = scene.next();
-    assert_eq!((short(&next), scene.failures(&next, SERVER)), (TRIED.map(str::to_owned).to_vec(), None));
+    let plan = scene.plan();
+    assert_eq!((short(&plan), scene.failures(&plan, SERVER)), (TRIED.map(str::to_owned).to_vec(), None));
 }

@@ -11,7 +11,7 @@ use crate::events::{self, Events};
 
 /// Something that is told about a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct News {
+pub(super) struct NodeEvent {
     pub(super) reason: &'static str,
     pub(super) note: String,
     pub(super) bad: bool,
@@ -23,12 +23,12 @@ pub(super) fn of(
     reason: NodeReason,
     healthy: bool,
     status: &AttestedNodeStatus,
-) -> Vec<News> {
-    let mut news = Vec::new();
+) -> Vec<NodeEvent> {
+    let mut events = Vec::new();
     let failed = previous.is_some_and(|previous| previous.state == NodeState::Failing);
     if failed && healthy {
         let note = "Keylime passes the node again.".to_owned();
-        news.push(News { reason: event::RECOVERED, note, bad: false });
+        events.push(NodeEvent { reason: event::RECOVERED, note, bad: false });
     }
     let first = previous.is_none();
     let changed = previous.is_none_or(|previous| previous.reason != reason.as_str());
@@ -51,16 +51,16 @@ pub(super) fn of(
                 | NodeReason::IdentityNotIssued
                 | NodeReason::SpireAgentNotReady
         );
-        news.push(News { reason: reason.as_str(), note: status.message.clone(), bad });
+        events.push(NodeEvent { reason: reason.as_str(), note: status.message.clone(), bad });
     }
-    news
+    events
 }
 
 /// Tells it, on both objects.
-pub(super) async fn publish(events: &Events, node: &str, uid: &str, news: &[News]) {
-    for News { reason, note, bad } in news {
+pub(super) async fn publish(recorder: &Events, node: &str, uid: &str, events: &[NodeEvent]) {
+    for NodeEvent { reason, note, bad } in events {
         let kind = if *bad { EventType::Warning } else { EventType::Normal };
-        let event: Event = events::event(kind, reason, "Look", note.clone());
+        let event: Event = events::event(kind, reason, "Poll", note.clone());
         let reference = |api_version: &str, kind: &str, uid: Option<&str>| ObjectReference {
             api_version: Some(api_version.to_owned()),
             kind: Some(kind.to_owned()),
@@ -69,20 +69,20 @@ pub(super) async fn publish(events: &Events, node: &str, uid: &str, news: &[News
             ..ObjectReference::default()
         };
         let attested = reference(&AttestedNode::api_version(&()), &AttestedNode::kind(&()), None);
-        events.tell(&attested, &event).await;
-        events.tell(&reference("v1", "Node", Some(uid)), &event).await;
+        recorder.tell(&attested, &event).await;
+        recorder.tell(&reference("v1", "Node", Some(uid)), &event).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nodes::judge::tests::{passing, with_reason};
+    use crate::nodes::assess::tests::{passing, with_reason};
 
     fn reasons(from: Option<NodeReason>, to: NodeReason, healthy: bool) -> Vec<(&'static str, bool)> {
         let previous = from.map(with_reason);
-        let news = of(previous.as_ref(), to, healthy, &with_reason(to));
-        news.into_iter().map(|news| (news.reason, news.bad)).collect()
+        let events = of(previous.as_ref(), to, healthy, &with_reason(to));
+        events.into_iter().map(|events| (events.reason, events.bad)).collect()
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! Tells a fight from single changes: somebody who keeps reverting what is applied. Kept in memory,
+//! Tells fighting from single changes: somebody who keeps reverting what is applied. Kept in memory,
 //! per object; pure but for the clock, which is an argument.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// So many corrections within [`WINDOW`] are a fight.
+/// So many corrections within [`WINDOW`] are fighting.
 const MANY: usize = 5;
 const WINDOW: Duration = Duration::from_secs(10 * 60);
 const FIRST_WAIT: Duration = Duration::from_secs(10);
@@ -12,13 +12,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// What happened to one object.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Fight {
+pub(crate) struct Fighting {
     corrections: VecDeque<Instant>,
-    /// Set while there is a fight: how long to wait after the last correction.
+    /// Set while it goes on: how long to wait after the last correction.
     wait: Option<Duration>,
 }
 
-impl Fight {
+impl Fighting {
     /// The object was changed by somebody. How long the correction has to wait, if at all.
     pub(crate) fn wait(&self, now: Instant) -> Option<Duration> {
         let left = (*self.corrections.back()? + self.wait?).saturating_duration_since(now);
@@ -39,7 +39,7 @@ impl Fight {
         };
     }
 
-    /// It is as it should be. A fight is over when it has been so for longer than the other side
+    /// It is as it should be. Fighting is over when it has been so for longer than the other side
     /// was made to wait.
     pub(crate) fn right(&mut self, now: Instant) {
         let Some((last, wait)) = self.corrections.back().zip(self.wait) else { return };
@@ -48,7 +48,7 @@ impl Fight {
         }
     }
 
-    /// Whether there is a fight, and when to look whether it is over.
+    /// Whether it goes on, and when to see whether it is over.
     pub(crate) fn goes_on(&self, now: Instant) -> Option<Duration> {
         let end = *self.corrections.back()? + self.wait? * 2;
         Some(end.saturating_duration_since(now) + Duration::from_secs(1))
@@ -59,43 +59,43 @@ impl Fight {
 mod tests {
     use super::*;
 
-    fn fought(from: Instant, times: u32, every: Duration) -> (Fight, Instant) {
-        let mut fight = Fight::default();
+    fn corrections(from: Instant, times: u32, every: Duration) -> (Fighting, Instant) {
+        let mut fighting = Fighting::default();
         let mut now = from;
         for _ in 0..times {
             now += every;
-            fight.corrected(now);
+            fighting.corrected(now);
         }
-        (fight, now)
+        (fighting, now)
     }
 
     #[test]
     fn single_changes_are_corrected_at_once() {
-        let (fight, now) = fought(Instant::now(), 4, Duration::from_secs(1));
-        assert_eq!((fight.wait(now), fight.goes_on(now)), (None, None));
-        let (fight, now) = fought(Instant::now(), 50, Duration::from_secs(200));
-        assert_eq!((fight.wait(now), fight.goes_on(now)), (None, None));
+        let (fighting, now) = corrections(Instant::now(), 4, Duration::from_secs(1));
+        assert_eq!((fighting.wait(now), fighting.goes_on(now)), (None, None));
+        let (fighting, now) = corrections(Instant::now(), 50, Duration::from_secs(200));
+        assert_eq!((fighting.wait(now), fighting.goes_on(now)), (None, None));
     }
 
     #[test]
-    fn a_fight_is_fought_less_and_less_often() {
-        let (mut fight, mut now) = fought(Instant::now(), 5, Duration::from_secs(1));
+    fn fighting_is_answered_less_and_less_often() {
+        let (mut fighting, mut now) = corrections(Instant::now(), 5, Duration::from_secs(1));
         for expected in [10, 20, 40, 80, 160, 300, 300] {
-            let wait = fight.wait(now).unwrap();
+            let wait = fighting.wait(now).unwrap();
             assert_eq!(wait, Duration::from_secs(expected));
             now += wait;
-            assert_eq!(fight.wait(now), None);
-            fight.right(now);
-            assert!(fight.goes_on(now).is_some());
-            fight.corrected(now);
+            assert_eq!(fighting.wait(now), None);
+            fighting.right(now);
+            assert!(fighting.goes_on(now).is_some());
+            fighting.corrected(now);
         }
     }
 
     #[test]
-    fn a_fight_ends_when_nobody_reverts_any_longer() {
-        let (mut fight, now) = fought(Instant::now(), 5, Duration::from_secs(1));
-        let over = now + fight.goes_on(now).unwrap();
-        fight.right(over);
-        assert_eq!((fight.wait(over), fight.goes_on(over)), (None, None));
+    fn fighting_ends_when_nobody_reverts_any_longer() {
+        let (mut fighting, now) = corrections(Instant::now(), 5, Duration::from_secs(1));
+        let over = now + fighting.goes_on(now).unwrap();
+        fighting.right(over);
+        assert_eq!((fighting.wait(over), fighting.goes_on(over)), (None, None));
     }
 }

@@ -2,12 +2,12 @@ use keylime_attestor_api::{Duration as Written, KeylimeAttestor, KeylimeAttestor
 use serde_json::{Value, json};
 
 use super::*;
-use crate::fixture::{apply, beside, gathered, now, object, plan, read, reported, resource, status};
+use crate::fixture::{apply, beside, desired, gathered, now, object, read, reported, resource, status};
 use crate::gather::Gathered;
 use crate::model::node::{Node, Standing};
-use crate::model::target::{Plan, Role};
+use crate::model::target::{Desired, Role};
 use crate::model::workload::Kind;
-use crate::rollout::next::next;
+use crate::rollout::plan::plan;
 
 const SERVER: Kind = Kind::StatefulSet;
 const AGENT: Kind = Kind::DaemonSet;
@@ -30,14 +30,14 @@ enum Held {
 
 impl Scene {
     fn new() -> Self {
-        let resource = resource(json!({"rollout": {"canary": 1}}));
+        let resource = resource(json!({"rollout": {"batchSize": 1}}));
         let mut gathered = gathered(&resource);
         for name in ["a", "b", "c"] {
             gathered.nodes.insert(name.to_owned(), Node { standing: Standing::Passed, issued: false });
         }
         let rollout = Rollout {
             progress_deadline: Written::from_secs(60),
-            canary: Some(Share::Nodes(1)),
+            batch_size: Some(Share::Nodes(1)),
             ..Rollout::default()
         };
         let mut scene = Self { resource, gathered, previous: KeylimeAttestorStatus::default(), rollout };
@@ -49,22 +49,22 @@ impl Scene {
         scene
     }
 
-    fn plan(&self) -> Plan {
-        plan(&self.resource, &self.gathered)
+    fn desired(&self) -> Desired {
+        desired(&self.resource, &self.gathered)
     }
 
     fn overlay(&self, kind: Kind) -> (String, Value) {
-        let plan = self.plan();
-        let target = plan.targets().find(|target| target.key.kind == kind).unwrap();
+        let desired = self.desired();
+        let target = desired.targets().find(|target| target.key.kind == kind).unwrap();
         let Overlay { patch, hash } =
-            overlay(&plan.owner, plan.mode, target, target.workload.as_ref().unwrap());
+            overlay(&desired.owner, desired.mode, target, target.workload.as_ref().unwrap());
         (hash, patch)
     }
 
     fn map(&self, kind: Kind) -> Value {
-        let plan = self.plan();
-        let target = plan.targets().find(|target| target.key.kind == kind).unwrap();
-        crate::configuration::derived::config_map(&plan.owner, target, std::collections::BTreeMap::new())
+        let desired = self.desired();
+        let target = desired.targets().find(|target| target.key.kind == kind).unwrap();
+        crate::configuration::derived::config_map(&desired.owner, target, std::collections::BTreeMap::new())
     }
 
     /// The DaemonSet as the cluster has it, with so many pods of its template.
@@ -106,12 +106,12 @@ impl Scene {
     }
 
     /// What was reported of the agents, so many seconds ago.
-    fn reported(mut self, state: RolloutState, step: &[&str], ago: i64) -> Self {
+    fn reported(mut self, state: RolloutState, nodes: &[&str], ago: i64) -> Self {
         let mut agent = reported(AGENT, state, &self.overlay(AGENT).0, 0, ago);
-        let step: Vec<String> = step.iter().map(ToString::to_string).collect();
-        let waiting = i32::try_from(step.len()).unwrap();
-        agent.rollout.as_mut().unwrap().canary =
-            Some(CanaryStatus { step, waiting, ..CanaryStatus::default() });
+        let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+        let waiting = i32::try_from(nodes.len()).unwrap();
+        agent.rollout.as_mut().unwrap().batch =
+            Some(BatchStatus { nodes, waiting, ..BatchStatus::default() });
         self.previous.agents = vec![agent];
         self
     }
@@ -121,12 +121,12 @@ impl Scene {
         self
     }
 
-    /// The steps in short, the state, and the nodes of the step.
-    fn look(&self) -> (Vec<String>, RolloutState, Vec<String>) {
-        let next = next(&self.plan(), &self.gathered, &self.previous, &self.rollout, now());
-        let rollout = next.rollouts.iter().find(|(key, _)| key.kind == AGENT).unwrap().1.clone();
-        let steps = next.steps.iter().map(short).collect();
-        (steps, rollout.state, rollout.canary.map(|canary| canary.step).unwrap_or_default())
+    /// The steps in short, the state, and the nodes of the batch.
+    fn due(&self) -> (Vec<String>, RolloutState, Vec<String>) {
+        let plan = plan(&self.desired(), &self.gathered, &self.previous, &self.rollout, now());
+        let rollout = plan.rollouts.iter().find(|(key, _)| key.kind == AGENT).unwrap().1.clone();
+        let steps = plan.steps.iter().map(short).collect();
+        (steps, rollout.state, rollout.batch.map(|batch| batch.nodes).unwrap_or_default())
     }
 }
 
@@ -148,8 +148,8 @@ fn short(step: &Step) -> String {
 
 use RolloutState::{Complete, Failed, Progressing, RolledBack, Waiting};
 
-fn steps(steps: &[&str]) -> Vec<String> {
-    steps.iter().map(ToString::to_string).collect()
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(ToString::to_string).collect()
 }
 
 const OLD: [(&str, bool, bool); 3] = [("a", false, true), ("b", false, true), ("c", false, true)];
@@ -160,52 +160,52 @@ fn agents_wait_for_the_server() {
     let mut scene = Scene::new();
     scene.previous = KeylimeAttestorStatus::default();
     crate::fixture::replace(&mut scene.gathered, SERVER, 0, 3, None);
-    assert_eq!(scene.look().1, Waiting);
+    assert_eq!(scene.due().1, Waiting);
 }
 
 #[test]
 fn the_template_changes_and_no_pod_with_it() {
     let scene = Scene::new();
-    assert_eq!(scene.look(), (steps(&["configure", "hold held", "overlay held"]), Progressing, vec![]));
+    assert_eq!(scene.due(), (texts(&["configure", "hold held", "overlay held"]), Progressing, vec![]));
     // An operator that ended between the two.
     let scene = Scene::new().daemon_set(false, 3, Held::ByUs);
-    assert_eq!(scene.look(), (steps(&["configure", "overlay held"]), Progressing, vec![]));
+    assert_eq!(scene.due(), (texts(&["configure", "overlay held"]), Progressing, vec![]));
     let scene = Scene::new().daemon_set(false, 3, Held::ByThem);
-    assert_eq!(scene.look(), (steps(&["configure", "overlay"]), Progressing, vec![]));
+    assert_eq!(scene.due(), (texts(&["configure", "overlay"]), Progressing, vec![]));
 }
 
 #[test]
-fn a_step_is_reported_and_then_carried_out() {
+fn a_batch_is_reported_and_then_carried_out() {
     let scene = Scene::new().daemon_set(true, 0, Held::ByUs).pods(&OLD).reported(Progressing, &[], 500);
-    assert_eq!(scene.look(), (vec![], Progressing, steps(&["a"])));
+    assert_eq!(scene.due(), (vec![], Progressing, texts(&["a"])));
     let scene = scene.reported(Progressing, &["a"], 1);
-    assert_eq!(scene.look(), (steps(&["delete a"]), Progressing, steps(&["a"])));
+    assert_eq!(scene.due(), (texts(&["delete a"]), Progressing, texts(&["a"])));
     let scene = scene.pods(&FIRST_BROKEN);
-    assert_eq!(scene.look(), (vec![], Progressing, steps(&["a"])));
+    assert_eq!(scene.due(), (vec![], Progressing, texts(&["a"])));
     let scene = scene.pods(&[("a", true, true), ("b", false, true), ("c", false, true)]);
-    assert_eq!(scene.look(), (vec![], Progressing, steps(&["b"])));
+    assert_eq!(scene.due(), (vec![], Progressing, texts(&["b"])));
 }
 
 #[test]
-fn a_step_that_is_late_fails_is_reported_and_then_taken_back() {
+fn a_batch_that_is_late_fails_is_reported_and_then_rolled_back() {
     let late =
         Scene::new().daemon_set(true, 1, Held::ByUs).pods(&FIRST_BROKEN).reported(Progressing, &["a"], 60);
-    assert_eq!(late.look(), (vec![], Failed, steps(&["a"])));
+    assert_eq!(late.due(), (vec![], Failed, texts(&["a"])));
     let failed = late.reported(Failed, &["a"], 60);
-    assert_eq!(failed.look(), (steps(&["withdraw held"]), RolledBack, vec![]));
+    assert_eq!(failed.due(), (texts(&["withdraw held"]), RolledBack, vec![]));
     let back = Scene::new().pods(&FIRST_BROKEN).reported(RolledBack, &[], 1).daemon_set(false, 2, Held::ByUs);
-    assert_eq!(back.look(), (steps(&["delete a"]), RolledBack, vec![]));
+    assert_eq!(back.due(), (texts(&["delete a"]), RolledBack, vec![]));
     let back = Scene::new().pods(&OLD).reported(RolledBack, &[], 1).daemon_set(false, 3, Held::ByUs);
-    assert_eq!(back.look(), (steps(&["withdraw"]), RolledBack, vec![]));
+    assert_eq!(back.due(), (texts(&["withdraw"]), RolledBack, vec![]));
     let back = Scene::new().reported(RolledBack, &[], 1);
-    assert_eq!(back.look(), (vec![], RolledBack, vec![]));
+    assert_eq!(back.due(), (vec![], RolledBack, vec![]));
 }
 
 #[test]
-fn nodes_of_earlier_steps_go_back_in_steps() {
+fn nodes_of_earlier_batchs_go_back_in_batchs() {
     let moved = [("a", true, true), ("b", true, true), ("c", false, true)];
     let back = Scene::new().pods(&moved).reported(RolledBack, &[], 1).daemon_set(false, 1, Held::ByThem);
-    assert_eq!(back.look().0, steps(&["delete a"]));
+    assert_eq!(back.due().0, texts(&["delete a"]));
 }
 
 #[test]
@@ -213,26 +213,26 @@ fn without_rollback_it_stops_and_may_mend_itself() {
     let mut failed =
         Scene::new().daemon_set(true, 1, Held::ByUs).pods(&FIRST_BROKEN).reported(Failed, &["a"], 600);
     failed.rollout.rollback = false;
-    assert_eq!(failed.look(), (vec![], Failed, steps(&["a"])));
+    assert_eq!(failed.due(), (vec![], Failed, texts(&["a"])));
     let mended = failed.pods(&[("a", true, true), ("b", false, true), ("c", false, true)]);
-    assert_eq!(mended.look(), (vec![], Progressing, steps(&["b"])));
+    assert_eq!(mended.due(), (vec![], Progressing, texts(&["b"])));
 }
 
 #[test]
-fn a_failed_step_replaces_no_further_pod() {
+fn a_failed_batch_replaces_no_further_pod() {
     let pods = [("a", true, false), ("b", false, true), ("c", false, true)];
     let mut failed =
         Scene::new().daemon_set(true, 1, Held::ByUs).pods(&pods).reported(Failed, &["a", "b"], 600);
     failed.rollout.rollback = false;
-    assert_eq!(failed.look(), (vec![], Failed, steps(&["a", "b"])));
+    assert_eq!(failed.due(), (vec![], Failed, texts(&["a", "b"])));
 }
 
 #[test]
-fn a_failed_step_has_another_try_when_the_resource_has_changed() {
+fn a_failed_batch_has_another_try_when_the_resource_has_changed() {
     let mut failed =
         Scene::new().daemon_set(true, 1, Held::ByUs).pods(&FIRST_BROKEN).reported(Failed, &["a"], 600);
     failed.resource.metadata.generation = Some(8);
-    assert_eq!(failed.look(), (vec![], Progressing, steps(&["a"])));
+    assert_eq!(failed.due(), (vec![], Progressing, texts(&["a"])));
 }
 
 #[test]
@@ -240,18 +240,18 @@ fn each_node_that_is_done_gives_time() {
     let pods = [("a", true, true), ("b", true, false), ("c", false, true)];
     let scene =
         Scene::new().daemon_set(true, 2, Held::ByUs).pods(&pods).reported(Progressing, &["a", "b"], 600);
-    assert_eq!(scene.look(), (vec![], Progressing, steps(&["a", "b"])));
+    assert_eq!(scene.due(), (vec![], Progressing, texts(&["a", "b"])));
 }
 
 #[test]
 fn when_all_have_moved_the_strategy_is_given_back() {
     let all = [("a", true, true), ("b", true, true), ("c", true, true)];
     let scene = Scene::new().daemon_set(true, 3, Held::ByUs).pods(&all).reported(Progressing, &["c"], 5);
-    assert_eq!(scene.look(), (steps(&["overlay"]), Complete, vec![]));
+    assert_eq!(scene.due(), (texts(&["overlay"]), Complete, vec![]));
     let scene = Scene::new().daemon_set(true, 3, Held::No).reported(Complete, &[], 5);
-    assert_eq!(scene.look(), (vec![], Complete, vec![]));
+    assert_eq!(scene.due(), (vec![], Complete, vec![]));
     let scene = Scene::new().daemon_set(true, 3, Held::ByThem).pods(&all).reported(Progressing, &["c"], 5);
-    assert_eq!(scene.look(), (vec![], Complete, vec![]));
+    assert_eq!(scene.due(), (vec![], Complete, vec![]));
 }
 
 #[test]
@@ -259,40 +259,40 @@ fn nodes_that_are_not_enrolled_keep_it_held() {
     let pods = [("a", true, true), ("b", true, true), ("c", false, true)];
     let scene = Scene::new().daemon_set(true, 2, Held::ByUs).pods(&pods).reported(Progressing, &["b"], 5);
     let left = scene.standing("c", Standing::NotEnrolled);
-    assert_eq!(left.look(), (vec![], Complete, vec![]));
+    assert_eq!(left.due(), (vec![], Complete, vec![]));
     // Enrolled later, it is moved.
     let later = left.reported(Complete, &[], 9000).standing("c", Standing::Passed);
-    assert_eq!(later.look(), (vec![], Progressing, steps(&["c"])));
+    assert_eq!(later.due(), (vec![], Progressing, texts(&["c"])));
 }
 
 #[test]
 fn nodes_that_keylime_does_not_pass_are_waited_for_without_a_deadline() {
     let pods = [("a", true, true), ("b", true, true), ("c", false, true)];
     let scene = Scene::new().daemon_set(true, 2, Held::ByUs).pods(&pods).reported(Progressing, &[], 9000);
-    assert_eq!(scene.standing("c", Standing::NotPassed).look(), (vec![], Progressing, vec![]));
+    assert_eq!(scene.standing("c", Standing::NotPassed).due(), (vec![], Progressing, vec![]));
 }
 
 #[test]
 fn pods_that_are_not_there_yet_are_no_end() {
     let scene = Scene::new().daemon_set(true, 0, Held::ByUs).pods(&[]).reported(Progressing, &[], 5);
-    assert_eq!(scene.look().1, Progressing);
+    assert_eq!(scene.due().1, Progressing);
 }
 
 #[test]
 fn what_others_change_is_put_right() {
     let scene =
         Scene::new().daemon_set(true, 1, Held::No).pods(&FIRST_BROKEN).reported(Progressing, &["a"], 5);
-    assert_eq!(scene.look().0, steps(&["hold overlaid held"]));
+    assert_eq!(scene.due().0, texts(&["hold overlaid held"]));
     let map = scene.map(AGENT);
     let mut scene = scene.daemon_set(false, 1, Held::ByUs);
     beside(&mut scene.gathered, Role::Agent, &map);
-    assert_eq!(scene.look().0, steps(&["overlay held correction"]));
+    assert_eq!(scene.due().0, texts(&["overlay held correction"]));
 }
 
 #[test]
-fn without_steps_the_strategy_is_given_back_at_once() {
+fn without_batchs_the_strategy_is_given_back_at_once() {
     let mut scene =
         Scene::new().daemon_set(true, 1, Held::ByUs).pods(&FIRST_BROKEN).reported(Progressing, &["a"], 5);
-    scene.rollout.canary = None;
-    assert_eq!(scene.look().0, steps(&["overlay"]));
+    scene.rollout.batch_size = None;
+    assert_eq!(scene.due().0, texts(&["overlay"]));
 }
