@@ -9,6 +9,7 @@ mod events;
 #[cfg(test)]
 mod fixture;
 mod gather;
+mod keylime_client;
 mod metrics;
 mod model;
 mod nodes;

@@ -1,10 +1,9 @@
 //! Reads all that a decision is made on: SPIRE's workloads and ConfigMaps, what is ours already,
 //! the Secrets, and the operator's own image.
 
-pub(crate) mod credentials;
 pub(crate) mod pods;
-pub(crate) mod reach;
 mod secret_versions;
+mod secrets;
 mod uncreated;
 
 use std::collections::BTreeMap;
@@ -19,12 +18,12 @@ use crate::cluster::{Cluster, Error};
 use crate::configuration::parent::config;
 use crate::configuration::{derived, original};
 use crate::discover::{Discovered, discover, manager};
+use crate::keylime_client::KeylimeClient;
 use crate::model::agents::Agents;
 use crate::model::node::Node;
 use crate::model::problem::Problem;
 use crate::model::target::{Asked, Owner, Role, only_key, text};
 use crate::model::workload::{Kind, Workload, WorkloadKey};
-use credentials::Credentials;
 
 /// What was found.
 #[derive(Default)]
@@ -42,7 +41,7 @@ pub(crate) struct Gathered {
     /// By namespace and name: the Secrets that SPIRE's pods mount.
     pub(crate) secrets: BTreeMap<(String, String), Presence>,
     /// What the operator itself asks Keylime with.
-    pub(crate) credentials: Option<Arc<Credentials>>,
+    pub(crate) keylime_client: Option<Arc<KeylimeClient>>,
     /// Pods of StatefulSets that are not complete, and of DaemonSets that move in batches.
     pub(crate) pods: BTreeMap<WorkloadKey, Vec<Pod>>,
     /// What Keylime and SPIRE say about the nodes, where agents move in batches.
@@ -160,7 +159,7 @@ pub(crate) async fn gather(
         gathered.knows_identities = resource.spec.enforcement.is_some();
     }
     if resource.metadata.deletion_timestamp.is_none() {
-        (gathered.secrets, gathered.credentials) = credentials::secrets(cluster, resource).await?;
+        (gathered.secrets, gathered.keylime_client) = secrets::secrets(cluster, resource).await?;
         gathered.secret_versions = secret_versions::hash(cluster, &gathered, &status).await;
     }
     Ok(gathered)

@@ -8,7 +8,7 @@ use keylime_attestor_api::node_reason::node_condition::KEYLIME_HEALTHY;
 use super::{Nodes, View};
 use crate::cluster;
 use crate::gather::Gathered;
-use crate::gather::reach::Reach;
+use crate::keylime_client::reach::Reach;
 use crate::model::agents::{Agent, Agents, Keylime};
 use crate::model::target::{Owner, Role};
 

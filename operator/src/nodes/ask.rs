@@ -12,7 +12,7 @@ use kube::api::ListParams;
 
 use super::spire::Reported;
 use super::{Context, Inputs};
-use crate::gather::reach::{self, Reach};
+use crate::keylime_client::reach::{self, Reach};
 
 /// What SPIRE's server pods reported, and why some did not.
 #[derive(Default)]
@@ -25,8 +25,8 @@ pub(super) struct Reports {
 
 /// What every verifier says of its agents, and whether Keylime's servers answer.
 pub(super) async fn ask_keylime(inputs: &Inputs) -> (States, Reach) {
-    match &inputs.credentials {
-        Some(credentials) => reach::ask(credentials).await,
+    match &inputs.keylime_client {
+        Some(keylime_client) => reach::ask(keylime_client).await,
         None => (States::default(), Reach::not_checked()),
     }
 }
@@ -36,7 +36,7 @@ pub(super) async fn ask_spire(context: &Context, resource: &KeylimeAttestor, inp
     let Some(enforcement) = &resource.spec.enforcement else {
         return Reports { pods: Some(BTreeSet::new()), ..Reports::default() };
     };
-    let (Some((namespace, selector)), Some(credentials)) = (&inputs.server, &inputs.credentials) else {
+    let (Some((namespace, selector)), Some(keylime_client)) = (&inputs.server, &inputs.keylime_client) else {
         let text = "neither the pods of SPIRE's server nor the Secret for Keylime are known yet".to_owned();
         return Reports { unreported: vec![text], ..Reports::default() };
     };
@@ -49,7 +49,7 @@ pub(super) async fn ask_spire(context: &Context, resource: &KeylimeAttestor, inp
             return Reports { unreported: vec![text], ..Reports::default() };
         }
     };
-    let reporter = &credentials.reporter;
+    let reporter = &keylime_client.reporter;
     let asked = pods.iter().map(async |pod| {
         let name = pod.name_any();
         let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref());

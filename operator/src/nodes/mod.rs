@@ -38,8 +38,8 @@ use tokio::sync::watch;
 
 use crate::cluster::{Cluster, Guarded};
 use crate::events::Events;
-use crate::gather::credentials::Credentials;
-use crate::gather::reach::Reach;
+use crate::keylime_client::KeylimeClient;
+use crate::keylime_client::reach::Reach;
 use crate::metrics::Metrics;
 use crate::metrics::nodes::{NodeSeen, Poll};
 use crate::model::target::Owner;
@@ -129,7 +129,7 @@ pub(crate) struct Context {
 #[derive(Clone, Default)]
 pub(crate) struct Inputs {
     /// None: nobody can be asked.
-    pub(crate) credentials: Option<Arc<Credentials>>,
+    pub(crate) keylime_client: Option<Arc<KeylimeClient>>,
     /// The pods of SPIRE's server.
     pub(crate) server: Option<PodsKey>,
     /// Those of SPIRE's agents.

@@ -125,7 +125,7 @@ impl Poll<'_> {
 
     /// Which verifiers give no answer, and since when.
     fn note_silence(&self, history: &mut History) {
-        let inputs = self.context.nodes.inputs(self.owner).and_then(|inputs| inputs.credentials);
+        let inputs = self.context.nodes.inputs(self.owner).and_then(|inputs| inputs.keylime_client);
         let silent: BTreeSet<String> = match inputs {
             Some(_) => self.states.failures.iter().map(|error| error.server().endpoint.to_string()).collect(),
             // Nobody could be asked.
@@ -248,7 +248,8 @@ impl Poll<'_> {
     /// pods run our plugin and Keylime passes them: once a pod, and only when it was so at the last
     /// poll as well.
     async fn have_attest_anew(&self, assessed: &mut [Assessed], spire: &SpireAgents) {
-        let Some(credentials) = self.context.nodes.inputs(self.owner).and_then(|inputs| inputs.credentials)
+        let Some(keylime_client) =
+            self.context.nodes.inputs(self.owner).and_then(|inputs| inputs.keylime_client)
         else {
             return;
         };
@@ -261,7 +262,7 @@ impl Poll<'_> {
                 continue;
             }
             let Some(other) = spire.other(node) else { continue };
-            match credentials.reporter.reattest(&other.endpoint, &other.spiffe_id).await {
+            match keylime_client.reporter.reattest(&other.endpoint, &other.spiffe_id).await {
                 Ok(()) => assessment.status.reattested_pod = Some(pod.uid.clone()),
                 Err(error) => warn!(node = node.name, %error, "an agent could not be made to attest anew"),
             }

@@ -45,7 +45,7 @@ impl Due {
     }
 }
 
-/// The uid and the generation of the resource, and the version of the credentials.
+/// The uid and the generation of the resource, and the version of the Keylime client.
 type Version = (Option<String>, Option<i64>, Option<String>);
 
 /// Polls the nodes of every resource, until it is asked to end; polls that are under way come to
@@ -91,8 +91,9 @@ fn start(context: &Arc<Context>, dues: &mut BTreeMap<Owner, Due>, polls: &mut Jo
         let owner = Owner::of(&resource);
         // The reconcile loop finds out first where everything is.
         let Some(inputs) = context.nodes.inputs(&owner) else { continue };
-        let credentials = inputs.credentials.as_ref().map(|credentials| credentials.version.clone());
-        let version = (resource.metadata.uid.clone(), resource.metadata.generation, credentials);
+        let keylime_client =
+            inputs.keylime_client.as_ref().map(|keylime_client| keylime_client.version.clone());
+        let version = (resource.metadata.uid.clone(), resource.metadata.generation, keylime_client);
         let (now, pods) = (Instant::now(), context.nodes.pod_changes(&inputs));
         let is_due = dues.get(&owner).is_none_or(|due| due.is_over(&version, pods, now));
         if resource.metadata.deletion_timestamp.is_some() || !is_due {

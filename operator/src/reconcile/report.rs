@@ -30,7 +30,7 @@ pub(super) async fn report(
         resource,
         previous: &previous,
         attempt,
-        keylime_unavailable: attempt.lacks_credentials(),
+        keylime_unavailable: attempt.lacks_keylime_client(),
         view: view.as_deref(),
         now,
     });
@@ -54,7 +54,7 @@ pub(super) async fn report(
     Ok(())
 }
 
-/// Gives the nodes' loop what it goes by. Credentials that are the same stay, with their
+/// Gives the nodes' loop what it goes by. KeylimeClient that are the same stay, with their
 /// connections.
 pub(super) fn set_inputs(context: &Context, owner: &Owner, gathered: &Gathered) {
     let pods = |role: Role| {
@@ -64,13 +64,14 @@ pub(super) fn set_inputs(context: &Context, owner: &Owner, gathered: &Gathered) 
             Some((workload.key.namespace.clone(), cluster::selector(&workload.selector).ok()?))
         })
     };
-    let before = context.nodes.inputs(owner).and_then(|inputs| inputs.credentials);
-    let credentials = gathered.credentials.clone();
-    let same = before.filter(|before| credentials.as_ref().is_some_and(|new| new.version == before.version));
+    let before = context.nodes.inputs(owner).and_then(|inputs| inputs.keylime_client);
+    let keylime_client = gathered.keylime_client.clone();
+    let same =
+        before.filter(|before| keylime_client.as_ref().is_some_and(|new| new.version == before.version));
     context.nodes.set_inputs(
         owner,
         Inputs {
-            credentials: same.or(credentials),
+            keylime_client: same.or(keylime_client),
             server: pods(Role::Server).next(),
             agents: pods(Role::Agent).collect(),
         },

@@ -1,4 +1,4 @@
-//! Which changes in the cluster make the operator look at which resources.
+//! Which changes in the cluster have which resources reconciled.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::ConfigMap;

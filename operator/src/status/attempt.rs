@@ -109,10 +109,12 @@ impl Attempt {
     }
 
     /// Whether nobody can ask Keylime: there is no usable Secret, or it may not be read.
-    pub(crate) fn lacks_credentials(&self) -> bool {
+    pub(crate) fn lacks_keylime_client(&self) -> bool {
         match self {
             Self::Refused(_) => true,
-            Self::Invalid { gathered, .. } | Self::Applied { gathered, .. } => gathered.credentials.is_none(),
+            Self::Invalid { gathered, .. } | Self::Applied { gathered, .. } => {
+                gathered.keylime_client.is_none()
+            }
             Self::Withdrawing { .. } => false,
         }
     }

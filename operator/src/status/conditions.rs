@@ -10,7 +10,7 @@ use keylime_attestor_api::{Action, KeylimeAttestorStatus, Mode, RolloutState};
 use super::Facts;
 use super::parent_ids::parent_ids;
 use super::rolled_out::rolled_out;
-use crate::gather::reach::Reach;
+use crate::keylime_client::reach::Reach;
 use crate::model::target::Role;
 use crate::nodes::summary;
 

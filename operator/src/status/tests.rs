@@ -14,7 +14,7 @@ use super::*;
 use crate::apply::Applied;
 use crate::fixture::{controller_manager, desired, gathered, merge, now, object, read, reported, resource};
 use crate::gather::Gathered;
-use crate::gather::reach::Reach;
+use crate::keylime_client::reach::Reach;
 use crate::model::problem::Problem;
 use crate::model::workload::{Kind, WorkloadKey};
 use crate::nodes::NodeView;

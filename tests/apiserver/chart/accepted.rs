@@ -20,6 +20,9 @@ fn the_apiserver_takes_every_object_and_pod() -> Result<()> {
 #[test]
 fn the_plain_manifests_install_without_helm() -> Result<()> {
     let server = ApiServer::start()?;
+    for namespace in ["spire-server", "spire-system"] {
+        server.kubectl(&["create", "namespace", namespace])?;
+    }
     let (crds, manifests) = (repository().join("crds"), repository().join("charts/manifests"));
     let files = ["--filename", text(&crds)?, "--filename", text(&manifests)?];
     let apply = ["apply", "--server-side", "--validate=strict", "--warnings-as-errors"];

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use keylime_attestor_api::conditions::{enforcing as e, nodes_attested as n};
 
 use super::*;
-use crate::gather::reach::Reach;
+use crate::keylime_client::reach::Reach;
 use crate::model::target::Owner;
 use crate::nodes::assess::tests::with_reason;
 use crate::nodes::{LoopView, NodeView};

@@ -7,7 +7,7 @@ use evidence::AgentId;
 use keylime::{Error, Refused, States, Unreachable};
 use keylime_attestor_api::conditions::{Reason, keylime_reachable as reason};
 
-use super::credentials::Credentials;
+use super::KeylimeClient;
 
 /// The longest that a poll waits for an answer about one agent; one about all of them may take
 /// longer.
@@ -39,13 +39,13 @@ impl Reach {
 }
 
 /// Asks the verifiers for all their agents, and the registrar whether it is there, side by side.
-pub(crate) async fn ask(credentials: &Credentials) -> (States, Reach) {
+pub(crate) async fn ask(keylime_client: &KeylimeClient) -> (States, Reach) {
     let Ok(nobody) = AgentId::new(NOBODY) else { return (States::default(), Reach::not_checked()) };
-    let servers = &credentials.servers;
+    let servers = &keylime_client.servers;
     let (states, registrar) = tokio::join!(servers.states(), servers.registration(&nobody));
     // A registrar that does not know the node has answered, over TLS that both sides accept.
     let registrar = registrar.err().filter(|error| !error.is_refusal());
-    let reach = assess(credentials.verifiers, &states.failures, registrar.as_ref());
+    let reach = assess(keylime_client.verifiers, &states.failures, registrar.as_ref());
     (states, reach)
 }
 

@@ -1,0 +1,69 @@
+//! The Secrets that SPIRE's pods mount. Only the one that the operator itself asks Keylime with is
+//! read; of the others it is seen that they are there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use keylime_attestor_api::KeylimeAttestor;
+use kube::ResourceExt as _;
+
+use super::Presence;
+use crate::cluster::{Cluster, Error};
+use crate::keylime_client::KeylimeClient;
+use crate::model::target::{Asked, Role};
+
+type Secrets = BTreeMap<(String, String), Presence>;
+
+/// Looks for every Secret that the resource names where it is to be mounted.
+pub(super) async fn secrets(
+    cluster: &Cluster,
+    resource: &KeylimeAttestor,
+) -> Result<(Secrets, Option<Arc<KeylimeClient>>), Error> {
+    let keylime = &resource.spec.keylime;
+    let mut secrets = Secrets::new();
+    let mut keylime_client = None;
+    for asked in Asked::all(resource) {
+        let namespace = asked.key.namespace;
+        match asked.role {
+            Role::Server => {
+                let name = &keylime.tls.secret_name;
+                let presence = match cluster.secret(&namespace, name).await {
+                    Ok(Some(secret)) => match usable(resource, secret).await {
+                        Ok(usable) => {
+                            keylime_client = Some(Arc::new(usable));
+                            Presence::There
+                        }
+                        Err(details) => Presence::Incomplete(details),
+                    },
+                    Ok(None) => Presence::Missing,
+                    Err(error) if error.is_forbidden() => Presence::Forbidden,
+                    Err(error) => return Err(error),
+                };
+                secrets.insert((namespace, name.clone()), presence);
+            }
+            Role::Agent => {
+                let Some(tls) = &keylime.agent.tls else { continue };
+                let name = &tls.secret_name;
+                let presence = match cluster.has_secret(&namespace, name).await {
+                    Ok(true) => Presence::There,
+                    Ok(false) => Presence::Missing,
+                    Err(error) if error.is_forbidden() => Presence::Forbidden,
+                    Err(error) => return Err(error),
+                };
+                secrets.insert((namespace, name.clone()), presence);
+            }
+        }
+    }
+    Ok((secrets, keylime_client))
+}
+
+async fn usable(resource: &KeylimeAttestor, secret: Secret) -> Result<KeylimeClient, Vec<String>> {
+    let keylime = resource.spec.keylime.clone();
+    let of_secret = secret.metadata.resource_version.clone().unwrap_or_default();
+    let (uid, generation) =
+        (resource.uid().unwrap_or_default(), resource.metadata.generation.unwrap_or_default());
+    let version = format!("{of_secret} {uid} {generation}");
+    let made = tokio::task::spawn_blocking(move || KeylimeClient::new(&keylime, &secret, version)).await;
+    made.unwrap_or_else(|_| Err(vec!["reading it was interrupted".to_owned()]))
+}

@@ -1,0 +1,144 @@
+//! The operator's own client of Keylime, with the Secret of SPIRE's server: verifiers, registrar,
+//! and the plugins in SPIRE's server pods, which hold the same Secret.
+
+pub(crate) mod reach;
+
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+use std::{io, io::Write as _};
+
+use k8s_openapi::api::core::v1::Secret;
+use keylime::{Endpoint, Servers, ServersConfig, Setting, SharedCertFiles, TlsFiles};
+use keylime_attestor_api::Keylime;
+use keylime_attestor_api::names::secret_key;
+use tempfile::TempDir;
+
+/// Longest time that a report may take; SPIRE's server answers from what it has.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A client of Keylime's servers, with the files that it follows.
+pub(crate) struct KeylimeClient {
+    pub(crate) servers: Servers,
+    /// How many verifiers there are.
+    pub(crate) verifiers: usize,
+    /// Asks the plugins in SPIRE's server pods, which hold the same Secret.
+    pub(crate) reporter: report::Client,
+    /// Changes when the Secret or the resource does.
+    pub(crate) version: String,
+    /// Readable by this process alone, and gone with it.
+    _files: TempDir,
+}
+
+impl KeylimeClient {
+    /// A client with the certificate and key of a Secret. Reads and writes files.
+    ///
+    /// # Errors
+    /// All that is wrong with the Secret, or with what it is used for.
+    pub(crate) fn new(keylime: &Keylime, secret: &Secret, version: String) -> Result<Self, Vec<String>> {
+        let keys = [secret_key::CA, secret_key::CERTIFICATE, secret_key::PRIVATE_KEY];
+        let entry = |key: &str| secret.data.as_ref().and_then(|data| data.get(key));
+        let missing: Vec<&str> = keys.into_iter().filter(|key| entry(key).is_none()).collect();
+        if !missing.is_empty() {
+            return Err(vec![format!("it lacks {}", missing.join(", "))]);
+        }
+        let problem =
+            |error: io::Error| vec![format!("the operator failed to keep it in its own folder: {error}")];
+        let files = TempDir::new().map_err(problem)?;
+        for key in keys {
+            let content = entry(key).map(|bytes| bytes.0.as_slice()).unwrap_or_default();
+            write(&files.path().join(key), content).map_err(problem)?;
+        }
+        let file = |key: &str| files.path().join(key);
+        let tls = TlsFiles {
+            ca: file(secret_key::CA),
+            cert: file(secret_key::CERTIFICATE),
+            key: file(secret_key::PRIVATE_KEY),
+            server_name: keylime.tls.server_name.clone(),
+        };
+        let shared_cert =
+            SharedCertFiles { cert: file(secret_key::CERTIFICATE), key: file(secret_key::PRIVATE_KEY) };
+        let registrar = keylime.registrar.host.as_ref().unwrap_or(&keylime.verifiers.first().host);
+        let endpoint = |host: &str, port| Endpoint::new(host, port).map_err(|error| vec![error.to_string()]);
+        let verifiers = keylime.verifiers.iter();
+        let number = verifiers.clone().count();
+        let verifiers = verifiers.map(|verifier| endpoint(&verifier.host, verifier.port));
+        let config = ServersConfig {
+            verifiers: verifiers.collect::<Result<_, _>>()?,
+            registrar: endpoint(registrar, keylime.registrar.port)?,
+            tls,
+            request_timeout: keylime.request_timeout.get().min(reach::TIMEOUT),
+        };
+        let told = |problems: Vec<keylime::Problem>| problems.iter().map(in_secret).collect::<Vec<_>>();
+        let servers = Servers::new(config).map_err(told)?;
+        let reporter = report::Client::new(shared_cert, REPORT_TIMEOUT).map_err(told)?;
+        Ok(Self { servers, verifiers: number, reporter, version, _files: files })
+    }
+}
+
+fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(content)
+}
+
+/// A problem with a file of ours, as one with the key that it was made from.
+fn in_secret(problem: &keylime::Problem) -> String {
+    let key = match problem.setting {
+        Setting::CaFile => secret_key::CA,
+        Setting::CertFile => secret_key::CERTIFICATE,
+        Setting::KeyFile => secret_key::PRIVATE_KEY,
+        _ => return problem.to_string(),
+    };
+    let detail = match &problem.path {
+        // Nobody else can find the folder.
+        Some(path) => problem.detail.replace(&format!("{}/", path.parent().unwrap_or(path).display()), ""),
+        None => problem.detail.clone(),
+    };
+    format!("{key}: {detail}")
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+    use lab::damage::{forms, trace_of};
+    use lab::fake_keylime::pki::Ca;
+    use serde_json::json;
+
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// What the condition and the events say of a Secret is what this gives.
+    #[test]
+    fn a_damaged_key_in_the_secret_is_in_no_message() {
+        let keylime: Keylime = serde_json::from_value(
+            json!({"verifiers": [{"host": "keylime_verifier"}], "tls": {"secretName": "keylime-client"}}),
+        )
+        .unwrap();
+        let ca = Ca::new().unwrap();
+        let leaf = ca.client().unwrap();
+        let good: BTreeMap<String, ByteString> = [
+            (secret_key::CA, ca.pem()),
+            (secret_key::CERTIFICATE, &leaf.cert_pem),
+            (secret_key::PRIVATE_KEY, &leaf.key_pem),
+        ]
+        .map(|(key, text)| (key.to_owned(), ByteString(text.as_bytes().to_vec())))
+        .into();
+        let with = |key: &str, content: &[u8]| {
+            let mut data = good.clone();
+            data.insert(key.to_owned(), ByteString(content.to_vec()));
+            KeylimeClient::new(&keylime, &Secret { data: Some(data), ..Secret::default() }, String::new())
+        };
+        let mut refused = 0;
+        for form in forms(&leaf.key_pem) {
+            for key in [secret_key::CA, secret_key::CERTIFICATE, secret_key::PRIVATE_KEY] {
+                let Err(details) = with(key, &form.content) else { continue };
+                refused += 1;
+                let said = details.join("; ");
+                assert!(said.contains(key), "{said}");
+                assert_eq!(trace_of(&leaf.key_pem, &said), None, "{key}, {}: {said}", form.how);
+            }
+        }
+        assert!(refused > 50, "only {refused} were refused");
+    }
+}
