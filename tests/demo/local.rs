@@ -64,21 +64,22 @@ fn fetch_identity_of_a_workload(server: &SpireServer, agent: &mut SpireAgent, no
     Ok(())
 }
 
-/// Gives the reason that SPIRE's agent was told.
+/// Gives the reason, which SPIRE's server has in its log.
 fn tamper(server: &SpireServer, mut agent: SpireAgent, node: &Node) -> Result<String> {
     heading(4, "Somebody tampers with the node");
     timed("something unknown was measured into PCR 23; Keylime fails the node", || node.fail())?;
     let id = plugins::spiffe_id(node.agent());
-    let log =
-        timed("spire-agent has to attest again (spire-server agent evict), is refused, and ends", || {
-            server.evict(&id)?;
-            agent.wait_until_refused()
-        })?;
-    let refusal =
-        log.lines().rev().find_map(|line| line.split_once("code = PermissionDenied desc = nodeattestor"));
-    let (_, refusal) = refusal.with_context(|| format!("spire-agent does not say why it ended:\n{log}"))?;
-    let refusal = refusal.split('"').next().unwrap_or_default().trim_start_matches("(keylime): ");
-    quote("spire-agent's log", refusal);
+    timed("spire-agent has to attest again (spire-server agent evict), is refused, and ends", || {
+        server.evict(&id)?;
+        agent.wait_until_refused()
+    })?;
+    let log = server.log()?;
+    let ended = log.lines().rev().find(|line| line.contains("node attestation ended"));
+    let (_, refusal) = ended
+        .and_then(|line| line.split_once(" error=\""))
+        .with_context(|| format!("spire-server does not say why it refused:\n{log}"))?;
+    let refusal = refusal.split('"').next().unwrap_or_default();
+    quote("spire-server's log", refusal);
     Ok(refusal.to_owned())
 }
 

@@ -5,7 +5,7 @@
 
 use anyhow::Result;
 use evidence::message::Response;
-use lab::fake_keylime::{LastSuccess, Node, State};
+use lab::fake_keylime::{Fault, LastSuccess, Node, State, Valid};
 use lab::host::AgentStoreMode;
 use lab::site::Site;
 use lab::soft_ak::SoftAk;
@@ -181,8 +181,51 @@ async fn a_tampered_quote_is_refused_whatever_was_changed() -> Result<()> {
 #[tokio::test]
 async fn a_good_quote_that_the_verifier_rejects_is_refused() -> Result<()> {
     let site = Site::start().await?;
-    site.keylime.add(Node { valid: false, ..site.node.known() });
+    site.keylime.add(Node { valid: Valid::Nothing, ..site.node.known() });
     assert_refused(&site, site.attest().await, Code::PermissionDenied, "verifier_says_invalid").await
+}
+
+#[tokio::test]
+async fn a_verifier_whose_word_does_not_depend_on_the_nonce_is_not_believed_and_raises_an_alarm() -> Result<()>
+{
+    let site = Site::start().await?;
+    for valid in [Valid::Anything, Valid::OtherNonces] {
+        site.keylime.add(Node { valid, ..site.node.known() });
+        assert_refused(&site, site.attest().await, Code::Unavailable, "verifier_ignores_nonce").await?;
+    }
+    let alarm = |level: &str| {
+        let ended = |entry: &serde_json::Value| entry["reason"] == "verifier_ignores_nonce";
+        site.host.log().entries().iter().filter(|entry| ended(entry) && entry["@level"] == level).count()
+    };
+    assert_eq!(alarm("error"), 2);
+    let is_alarm = |measured: &lab::host::Measurement| measured.key == ["keylime_attestor", "alarm"];
+    let counted = site.host.services().wait_for_measurement(is_alarm).await?;
+    assert_eq!(counted.labels, [("reason".to_owned(), "verifier_ignores_nonce".to_owned())]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_verifier_is_asked_about_the_quote_twice_at_once() -> Result<()> {
+    let site = Site::start().await?;
+    site.attest().await?;
+    let before = site.keylime.verifier.targets().len();
+    let release = std::sync::Arc::new(tokio::sync::Notify::new());
+    site.keylime.verifier.fault("/verify/identity", Fault::Hold(std::sync::Arc::clone(&release)));
+    let let_go = async {
+        // The state before the challenge, and all three questions after it.
+        while site.keylime.verifier.targets().len() < before + 4 {
+            tokio::task::yield_now().await;
+        }
+        loop {
+            release.notify_waiters();
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        attested = site.attest() => drop(attested?),
+        () = let_go => {}
+    }
+    Ok(())
 }
 
 #[tokio::test]
@@ -202,6 +245,34 @@ async fn without_can_reattest_a_node_attests_once() -> Result<()> {
         .expect_err("a node was accepted although SPIRE could not tell whether it is known");
     assert_ne!(status.code(), Code::PermissionDenied, "{status:?}");
     Ok(())
+}
+
+#[tokio::test]
+async fn without_can_reattest_a_node_that_another_attested_as_meanwhile_is_refused() -> Result<()> {
+    let site = Site::start().await?;
+    site.configure("can_reattest = false").await?;
+    let id = format!("spiffe://example.org/spire/agent/keylime/{}", site.node.id());
+    let outcome = site
+        .attest_with(|challenge| {
+            site.host.services().know_agent(&id);
+            site.node.respond(challenge)
+        })
+        .await;
+    assert_refused(&site, outcome, Code::PermissionDenied, "already_attested").await
+}
+
+#[tokio::test]
+async fn without_can_reattest_one_of_two_at_a_time_is_accepted() -> Result<()> {
+    let site = Site::start().await?;
+    site.configure("can_reattest = false").await?;
+    let (first, second) = tokio::join!(site.attest(), site.attest());
+    let refused = match (first, second) {
+        (Ok(_), Err(refused)) | (Err(refused), Ok(_)) => refused,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    // SPIRE has not written the first one down yet.
+    assert_refused(&site, site.attest().await, Code::Unavailable, "accepted_elsewhere").await
 }
 
 #[tokio::test]
@@ -239,6 +310,14 @@ async fn assert_refused_without_challenge(site: &Site, code: Code, reason: &str)
         })
         .await;
     assert!(!challenged.get(), "a challenge was sent although the node is refused: {reason}");
+    if code == Code::PermissionDenied {
+        let told = outcome.as_ref().err().map(Status::message);
+        assert_eq!(
+            told,
+            Some("the agent is not attested; the log of the SPIRE server tells why"),
+            "{reason}"
+        );
+    }
     assert_refused(site, outcome, code, reason).await
 }
 

@@ -11,11 +11,14 @@ use lab::host::{AgentSession, Host, ServerSession};
 use lab::keylime::{Keylime, Node, NodeOptions, Options};
 use lab::spire::{Attestor, TRUST_DOMAIN};
 use lab::{plugins, wait};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tonic::{Code, Status};
 
 use crate::{KEYLIME, NODE};
+
+/// What is told before the node has shown a quote.
+const UNTOLD: &str = "is not attested";
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -38,8 +41,8 @@ fn an_id_that_is_not_registered_is_refused() -> Result<()> {
         let payload = Payload { agent_id: AgentId::new("nobody")?, hash_alg: Some(HashAlg::Sha256) };
         let mut session = plugins.server()?.plugin().attest(payload.to_json()).await?;
         let status = session.answer().await.expect_err("an unknown node was challenged");
-        assert_refused(&status, "registrar");
-        Ok(())
+        assert_refused(&status, UNTOLD);
+        plugins.wait_for_reason("not_registered").await
     })
 }
 
@@ -50,9 +53,11 @@ fn a_node_that_is_not_enrolled_is_refused() -> Result<()> {
     let (runtime, plugins) = (Runtime::new()?, Plugins::of(KEYLIME.get()?, &node)?);
     let status = runtime.block_on(async {
         plugins.start().await?;
-        anyhow::Ok(plugins.attest().await.expect_err("it was accepted"))
+        let status = plugins.attest().await.expect_err("it was accepted");
+        plugins.wait_for_reason("not_enrolled").await?;
+        anyhow::Ok(status)
     })?;
-    assert_refused(&status, "verifier");
+    assert_refused(&status, UNTOLD);
     Ok(())
 }
 
@@ -134,8 +139,8 @@ fn a_success_that_is_too_old_is_refused_and_a_dead_verifier_is_no_refusal() -> R
     runtime.block_on(plugins.start())?;
     wait::until("a refusal by age", TIMEOUT, || {
         let status = runtime.block_on(plugins.attest()).err().context("it is accepted")?;
-        assert_refused(&status, "old");
-        Ok(())
+        assert_refused(&status, UNTOLD);
+        runtime.block_on(plugins.wait_for_reason("stale"))
     })?;
 
     keylime.stop_verifier()?;
@@ -171,6 +176,12 @@ impl Plugins {
     async fn start(&self) -> Result<()> {
         let running = (start(&self.server).await?, start(&self.agent).await?);
         self.running.set(running).ok().context("the plugins run already")
+    }
+
+    /// The log of SPIRE's server gives the reason.
+    async fn wait_for_reason(&self, reason: &str) -> Result<()> {
+        let is_it = |entry: &Value| entry.get("reason").and_then(Value::as_str) == Some(reason);
+        self.server()?.log().wait_for(is_it).await.map(drop)
     }
 
     fn server(&self) -> Result<&Host> {

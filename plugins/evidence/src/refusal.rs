@@ -75,6 +75,12 @@ pub enum Refusal {
         "the agent has attested before and can_reattest is false; evict it first (spire-server agent evict)"
     )]
     AlreadyAttested,
+    /// Another attestation under this id was accepted a moment ago, and the node may attest only
+    /// once.
+    #[error(
+        "another attestation of this agent was accepted a moment ago and can_reattest is false; attest again in a minute"
+    )]
+    AcceptedElsewhere,
     /// No nonce could be made.
     #[error(transparent)]
     NoNonce(#[from] NonceError),
@@ -90,6 +96,11 @@ pub enum Refusal {
     /// The verifier does not take the quote.
     #[error("Keylime's verifier says that the quote is not valid; its log tells why")]
     VerifierSaysInvalid,
+    /// The verifier takes the quote for a nonce that is not in it.
+    #[error(
+        "Keylime's verifier takes the quote for another nonce as well, so that its word counts for nothing; have the verifier looked at, and attest again once it is repaired"
+    )]
+    VerifierIgnoresNonce,
     /// The node passed before the challenge and does not after it.
     #[error("the agent's state changed during the attestation: {0}")]
     StateChanged(Box<Refusal>),
@@ -128,12 +139,19 @@ impl Refusal {
             Self::Stale { .. } => "stale",
             Self::LastSuccessInFuture { .. } => "last_success_in_future",
             Self::AlreadyAttested => "already_attested",
+            Self::AcceptedElsewhere => "accepted_elsewhere",
             Self::NoNonce(_) => "no_nonce",
             Self::ChallengeTimedOut { .. } => "challenge_timed_out",
             Self::Quote(error) => error.reason(),
             Self::VerifierSaysInvalid => "verifier_says_invalid",
+            Self::VerifierIgnoresNonce => "verifier_ignores_nonce",
             Self::StateChanged(_) => "state_changed",
         }
+    }
+
+    /// Whether somebody has to look at it now: Keylime is not what it should be.
+    pub fn is_alarm(&self) -> bool {
+        matches!(self, Self::VerifierIgnoresNonce)
     }
 
     /// What the refusal is to SPIRE.
@@ -144,7 +162,9 @@ impl Refusal {
             Self::AttestationKey(error) => error.code(),
             Self::Quote(error) => error.code(),
             Self::StateChanged(refusal) => refusal.code(),
-            Self::ChallengeTimedOut { .. } => Code::Unavailable,
+            Self::ChallengeTimedOut { .. } | Self::AcceptedElsewhere | Self::VerifierIgnoresNonce => {
+                Code::Unavailable
+            }
             Self::NoNonce(_) => Code::Internal,
             Self::NotRegistered
             | Self::NotActivated

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use evidence::{AgentId, HashAlg, Nonce};
 use keylime::{Endpoint, NodeAgent, NodeAgentConfig, Servers, ServersConfig, TlsFiles};
-use lab::fake_keylime::{FakeAgent, FakeAgentConfig, FakeKeylime, FakeServer, Fault, Node, Response};
+use lab::fake_keylime::{FakeAgent, FakeAgentConfig, FakeKeylime, FakeServer, Fault, Node, Response, Valid};
 use serde_json::json;
 
 const NONCE: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ123456";
@@ -40,7 +40,7 @@ async fn no_error_and_no_log_holds_a_nonce_or_a_quote() {
 
 async fn errors_of_the_verifier() -> Vec<String> {
     let keylime = FakeKeylime::start().await.unwrap();
-    let node = Node::recorded();
+    let node = Node { valid: Valid::Anything, ..Node::recorded() };
     let agent = AgentId::new(&node.id).unwrap();
     keylime.add(node);
     let dir = tempfile::tempdir().unwrap();

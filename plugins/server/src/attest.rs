@@ -1,9 +1,10 @@
 //! The attestation of one node: look up, challenge, verify, confirm. Any doubt refuses.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use evidence::message::{Challenge, Payload, Response};
-use evidence::{HashAlg, Nonce, Quote, Refusal, Registration};
+use evidence::{AgentId, HashAlg, Nonce, Quote, Refusal, Registration};
 use evidence::{judge_state, judge_state_again, selector};
 use keylime::{AgentState, Confirmation};
 use ring::rand::SystemRandom;
@@ -11,6 +12,7 @@ use spire_plugin::{
     AgentAttributes, Configure, Host, ServerAttestation, ServerNodeAttestor, Status, TrustDomain,
 };
 
+use crate::claims::Claims;
 use crate::clock::unix_time;
 use crate::config::{self, Config};
 use crate::enforcement::Enforcement;
@@ -21,12 +23,20 @@ use crate::record::{Record, Step};
 /// attestation needs is in its [`Config`].
 pub(crate) struct KeylimeAttestor {
     random: SystemRandom,
+    claims: Claims,
     enforcement: Enforcement,
+}
+
+/// What is known of a node that is to be challenged.
+struct Admitted {
+    registration: Registration,
+    state: AgentState,
+    bank: HashAlg,
 }
 
 impl KeylimeAttestor {
     pub(crate) fn new() -> Self {
-        Self { random: SystemRandom::new(), enforcement: Enforcement::new() }
+        Self { random: SystemRandom::new(), claims: Claims::default(), enforcement: Enforcement::new() }
     }
 
     async fn run(
@@ -38,28 +48,74 @@ impl KeylimeAttestor {
         let payload = receive_payload(attestation).await?;
         record.agent_id = Some(payload.agent_id.clone());
         let spiffe_id = config.spiffe_id(&payload.agent_id)?;
-        if !config.can_reattest {
-            refuse_known(attestation, &spiffe_id).await?;
-        }
-
-        let (registration, state) = record.time(Step::LookUp, look_up(config, &payload)).await?;
-        judge_state(&state.node, unix_time(), config.max_attestation_age)?;
-        let bank = state.node.bank(payload.hash_alg)?;
+        let admitted = self.admit(config, attestation, &payload, &spiffe_id, record).await;
+        let Admitted { registration, state, bank } = admitted.map_err(Failure::before_proof)?;
 
         let nonce = Nonce::generate(&self.random).map_err(Refusal::from)?;
         let response = record.time(Step::Challenge, challenge(config, attestation, &nonce)).await?;
         let verify = async { Quote::parse(&response.quote)?.verify(&registration.ak, &nonce, bank) };
         record.time(Step::Verify, verify).await.map_err(Refusal::from)?;
 
-        let confirm = confirm(config, &state, &response, &nonce, bank);
+        // Random, and so not the one in the quote.
+        let other_nonce = Nonce::generate(&self.random).map_err(Refusal::from)?;
+        let confirm = confirm(config, &state, &response, [&nonce, &other_nonce], bank);
         let state = record.time(Step::Confirm, confirm).await?.node;
         judge_state_again(&state, unix_time(), config.max_attestation_age)?;
+        if !config.can_reattest {
+            self.accept_once(attestation, &payload.agent_id, &spiffe_id).await?;
+        }
 
         Ok(AgentAttributes {
             spiffe_id,
             selector_values: selector::selectors(&registration, &state, bank, &config.allowed_metadata_keys),
             can_reattest: config.can_reattest,
         })
+    }
+
+    /// What is refused without a challenge.
+    async fn admit(
+        &self,
+        config: &Config,
+        attestation: &ServerAttestation,
+        payload: &Payload,
+        spiffe_id: &str,
+        record: &mut Record,
+    ) -> Result<Admitted, Failure> {
+        if !config.can_reattest {
+            self.refuse_known(attestation, &payload.agent_id, spiffe_id).await?;
+        }
+        let (registration, state) = record.time(Step::LookUp, look_up(config, payload)).await?;
+        judge_state(&state.node, unix_time(), config.max_attestation_age)?;
+        let bank = state.node.bank(payload.hash_alg)?;
+        Ok(Admitted { registration, state, bank })
+    }
+
+    /// Trust on first use: with `can_reattest = false` a node attests once, until SPIRE evicts it.
+    async fn refuse_known(
+        &self,
+        attestation: &ServerAttestation,
+        agent_id: &AgentId,
+        spiffe_id: &str,
+    ) -> Result<(), Failure> {
+        if !attestation.host().agent_is_known(spiffe_id).await? {
+            return Ok(());
+        }
+        self.claims.settle(agent_id);
+        Err(Refusal::AlreadyAttested.into())
+    }
+
+    /// The id may have been attested by another while this node was asked for its quote, or be
+    /// accepted for another right now.
+    async fn accept_once(
+        &self,
+        attestation: &ServerAttestation,
+        agent_id: &AgentId,
+        spiffe_id: &str,
+    ) -> Result<(), Failure> {
+        let claim = self.claims.claim(agent_id, Instant::now())?;
+        self.refuse_known(attestation, agent_id, spiffe_id).await?;
+        claim.keep();
+        Ok(())
     }
 }
 
@@ -93,14 +149,6 @@ async fn receive_payload(attestation: &mut ServerAttestation) -> Result<Payload,
     Ok(Payload::from_json(&payload).map_err(Refusal::from)?)
 }
 
-/// Trust on first use: with `can_reattest = false` a node attests once, until SPIRE evicts it.
-async fn refuse_known(attestation: &ServerAttestation, spiffe_id: &str) -> Result<(), Failure> {
-    match attestation.host().agent_is_known(spiffe_id).await? {
-        true => Err(Refusal::AlreadyAttested.into()),
-        false => Ok(()),
-    }
-}
-
 /// Asks registrar and verifier side by side. All answers are waited for, so that their connections
 /// can be used again.
 async fn look_up(config: &Config, payload: &Payload) -> Result<(Registration, AgentState), Failure> {
@@ -127,18 +175,23 @@ async fn challenge(
 
 /// Asks, side by side, what the node's verifier makes of the quote and what has become of the node
 /// meanwhile.
+///
+/// The verifier's word counts only where it depends on the nonce, so that it is also asked about
+/// one that is not in the quote. A yes to that is Keylime's fault, whatever it says to the right
+/// one.
 async fn confirm(
     config: &Config,
     known: &AgentState,
     response: &Response,
-    nonce: &Nonce,
+    [nonce, other_nonce]: [&Nonce; 2],
     bank: HashAlg,
 ) -> Result<AgentState, Failure> {
-    let agent_id = &known.node.agent_id;
-    let (confirmation, state) = tokio::join!(
-        config.servers.confirm_identity(&known.verifier, agent_id, &response.quote, nonce, bank),
-        config.servers.state(agent_id),
-    );
+    let (servers, agent_id) = (&config.servers, &known.node.agent_id);
+    let ask = |nonce| servers.confirm_identity(&known.verifier, agent_id, &response.quote, nonce, bank);
+    let (confirmation, of_other, state) = tokio::join!(ask(nonce), ask(other_nonce), servers.state(agent_id));
+    if of_other? == Confirmation::Valid {
+        return Err(Refusal::VerifierIgnoresNonce.into());
+    }
     match confirmation? {
         Confirmation::Valid => {}
         Confirmation::Invalid => return Err(Refusal::VerifierSaysInvalid.into()),

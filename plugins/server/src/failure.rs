@@ -6,12 +6,16 @@ use spire_plugin::Status;
 
 /// The end of an attestation that gives no identity.
 ///
-/// Its text goes to the SPIRE agent and into both logs, so it holds neither nonce nor quote.
+/// `Display` is the text for the log. It holds neither nonce nor quote.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// A refusal: the evidence or the node's state says no.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// A refusal before the node has shown who it is. Whoever names an id gets this far, so that
+    /// only the log is told what is known of the node.
+    #[error(transparent)]
+    RefusedBeforeProof(Refusal),
     /// No refusal: Keylime could not be asked, or its answer is none.
     #[error(transparent)]
     Keylime(keylime::Error),
@@ -23,11 +27,22 @@ pub(crate) enum Failure {
     Path(#[from] InvalidAgentPath),
 }
 
+/// All that is said to who has shown no quote.
+const NOT_ATTESTED: &str = "the agent is not attested; the log of the SPIRE server tells why";
+
 impl Failure {
+    /// The same failure, of an attestation without a quote.
+    pub(crate) fn before_proof(self) -> Self {
+        match self {
+            Self::Refused(refusal) => Self::RefusedBeforeProof(refusal),
+            other => other,
+        }
+    }
+
     /// A stable name for logs and metrics.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
-            Self::Refused(refusal) => refusal.reason(),
+            Self::Refused(refusal) | Self::RefusedBeforeProof(refusal) => refusal.reason(),
             Self::Keylime(error) => error.reason(),
             Self::Stream(_) => "broken_stream",
             Self::Path(_) => "invalid_agent_path",
@@ -36,11 +51,19 @@ impl Failure {
 
     /// Whether it is a statement about the node or its messages, and not about us or Keylime.
     pub(crate) fn is_refusal(&self) -> bool {
+        self.refusal()
+            .is_some_and(|refusal| matches!(refusal.code(), Code::PermissionDenied | Code::InvalidArgument))
+    }
+
+    /// Whether somebody has to look at it now, see [`Refusal::is_alarm`].
+    pub(crate) fn is_alarm(&self) -> bool {
+        self.refusal().is_some_and(Refusal::is_alarm)
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
         match self {
-            Self::Refused(refusal) => {
-                matches!(refusal.code(), Code::PermissionDenied | Code::InvalidArgument)
-            }
-            _ => false,
+            Self::Refused(refusal) | Self::RefusedBeforeProof(refusal) => Some(refusal),
+            Self::Keylime(_) | Self::Stream(_) | Self::Path(_) => None,
         }
     }
 }
@@ -64,16 +87,21 @@ impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
         let text = failure.to_string();
         match failure {
-            Failure::Refused(refusal) => match refusal.code() {
-                Code::PermissionDenied => Status::permission_denied(text),
-                Code::InvalidArgument => Status::invalid_argument(text),
-                Code::FailedPrecondition => Status::failed_precondition(text),
-                Code::Unavailable => Status::unavailable(text),
-                Code::Internal => Status::internal(text),
-            },
+            Failure::Refused(refusal) => status(refusal.code(), text),
+            Failure::RefusedBeforeProof(refusal) => status(refusal.code(), NOT_ATTESTED.to_owned()),
             Failure::Keylime(_) => Status::unavailable(text),
             Failure::Stream(status) => status,
             Failure::Path(_) => Status::internal(text),
         }
+    }
+}
+
+fn status(code: Code, text: String) -> Status {
+    match code {
+        Code::PermissionDenied => Status::permission_denied(text),
+        Code::InvalidArgument => Status::invalid_argument(text),
+        Code::FailedPrecondition => Status::failed_precondition(text),
+        Code::Unavailable => Status::unavailable(text),
+        Code::Internal => Status::internal(text),
     }
 }

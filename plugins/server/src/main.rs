@@ -2,6 +2,7 @@
 //! it, finds it healthy, and the node's quote verifies against the key registered for it.
 
 mod attest;
+mod claims;
 mod clock;
 mod config;
 mod enforcement;

@@ -10,6 +10,7 @@ use tracing::field::display;
 use crate::failure::Failure;
 
 const COUNTER: &[&str] = &["keylime_attestor", "attestation"];
+const ALARMS: &[&str] = &["keylime_attestor", "alarm"];
 const DURATION: &[&str] = &["keylime_attestor", "attestation", "duration_ms"];
 
 /// A step whose time is measured.
@@ -88,7 +89,7 @@ impl Record {
         let (look_up_ms, challenge_ms) = (milliseconds(self.look_up), milliseconds(self.challenge));
         let (verify_ms, confirm_ms) = (milliseconds(self.verify), milliseconds(self.confirm));
         let total_ms = milliseconds(Some(total));
-        // The level of an event is fixed where it is written; both have the same fields.
+        // The level of an event is fixed where it is written; all have the same fields.
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
@@ -107,10 +108,13 @@ impl Record {
                 )
             };
         }
-        if result == "accepted" {
-            line!(info)
-        } else {
-            line!(warn)
+        match failure {
+            _ if result == "accepted" => line!(info),
+            Some(failure) if failure.is_alarm() => {
+                line!(error);
+                self.host.incr_counter(ALARMS, &[("reason", reason)]);
+            }
+            _ => line!(warn),
         }
 
         self.host.incr_counter(COUNTER, &[("result", result), ("reason", reason)]);

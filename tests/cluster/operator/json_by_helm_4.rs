@@ -87,7 +87,7 @@ fn refuses_a_node_that_fails(cluster: &Cluster, [failing, passing]: [Node; 2]) -
     let pod = cluster.agent_pod(failing)?;
     wait::until("a refused agent", TIMEOUT, || {
         let log = cluster.at_agents(&["logs", &pod, "--previous"])?;
-        ensure!(log.contains("FAILs attestation"), "the agent's log is {log}");
+        ensure!(log.contains("is not attested"), "the agent's log is {log}");
         Ok(())
     })?;
     cluster.wait_for_agents(&[kept])?;

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::Result;
 
 pub use agent::{AgentPki, FakeAgent, FakeAgentConfig, Quoter};
-pub use node::{LastSuccess, Node, State};
+pub use node::{LastSuccess, Node, State, Valid};
 pub use server::{FakeServer, Fault, Request, Response};
 
 use pki::{Ca, Clients, Validity};
@@ -178,7 +178,9 @@ fn verifier(nodes: &Nodes, request: &Request, path: &str) -> Option<Response> {
     let unknown = || Response::json(404, recorded::UNKNOWN_AGENT);
     if path == "verify/identity" {
         let id = parameter(&request.target, "agent_uuid").unwrap_or_default();
-        let valid = nodes.with(id, |node| node.enrolled, |node| node.valid);
+        let quote = unescaped(parameter(&request.target, "quote").unwrap_or_default());
+        let nonce = parameter(&request.target, "nonce").unwrap_or_default();
+        let valid = nodes.with(id, |node| node.enrolled, |node| node.valid.says(&quote, nonce));
         return Some(valid.map_or_else(unknown, |valid| {
             Response::json(200, if valid { recorded::VALID } else { recorded::INVALID })
         }));
@@ -205,6 +207,13 @@ fn registrar(nodes: &Nodes, request: &Request, path: &str) -> Option<Response> {
     };
     let registration = nodes.with(id, |node| node.registered, |node| node.registration());
     Some(registration.map_or_else(unknown, |registration| Response::json(200, registration)))
+}
+
+/// A quote as it was before it became part of a query.
+fn unescaped(text: &str) -> String {
+    [("%2B", "+"), ("%2F", "/"), ("%3A", ":"), ("%3D", "=")]
+        .iter()
+        .fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
 }
 
 /// A query parameter that needs no unescaping, as ids and nonces do not.

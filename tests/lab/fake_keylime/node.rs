@@ -26,8 +26,21 @@ pub struct Node {
     pub ek_tpm: String,
     /// The states that the verifier tells, one a request; the last one stays.
     pub states: VecDeque<State>,
-    /// What `verify/identity` says: `valid: 1` to whatever comes, or `valid: 0`.
-    pub valid: bool,
+    /// To what `verify/identity` says `valid: 1`.
+    pub valid: Valid,
+}
+
+/// To what `verify/identity` says `valid: 1`; to all else it says `valid: 0`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Valid {
+    /// To the nonce that is in the quote. Signatures are not checked.
+    ItsNonce,
+    /// To whatever comes.
+    Anything,
+    /// To nothing.
+    Nothing,
+    /// To every nonce but the one that is in the quote.
+    OtherNonces,
 }
 
 /// A node's state, as the verifier tells it.
@@ -70,7 +83,7 @@ impl Node {
                 .unwrap_or_default()
                 .to_owned(),
             states: VecDeque::from([State::pass()]),
-            valid: true,
+            valid: Valid::ItsNonce,
         }
     }
 
@@ -103,6 +116,31 @@ impl Node {
             if self.states.len() > 1 { self.states.pop_front() } else { self.states.front().cloned() };
         state.unwrap_or_else(State::pass).answer()
     }
+}
+
+impl Valid {
+    /// Whether a quote, unescaped, is valid for a nonce.
+    pub(super) fn says(self, quote: &str, nonce: &str) -> bool {
+        let is_its = || extra_data(quote).is_some_and(|data| data == nonce.as_bytes());
+        match self {
+            Valid::ItsNonce => is_its(),
+            Valid::Anything => true,
+            Valid::Nothing => false,
+            Valid::OtherNonces => !is_its(),
+        }
+    }
+}
+
+/// `extraData` of the `TPMS_ATTEST` in a quote: behind magic, type and qualifiedSigner.
+fn extra_data(quote: &str) -> Option<Vec<u8>> {
+    let attest = STANDARD.decode(quote.strip_prefix('r')?.split(':').next()?).ok()?;
+    let (_signer, rest) = sized(attest.get(6..)?)?;
+    sized(rest).map(|(data, _)| data.to_vec())
+}
+
+fn sized(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
 }
 
 impl State {

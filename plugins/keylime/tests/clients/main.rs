@@ -18,7 +18,7 @@ use std::time::Duration;
 use evidence::{AgentId, HashAlg, Nonce};
 use keylime::{Endpoint, Problem, Servers, ServersConfig, TlsFiles};
 use lab::fake_keylime::pki::Files;
-use lab::fake_keylime::{FakeKeylime, FakeServer, Node};
+use lab::fake_keylime::{FakeKeylime, FakeServer, Node, Valid};
 use tempfile::TempDir;
 
 /// The agent of the recorded registration and quote.
@@ -43,7 +43,7 @@ struct World {
 impl World {
     async fn new() -> World {
         let keylime = FakeKeylime::start().await.unwrap();
-        keylime.add(Node::recorded());
+        keylime.add(Node { valid: Valid::Anything, ..Node::recorded() });
         let dir = tempfile::tempdir().unwrap();
         let files = keylime.ca.write_client(dir.path()).unwrap();
         World { keylime, dir, files }

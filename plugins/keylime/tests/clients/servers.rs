@@ -4,7 +4,7 @@ use std::process::Command;
 
 use evidence::{AgentId, Attestation, HashAlg};
 use keylime::{Confirmation, Error, Malformed};
-use lab::fake_keylime::{Fault, LastSuccess, Node, Response, State};
+use lab::fake_keylime::{Fault, LastSuccess, Node, Response, State, Valid};
 use serde_json::json;
 
 use super::{AGENT, NONCE, World, agent, at, confirm, nonce};
@@ -138,7 +138,7 @@ async fn only_1_and_0_are_words_on_a_quote() {
         assert_eq!(confirm(&servers).await.unwrap_err().reason(), reason, "{body}");
     }
     world.keylime.verifier.heal();
-    world.keylime.change(AGENT, |node| node.valid = false);
+    world.keylime.change(AGENT, |node| node.valid = Valid::Nothing);
     assert_eq!(confirm(&servers).await.unwrap(), Confirmation::Invalid);
 }
 

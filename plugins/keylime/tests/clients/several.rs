@@ -2,7 +2,7 @@
 
 use evidence::{AgentId, Attestation};
 use keylime::{Confirmation, Doubt, Error, Known, Role, Servers, ServersConfig, Setting};
-use lab::fake_keylime::{FakeKeylime, Fault, Node, State};
+use lab::fake_keylime::{FakeKeylime, Fault, Node, State, Valid};
 
 use super::{AGENT, SHORT, World, agent, at, nonce, settings};
 
@@ -28,7 +28,7 @@ impl Several {
 #[tokio::test]
 async fn the_verifier_that_knows_the_agent_decides_and_is_asked_about_the_quote() {
     let several = Several::new().await;
-    several.third.add(Node { valid: false, ..Node::passing("z", &[]) }.with_states([State::fail()]));
+    several.third.add(Node { valid: Valid::Nothing, ..Node::passing("z", &[]) }.with_states([State::fail()]));
     let z = AgentId::new("z").unwrap();
     let state = several.servers.state(&z).await.unwrap();
     assert_eq!((state.node.attestation, &state.verifier), (Attestation::Fail, &at(&several.third.verifier)));
