@@ -87,7 +87,8 @@ fn messages_of_the_server_api() {
         BanAgentRequest, DeleteAgentRequest, GetAgentRequest, ListAgentsRequest, ListAgentsResponse,
         list_agents_request::Filter,
     };
-    use api::types::{Agent, Selector, Spiffeid};
+    use api::types::selector_match::MatchBehavior;
+    use api::types::{Agent, Selector, SelectorMatch, Spiffeid};
     let id = Some(Spiffeid { trust_domain: text("t"), path: text("p") });
     let of_agent = b"\x0a\x06\x0a\x01t\x12\x01p";
     assert_eq!(GetAgentRequest { id: id.clone() }.encode_to_vec(), of_agent);
@@ -105,9 +106,15 @@ fn messages_of_the_server_api() {
     let listed = ListAgentsResponse { agents: vec![agent], next_page_token: text("k") };
     let expected: &[u8] = b"\x0a\x1c\x0a\x06\x0a\x01t\x12\x01p\x12\x01a\x1a\x01n\x20\x01\x2a\x06\x0a\x01s\x12\x01v\x30\x01\x38\x01\x12\x01k";
     assert_eq!(listed.encode_to_vec(), expected);
-    let filter = Some(Filter { by_attestation_type: text("a") });
+    let filter = Some(Filter { by_attestation_type: text("a"), by_selector_match: None });
     let list = ListAgentsRequest { filter, page_size: 5, page_token: text("k") };
     assert_eq!(list.encode_to_vec(), b"\x0a\x03\x0a\x01a\x18\x05\x22\x01k");
+    let selectors = vec![Selector { r#type: text("s"), value: text("v") }];
+    let by_selectors = SelectorMatch { selectors, r#match: MatchBehavior::MatchSuperset.into() };
+    assert_eq!(by_selectors.encode_to_vec(), b"\x0a\x06\x0a\x01s\x12\x01v\x10\x02");
+    let filter =
+        Filter { by_attestation_type: String::new(), by_selector_match: Some(SelectorMatch::default()) };
+    assert_eq!(filter.encode_to_vec(), b"\x12\x00");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
@@ -21,7 +22,8 @@ use tonic::{Request, Response, Status};
 use crate::host::PATIENCE;
 use crate::site::TRUST_DOMAIN;
 
-/// How many agents are on a page, however many were asked for: so that pages are turned.
+/// How many agents are on a page, unless changed, however many were asked for: so that pages are
+/// turned.
 const PAGE: usize = 2;
 
 /// A call, as it was answered.
@@ -47,6 +49,7 @@ pub struct FakeSpire {
 #[derive(Default)]
 struct State {
     agents: Mutex<Vec<Agent>>,
+    page: AtomicUsize,
     failures: Mutex<VecDeque<(&'static str, Status)>>,
     calls: watch::Sender<Vec<Call>>,
 }
@@ -89,6 +92,7 @@ impl FakeSpire {
         let socket = folder.path().join("api.sock");
         let state = Arc::<State>::default();
         lock(&state.agents).extend(agents);
+        state.page.store(PAGE, Ordering::Relaxed);
         let spire = Self { state, socket, stop: watch::Sender::new(false), _folder: folder };
         spire.bring_up()?;
         Ok(spire)
@@ -124,9 +128,19 @@ impl FakeSpire {
         let _gone = std::fs::remove_file(&self.socket);
     }
 
+    /// Puts so many agents on a page.
+    pub fn set_page(&self, agents: usize) {
+        self.state.page.store(agents, Ordering::Relaxed);
+    }
+
     /// Adds an agent.
     pub fn add(&self, agent: Agent) {
         lock(&self.state.agents).push(agent);
+    }
+
+    /// Removes the agent whose SPIFFE ID ends in this name.
+    pub fn remove(&self, name: &str) {
+        lock(&self.state.agents).retain(|agent| spiffe_id(agent).rsplit('/').next() != Some(name));
     }
 
     /// The last parts of the SPIFFE IDs of the agents that are there and not banned.
@@ -210,17 +224,24 @@ impl Api for State {
     ) -> Result<Response<ListAgentsResponse>, Status> {
         self.meet("list")?;
         let ListAgentsRequest { filter, page_token, .. } = request.into_inner();
-        let kind = filter.map(|filter| filter.by_attestation_type).unwrap_or_default();
+        let filter = filter.unwrap_or_default();
+        let kind = filter.by_attestation_type;
+        // Asked for in one way only: an agent has to have all of them.
+        let selectors = filter.by_selector_match.unwrap_or_default().selectors;
         let start = if page_token.is_empty() { 0 } else { page_token.parse().unwrap_or(usize::MAX) };
         let all = lock(&self.agents).clone();
-        let fits = |agent: &Agent| kind.is_empty() || agent.attestation_type == kind;
+        let fits = |agent: &Agent| {
+            (kind.is_empty() || agent.attestation_type == kind)
+                && selectors.iter().all(|selector| agent.selectors.contains(selector))
+        };
         let rest: Vec<Agent> = all.into_iter().filter(fits).skip(start).collect();
-        let next_page_token = if rest.len() > PAGE { (start + PAGE).to_string() } else { String::new() };
-        if next_page_token.is_empty() {
+        let page = self.page.load(Ordering::Relaxed);
+        let next_page_token = if rest.len() > page { (start + page).to_string() } else { String::new() };
+        if next_page_token.is_empty() && selectors.is_empty() {
             self.called(Call::List);
         }
         Ok(Response::new(ListAgentsResponse {
-            agents: rest.into_iter().take(PAGE).collect(),
+            agents: rest.into_iter().take(page).collect(),
             next_page_token,
         }))
     }

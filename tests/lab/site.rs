@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use evidence::message::{Challenge, Payload, Response};
 use evidence::{AgentId, HashAlg};
 use keylime_attestor_proto::server::node_attestor::AgentAttributes;
@@ -146,7 +148,8 @@ impl SoftNode {
 
     /// The node as Keylime's servers know it: registered, enrolled, passing.
     pub fn known(&self) -> Node {
-        Node::passing(self.id.as_str(), &self.ak.tpm2b_public())
+        let ek_tpm = STANDARD.encode(&self.ak.ek);
+        Node { ek_tpm, ..Node::passing(self.id.as_str(), &self.ak.tpm2b_public()) }
     }
 
     /// What its agent plugin sends first.

@@ -6,6 +6,7 @@ mod configuration;
 mod enforcement;
 mod key_secrecy;
 mod keylime_faults;
+mod keys;
 mod load;
 mod messages;
 mod node_states;

@@ -186,6 +186,27 @@ fn a_verifier_that_is_killed_takes_nobody_with_it() -> Result<()> {
 }
 
 #[test]
+fn another_tpm_under_a_known_id_is_refused_until_an_administrator_evicts_the_agent() -> Result<()> {
+    let keylime = KEYLIME.get()?;
+    let site = Site::start(keylime, "observe")?;
+    let first = &site.first;
+    // Whoever can write to Keylime has its TPM stand under the node's id.
+    first.node.remove_from_verifier()?;
+    first.node.remove_from_registrar()?;
+    let id = Some(first.node.agent().id().to_owned());
+    let other = keylime.add_node(NodeOptions { id, ..NodeOptions::default() })?;
+    let attestor = plugins::agent(keylime, other.agent())?;
+    let log = SpireAgent::start(&site.server, &attestor)?.wait_until_refused()?;
+    let refused = log.contains("PermissionDenied")
+        && log.contains("is not the one that this agent attested with before");
+    ensure!(refused, "it says no reason:\n{log}");
+    site.wait_until_said("reason=key_changed", 1)?;
+
+    site.server.evict(&first.id)?;
+    SpireAgent::start(&site.server, &attestor)?.wait_until_attested()
+}
+
+#[test]
 fn a_real_verifier_tells_of_all_its_agents_and_of_none() -> Result<()> {
     let keylime = Keylime::start(Options::default())?;
     let endpoint = |port| Endpoint::new("127.0.0.1", port);

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use evidence::{AttestationKey, HashAlg, InvalidAttestationKey, InvalidQuote, Nonce, Quote};
+use evidence::{AttestationKey, EndorsementKey, HashAlg, InvalidAttestationKey, InvalidQuote, Nonce, Quote};
 use lab::process::output;
 use lab::swtpm::Swtpm;
 
@@ -59,6 +59,26 @@ fn quotes_of_every_kind_of_ak_verify_against_their_own_key_and_nonce_only() -> a
         assert_eq!(quote.verify(&ak, &other_nonce, HashAlg::Sha256), Err(InvalidQuote::Nonce), "{kind:?}");
         if let Some(other) = others.replace(ak) {
             assert!(quote.verify(&other, &nonce, HashAlg::Sha256).is_err(), "{kind:?}");
+        }
+    }
+    Ok(())
+}
+
+/// Keylime's agents make their AK below the EK, of the same algorithm or of the other.
+#[test]
+fn the_signer_of_a_quote_is_its_ak_below_its_ek_and_below_no_other() -> anyhow::Result<()> {
+    let nonce = Nonce::parse(NONCE.as_bytes())?;
+    let mut others = None;
+    for (algorithm, kind) in [("rsa", KINDS[0]), ("rsa", KINDS[10]), ("ecc", KINDS[8]), ("ecc", KINDS[6])] {
+        let lab = Lab::with_ek(algorithm)?;
+        lab.make_ak(kind)?;
+        let ak = AttestationKey::from_tpm2b_public(&lab.read("ak.pub")?)?;
+        let ek = EndorsementKey::from_tpm2b_public(&lab.read("ek.pub")?)?;
+        let quote = Quote::parse(&lab.quote(kind, "sha256:16")?)?;
+        let verified = quote.verify(&ak, &nonce, HashAlg::Sha256)?;
+        verified.check_signer(&ak, &ek).with_context(|| format!("{algorithm} {kind:?}"))?;
+        if let Some(other) = others.replace(ek) {
+            assert_eq!(verified.check_signer(&ak, &other), Err(InvalidQuote::Signer), "{algorithm} {kind:?}");
         }
     }
     Ok(())
@@ -130,9 +150,13 @@ struct Lab {
 
 impl Lab {
     fn start() -> anyhow::Result<Self> {
+        Self::with_ek("rsa")
+    }
+
+    fn with_ek(algorithm: &str) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         let lab = Self { tpm: Swtpm::start(dir.path())?, dir };
-        lab.tool("tpm2_createek", &["-c", "ek.ctx", "-G", "rsa", "-u", "ek.pub", "-f", "tss"])?;
+        lab.tool("tpm2_createek", &["-c", "ek.ctx", "-G", algorithm, "-u", "ek.pub", "-f", "tss"])?;
         lab.flush()?;
         Ok(lab)
     }

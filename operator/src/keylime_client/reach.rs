@@ -89,6 +89,7 @@ fn reason_of(error: &Error) -> Reason {
         Error::Refused { cause: Refused::Alert(_) | Refused::Status(_), .. } => reason::TLS_FAILED,
         Error::Malformed { .. }
         | Error::UnknownAgent { .. }
+        | Error::ListedYetUnknown { .. }
         | Error::NotActivated { .. }
         | Error::KnownTwice { .. }
         | Error::UnusableAk { .. }

@@ -11,6 +11,7 @@ use tss_esapi::structures::{
     PublicRsaParameters, RsaScheme,
 };
 
+use crate::name::Name;
 use crate::tpm::{self, NoHashAlg, SignatureAlgorithm, SignatureScheme, unmarshal_whole};
 use crate::{Code, HashAlg};
 
@@ -30,15 +31,17 @@ pub(crate) const RSA_EXPONENT: &[u8] = &[1, 0, 1];
 #[derive(Clone, PartialEq, Eq)]
 pub struct AttestationKey {
     public: Box<[u8]>,
+    name: Option<Name>,
     pub(crate) scheme: SignatureScheme,
     pub(crate) verifying: VerifyingKey,
 }
 
-/// A node's endorsement key (EK): its `TPM2B_PUBLIC` (Keylime's `ek_tpm`). Only its hash is used,
-/// as a selector.
+/// A node's endorsement key (EK): its `TPM2B_PUBLIC` (Keylime's `ek_tpm`). Its hash is a selector,
+/// and its name is part of what a quote is signed by.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EndorsementKey {
     public: Box<[u8]>,
+    name: Option<Name>,
 }
 
 /// What ring needs to check a signature.
@@ -164,7 +167,8 @@ impl AttestationKey {
                 return Err(InvalidAttestationKey::UnsupportedKey { came: "a symmetric key" });
             }
         };
-        Ok(Self { public: bytes.into(), scheme, verifying })
+        let name = Name::of(&public, bytes);
+        Ok(Self { public: bytes.into(), name, scheme, verifying })
     }
 
     /// The `TPM2B_PUBLIC`, as the registrar holds it.
@@ -176,6 +180,12 @@ impl AttestationKey {
     pub fn sha256(&self) -> String {
         sha256_hex(&self.public)
     }
+
+    /// What its TPM calls it below this EK. [`None`] where one of the two is named by a hash that is
+    /// weak or not supported.
+    pub(crate) fn qualified_name(&self, ek: &EndorsementKey) -> Option<Box<[u8]>> {
+        Some(self.name.as_ref()?.below(ek.name.as_ref()?))
+    }
 }
 
 impl EndorsementKey {
@@ -184,10 +194,12 @@ impl EndorsementKey {
     /// # Errors
     /// When it is too large, or not exactly one such structure.
     pub fn from_tpm2b_public(bytes: &[u8]) -> Result<Self, InvalidEndorsementKey> {
-        if bytes.len() > PUBLIC_MAX_LEN || public(bytes).is_none() {
-            return Err(InvalidEndorsementKey { length: bytes.len() });
+        let invalid = InvalidEndorsementKey { length: bytes.len() };
+        if bytes.len() > PUBLIC_MAX_LEN {
+            return Err(invalid);
         }
-        Ok(Self { public: bytes.into() })
+        let name = Name::of(&public(bytes).ok_or(invalid)?, bytes);
+        Ok(Self { public: bytes.into(), name })
     }
 
     /// The `TPM2B_PUBLIC`, as the registrar holds it.

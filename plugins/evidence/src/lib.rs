@@ -24,6 +24,7 @@ mod excerpt;
 mod hash_alg;
 pub mod message;
 mod metadata;
+mod name;
 mod node;
 mod nonce;
 mod quote;

@@ -51,8 +51,11 @@ pub struct NodeState {
 pub enum Attestation {
     /// The last quote was good.
     Pass,
-    /// The last quote was bad, or the node was given up.
+    /// The last quote was bad.
     Fail,
+    /// The verifier does not reach the node. Keylime says `FAIL` as well; nothing is held against
+    /// the node but its silence.
+    Unreachable,
     /// No quote has been judged yet, or the administrator stopped it.
     Pending,
     /// Push mode: the node has not sent a quote for too long.
@@ -72,6 +75,23 @@ impl Attestation {
         }
     }
 
+    /// What a `FAIL` means: a quote that was bad, or a node that is not reached, by
+    /// `operational_state` and `last_event_id` together. In push mode a node that is not heard of
+    /// has `TIMEOUT`, and the other two say nothing.
+    ///
+    /// The doubt is for the node: it is refused by either, and loses its identity later by the
+    /// second.
+    pub fn of_fail(operational_state: Option<i64>, last_event_id: Option<&str>, is_push: bool) -> Self {
+        let has_cause =
+            last_event_id.is_some_and(|event| !event.is_empty() && !event.starts_with("internal."));
+        match operational_state {
+            Some(7) => Self::Unreachable,
+            Some(9 | 10) => Self::Fail,
+            _ if is_push || has_cause => Self::Fail,
+            _ => Self::Unreachable,
+        }
+    }
+
     /// Reads `operational_state` by Keylime's own mapping. `None` for any state but 0 to 10.
     ///
     /// Only for answers without `attestation_status`: in push mode the number is 3 whatever
@@ -79,7 +99,8 @@ impl Attestation {
     pub fn from_operational_state(state: i64) -> Option<Self> {
         match state {
             3..=6 => Some(Self::Pass),
-            7 | 9 | 10 => Some(Self::Fail),
+            7 => Some(Self::Unreachable),
+            9 | 10 => Some(Self::Fail),
             0..=2 | 8 => Some(Self::Pending),
             _ => None,
         }
@@ -107,8 +128,25 @@ mod tests {
         let states: Vec<_> = (-1..=11).map(Attestation::from_operational_state).collect();
         let (pass, fail, pending) =
             (Some(Attestation::Pass), Some(Attestation::Fail), Some(Attestation::Pending));
+        let unreachable = Some(Attestation::Unreachable);
         let expected =
-            [None, pending, pending, pending, pass, pass, pass, pass, fail, pending, fail, fail, None];
+            [None, pending, pending, pending, pass, pass, pass, pass, unreachable, pending, fail, fail, None];
+        let unreachable_event = "internal.verifier.not_reachable";
+        for (state, event, is_push, expected) in [
+            (Some(7), None, false, unreachable),
+            (Some(7), Some("pcr_validation.invalid_pcr_15"), false, unreachable),
+            (Some(9), Some(unreachable_event), false, fail),
+            (Some(10), None, false, fail),
+            (Some(3), None, true, fail),
+            (None, None, true, fail),
+            // Only FAIL is told: the event decides, and the doubt counts for the node.
+            (Some(3), None, false, unreachable),
+            (None, None, false, unreachable),
+            (None, Some(unreachable_event), false, unreachable),
+            (None, Some("pcr_validation.invalid_pcr_15"), false, fail),
+        ] {
+            assert_eq!(Some(Attestation::of_fail(state, event, is_push)), expected, "{state:?} {event:?}");
+        }
         assert_eq!(states, expected);
         assert_eq!(Attestation::from_operational_state(i64::MAX), None);
         for status in ["", "pass", "PASS ", "UNKNOWN"] {

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest;
 
-use crate::{AttestationKey, HashAlg, Nonce};
+use crate::{AttestationKey, EndorsementKey, HashAlg, Nonce};
 use attest::QuoteAttest;
 use pcrs::PcrValues;
 use signature::QuoteSignature;
@@ -28,9 +28,10 @@ pub struct Quote {
 }
 
 /// A quote that was verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     hash_alg: HashAlg,
+    signer: Box<[u8]>,
 }
 
 impl Quote {
@@ -68,10 +69,9 @@ impl Quote {
     /// (the verifier's policy), or that the node which sent the quote is the one that the TPM sits
     /// in (a quote can be relayed).
     ///
-    /// Two fields of the quote are not judged here, on purpose. `qualifiedSigner` names the EK
-    /// above the AK, but is signed by the AK only: it adds nothing to the registrar's proof that AK
-    /// and EK are of one TPM. `clockInfo.safe` says whether the TPM's clock may have run backwards;
-    /// freshness rests on the nonce here, not on that clock.
+    /// One field of the quote is not judged, on purpose: `clockInfo.safe` says whether the TPM's
+    /// clock may have run backwards; freshness rests on the nonce here, not on that clock. What
+    /// `qualifiedSigner` says [`Verified::check_signer`] judges.
     ///
     /// # Errors
     /// Says what does not agree.
@@ -87,7 +87,7 @@ impl Quote {
             return Err(InvalidQuote::Nonce);
         }
         self.check_pcrs(ak.scheme.hash, hash_alg)?;
-        Ok(Verified { hash_alg })
+        Ok(Verified { hash_alg, signer: self.attest.signer().into() })
     }
 
     fn check_pcrs(&self, digest_hash: HashAlg, bank: HashAlg) -> Result<(), InvalidQuote> {
@@ -112,6 +112,22 @@ impl Verified {
     /// The PCR bank that was quoted.
     pub fn hash_alg(&self) -> HashAlg {
         self.hash_alg
+    }
+
+    /// Whether `ak`, which the quote was verified by, sits below `ek` in the endorsement hierarchy,
+    /// as Keylime's agents make it.
+    ///
+    /// Proves that the TPM that made `ak` made it below that EK, so that nobody registers an AK of
+    /// one TPM with the EK of another: the TPM itself puts the qualified name into each quote, and
+    /// a restricted key signs no made-up one.
+    ///
+    /// # Errors
+    /// [`InvalidQuote::Signer`].
+    pub fn check_signer(&self, ak: &AttestationKey, ek: &EndorsementKey) -> Result<(), InvalidQuote> {
+        match ak.qualified_name(ek) {
+            Some(name) if name == self.signer => Ok(()),
+            _ => Err(InvalidQuote::Signer),
+        }
     }
 }
 

@@ -43,6 +43,11 @@ pub enum Refusal {
         "Keylime's verifier says that the agent FAILs attestation; repair the node and reactivate the agent (keylime_tenant -c reactivate)"
     )]
     NodeFails,
+    /// The verifier says FAIL, because it does not reach the node.
+    #[error(
+        "Keylime's verifier does not reach the agent (FAIL, state 7); check that the Keylime agent runs and the network in between, then reactivate the agent (keylime_tenant -c reactivate)"
+    )]
+    NodeUnreachable,
     /// The verifier says PENDING.
     #[error("Keylime's verifier has not attested the agent yet (PENDING); attest again once it says PASS")]
     NodePending,
@@ -101,6 +106,22 @@ pub enum Refusal {
         "Keylime's verifier takes the quote for another nonce as well, so that its word counts for nothing; have the verifier looked at, and attest again once it is repaired"
     )]
     VerifierIgnoresNonce,
+    /// The registrar holds another key than the one that the agent attested with.
+    #[error(
+        "the {key} that Keylime's registrar holds is not the one that this agent attested with before; find out who registered it, and only then evict the agent (spire-server agent evict)"
+    )]
+    KeyChanged {
+        /// `AK` or `EK`.
+        key: &'static str,
+    },
+    /// Another agent attested with this TPM.
+    #[error(
+        "another agent attested with the EK of this one's TPM ({other}); find out which of the two the TPM is in, and evict the other (spire-server agent evict)"
+    )]
+    EkOfAnother {
+        /// The other agent's SPIFFE ID.
+        other: String,
+    },
     /// The node passed before the challenge and does not after it.
     #[error("the agent's state changed during the attestation: {0}")]
     StateChanged(Box<Refusal>),
@@ -133,6 +154,7 @@ impl Refusal {
             Self::EnrolledTwice => "enrolled_twice",
             Self::AttestationKey(error) => error.reason(),
             Self::NodeFails => "node_fails",
+            Self::NodeUnreachable => "node_unreachable",
             Self::NodePending => "node_pending",
             Self::NodeTimedOut => "node_timed_out",
             Self::NeverPassed => "never_passed",
@@ -145,13 +167,21 @@ impl Refusal {
             Self::Quote(error) => error.reason(),
             Self::VerifierSaysInvalid => "verifier_says_invalid",
             Self::VerifierIgnoresNonce => "verifier_ignores_nonce",
+            Self::KeyChanged { .. } => "key_changed",
+            Self::EkOfAnother { .. } => "ek_of_another",
             Self::StateChanged(_) => "state_changed",
         }
     }
 
-    /// Whether somebody has to look at it now: Keylime is not what it should be.
+    /// Whether somebody has to look at it now: Keylime, or what it holds, is not what it was.
     pub fn is_alarm(&self) -> bool {
-        matches!(self, Self::VerifierIgnoresNonce)
+        matches!(
+            self,
+            Self::VerifierIgnoresNonce
+                | Self::KeyChanged { .. }
+                | Self::EkOfAnother { .. }
+                | Self::Quote(InvalidQuote::Signer)
+        )
     }
 
     /// What the refusal is to SPIRE.
@@ -171,13 +201,16 @@ impl Refusal {
             | Self::NotEnrolled
             | Self::EnrolledTwice
             | Self::NodeFails
+            | Self::NodeUnreachable
             | Self::NodePending
             | Self::NodeTimedOut
             | Self::NeverPassed
             | Self::Stale { .. }
             | Self::LastSuccessInFuture { .. }
             | Self::AlreadyAttested
-            | Self::VerifierSaysInvalid => Code::PermissionDenied,
+            | Self::VerifierSaysInvalid
+            | Self::KeyChanged { .. }
+            | Self::EkOfAnother { .. } => Code::PermissionDenied,
         }
     }
 }

@@ -28,6 +28,7 @@ pub fn judge_state(state: &NodeState, now: u64, max_age: Option<Duration>) -> Re
     match state.attestation {
         Attestation::Pass => {}
         Attestation::Fail => return Err(Refusal::NodeFails),
+        Attestation::Unreachable => return Err(Refusal::NodeUnreachable),
         Attestation::Pending => return Err(Refusal::NodePending),
         Attestation::Timeout => return Err(Refusal::NodeTimedOut),
     }

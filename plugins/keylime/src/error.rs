@@ -49,6 +49,17 @@ pub enum Error {
         /// The agent asked for.
         agent: AgentId,
     },
+    /// The verifier says that it does not know the agent, and has it in its list: it does not see
+    /// its own database.
+    #[error(
+        "failed to learn what {server} holds of agent {agent}: it says that it does not know the agent, and lists it; see its log, and that it reads its database"
+    )]
+    ListedYetUnknown {
+        /// Who was asked.
+        server: Server,
+        /// The agent asked for.
+        agent: AgentId,
+    },
     /// The registrar says, in Keylime's own form, that the agent has begun to register and not
     /// proven its TPM yet.
     #[error(
@@ -290,6 +301,7 @@ impl Error {
             Error::Refused { .. } => "client_certificate_refused",
             Error::Malformed { cause, .. } => cause.reason(),
             Error::UnknownAgent { .. } => "unknown_agent",
+            Error::ListedYetUnknown { .. } => "listed_yet_unknown",
             Error::NotActivated { .. } => "not_activated",
             Error::KnownTwice { .. } => "known_twice",
             Error::UnusableAk { cause, .. } => cause.reason(),
@@ -315,6 +327,7 @@ impl Error {
             | Error::Refused { server, .. }
             | Error::Malformed { server, .. }
             | Error::UnknownAgent { server, .. }
+            | Error::ListedYetUnknown { server, .. }
             | Error::NotActivated { server, .. }
             | Error::KnownTwice { server, .. }
             | Error::UnusableAk { server, .. }

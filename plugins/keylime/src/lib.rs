@@ -12,9 +12,12 @@
 //! version included) and size (64 KiB); an answer about all agents may be larger and take longer.
 
 mod agent;
+mod agent_list;
 mod endpoint;
 mod error;
+mod homes;
 mod http;
+mod records;
 mod registrar;
 mod resolve;
 mod servers;

@@ -1,18 +1,21 @@
 //! Keylime's servers: what they know of a node.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use evidence::{AgentId, HashAlg, NodeState, Nonce, Registration};
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use rustls::pki_types::{DnsName, ServerName};
 
-use crate::error::{Error, Malformed, Role, Server};
+use crate::agent_list::AgentList;
+use crate::error::{Error, Role, Unreachable};
+use crate::homes::{Answers, Homes, deciding_denials, the_one_that_knows};
 use crate::http::{Answer, Ask, Failure, Peer, Scope, connect_timeout};
 use crate::states::{Bulk, States};
 use crate::tls::{Clients, Pool, Problem, Setting, TlsSettings, Trust};
-use crate::{Endpoint, check_timeout, registrar, verifier};
+use crate::{Endpoint, agent_list, check_timeout, registrar, verifier};
 
 /// How long an unused connection is kept. Keylime's servers keep it for an hour; what is in between
 /// may not.
@@ -50,9 +53,17 @@ pub struct TlsFiles {
 #[derive(Debug)]
 pub struct Servers {
     clients: Clients,
-    main: Peer,
-    further: Vec<Peer>,
+    main: Verifier,
+    further: Vec<Verifier>,
     registrar: Peer,
+    homes: Homes,
+}
+
+/// A verifier, and the list of its agents that came last.
+#[derive(Debug)]
+struct Verifier {
+    peer: Peer,
+    list: AgentList,
 }
 
 /// A verifier's record of an agent.
@@ -115,7 +126,7 @@ impl Servers {
         let registrar = Peer::new(Role::Registrar, config.registrar, true, timeout);
         match (clients, verifiers, registrar) {
             (Ok(clients), Ok((main, further)), Ok(registrar)) if problems.is_empty() => {
-                Ok(Servers { clients, main, further, registrar })
+                Ok(Servers { clients, main, further, registrar, homes: Homes::default() })
             }
             (clients, verifiers, registrar) => {
                 problems.extend(clients.err().into_iter().flatten());
@@ -134,22 +145,32 @@ impl Servers {
     /// What the verifiers hold of an agent: its state and when it last attested. (A verifier's
     /// answer does not name the agent.)
     ///
-    /// Several verifiers are asked side by side, and the one that knows the agent decides.
-    /// [`Error::UnknownAgent`] needs the word of all of them.
+    /// Several verifiers are asked side by side, and the one that knows the agent decides, but not
+    /// while the one that had it before gives no answer. [`Error::UnknownAgent`] needs the word of
+    /// all of them, and that their lists of agents lack it.
     pub async fn state(&self, agent: &AgentId) -> Result<AgentState, Error> {
-        if self.further.is_empty() {
-            return self.state_at(&self.main, agent).await;
-        }
-        let further = join_all(self.further.iter().map(|peer| self.state_at(peer, agent)));
-        let (main, further) = tokio::join!(self.state_at(&self.main, agent), further);
-        the_one_that_knows(main, further)
+        let answers = self.ask_verifiers(agent).await;
+        self.decide(agent, answers).await
+    }
+
+    /// What registrar and verifiers hold of an agent, asked side by side. All answers are waited
+    /// for, so that their connections can be used again.
+    ///
+    /// About an agent that is not even registered no list is asked for.
+    pub async fn node(&self, agent: &AgentId) -> Result<(Registration, AgentState), Error> {
+        let (registration, answers) = tokio::join!(self.registration(agent), self.ask_verifiers(agent));
+        Ok((registration?, self.decide(agent, answers).await?))
     }
 
     /// What the verifiers hold of all their agents (`?bulk=true`), asked side by side. An answer
     /// has at most 64 MiB and 20,000 agents, and may take six times `request_timeout`.
     pub async fn states(&self) -> States {
-        let verifiers = [&self.main].into_iter().chain(&self.further);
-        States::of(join_all(verifiers.map(|peer| self.bulk(peer))).await)
+        let answers = join_all(self.verifiers().map(|verifier| self.bulk(&verifier.peer))).await;
+        let states = States::of(answers, &self.homes);
+        if !self.further.is_empty() {
+            self.homes.remember(states.agents.iter().map(|(agent, state)| (agent, &state.verifier)));
+        }
+        states
     }
 
     /// Asks the verifier that has the agent whether `quote` is of the agent and for `nonce`
@@ -170,8 +191,60 @@ impl Servers {
             ("quote", quote),
         ];
         let ask = Ask { path: &["verify", "identity"], query: &query, scope: Scope::One };
-        let peer = self.further.iter().find(|peer| peer.server().endpoint == *verifier);
-        self.about(peer.unwrap_or(&self.main), agent, ask, verifier::read_confirmation).await
+        let verifier = self.verifier(verifier);
+        match self.about(&verifier.peer, agent, ask, verifier::read_confirmation).await {
+            Err(denial @ Error::UnknownAgent { .. }) => {
+                Err(self.check(verifier, agent).await.err().unwrap_or(denial))
+            }
+            other => other,
+        }
+    }
+
+    fn verifiers(&self) -> impl Iterator<Item = &Verifier> {
+        [&self.main].into_iter().chain(&self.further)
+    }
+
+    fn verifier(&self, endpoint: &Endpoint) -> &Verifier {
+        let found = self.further.iter().find(|verifier| verifier.peer.server().endpoint == *endpoint);
+        found.unwrap_or(&self.main)
+    }
+
+    async fn ask_verifiers(&self, agent: &AgentId) -> Answers {
+        let further = join_all(self.further.iter().map(|verifier| self.state_at(&verifier.peer, agent)));
+        let (main, further) = tokio::join!(self.state_at(&self.main.peer, agent), further);
+        Answers { main, further }
+    }
+
+    async fn decide(&self, agent: &AgentId, answers: Answers) -> Result<AgentState, Error> {
+        let home = self.homes.of(agent);
+        let denials = deciding_denials(&answers, home.as_ref());
+        let checks = denials.iter().map(|denial| self.check(self.verifier(denial), agent));
+        try_join_all(checks).await?;
+        let state = the_one_that_knows(answers, home.as_ref())?;
+        if !self.further.is_empty() {
+            self.homes.remember([(agent, &state.verifier)]);
+        }
+        Ok(state)
+    }
+
+    /// Whether a verifier that does not know an agent does not list it either.
+    async fn check(&self, verifier: &Verifier, agent: &AgentId) -> Result<(), Error> {
+        let server = || verifier.peer.server().clone();
+        let timeout = verifier.peer.request_timeout();
+        let has = tokio::time::timeout(timeout, verifier.list.has(agent, self.ids(&verifier.peer))).await;
+        let has = has.unwrap_or_else(|_elapsed| {
+            Err(Failure::Unreachable(Unreachable::AnswerTimeout(timeout)).at(&server()))
+        });
+        match has? {
+            true => Err(Error::ListedYetUnknown { server: server(), agent: agent.clone() }),
+            false => Ok(()),
+        }
+    }
+
+    async fn ids(&self, peer: &Peer) -> Result<HashSet<Box<str>>, Error> {
+        let ask = Ask { path: &["agents", ""], query: &[], scope: Scope::Ids };
+        let answer = peer.get(&self.clients, ask).await?;
+        agent_list::read(&answer).map_err(|failure| failure.at(peer.server()))
     }
 
     async fn state_at(&self, peer: &Peer, agent: &AgentId) -> Result<AgentState, Error> {
@@ -182,11 +255,7 @@ impl Servers {
     async fn bulk(&self, peer: &Peer) -> Result<Bulk, Error> {
         let ask = Ask { path: &["agents", ""], query: &[("bulk", "true")], scope: Scope::All };
         let answer = peer.get(&self.clients, ask).await?;
-        let server = peer.server().clone();
-        // Megabytes of JSON would hold up whatever else this thread has to do.
-        let read = tokio::task::spawn_blocking(move || Bulk::read(&answer, &server)).await;
-        let broken = |_| Err(Malformed::CutShort.into());
-        read.unwrap_or_else(broken).map_err(|failure| failure.at(peer.server()))
+        Bulk::read(answer, peer.server()).map_err(|failure| failure.at(peer.server()))
     }
 
     async fn about<T>(
@@ -209,7 +278,7 @@ impl Servers {
 
 /// The peers, the main one apart. Each verifier is there once: else it would seem that two of them
 /// have an agent.
-fn verifiers(endpoints: Vec<Endpoint>, timeout: Duration) -> Result<(Peer, Vec<Peer>), Problem> {
+fn verifiers(endpoints: Vec<Endpoint>, timeout: Duration) -> Result<(Verifier, Vec<Verifier>), Problem> {
     let mut peers: Vec<Peer> = Vec::new();
     for endpoint in endpoints {
         if peers.iter().any(|peer| peer.server().endpoint == endpoint) {
@@ -218,31 +287,10 @@ fn verifiers(endpoints: Vec<Endpoint>, timeout: Duration) -> Result<(Peer, Vec<P
         }
         peers.push(Peer::new(Role::Verifier, endpoint, true, timeout)?);
     }
-    let mut peers = peers.into_iter();
+    let mut peers = peers.into_iter().map(|peer| Verifier { peer, list: AgentList::default() });
     let main =
         peers.next().ok_or_else(|| Problem::new(Setting::Endpoint, "expected a verifier, got none"))?;
     Ok((main, peers.collect()))
-}
-
-/// The record of the only verifier that has the agent. A verifier without an answer may have it:
-/// then it is not known whether the agent is unknown.
-fn the_one_that_knows(
-    main: Result<AgentState, Error>,
-    further: Vec<Result<AgentState, Error>>,
-) -> Result<AgentState, Error> {
-    let server = |endpoint| Server { role: Role::Verifier, endpoint };
-    further.into_iter().fold(main, |so_far, next| match (so_far, next) {
-        (Ok(first), Ok(other)) => Err(Error::KnownTwice {
-            server: server(first.verifier),
-            other: server(other.verifier),
-            agent: first.node.agent_id,
-        }),
-        (Err(twice @ Error::KnownTwice { .. }), _) => Err(twice),
-        (Ok(known), Err(_)) | (Err(_), Ok(known)) => Ok(known),
-        (Err(first), Err(other)) => {
-            Err(if first.is_refusal() && !other.is_refusal() { other } else { first })
-        }
-    })
 }
 
 fn server_name(text: &str) -> Result<ServerName<'static>, Problem> {

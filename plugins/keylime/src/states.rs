@@ -2,25 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fmt;
 
-use evidence::{AgentId, NodeState};
-use serde::de::value::MapDeserializer;
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use evidence::AgentId;
 
 use crate::Endpoint;
 use crate::error::{Error, Malformed, Server};
+use crate::homes::Homes;
 use crate::http::{Answer, Failure};
-use crate::servers::{AgentState, Contact};
-use crate::verifier::Record;
+use crate::records::Records;
+use crate::servers::AgentState;
 
 /// The most agents that one verifier may tell of.
-const MAX_AGENTS: usize = 20_000;
-
-/// How much of a record's problem is told, in characters.
-const MAX_TEXT: usize = 200;
+pub(crate) const MAX_AGENTS: usize = 20_000;
 
 /// What the verifiers hold, by one answer of each.
 #[derive(Debug, Default)]
@@ -77,15 +70,6 @@ pub(crate) struct Bulk {
     records: Records,
 }
 
-/// The records in an answer.
-#[derive(Debug, Default)]
-struct Records {
-    good: BTreeMap<AgentId, (NodeState, Option<Contact>)>,
-    /// Ids, or the start of what should be one, with what is wrong.
-    bad: BTreeMap<String, String>,
-    too_many: bool,
-}
-
 impl States {
     /// What is known of one agent.
     pub fn of_agent(&self, agent: &AgentId) -> Known<'_> {
@@ -98,7 +82,8 @@ impl States {
         }
     }
 
-    pub(crate) fn of(answers: Vec<Result<Bulk, Error>>) -> States {
+    /// Of an agent whose home gave no answer nothing is known, whoever else has it.
+    pub(crate) fn of(answers: Vec<Result<Bulk, Error>>, homes: &Homes) -> States {
         let mut states = States::default();
         for answer in answers {
             match answer {
@@ -107,9 +92,13 @@ impl States {
             }
         }
         // What is in doubt at one verifier is not certain by the word of another.
-        let States { agents, doubts, .. } = &mut states;
+        let States { agents, doubts, failures } = &mut states;
         for doubt in doubts.iter() {
             doubt.agent().and_then(|agent| agents.remove(&agent));
+        }
+        let cut_off: Vec<&Endpoint> = failures.iter().map(|failure| &failure.server().endpoint).collect();
+        if !cut_off.is_empty() {
+            agents.retain(|agent, _| !homes.of(agent).is_some_and(|home| cut_off.contains(&&home)));
         }
         states
     }
@@ -154,136 +143,11 @@ impl Doubt {
 
 impl Bulk {
     /// Reads an answer. A record that cannot be read is noted and spoils no other.
-    pub(crate) fn read(answer: &Answer, server: &Server) -> Result<Bulk, Failure> {
-        let records: Records = answer.results("the verifier's records of all agents", false)?;
+    pub(crate) fn read(answer: Answer, server: &Server) -> Result<Bulk, Failure> {
+        let records = answer.records()?;
         if records.too_many {
             return Err(Malformed::TooManyAgents { limit: MAX_AGENTS }.into());
         }
         Ok(Bulk { verifier: server.endpoint.clone(), records })
-    }
-}
-
-impl Records {
-    fn add(&mut self, id: &str, record: Loose) {
-        let agent = match AgentId::new(id) {
-            Ok(agent) => agent,
-            Err(error) => return self.spoil(id, error.to_string()),
-        };
-        if self.good.remove(&agent).is_some() || self.bad.contains_key(id) {
-            return self.spoil(id, "expected one record, got two".to_owned());
-        }
-        match record.read().and_then(|record| {
-            let contact = record.contact.clone();
-            Ok((record.node_state(&agent)?, contact))
-        }) {
-            Ok(state) => drop(self.good.insert(agent, state)),
-            Err(detail) => self.spoil(id, detail),
-        }
-    }
-
-    fn spoil(&mut self, id: &str, detail: String) {
-        self.bad.insert(id.chars().take(AgentId::MAX_LEN).collect(), detail.chars().take(MAX_TEXT).collect());
-    }
-}
-
-impl<'de> Deserialize<'de> for Records {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(RecordsVisitor)
-    }
-}
-
-struct RecordsVisitor;
-
-impl<'de> Visitor<'de> for RecordsVisitor {
-    type Value = Records;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of records")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Records, A::Error> {
-        let mut records = Records::default();
-        let mut number = 0;
-        while let Some(id) = members.next_key::<String>()? {
-            number += 1;
-            records.too_many = number > MAX_AGENTS;
-            if records.too_many {
-                members.next_value::<IgnoredAny>()?;
-            } else {
-                records.add(&id, members.next_value()?);
-            }
-        }
-        Ok(records)
-    }
-}
-
-/// A record that is JSON, whatever else it may be: so that reading goes on behind one that is of no
-/// use.
-enum Loose {
-    /// All members in their order, those given twice as well.
-    Object(Vec<(String, Value)>),
-    Other,
-}
-
-impl Loose {
-    fn read(self) -> Result<Record, String> {
-        let Loose::Object(members) = self else {
-            return Err("expected an object, got something else".to_owned());
-        };
-        let members: MapDeserializer<'_, _, serde_json::Error> = MapDeserializer::new(members.into_iter());
-        Record::deserialize(members).map_err(|error| error.to_string())
-    }
-}
-
-impl<'de> Deserialize<'de> for Loose {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(LooseVisitor)
-    }
-}
-
-struct LooseVisitor;
-
-impl<'de> Visitor<'de> for LooseVisitor {
-    type Value = Loose;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a record")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Loose, A::Error> {
-        let mut object = Vec::new();
-        while let Some(member) = members.next_entry()? {
-            object.push(member);
-        }
-        Ok(Loose::Object(object))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Loose, A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Loose::Other)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Loose, E> {
-        Ok(Loose::Other)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Loose, E> {
-        Ok(Loose::Other)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Loose, E> {
-        Ok(Loose::Other)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Loose, E> {
-        Ok(Loose::Other)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Loose, E> {
-        Ok(Loose::Other)
-    }
-
-    fn visit_unit<E>(self) -> Result<Loose, E> {
-        Ok(Loose::Other)
     }
 }

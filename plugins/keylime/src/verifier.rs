@@ -17,6 +17,7 @@ pub(crate) struct Record {
     #[serde(default, deserialize_with = "present")]
     attestation_status: Option<String>,
     operational_state: Option<i64>,
+    last_event_id: Option<String>,
     last_successful_attestation: Option<u64>,
     hash_alg: Option<String>,
     verifier_id: Option<String>,
@@ -69,6 +70,10 @@ impl Record {
 
     fn attestation(&self) -> Result<Attestation, String> {
         match (&self.attestation_status, self.operational_state) {
+            (Some(status), state) if status == "FAIL" => {
+                let is_push = self.contact.is_none();
+                Ok(Attestation::of_fail(state, self.last_event_id.as_deref(), is_push))
+            }
             (Some(status), _) => Attestation::from_status(status).ok_or_else(|| {
                 format!("attestation_status is {:?}", status.chars().take(40).collect::<String>())
             }),

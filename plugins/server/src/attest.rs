@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use evidence::message::{Challenge, Payload, Response};
-use evidence::{AgentId, HashAlg, Nonce, Quote, Refusal, Registration};
+use evidence::{AgentId, HashAlg, InvalidQuote, Nonce, Quote, Refusal, Registration};
 use evidence::{judge_state, judge_state_again, selector};
 use keylime::{AgentState, Confirmation};
 use ring::rand::SystemRandom;
@@ -17,6 +17,7 @@ use crate::clock::unix_time;
 use crate::config::{self, Config};
 use crate::enforcement::Enforcement;
 use crate::failure::Failure;
+use crate::keys;
 use crate::record::{Record, Step};
 
 /// The node attestor. Holds the source of nonces and the work beside attestations; whatever an
@@ -53,12 +54,16 @@ impl KeylimeAttestor {
 
         let nonce = Nonce::generate(&self.random).map_err(Refusal::from)?;
         let response = record.time(Step::Challenge, challenge(config, attestation, &nonce)).await?;
-        let verify = async { Quote::parse(&response.quote)?.verify(&registration.ak, &nonce, bank) };
+        let verify = async { verify(&response, &registration, &nonce, bank) };
         record.time(Step::Verify, verify).await.map_err(Refusal::from)?;
 
         // Random, and so not the one in the quote.
         let other_nonce = Nonce::generate(&self.random).map_err(Refusal::from)?;
-        let confirm = confirm(config, &state, &response, [&nonce, &other_nonce], bank);
+        let confirm = async {
+            let confirm = confirm(config, &state, &response, [&nonce, &other_nonce], bank);
+            let (keys, state) = tokio::join!(keys::compare(config, &spiffe_id, &registration), confirm);
+            keys.and(state)
+        };
         let state = record.time(Step::Confirm, confirm).await?.node;
         judge_state_again(&state, unix_time(), config.max_attestation_age)?;
         if !config.can_reattest {
@@ -84,7 +89,8 @@ impl KeylimeAttestor {
         if !config.can_reattest {
             self.refuse_known(attestation, &payload.agent_id, spiffe_id).await?;
         }
-        let (registration, state) = record.time(Step::LookUp, look_up(config, payload)).await?;
+        let look_up = config.servers.node(&payload.agent_id);
+        let (registration, state) = record.time(Step::LookUp, look_up).await?;
         judge_state(&state.node, unix_time(), config.max_attestation_age)?;
         let bank = state.node.bank(payload.hash_alg)?;
         Ok(Admitted { registration, state, bank })
@@ -149,16 +155,6 @@ async fn receive_payload(attestation: &mut ServerAttestation) -> Result<Payload,
     Ok(Payload::from_json(&payload).map_err(Refusal::from)?)
 }
 
-/// Asks registrar and verifier side by side. All answers are waited for, so that their connections
-/// can be used again.
-async fn look_up(config: &Config, payload: &Payload) -> Result<(Registration, AgentState), Failure> {
-    let (registration, state) = tokio::join!(
-        config.servers.registration(&payload.agent_id),
-        config.servers.state(&payload.agent_id),
-    );
-    Ok((registration?, state?))
-}
-
 /// A peer that stays silent must not hold an attestation open for ever.
 async fn challenge(
     config: &Config,
@@ -171,6 +167,20 @@ async fn challenge(
         .await
         .map_err(|_elapsed| Refusal::ChallengeTimedOut { timeout })??;
     Ok(Response::from_json(&response).map_err(Refusal::from)?)
+}
+
+/// Verifies the quote by the registered AK, and that this sits below the registered EK.
+fn verify(
+    response: &Response,
+    registration: &Registration,
+    nonce: &Nonce,
+    bank: HashAlg,
+) -> Result<(), InvalidQuote> {
+    let verified = Quote::parse(&response.quote)?.verify(&registration.ak, nonce, bank)?;
+    match &registration.ek {
+        Some(ek) => verified.check_signer(&registration.ak, ek),
+        None => Ok(()),
+    }
 }
 
 /// Asks, side by side, what the node's verifier makes of the quote and what has become of the node

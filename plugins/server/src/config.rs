@@ -1,6 +1,7 @@
 //! The plugin's configuration: `plugin_data` of `NodeAttestor "keylime"` in SPIRE's server
 //! configuration.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use evidence::{AgentId, AgentPathTemplate, InvalidAgentPath, InvalidMetadataKey, MetadataKey};
@@ -10,7 +11,7 @@ use keylime::{
 };
 use spire_plugin::{ConfigKey, TrustDomain};
 
-use crate::enforcement;
+use crate::enforcement::{self, Spire};
 
 const CA_FILE: &str = "keylime_tls_ca_cert_file";
 const CERT_FILE: &str = "keylime_tls_cert_file";
@@ -110,6 +111,7 @@ pub(crate) struct Config {
     /// Nothing: agents are not watched.
     pub(crate) enforcement: Option<enforcement::Settings>,
     /// There when enforcement has the address of a report.
+    spire: OnceLock<Option<Spire>>,
     pub(crate) report_tls: Option<SharedCertServer>,
     trust_domain: TrustDomain,
     plugin_name: String,
@@ -125,6 +127,12 @@ impl Config {
     /// The name that SPIRE's configuration gives the plugin: the attestation type of its agents.
     pub(crate) fn plugin_name(&self) -> &str {
         &self.plugin_name
+    }
+
+    /// SPIRE's own server, where enforcement names its socket. Connects when it is first used.
+    pub(crate) fn spire(&self) -> Option<&Spire> {
+        let settings = self.enforcement.as_ref()?;
+        self.spire.get_or_init(|| Spire::at(&settings.socket)).as_ref()
     }
 
     /// SPIRE's trust domain.
@@ -164,6 +172,7 @@ pub(crate) fn read(trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec
             allowed_metadata_keys,
             challenge_timeout,
             enforcement,
+            spire: OnceLock::new(),
             report_tls,
             trust_domain: trust_domain.clone(),
             plugin_name,

@@ -4,6 +4,8 @@ use evidence::{Code, InvalidAgentPath, Refusal};
 use keylime::Role;
 use spire_plugin::Status;
 
+use crate::enforcement::SpireError;
+
 /// The end of an attestation that gives no identity.
 ///
 /// `Display` is the text for the log. It holds neither nonce nor quote.
@@ -19,6 +21,9 @@ pub(crate) enum Failure {
     /// No refusal: Keylime could not be asked, or its answer is none.
     #[error(transparent)]
     Keylime(keylime::Error),
+    /// No refusal: SPIRE's own server could not be asked over its socket.
+    #[error(transparent)]
+    Spire(#[from] SpireError),
     /// SPIRE broke off, or sent what does not belong there.
     #[error("{}", .0.message())]
     Stream(#[from] Status),
@@ -44,6 +49,7 @@ impl Failure {
         match self {
             Self::Refused(refusal) | Self::RefusedBeforeProof(refusal) => refusal.reason(),
             Self::Keylime(error) => error.reason(),
+            Self::Spire(_) => "spire_socket",
             Self::Stream(_) => "broken_stream",
             Self::Path(_) => "invalid_agent_path",
         }
@@ -63,7 +69,7 @@ impl Failure {
     fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Refused(refusal) | Self::RefusedBeforeProof(refusal) => Some(refusal),
-            Self::Keylime(_) | Self::Stream(_) | Self::Path(_) => None,
+            Self::Keylime(_) | Self::Spire(_) | Self::Stream(_) | Self::Path(_) => None,
         }
     }
 }
@@ -89,7 +95,7 @@ impl From<Failure> for Status {
         match failure {
             Failure::Refused(refusal) => status(refusal.code(), text),
             Failure::RefusedBeforeProof(refusal) => status(refusal.code(), NOT_ATTESTED.to_owned()),
-            Failure::Keylime(_) => Status::unavailable(text),
+            Failure::Keylime(_) | Failure::Spire(_) => Status::unavailable(text),
             Failure::Stream(status) => status,
             Failure::Path(_) => Status::internal(text),
         }

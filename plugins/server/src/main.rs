@@ -7,6 +7,7 @@ mod clock;
 mod config;
 mod enforcement;
 mod failure;
+mod keys;
 mod record;
 
 use std::process::ExitCode;

@@ -151,6 +151,14 @@ impl Nodes {
         nodes.get_mut(id).filter(|node| known(node)).map(answer)
     }
 
+    /// The ids of all enrolled nodes.
+    fn ids(&self) -> String {
+        let nodes = lock(&self.0);
+        let ids: Vec<[&str; 1]> =
+            nodes.values().filter(|node| node.enrolled).map(|node| [node.id.as_str()]).collect();
+        serde_json::json!({"code": 200, "status": "Success", "results": {"uuids": ids}}).to_string()
+    }
+
     /// All enrolled nodes, each with its next state.
     fn bulk(&self) -> String {
         let mut results = serde_json::Map::new();
@@ -190,7 +198,8 @@ fn verifier(nodes: &Nodes, request: &Request, path: &str) -> Option<Response> {
         return Some(Response::json(403, recorded::VERIFIER_FORBIDDEN));
     }
     if id.is_empty() {
-        return parameter(&request.target, "bulk").map(|_| Response::json(200, nodes.bulk()));
+        let bulk = parameter(&request.target, "bulk").is_some();
+        return Some(Response::json(200, if bulk { nodes.bulk() } else { nodes.ids() }));
     }
     let state = nodes.with(id, |node| node.enrolled, Node::next_state);
     Some(state.map_or_else(unknown, |state| Response::json(200, state)))

@@ -1,5 +1,7 @@
 //! The recorded answers of a real Keylime that the fakes speak.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 macro_rules! recorded {
@@ -36,6 +38,13 @@ recorded! {
 const REGISTRATION: &str = include_str!("../../testdata/keylime/registrar-agent.json");
 const STATE: &str = include_str!("../../testdata/keylime/verifier-agent-pass.json");
 const INFO: &str = include_str!("../../testdata/keylime/agent-info.json");
+
+/// The EK of the recorded agent: a `TPM2B_PUBLIC`.
+pub fn ek() -> Vec<u8> {
+    let registration = registration();
+    let ek = registration.pointer("/results/ek_tpm").and_then(Value::as_str);
+    STANDARD.decode(ek.unwrap_or_default()).unwrap_or_default()
+}
 
 /// Registrar: an agent.
 pub(super) fn registration() -> Value {

@@ -255,8 +255,20 @@ impl Host {
     /// # Errors
     /// When it has ended.
     pub fn resident_kib(&self) -> Result<u64> {
+        self.memory_kib("VmRSS:")
+    }
+
+    /// The most memory that it ever had, in KiB.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn peak_kib(&self) -> Result<u64> {
+        self.memory_kib("VmHWM:")
+    }
+
+    fn memory_kib(&self, key: &str) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).context("no such line")?;
         Ok(line.trim().trim_end_matches("kB").trim().parse()?)
     }
 

@@ -18,6 +18,8 @@ use ring::signature::{
 };
 use ring::{digest, signature};
 
+use crate::fake_keylime::recorded;
+
 /// `TPM_ALG_SHA1`, which nothing here signs with.
 pub const SHA1: u16 = 0x0004;
 /// `TPM_ALG_SHA256`
@@ -45,6 +47,9 @@ pub struct SoftAk {
     key: Key,
     /// What its public area says. Change it for an AK that no Keylime agent would make.
     pub public: Public,
+    /// The EK that it sits below, a `TPM2B_PUBLIC` named by SHA-256. That of the recorded agent
+    /// unless changed.
+    pub ek: Vec<u8>,
 }
 
 /// The public area of an AK (`TPMT_PUBLIC`).
@@ -115,7 +120,7 @@ impl SoftAk {
         let components: ring::rsa::PublicKeyComponents<Vec<u8>> = key.public().into();
         let modulus = components.n;
         let public = Public { attributes: AK_ATTRIBUTES, scheme, hash, unique: Unique::Rsa { modulus } };
-        Ok(Self { key: Key::Rsa(key), public })
+        Ok(Self { key: Key::Rsa(key), public, ek: recorded::ek() })
     }
 
     /// A fresh key on P-256, which signs by ECDSA with SHA-256.
@@ -146,7 +151,7 @@ impl SoftAk {
         let (x, y) = point.split_at(point.len() / 2);
         let unique = Unique::Ecc { curve, x: x.to_vec(), y: y.to_vec() };
         let public = Public { attributes: AK_ATTRIBUTES, scheme: ECDSA, hash, unique };
-        Ok(Self { key: Key::Ecc(key), public })
+        Ok(Self { key: Key::Ecc(key), public, ek: recorded::ek() })
     }
 
     /// The public area as the registrar holds it (`aik_tpm`, before base64): `TPM2B_PUBLIC`.
@@ -170,7 +175,17 @@ impl SoftAk {
     pub fn quote_pcrs(&self, nonce: &[u8], bank: u16, pcrs: &[u8]) -> anyhow::Result<SoftQuote> {
         let values = pcr_values(bank, pcrs)?;
         let attest = Attest::new(nonce, bank, pcrs, hash(self.public.hash, &values.concat())?);
+        let attest = Attest { qualified_signer: self.qualified_name()?, ..attest };
         self.sign(attest.marshal(), pcrs_part(bank, pcrs, &values))
+    }
+
+    /// What its TPM calls it: by the endorsement hierarchy, its EK and itself.
+    fn qualified_name(&self) -> anyhow::Result<Vec<u8>> {
+        const ENDORSEMENT: [u8; 4] = 0x4000_000b_u32.to_be_bytes();
+        let named = |bytes: &[u8]| anyhow::Ok([be16(SHA256), hash(SHA256, bytes)?].concat());
+        let ek = named(self.ek.get(2..).context("the EK is no TPM2B_PUBLIC")?)?;
+        let parent = named(&[&ENDORSEMENT[..], &ek].concat())?;
+        named(&[parent, named(&self.public.marshal())?].concat())
     }
 
     /// Signs an attest, whatever it holds. A restricted key in a TPM would not.

@@ -27,7 +27,7 @@ async fn agents_that_keylime_fails_or_does_not_know_are_evicted_and_no_others() 
     world.spire.add(agent("k8s_psat", "other"));
     // Nothing says which of its two nodes it is of.
     world.spire.add(with_selector(keylime_agent("ambiguous"), "keylime", "agent_id:fails"));
-    world.enforce("action = \"evict\"").await?;
+    world.enforce("action = \"evict\"\n unreachable_grace = \"0s\"").await?;
 
     world.spire.wait_for(|calls| calls.len() >= 5).await?;
     world.spire.wait_for_lists(2).await?;
@@ -54,6 +54,21 @@ async fn agents_that_keylime_fails_or_does_not_know_are_evicted_and_no_others() 
                 == [("action".to_owned(), "evict".to_owned()), ("result".to_owned(), "done".to_owned())]
     };
     world.site.host.services().wait_for_measurement(counter).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_is_not_heard_of_keeps_its_identity_for_a_grace_of_its_own() -> Result<()> {
+    let ago = lab::fake_keylime::LastSuccess::Ago(1);
+    let silent = [("timeout", State::new("TIMEOUT", 3, ago)), ("unreached", State::new("FAIL", 7, ago))];
+    let world = World::new(&["a", "b", "c"], &silent).await?;
+    world.enforce("action = \"evict\"").await?;
+    world.spire.wait_for_lists(3).await?;
+    assert_eq!(world.gauge("failing"), Some(2.0));
+    world.says("unreached", State::fail());
+    world.spire.wait_for(|calls| calls.contains(&evicted("unreached"))).await?;
+    world.spire.wait_for_lists(1).await?;
+    assert!(!world.spire.calls().contains(&evicted("timeout")), "{:?}", world.spire.calls());
     Ok(())
 }
 
@@ -171,6 +186,22 @@ async fn an_agent_that_spire_does_not_let_go_is_tried_again() -> Result<()> {
     world.enforce("action = \"evict\"").await?;
     world.site.host.log().wait_for_message("agent keeps its identity").await?;
     world.spire.wait_for(|calls| calls.contains(&evicted("b"))).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_that_spire_does_not_let_go_keeps_no_other_from_going_and_begins_no_grace_anew() -> Result<()> {
+    let fails = ["f1", "f2"].map(|name| (name, State::fail()));
+    let world = World::new(&["a", "b", "c"], &fails).await?;
+    world.spire.fail_next("evict", tonic::Status::internal("failed to remove agent"));
+    world.enforce("action = \"evict\"\n grace = \"3s\"").await?;
+    world.spire.wait_for(|calls| calls.contains(&evicted("f1"))).await?;
+    let calls = world.spire.calls();
+    let place = |name: &str| calls.iter().position(|call| *call == evicted(name));
+    let (second, first) = (place("f2").unwrap(), place("f1").unwrap());
+    // The other one went at the same poll, this one at the next.
+    let polls = calls[second..first].iter().filter(|call| **call == Call::List).count();
+    assert_eq!(polls, 1, "{calls:?}");
     Ok(())
 }
 

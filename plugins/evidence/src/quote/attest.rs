@@ -13,6 +13,7 @@ const MAGIC: [u8; 4] = [0xff, b'T', b'C', b'G'];
 /// A `TPMS_ATTEST` of the type quote (TPM 2.0 Library, Part 2, 10.12.12).
 pub(crate) struct QuoteAttest {
     bytes: Vec<u8>,
+    signer: Vec<u8>,
     extra_data: Vec<u8>,
     selection: PcrSelection,
     pcr_digest: Vec<u8>,
@@ -30,14 +31,20 @@ impl QuoteAttest {
             return Err(InvalidQuote::NotAQuote);
         };
         let selection = selection(info.pcr_selection().get_selections())?;
+        let signer = attest.qualified_signer().value().to_vec();
         let extra_data = attest.extra_data().value().to_vec();
         let pcr_digest = info.pcr_digest().value().to_vec();
-        Ok(Self { bytes, extra_data, selection, pcr_digest })
+        Ok(Self { bytes, signer, extra_data, selection, pcr_digest })
     }
 
     /// What is signed.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The qualified name of the key that signed.
+    pub(crate) fn signer(&self) -> &[u8] {
+        &self.signer
     }
 
     /// What the caller of the TPM gave: the nonce.

@@ -106,6 +106,11 @@ pub enum InvalidQuote {
     /// The PCR values are not the quoted ones.
     #[error("the PCR values in the quote are not those that the TPM signed")]
     PcrDigest,
+    /// The AK does not sit below the EK that is registered with it.
+    #[error(
+        "the key that signed the quote is not below the EK that Keylime's registrar holds for the agent; find out whose EK that is, then register the agent anew"
+    )]
+    Signer,
 }
 
 /// One of the three parts of a quote.
@@ -143,6 +148,7 @@ impl InvalidQuote {
             Self::Bank { .. } => "quote_bank",
             Self::Selection => "quote_selection",
             Self::PcrDigest => "quote_pcr_digest",
+            Self::Signer => "quote_signer",
         }
     }
 
@@ -169,7 +175,8 @@ impl InvalidQuote {
             | Self::Nonce
             | Self::Bank { .. }
             | Self::Selection
-            | Self::PcrDigest => Code::PermissionDenied,
+            | Self::PcrDigest
+            | Self::Signer => Code::PermissionDenied,
         }
     }
 }

@@ -35,6 +35,7 @@ fn a_node_that_passes_and_did_so_lately_is_let_in() {
 fn any_other_state_is_refused_by_its_name() {
     assert_eq!(judge(Attestation::Fail, Some(NOW)), Err(Refusal::NodeFails));
     assert_eq!(judge(Attestation::Pending, Some(NOW)), Err(Refusal::NodePending));
+    assert_eq!(judge(Attestation::Unreachable, Some(NOW)), Err(Refusal::NodeUnreachable));
     assert_eq!(judge(Attestation::Timeout, Some(NOW)), Err(Refusal::NodeTimedOut));
     assert_eq!(judge_state(&state(Attestation::Fail, Some(NOW)), NOW, None), Err(Refusal::NodeFails));
 }

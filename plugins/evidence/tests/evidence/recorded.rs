@@ -45,7 +45,7 @@ pub(crate) fn ak() -> AttestationKey {
 }
 
 pub(crate) fn ek() -> EndorsementKey {
-    EndorsementKey::from_tpm2b_public(&STANDARD.decode(result(RUST, "ek_tpm")).unwrap()).unwrap()
+    ek_of(RUST)
 }
 
 #[test]
@@ -59,6 +59,21 @@ fn every_quote_verifies_against_its_own_record_only() {
             } else {
                 assert_eq!(verified, Err(InvalidQuote::Signature));
             }
+        }
+    }
+}
+
+#[test]
+fn every_quote_is_signed_below_the_ek_of_its_own_record_only() {
+    for (answer, nonce, own) in QUOTES {
+        let quote = result(answer, "quote");
+        let verified = verify(&quote, &ak_of(own), nonce, HashAlg::Sha256).unwrap();
+        for record in RECORDS {
+            let by_ek = verified.check_signer(&ak_of(own), &ek_of(record));
+            let by_ak = verified.check_signer(&ak_of(record), &ek_of(own));
+            let is_own = |key| result(record, key) == result(own, key);
+            assert_eq!(by_ek.is_ok(), is_own("ek_tpm"), "{by_ek:?}");
+            assert_eq!(by_ak.is_ok(), is_own("aik_tpm"), "{by_ak:?}");
         }
     }
 }
@@ -123,14 +138,17 @@ fn every_registered_key_is_taken() {
     for record in RECORDS {
         let ak = ak_of(record);
         assert_eq!(STANDARD.encode(ak.public_bytes()), result(record, "aik_tpm"));
-        let ek =
-            EndorsementKey::from_tpm2b_public(&STANDARD.decode(result(record, "ek_tpm")).unwrap()).unwrap();
+        let ek = ek_of(record);
         assert_eq!(STANDARD.encode(ek.public_bytes()), result(record, "ek_tpm"));
     }
 }
 
 fn ak_of(record: &str) -> AttestationKey {
     AttestationKey::from_tpm2b_public(&STANDARD.decode(result(record, "aik_tpm")).unwrap()).unwrap()
+}
+
+fn ek_of(record: &str) -> EndorsementKey {
+    EndorsementKey::from_tpm2b_public(&STANDARD.decode(result(record, "ek_tpm")).unwrap()).unwrap()
 }
 
 fn result(answer: &str, member: &str) -> String {

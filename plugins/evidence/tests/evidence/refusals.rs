@@ -28,6 +28,7 @@ fn refusals() -> Vec<(Refusal, Code)> {
         (Refusal::NotEnrolled, denied),
         (Refusal::EnrolledTwice, denied),
         (Refusal::NodeFails, denied),
+        (Refusal::NodeUnreachable, denied),
         (Refusal::NodePending, denied),
         (Refusal::NodeTimedOut, denied),
         (Refusal::NeverPassed, denied),

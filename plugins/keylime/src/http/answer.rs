@@ -8,20 +8,30 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::error::Category;
 
 use super::Failure;
 use super::failure::{Situation, ends_early};
+use super::peer::Scope;
+use super::stream::{MAX_TEXT, parse_body};
 use crate::error::{Malformed, Refused};
+use crate::records::Records;
 
 /// The longest answer about one agent that is read, in bytes. Keylime's longest has about 4 KiB.
 pub(super) const MAX_BODY: usize = 64 * 1024;
+
+/// The longest list of agents' ids that is read, in bytes. That of 20,000 UUIDs has 0.9 MB.
+pub(super) const MAX_IDS_BODY: usize = 8 * 1024 * 1024;
 
 /// The longest answer about all agents that is read, in bytes. 5,000 agents without metadata take 4
 /// MiB.
 pub(super) const MAX_BULK_BODY: usize = 64 * 1024 * 1024;
 
+/// What an answer about all agents holds.
+const RECORDS: &str = "the verifier's records of all agents";
+
 /// How much of a server's own words an error repeats, in characters.
-const MAX_TEXT: usize = 200;
+const MAX_WORDS: usize = 200;
 
 /// An answer that came in whole.
 #[derive(Debug)]
@@ -29,6 +39,8 @@ pub(crate) struct Answer {
     pub(super) status: u16,
     content_type: String,
     body: Vec<u8>,
+    /// The results of a good answer about all agents, which has no body any more.
+    records: Option<Result<Records, Failure>>,
 }
 
 /// The form of all of Keylime's answers of API 2. `code` repeats the status.
@@ -44,14 +56,35 @@ struct Envelope<R> {
 struct Object<T>(T);
 
 impl Answer {
-    /// Reads the body, as far as it is not longer than `limit` bytes.
+    /// Reads the body, as far as it is not longer than the scope allows.
     pub(super) async fn read(
         response: Response,
-        limit: usize,
+        scope: Scope,
         situation: Situation,
     ) -> Result<Answer, Failure> {
         let (status, content_type) = (response.status().as_u16(), content_type(response.headers()));
-        Ok(Answer { status, content_type, body: read_body(response, limit, situation).await? })
+        let mut answer = Answer { status, content_type, body: Vec::new(), records: None };
+        match scope {
+            Scope::All if status == 200 && answer.is_json() => {
+                let parse = |reader| {
+                    let mut json = serde_json::Deserializer::from_reader(reader);
+                    let envelope = Object::deserialize(&mut json)?;
+                    json.end().map(|()| envelope)
+                };
+                let (length, parsed) = parse_body(response, MAX_BULK_BODY, situation, parse).await?;
+                answer.records = Some(answer.good(RECORDS, false, length, parsed));
+            }
+            Scope::One | Scope::All => answer.body = read_body(response, MAX_BODY, situation).await?,
+            Scope::Ids => answer.body = read_body(response, MAX_IDS_BODY, situation).await?,
+        }
+        Ok(answer)
+    }
+
+    /// The records in a good answer about all agents.
+    pub(crate) fn records(self) -> Result<Records, Failure> {
+        self.check_status(false)?;
+        let not_json = self.not_json(format!("content type {:?}", excerpt(&self.content_type)));
+        self.records.unwrap_or(Err(not_json))
     }
 
     /// The `results` of a good answer. `expected` names them in errors; `secret` keeps the answer's
@@ -62,12 +95,38 @@ impl Answer {
         secret: bool,
     ) -> Result<T, Failure> {
         self.check_status(secret)?;
-        let envelope: Envelope<Object<T>> = self.envelope(expected, secret)?;
+        if !self.is_json() {
+            return Err(self.not_json(format!("content type {:?}", excerpt(&self.content_type))));
+        }
+        self.good(expected, secret, self.body.len(), serde_json::from_slice(&self.body))
+    }
+
+    /// The `results` of what was read from a body of this length.
+    fn good<T>(
+        &self,
+        expected: &'static str,
+        secret: bool,
+        length: usize,
+        read: Result<Object<Envelope<Object<T>>>, serde_json::Error>,
+    ) -> Result<T, Failure> {
+        let Object(envelope) = read.map_err(|error| match error.classify() {
+            Category::Data => Malformed::Shape { expected, detail: detail(&error, secret) }.into(),
+            Category::Io => Malformed::TooLarge { limit: MAX_TEXT }.into(),
+            _ if length == 0 => self.not_json("an empty body".to_owned()),
+            Category::Eof => Malformed::CutShort.into(),
+            Category::Syntax => {
+                self.not_json(format!("something else at line {} column {}", error.line(), error.column()))
+            }
+        })?;
         if envelope.code != self.status {
             let detail = format!("code {} in the body, status {}", envelope.code, self.status);
             return Err(Malformed::Shape { expected, detail }.into());
         }
         Ok(envelope.results.0)
+    }
+
+    fn not_json(&self, came: String) -> Failure {
+        Malformed::NotJson { status: self.status, came }.into()
     }
 
     /// Whether this is Keylime's "not found". A 404 of another form (such as a proxy's page, or
@@ -106,26 +165,6 @@ impl Answer {
             300..=399 => Malformed::Redirect(self.status).into(),
             500.. => Malformed::ServerError(self.status).into(),
             status => Malformed::Status { status, text: self.words(secret) }.into(),
-        })
-    }
-
-    fn envelope<T: DeserializeOwned>(
-        &self,
-        expected: &'static str,
-        secret: bool,
-    ) -> Result<Envelope<T>, Failure> {
-        let not_json = |came: String| Failure::from(Malformed::NotJson { status: self.status, came });
-        if !self.is_json() {
-            return Err(not_json(format!("content type {:?}", excerpt(&self.content_type))));
-        }
-        let envelope: Result<Object<_>, _> = serde_json::from_slice(&self.body);
-        envelope.map(|object| object.0).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => {
-                Malformed::Shape { expected, detail: detail(&error, secret) }.into()
-            }
-            _ if self.body.is_empty() => not_json("an empty body".to_owned()),
-            serde_json::error::Category::Eof => Malformed::CutShort.into(),
-            _ => not_json(format!("something else at line {} column {}", error.line(), error.column())),
         })
     }
 
@@ -210,5 +249,5 @@ fn content_type(headers: &HeaderMap) -> String {
 }
 
 fn excerpt(text: &str) -> String {
-    text.chars().take(MAX_TEXT).collect()
+    text.chars().take(MAX_WORDS).collect()
 }

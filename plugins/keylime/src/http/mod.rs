@@ -3,6 +3,7 @@
 mod answer;
 mod failure;
 mod peer;
+mod stream;
 mod version;
 
 pub(crate) use answer::{Answer, read_body};

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use reqwest::Url;
 use tracing::{debug, trace, warn};
 
-use super::answer::{MAX_BODY, MAX_BULK_BODY};
 use super::failure::Situation;
 use super::version::{ApiVersion, Negotiated};
 use super::{Answer, Failure};
@@ -37,6 +36,8 @@ pub(crate) struct Ask<'a> {
 pub(crate) enum Scope {
     /// An answer about one agent.
     One,
+    /// The ids of all agents.
+    Ids,
     /// An answer about all agents. A verifier reads each record from its database, one after the
     /// other.
     All,
@@ -73,6 +74,10 @@ impl Peer {
         })
     }
 
+    pub(crate) fn request_timeout(&self) -> Duration {
+        self.situation.request_timeout
+    }
+
     pub(crate) fn server(&self) -> &Server {
         &self.server
     }
@@ -101,15 +106,14 @@ impl Peer {
             Some(version) => version,
             None => self.negotiate(&client).await?,
         };
-        let limit = ask.scope.limit();
-        let answer = self.fetch(&client, &self.url(version, ask), limit).await?;
+        let answer = self.fetch(&client, &self.url(version, ask), ask.scope).await?;
         if known.is_none() || !answer.may_mean_unknown_version() {
             return Ok(answer);
         }
         self.version.forget();
         match self.negotiate(&client).await? {
             same if same == version => Ok(answer),
-            other => self.fetch(&client, &self.url(other, ask), limit).await,
+            other => self.fetch(&client, &self.url(other, ask), ask.scope).await,
         }
     }
 
@@ -120,7 +124,7 @@ impl Peer {
         }
         let mut url = self.root.clone();
         url.set_path("/version");
-        let answer = self.fetch(client, &url, MAX_BODY).await?;
+        let answer = self.fetch(client, &url, Scope::One).await?;
         let version = ApiVersion::choose(&answer, self.server.role)?;
         debug!(server = %self.server, version = %version, "Keylime API version negotiated");
         if version.leaves_ids_unguarded(self.server.role) {
@@ -136,17 +140,17 @@ impl Peer {
 
     /// Everything asked is a GET that changes nothing, so a connection that the server had closed
     /// meanwhile is worth a second try.
-    async fn fetch(&self, client: &reqwest::Client, url: &Url, limit: usize) -> Result<Answer, Failure> {
-        match self.fetch_once(client, url, limit).await {
-            Err(failure) if failure.is_closed() => self.fetch_once(client, url, limit).await,
+    async fn fetch(&self, client: &reqwest::Client, url: &Url, scope: Scope) -> Result<Answer, Failure> {
+        match self.fetch_once(client, url, scope).await {
+            Err(failure) if failure.is_closed() => self.fetch_once(client, url, scope).await,
             other => other,
         }
     }
 
-    async fn fetch_once(&self, client: &reqwest::Client, url: &Url, limit: usize) -> Result<Answer, Failure> {
+    async fn fetch_once(&self, client: &reqwest::Client, url: &Url, scope: Scope) -> Result<Answer, Failure> {
         let begun = Instant::now();
         let answer = match client.get(url.clone()).send().await {
-            Ok(response) => Answer::read(response, limit, self.situation).await,
+            Ok(response) => Answer::read(response, scope, self.situation).await,
             Err(error) => Err(Failure::of_request(&error, self.situation)),
         };
         trace!(
@@ -172,16 +176,9 @@ impl Peer {
 }
 
 impl Scope {
-    fn limit(self) -> usize {
-        match self {
-            Scope::One => MAX_BODY,
-            Scope::All => MAX_BULK_BODY,
-        }
-    }
-
     fn timeout(self, request_timeout: Duration) -> Duration {
         match self {
-            Scope::One => request_timeout,
+            Scope::One | Scope::Ids => request_timeout,
             Scope::All => request_timeout.saturating_mul(BULK_PATIENCE),
         }
     }

@@ -8,7 +8,7 @@ use evidence::{AgentId, HashAlg};
 use keylime::{AgentState, Error, NodeAgent, NodeAgentConfig, States};
 use lab::fake_keylime::{FakeAgent, FakeAgentConfig, FakeServer, Fault, Response};
 
-use super::{PATIENT, World, agent, at, nonce};
+use super::{AGENT, PATIENT, World, agent, at, nonce};
 use Call::*;
 use Kind::*;
 
@@ -70,7 +70,7 @@ const ANSWERS: &[(Call, &str, u16, Kind, &str, &str)] = &[
     (State, "verifier-agent-id-query", 200, Json, "00001", "Pass"),
     (State, "verifier-agents-index-quote-params", 200, Json, "00001", "wrong_shape"),
     (State, "verifier-agent-fail-policy", 200, Json, "00005", "Fail"),
-    (State, "verifier-agent-fail-unreachable", 200, Json, "00006", "Fail"),
+    (State, "verifier-agent-fail-unreachable", 200, Json, "00006", "Unreachable"),
     (State, "verifier-agent-deleted", 404, Json, "00006", "unknown_agent"),
     (State, "verifier-agent-pending", 200, Json, "00006", "Pending"),
     (State, "verifier-agent-stopped", 200, Json, "00006", "Fail"),
@@ -185,6 +185,7 @@ async fn every_recorded_answer_is_taken_for_what_it_is() {
         let id = AgentId::new(&format!("d432fbb3-d2f1-4a97-9ef7-75bd81c{id}")).unwrap();
         let servers = world.servers();
         let node_agent = client(&rust_agent);
+        world.keylime.change(AGENT, |node| node.enrolled = matches!(call, VerifierVersion));
         let verifier = &world.keylime.verifier;
         let registrar = &world.keylime.registrar;
         for server in [verifier, registrar, &rust_agent.server] {
@@ -250,7 +251,9 @@ impl Call {
     fn path(self) -> &'static str {
         match self {
             VerifierVersion | RegistrarVersion | AgentVersion => "/version",
-            State | Registration | Bulk => "/agents/",
+            // The list of all agents, by which an unknown one is checked, is the fake's own.
+            State => "/agents/d432fbb3",
+            Registration | Bulk => "/agents/",
             Confirm => "/verify/identity",
             Info => "/agent/info",
             Quote => "/quotes/identity",

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use evidence::{AgentId, Attestation, HashAlg};
 use keylime::{Confirmation, Error, Malformed};
+use lab::fake_keylime::recorded::UNKNOWN_AGENT;
 use lab::fake_keylime::{Fault, LastSuccess, Node, Response, State, Valid};
 use serde_json::json;
 
@@ -155,6 +156,30 @@ async fn only_keylimes_own_not_found_says_that_an_agent_is_unknown() {
         assert!(matches!(&error, Error::UnknownAgent { agent: unknown, .. } if *unknown == agent()));
         assert!(error.is_refusal());
     }
+    // Not known, and yet in the list; not known, and without a list.
+    world.keylime.add(Node::recorded());
+    for (reason, list) in [
+        ("listed_yet_unknown", None),
+        ("server_error", Some(Response::html(500, ""))),
+        ("not_json", Some(Response::html(200, ""))),
+        (
+            "wrong_shape",
+            Some(Response::json(200, r#"{"code": 200, "status": "Success", "results": {"uuids": ["a"]}}"#)),
+        ),
+    ] {
+        world.keylime.verifier.heal();
+        for path in [&format!("/agents/{AGENT}"), "/verify/identity"] {
+            world.keylime.verifier.fault(path, Fault::Answer(Response::json(404, UNKNOWN_AGENT)));
+        }
+        if let Some(list) = list {
+            world.keylime.verifier.fault("/agents/", Fault::Answer(list));
+        }
+        let servers = world.servers();
+        for error in [servers.state(&agent()).await.unwrap_err(), confirm(&servers).await.unwrap_err()] {
+            assert_eq!((error.reason(), error.is_refusal()), (reason, false), "{error}");
+        }
+    }
+    world.keylime.verifier.heal();
     for answer in [
         Response::html(404, "<h1>not found</h1>"),
         Response::html(404, r#"{"code": 404, "status": "agent id not found", "results": {}}"#),
@@ -218,7 +243,9 @@ async fn what_is_asked_arrives_unchanged() {
     let quote = "r%2B%2F%3D%3A%26agent_uuid%3Dx%23%3F+%252b%3A%C3%A9";
     let expected =
         format!("/v2.6/verify/identity?agent_uuid=a.b-c_D...&hash_alg=sha512&nonce={NONCE}&quote={quote}");
-    assert_eq!(targets[2], expected);
+    // In between is the list, which has no such agent: once for both.
+    assert_eq!(targets[2], "/v2.6/agents/");
+    assert_eq!(targets[3], expected);
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use evidence::{AgentId, Attestation};
 use keylime::{Confirmation, Doubt, Error, Known, Role, Servers, ServersConfig, Setting};
-use lab::fake_keylime::{FakeKeylime, Fault, Node, State, Valid};
+use lab::fake_keylime::recorded::UNKNOWN_AGENT;
+use lab::fake_keylime::{FakeKeylime, Fault, Node, Response, State, Valid};
 
 use super::{AGENT, SHORT, World, agent, at, nonce, settings};
 
@@ -22,6 +23,11 @@ impl Several {
         let verifiers = [&world.keylime, &second, &third].map(|keylime| at(&keylime.verifier)).to_vec();
         let config = ServersConfig { verifiers, request_timeout: SHORT, ..world.config() };
         Several { servers: Servers::new(config).unwrap(), world, second, third }
+    }
+
+    fn config(&self) -> ServersConfig {
+        let verifiers = [&self.world.keylime, &self.second, &self.third].map(|keylime| at(&keylime.verifier));
+        ServersConfig { verifiers: verifiers.to_vec(), request_timeout: SHORT, ..self.world.config() }
     }
 }
 
@@ -63,6 +69,42 @@ async fn an_agent_is_unknown_by_the_word_of_all_verifiers_only() {
     several.second.verifier.bring_up().await.unwrap();
     several.world.keylime.verifier.take_down().await;
     assert_eq!(several.servers.state(&agent()).await.unwrap_err().reason(), "no_connection");
+}
+
+#[tokio::test]
+async fn a_verifier_that_is_cut_off_keeps_its_agents_whatever_another_says_of_them() {
+    let mut several = Several::new().await;
+    let z = AgentId::new("z").unwrap();
+    several.second.add(Node::passing("z", &[]).with_states([State::fail()]));
+    for bulk in [false, true] {
+        // Seen at the second one.
+        let servers = Servers::new(several.config()).unwrap();
+        let seen =
+            if bulk { servers.states().await.agents[&z].clone() } else { servers.state(&z).await.unwrap() };
+        assert_eq!(seen.node.attestation, Attestation::Fail);
+
+        several.second.verifier.take_down().await;
+        several.third.add(Node::passing("z", &[]));
+        assert_eq!(servers.state(&z).await.unwrap_err().reason(), "no_connection");
+        let states = servers.states().await;
+        assert!(
+            matches!(states.of_agent(&z), Known::Unclear) && !states.agents.contains_key(&z),
+            "{states:?}"
+        );
+
+        several.second.verifier.bring_up().await.unwrap();
+        assert_eq!(servers.state(&z).await.unwrap_err().reason(), "known_twice");
+        // Neither is it believed that it has gone there while the second one lists it.
+        let unknown = Response::json(404, UNKNOWN_AGENT);
+        several.second.verifier.fault("/agents/z", Fault::Answer(unknown));
+        assert_eq!(servers.state(&z).await.unwrap_err().reason(), "listed_yet_unknown");
+        several.second.verifier.heal();
+        several.third.remove("z");
+    }
+    // It moves.
+    several.second.remove("z");
+    several.third.add(Node::passing("z", &[]));
+    assert_eq!(several.servers.state(&z).await.unwrap().verifier, at(&several.third.verifier));
 }
 
 #[tokio::test]

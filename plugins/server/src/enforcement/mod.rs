@@ -21,13 +21,13 @@ use tokio::task::JoinHandle;
 use tracing::{debug, error};
 
 pub(crate) use settings::{KEYS, Settings};
+pub(crate) use spire::{Error as SpireError, Spire, SpireAgent};
 use stop::Stop;
 
 use crate::config::Config;
 use poll::Watch;
 use report_server::ReportServer;
 use report_state::ReportState;
-use spire::Spire;
 
 /// How long to wait before work begins again that a fault of our own ended.
 const AFTER_A_FAULT: Duration = Duration::from_secs(10);
@@ -82,7 +82,7 @@ async fn keep_working(config: &Arc<Config>, host: &Host, report: &Arc<ReportStat
 
 async fn work(config: Arc<Config>, host: Host, report: Arc<ReportState>, stop: Stop) {
     let Some(settings) = config.enforcement.clone() else { return };
-    let Some(spire) = Spire::at(&settings.socket) else { return };
+    let Some(spire) = config.spire().cloned() else { return };
     let server = ReportServer {
         config: Arc::clone(&config),
         spire: spire.clone(),

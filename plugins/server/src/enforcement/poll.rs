@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use evidence::AgentId;
 use keylime::States;
-use report::{Act, Agent, Mode};
+use report::{Act, Agent, MAX_AGENTS, Mode};
 use spire_plugin::Host;
 use tracing::{debug, error, info, warn};
 
@@ -86,6 +86,7 @@ impl Watch {
         let (agents, states) = seen?;
         let rules = Rules {
             grace: self.settings.grace,
+            unreachable_grace: self.settings.unreachable_grace,
             max_per_poll: self.settings.max_per_interval,
             max_unhealthy: self.settings.max_unhealthy,
         };
@@ -101,7 +102,7 @@ impl Watch {
                 break;
             }
             if self.is_still_at_fault(candidate).await? {
-                self.act(act, candidate).await?;
+                self.act(act, candidate).await;
             }
         }
         Ok(())
@@ -115,20 +116,28 @@ impl Watch {
     }
 
     /// The agents to assess. With a report, those of every attestation type are listed for it.
+    /// Only those to assess count for the limit: others, and those that have expired, may be as
+    /// many as they like.
     async fn list(&self) -> Result<Vec<Watched>, PollError> {
         let ours = self.config.plugin_name();
         let only = self.settings.report_address.is_none().then_some(ours);
-        let listed = self.spire.list(only).await?;
         let now = unix_time();
-        let watched = listed
-            .iter()
-            .filter(|agent| agent.attestation_type == ours && !agent.banned && agent.expires > now)
-            .map(|agent| Watched {
-                spiffe_id: agent.spiffe_id.clone(),
-                agent_id: agent_id(&self.config, agent),
-            })
-            .collect();
-        self.report.listed(listed.into_iter().map(|agent| told(&self.config, agent)).collect());
+        let (mut watched, mut told_of, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        let take = |agent: SpireAgent| {
+            let counts = agent.attestation_type == ours && !agent.banned && agent.expires > now;
+            if counts {
+                let agent_id = agent_id(&self.config, &agent);
+                watched.push(Watched { spiffe_id: agent.spiffe_id.clone(), agent_id });
+                told_of.push(told(&self.config, agent));
+            } else if others.len() < MAX_AGENTS {
+                others.push(told(&self.config, agent));
+            }
+            if watched.len() > MAX_AGENTS { Err(spire::Error::TooMany) } else { Ok(()) }
+        };
+        self.spire.each(only, take).await?;
+        told_of.extend(others);
+        told_of.truncate(MAX_AGENTS);
+        self.report.listed(told_of);
         Ok(watched)
     }
 
@@ -159,7 +168,8 @@ impl Watch {
         Ok(same)
     }
 
-    async fn act(&self, act: Act, candidate: &Candidate) -> Result<(), PollError> {
+    /// One that SPIRE does not let go is due at the next poll again, and keeps no other from going.
+    async fn act(&self, act: Act, candidate: &Candidate) {
         let Candidate { spiffe_id, agent_id, fault } = candidate;
         let (done, action) = match act {
             Act::Ban => (self.spire.ban(spiffe_id).await, "ban"),
@@ -168,7 +178,7 @@ impl Watch {
         let reason = fault.to_string();
         let error = match &done {
             // Another SPIRE server was faster, or a human.
-            Ok(false) => return Ok(()),
+            Ok(false) => return,
             Ok(true) => {
                 warn!(%agent_id, spiffe_id, action, reason, "agent lost its identity");
                 None
@@ -181,7 +191,6 @@ impl Watch {
         let result = if error.is_none() { "done" } else { "failed" };
         self.host.incr_counter(ACTIONS, &[("action", action), ("result", result)]);
         self.report.record(Done { agent_id: Some(agent_id), spiffe_id, act, reason, error });
-        done.map(drop).map_err(PollError::from)
     }
 
     /// The numbers of a poll, and whether too many are at fault.

@@ -19,10 +19,11 @@ const REPORT_ADDRESS: &str = "report_address";
 
 const DEFAULT_SOCKET: &str = "/tmp/spire-server/private/api.sock";
 const DEFAULT_INTERVAL: u64 = 10;
+const DEFAULT_UNREACHABLE_GRACE: Duration = Duration::from_secs(10 * 60);
 const DEFAULT_MAX_PER_INTERVAL: u32 = 10;
 
 /// The keys in the block, for `--help` and the plugin's README.
-pub(crate) const KEYS: [ConfigKey; 7] = [
+pub(crate) const KEYS: [ConfigKey; 8] = [
     ConfigKey {
         name: "enforcement.action",
         default: "observe",
@@ -38,6 +39,11 @@ pub(crate) const KEYS: [ConfigKey; 7] = [
         name: "enforcement.grace",
         default: "0s",
         about: "how long Keylime must go on failing an agent, poll by poll, before it is acted on",
+    },
+    ConfigKey {
+        name: "enforcement.unreachable_grace",
+        default: "10m",
+        about: "the same for an agent that Keylime's verifier does not hear of (TIMEOUT) or does not reach (FAIL, state 7)",
     },
     ConfigKey {
         name: "enforcement.max_per_interval",
@@ -63,6 +69,7 @@ pub(crate) struct Settings {
     pub(crate) socket: PathBuf,
     pub(crate) interval: Duration,
     pub(crate) grace: Duration,
+    pub(crate) unreachable_grace: Duration,
     pub(crate) max_per_interval: usize,
     pub(crate) max_unhealthy: Share,
     pub(crate) report_address: Option<SocketAddr>,
@@ -81,6 +88,9 @@ impl Settings {
             socket: socket(&mut block),
             interval: interval(&mut block),
             grace: block.take("grace").map_or(Duration::ZERO, hcl::Duration::get),
+            unreachable_grace: block
+                .take("unreachable_grace")
+                .map_or(DEFAULT_UNREACHABLE_GRACE, hcl::Duration::get),
             max_per_interval: max_per_interval(&mut block),
             max_unhealthy: block.take("max_unhealthy").unwrap_or(Share(50)),
             report_address: report_address(&mut block),
@@ -172,6 +182,7 @@ mod tests {
         assert!(problems.is_empty(), "{problems:?}");
         assert_eq!((settings.action, settings.max_per_interval), (Mode::Observe, 10));
         assert_eq!((settings.interval, settings.grace), (Duration::from_secs(10), Duration::ZERO));
+        assert_eq!(settings.unreachable_grace, Duration::from_secs(600));
         assert_eq!(settings.socket, PathBuf::from("/tmp/spire-server/private/api.sock"));
         assert_eq!((settings.max_unhealthy, settings.report_address), (Share(50), None));
     }
@@ -179,9 +190,9 @@ mod tests {
     #[test]
     fn every_key_is_read_from_hcl_and_json() {
         for text in [
-            r#"enforcement { action = "ban" spire_socket_path = "/s" interval = "1s" grace = "2m" max_per_interval = 1
+            r#"enforcement { action = "ban" spire_socket_path = "/s" interval = "1s" grace = "2m" unreachable_grace = "3m" max_per_interval = 1
                max_unhealthy = "100%" report_address = "[::]:9797" }"#,
-            r#"{"enforcement": {"action": "ban", "spire_socket_path": "/s", "interval": "1s", "grace": "2m",
+            r#"{"enforcement": {"action": "ban", "spire_socket_path": "/s", "interval": "1s", "grace": "2m", "unreachable_grace": "3m",
                "max_per_interval": 1, "max_unhealthy": "100%", "report_address": "[::]:9797"}}"#,
         ] {
             let (settings, problems) = read(text);
@@ -192,6 +203,7 @@ mod tests {
                 (settings.interval, settings.grace),
                 (Duration::from_secs(1), Duration::from_secs(120))
             );
+            assert_eq!(settings.unreachable_grace, Duration::from_secs(180));
             assert_eq!((settings.socket, settings.max_unhealthy), (PathBuf::from("/s"), Share(100)));
             assert_eq!(settings.report_address, "[::]:9797".parse().ok());
         }

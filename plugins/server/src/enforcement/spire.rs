@@ -11,7 +11,8 @@ use keylime_attestor_proto::api::server::agent::v1::list_agents_request::Filter;
 use keylime_attestor_proto::api::server::agent::v1::{
     BanAgentRequest, DeleteAgentRequest, GetAgentRequest, ListAgentsRequest,
 };
-use keylime_attestor_proto::api::types::{self, Spiffeid};
+use keylime_attestor_proto::api::types::selector_match::MatchBehavior;
+use keylime_attestor_proto::api::types::{self, Selector, SelectorMatch, Spiffeid};
 use report::MAX_AGENTS;
 use spire_plugin::{Code, Status};
 use tonic::transport::{Channel, Endpoint};
@@ -46,7 +47,7 @@ pub(crate) struct SpireAgent {
 pub(crate) enum Error {
     #[error("failed to {what} at SPIRE's server: {code:?}: {message}; check spire_socket_path")]
     Call { what: &'static str, code: Code, message: String },
-    #[error("failed to list SPIRE's agents: expected at most {MAX_AGENTS}, got more")]
+    #[error("failed to list SPIRE's agents: expected at most {MAX_AGENTS} that count, got more")]
     TooMany,
     #[error("failed to list SPIRE's agents: expected pages in an order, got one twice")]
     Pages,
@@ -63,11 +64,41 @@ impl Spire {
         Some(Self(AgentClient::new(endpoint.connect_lazy()).max_decoding_message_size(MAX_PAGE)))
     }
 
-    /// All agents of an attestation type, or of every one, page by page. Agents that come or go
-    /// meanwhile may be missed.
-    pub(crate) async fn list(&self, attestation_type: Option<&str>) -> Result<Vec<SpireAgent>, Error> {
-        let filter = attestation_type.map(|kind| Filter { by_attestation_type: kind.to_owned() });
+    /// Hands all agents of an attestation type, or of every one, to `take`, page by page. Agents
+    /// that come or go meanwhile may be missed.
+    pub(crate) async fn each(
+        &self,
+        attestation_type: Option<&str>,
+        take: impl FnMut(SpireAgent) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let filter = attestation_type
+            .map(|kind| Filter { by_attestation_type: kind.to_owned(), by_selector_match: None });
+        self.pages(filter, take).await
+    }
+
+    /// The agents of an attestation type that have a selector.
+    pub(crate) async fn with_selector(
+        &self,
+        attestation_type: &str,
+        selector: Selector,
+    ) -> Result<Vec<SpireAgent>, Error> {
+        let has_it =
+            SelectorMatch { selectors: vec![selector], r#match: MatchBehavior::MatchSuperset.into() };
+        let by_attestation_type = attestation_type.to_owned();
         let mut agents = Vec::new();
+        let take = |agent| {
+            agents.push(agent);
+            if agents.len() > MAX_AGENTS { Err(Error::TooMany) } else { Ok(()) }
+        };
+        self.pages(Some(Filter { by_attestation_type, by_selector_match: Some(has_it) }), take).await?;
+        Ok(agents)
+    }
+
+    async fn pages(
+        &self,
+        filter: Option<Filter>,
+        mut take: impl FnMut(SpireAgent) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut tokens = HashSet::from([String::new()]);
         let mut page_token = String::new();
         loop {
@@ -75,12 +106,9 @@ impl Spire {
             let answer =
                 self.0.clone().list_agents(request).await.map_err(|status| call("list agents", &status))?;
             let page = answer.into_inner();
-            agents.extend(page.agents.into_iter().filter_map(SpireAgent::of));
-            if agents.len() > MAX_AGENTS {
-                return Err(Error::TooMany);
-            }
+            page.agents.into_iter().filter_map(SpireAgent::of).try_for_each(&mut take)?;
             if page.next_page_token.is_empty() {
-                return Ok(agents);
+                return Ok(());
             }
             if !tokens.insert(page.next_page_token.clone()) {
                 return Err(Error::Pages);

@@ -14,6 +14,8 @@ use super::settings::Share;
 pub(crate) struct Rules {
     /// How long an agent must have been at fault, poll by poll.
     pub(crate) grace: Duration,
+    /// The same, where its fault is that it is not heard of.
+    pub(crate) unreachable_grace: Duration,
     /// The most agents that go at one poll.
     pub(crate) max_per_poll: usize,
     /// When a larger share is at fault, nobody goes.
@@ -36,6 +38,8 @@ pub(crate) enum Fault {
     Failing,
     /// TIMEOUT.
     TimedOut,
+    /// FAIL, because the verifier does not reach the node.
+    NotReached,
     /// All verifiers answered, and none knows it.
     Unknown,
 }
@@ -53,7 +57,7 @@ pub(crate) struct Candidate {
 pub(crate) struct Assessment {
     /// How many agents there are.
     pub(crate) listed: usize,
-    /// How many of them FAIL or have TIMEOUT.
+    /// How many of them FAIL or have TIMEOUT, for whatever cause.
     pub(crate) failing: usize,
     /// How many of them no verifier knows.
     pub(crate) unknown: usize,
@@ -63,9 +67,10 @@ pub(crate) struct Assessment {
     pub(crate) due: Vec<Candidate>,
 }
 
-/// Since when agents have been at fault, by SPIFFE ID.
+/// Since when agents have been at fault, by SPIFFE ID, and whether that is silence: who fails after
+/// it was not heard of is at fault since then.
 #[derive(Debug, Default)]
-pub(crate) struct Memory(HashMap<String, Instant>);
+pub(crate) struct Memory(HashMap<String, (Instant, bool)>);
 
 impl Memory {
     /// Assesses the agents by what the verifiers hold. Without the answer of every verifier it is
@@ -82,11 +87,16 @@ impl Memory {
             .filter_map(|agent| {
                 let agent_id = agent.agent_id.clone()?;
                 let fault = fault(states.of_agent(&agent_id))?;
-                let since = self.0.get(&agent.spiffe_id).copied().unwrap_or(now);
+                let before = self.0.get(&agent.spiffe_id);
+                let same = before.filter(|(_, silent)| *silent == fault.is_silence());
+                let since = same.map_or(now, |(since, _)| *since);
                 Some((since, Candidate { spiffe_id: agent.spiffe_id.clone(), agent_id, fault }))
             })
             .collect();
-        self.0 = candidates.iter().map(|(since, one)| (one.spiffe_id.clone(), *since)).collect();
+        self.0 = candidates
+            .iter()
+            .map(|(since, one)| (one.spiffe_id.clone(), (*since, one.fault.is_silence())))
+            .collect();
         candidates.sort_by(|(since, one), (other_since, other)| {
             since.cmp(other_since).then_with(|| one.spiffe_id.cmp(&other.spiffe_id))
         });
@@ -95,7 +105,9 @@ impl Memory {
         let failing = candidates.len() - unknown;
         let due = candidates
             .into_iter()
-            .filter(|(since, _)| !held && now.saturating_duration_since(*since) >= rules.grace)
+            .filter(|(since, one)| {
+                !held && now.saturating_duration_since(*since) >= rules.grace_of(one.fault)
+            })
             .map(|(_, one)| one)
             .take(rules.max_per_poll)
             .collect();
@@ -123,12 +135,24 @@ fn fault(known: Known<'_>) -> Option<Fault> {
     }
 }
 
+impl Rules {
+    fn grace_of(&self, fault: Fault) -> Duration {
+        if fault.is_silence() { self.unreachable_grace } else { self.grace }
+    }
+}
+
 impl Fault {
+    /// Whether nothing is known of the node but that it is not heard of.
+    fn is_silence(self) -> bool {
+        matches!(self, Self::TimedOut | Self::NotReached)
+    }
+
     /// What is held against an agent in this state.
     pub(crate) fn of(attestation: Attestation) -> Option<Self> {
         match attestation {
             Attestation::Fail => Some(Self::Failing),
             Attestation::Timeout => Some(Self::TimedOut),
+            Attestation::Unreachable => Some(Self::NotReached),
             Attestation::Pass | Attestation::Pending => None,
         }
     }
@@ -139,6 +163,7 @@ impl fmt::Display for Fault {
         f.write_str(match self {
             Self::Failing => "Keylime's verifier says that the agent FAILs attestation",
             Self::TimedOut => "Keylime's verifier has not heard from the agent for too long (TIMEOUT)",
+            Self::NotReached => "Keylime's verifier does not reach the agent (FAIL, state 7)",
             Self::Unknown => "no verifier of Keylime knows the agent",
         })
     }

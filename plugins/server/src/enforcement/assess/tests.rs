@@ -47,7 +47,8 @@ fn percent(share: &str) -> Share {
 }
 
 fn rules(grace: u64, max_per_poll: usize, share: &str) -> Rules {
-    Rules { grace: Duration::from_secs(grace), max_per_poll, max_unhealthy: percent(share) }
+    let grace = Duration::from_secs(grace);
+    Rules { grace, unreachable_grace: 10 * grace, max_per_poll, max_unhealthy: percent(share) }
 }
 
 /// Who goes, by the ids at Keylime.
@@ -114,6 +115,29 @@ fn the_grace_is_over_after_polls_that_all_said_the_same() {
     assert_eq!(poll(30, &pass), (0, 0));
     assert_eq!(poll(40, &fail), (1, 0));
     assert_eq!(poll(60, &fail), (1, 1));
+}
+
+#[test]
+fn who_is_not_heard_of_has_a_grace_of_its_own_which_a_failure_ends() {
+    let (start, agents) = (Instant::now(), agents(&["silent", "cut-off", "a", "b", "c"]));
+    let say = |silent, cut_off| {
+        let pass = ["a", "b", "c"].map(|id| (id, Attestation::Pass));
+        states(&[&[("silent", silent), ("cut-off", cut_off)][..], &pass].concat())
+    };
+    let (timeout, unreachable) = (Attestation::Timeout, Attestation::Unreachable);
+    let mut memory = Memory::default();
+    let mut poll = |seconds: u64, states: &States| {
+        let now = start + Duration::from_secs(seconds);
+        let assessment = memory.assess(now, &agents, states, rules(20, 10, "50%"));
+        due(&assessment).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(poll(0, &say(timeout, unreachable)).is_empty());
+    // The one not heard of is not reached either: no other fault.
+    assert!(poll(199, &say(unreachable, timeout)).is_empty());
+    assert_eq!(poll(200, &say(timeout, unreachable)), ["cut-off", "silent"]);
+    // A failure is one from now on.
+    assert!(poll(201, &say(Attestation::Fail, Attestation::Pass)).is_empty());
+    assert_eq!(poll(221, &say(Attestation::Fail, Attestation::Pass)), ["silent"]);
 }
 
 #[test]

@@ -1,0 +1,86 @@
+//! A verifier's list of its agents, by which its "I do not know that agent" is checked.
+//!
+//! A verifier that cannot read its database says of a single agent that it does not know it
+//! (measured); asked for the list, it fails.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use evidence::AgentId;
+use serde::Deserialize;
+use tokio::sync::Mutex;
+
+use crate::error::Malformed;
+use crate::http::{Answer, Failure};
+use crate::states::MAX_AGENTS;
+
+/// How long a list is good for. Who names ids of agents that are not enrolled has it asked for no
+/// more often.
+const GOOD_FOR: Duration = Duration::from_secs(10);
+
+/// The list that came last.
+#[derive(Debug, Default)]
+pub(crate) struct AgentList(Mutex<Option<Listed>>);
+
+#[derive(Debug)]
+struct Listed {
+    asked: Instant,
+    ids: HashSet<Box<str>>,
+}
+
+impl AgentList {
+    /// Whether the verifier's list has the agent. `ask` gets it; one at a time does so, the others
+    /// wait for what comes.
+    pub(crate) async fn has<E>(
+        &self,
+        agent: &AgentId,
+        ask: impl Future<Output = Result<HashSet<Box<str>>, E>>,
+    ) -> Result<bool, E> {
+        let began = Instant::now();
+        let mut last = self.0.lock().await;
+        if let Some(listed) = last.as_ref() {
+            let has = listed.ids.contains(agent.as_str());
+            // An agent that was removed since is in a list from before.
+            if listed.asked >= began || (listed.asked.elapsed() < GOOD_FOR && !has) {
+                return Ok(has);
+            }
+        }
+        let asked = Instant::now();
+        let ids = ask.await?;
+        let has = ids.contains(agent.as_str());
+        *last = Some(Listed { asked, ids });
+        Ok(has)
+    }
+}
+
+/// The ids in an answer to `/agents/`.
+pub(crate) fn read(answer: &Answer) -> Result<HashSet<Box<str>>, Failure> {
+    #[derive(Deserialize)]
+    struct List {
+        uuids: Vec<[Box<str>; 1]>,
+    }
+    let List { uuids } = answer.results("the verifier's list of agents", false)?;
+    if uuids.len() > MAX_AGENTS {
+        return Err(Malformed::TooManyAgents { limit: MAX_AGENTS }.into());
+    }
+    Ok(uuids.into_iter().map(|[id]| id).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(ids: &[&str]) -> Result<HashSet<Box<str>>, &'static str> {
+        Ok(ids.iter().map(|id| Box::from(*id)).collect())
+    }
+
+    #[tokio::test]
+    async fn a_list_is_asked_for_again_only_where_the_last_one_does_not_decide() {
+        let (list, a) = (AgentList::default(), AgentId::new("a").unwrap());
+        assert_eq!(list.has(&a, async { Err("away") }).await, Err("away"));
+        assert_eq!(list.has(&a, async { ids(&["a"]) }).await, Ok(true));
+        // It was removed since.
+        assert_eq!(list.has(&a, async { ids(&[]) }).await, Ok(false));
+        assert_eq!(list.has(&a, async { Err("asked again") }).await, Ok(false));
+    }
+}
