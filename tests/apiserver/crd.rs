@@ -102,7 +102,7 @@ fn fills_in_defaults(server: &ApiServer) -> Result<()> {
         serde_json::from_str(&server.kubectl(&["get", "kla", "observed", "--output", "json"])?)?;
     let expected = json!({
         "action": "Observe", "interval": "10s", "grace": "0", "maxPerInterval": 10, "maxUnhealthy": "50%",
-        "reportPort": 9797,
+        "reportPort": 9797, "unreachableGrace": "10m",
     });
     assert_eq!(observed.pointer("/spec/enforcement"), Some(&expected));
     Ok(())

@@ -25,6 +25,10 @@ pub struct Enforcement {
     /// How long a node may fail before something is done. Written like 0s or 1m.
     pub grace: Duration,
 
+    /// The same for a node that the verifier does not hear of (TIMEOUT) or does not reach, for
+    /// which a network that is down is reason enough. Written like 10m.
+    pub unreachable_grace: Duration,
+
     /// How many agents are evicted or banned in one interval at most.
     #[schemars(schema_with = "per_interval")]
     pub max_per_interval: i32,
@@ -64,6 +68,7 @@ impl Default for Enforcement {
             action: Action::Observe,
             interval: Duration::from_secs(10),
             grace: Duration::from_secs(0),
+            unreachable_grace: Duration::from_secs(10 * 60),
             max_per_interval: 10,
             max_unhealthy: Percent::HALF,
             report_port: 9797,

@@ -65,7 +65,15 @@ fn addresses(verifiers: &[Verifier]) -> Vec<String> {
 }
 
 fn block(enforcement: &Enforcement, socket: &str) -> Value {
-    let Enforcement { action, interval, grace, max_per_interval, max_unhealthy, report_port } = enforcement;
+    let Enforcement {
+        action,
+        interval,
+        grace,
+        unreachable_grace,
+        max_per_interval,
+        max_unhealthy,
+        report_port,
+    } = enforcement;
     let action = match action {
         Action::Observe => "observe",
         Action::Evict => "evict",
@@ -76,6 +84,7 @@ fn block(enforcement: &Enforcement, socket: &str) -> Value {
         "spire_socket_path": socket,
         "interval": interval.as_str(),
         "grace": grace.as_str(),
+        "unreachable_grace": unreachable_grace.as_str(),
         "max_per_interval": max_per_interval,
         "max_unhealthy": max_unhealthy.to_string(),
         // The pods' addresses are not known here, and may be of either family: [::] takes both.
