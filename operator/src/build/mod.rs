@@ -6,4 +6,4 @@ mod install;
 pub(crate) mod overlay;
 
 #[cfg(test)]
-mod golden_tests;
+mod tests;

@@ -55,8 +55,4 @@ impl Facts<'_> {
 }
 
 #[cfg(test)]
-mod nodes_tests;
-#[cfg(test)]
-mod parent_ids_tests;
-#[cfg(test)]
 mod tests;

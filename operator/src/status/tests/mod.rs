@@ -1,3 +1,6 @@
+mod nodes;
+mod parent_ids;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -405,11 +408,9 @@ pub(super) const PARENT_IDS: ConditionType = ConditionType::ParentIdsConfigured;
 
 #[test]
 fn every_reason_is_produced() {
-    let all_cases = cases()
-        .into_iter()
-        .map(|(case, _)| case)
-        .chain(nodes_tests::cases().into_iter().map(|(case, _)| case));
-    let all_cases = all_cases.chain(parent_ids_tests::parent_ids().into_iter().map(|(case, _, _)| case));
+    let all_cases =
+        cases().into_iter().map(|(case, _)| case).chain(nodes::cases().into_iter().map(|(case, _)| case));
+    let all_cases = all_cases.chain(parent_ids::parent_ids().into_iter().map(|(case, _, _)| case));
     let produced: BTreeSet<(String, String)> = all_cases.flat_map(|case| case.reasons()).collect();
     let all: BTreeSet<(String, String)> = REASONS
         .iter()

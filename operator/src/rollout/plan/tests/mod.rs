@@ -285,7 +285,7 @@ fn what_the_resource_no_longer_names_goes() {
 fn the_controller_managers_configuration_is_there_before_its_pod_reads_it() {
     let mut scene = Scene::new();
     scene.resource = resource(json!({"spire": {"controllerManager": {}}}));
-    let text = include_str!("../../../testdata/controller-manager/chart.yaml");
+    let text = include_str!("../../../../testdata/controller-manager/chart.yaml");
     crate::fixture::controller_manager(&scene.resource, &mut scene.gathered, json!({}), text);
     assert_eq!(
         short(&scene.plan()),

@@ -4,13 +4,13 @@ use keylime_attestor_api::RolloutState::Progressing;
 use keylime_attestor_api::conditions::{ConditionType, REASONS, configuration_applied};
 use serde_json::json;
 
-use super::conditions;
-use super::tests::{Case, PARENT_IDS};
+use super::{Case, PARENT_IDS};
 use crate::fixture::resource;
+use crate::status::conditions;
 
 /// Each case with its reason of ParentIDsConfigured, and a part of the message.
 pub(super) fn parent_ids() -> Vec<(Case, &'static str, &'static str)> {
-    let chart = include_str!("../../testdata/controller-manager/chart.yaml");
+    let chart = include_str!("../../../testdata/controller-manager/chart.yaml");
     let known = "kind: ControllerManagerConfig\nparentIDTemplate: 'spiffe://x/spire/agent/keylime/{{ .NodeMeta.Name }}'\n";
     let aliases =
         "kind: ControllerManagerConfig\nparentIDTemplate: 'spiffe://x/nodes/{{ .NodeMeta.Name }}'\n";
