@@ -14,7 +14,7 @@ target := $(or $(CARGO_TARGET_DIR),target)
 # names the hosts.
 hosts := '(deb|ftp|security|snapshot)[.]debian[.]org|(proxy|sum)[.]golang[.]org|(pypi|pythonhosted)[.]org|registry[.]npmjs|(static|index)[.]crates[.]io'
 
-.PHONY: help setup image demo demo-local test lint bench reproduce fresh clean build packages
+.PHONY: help setup image demo demo-local test test-fast lint bench reproduce fresh clean build packages
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -36,9 +36,13 @@ test: ## run all tests
 	@$(setup)/all.sh $(target)/lab test
 	tests/run.sh
 
+test-fast: build ## run the tests that need nothing but cargo and git: no Go, no set-up, no root
+	cargo test --workspace -- --skip reference::
+
 lint: packages ## check formatting, clippy, licences, shell and Go code
 	cargo fmt --all --check
-	cargo clippy --workspace --lib --bins --tests --benches --examples --test cluster -- -D warnings # the cluster's tests are not among --tests
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --test real --test apiserver --test cluster -- -D warnings # not among all targets
 	$$($(setup)/cargo-deny.sh) --log-level error check licenses bans sources
 	git ls-files '*.sh' .ci/run | xargs shellcheck --external-sources --source-path SCRIPTDIR --enable check-extra-masked-returns,check-set-e-suppressed
 	! git grep --line-number --extended-regexp $(hosts)
@@ -51,7 +55,7 @@ bench: setup ## measure the plugins and the operator
 	cargo bench --package hcl --package evidence --package lab --bench parse --bench quote --bench attestation --bench scale
 
 reproduce: image ## make the image once more elsewhere, and compare
-	cargo test --package lab --test real image -- --ignored
+	cargo test --workspace --test real image -- --ignored
 
 fresh: ## run targets (RUN="setup build image" if not given) on a fresh Debian 12 in a folder; names packages that miss
 	$(setup)/fresh.sh $(target)/fresh $(or $(RUN),setup build image)

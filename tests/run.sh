@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 # Always the whole workspace: a part of it would be built anew, with the features that it needs alone.
 cargo test --workspace --no-run
-cargo test --workspace --test cluster --no-run
+cargo test --workspace --no-run --test real --test apiserver --test cluster
 
 log=$(mktemp)
 others_log=$(mktemp)
@@ -17,7 +17,11 @@ trap 'kill -- "-$group" 2>/dev/null || :; rm -f "$log" "$others_log"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 status=0
-cargo test --workspace --no-fail-fast 2>&1 | tee "$others_log" || status=$?
+{
+    cargo test --workspace --no-fail-fast || status=$?
+    cargo test --workspace --no-fail-fast --test real --test apiserver || status=$?
+    exit "$status"
+} 2>&1 | tee "$others_log" || status=$?
 wait "$group" || status=$?
 cat "$log"
 if ((status != 0)); then

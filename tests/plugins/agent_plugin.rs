@@ -123,7 +123,7 @@ async fn a_pinned_agent_is_only_the_one_that_is_pinned() -> Result<()> {
 #[tokio::test]
 async fn a_keylime_agent_that_fails_is_unavailable() -> Result<()> {
     let agent = FakeAgent::start(FakeAgentConfig::recorded(ID)).await?;
-    let host = configured(&agent, "request_timeout = \"300ms\"").await?;
+    let host = configured(&agent, "request_timeout = \"1s\"").await?;
     for fault in [
         Fault::Hang,
         Fault::HangUp,

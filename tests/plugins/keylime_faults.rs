@@ -19,8 +19,6 @@ const QUESTIONS: [&str; 3] = ["registrar /agents/", "verifier /agents/", "verifi
 #[tokio::test]
 async fn whatever_is_no_answer_of_keylime_is_unavailable_and_never_a_refusal() -> Result<()> {
     let site = Site::start().await?;
-    site.configure("request_timeout = \"500ms\"").await?;
-    site.attest().await?;
     for (fault, reason) in [
         (Fault::Hang, "answer_timeout"),
         (Fault::HangUp, "connection_closed"),
@@ -40,6 +38,10 @@ async fn whatever_is_no_answer_of_keylime_is_unavailable_and_never_a_refusal() -
         (Fault::Endless, "too_large"),
         (Fault::Drip(Duration::from_millis(50)), "answer_timeout"),
     ] {
+        // Short only where it is waited out, so that a busy machine brings no other fault.
+        let timeout = if reason == "answer_timeout" { "1s" } else { "60s" };
+        site.configure(&format!("request_timeout = {timeout:?}")).await?;
+        site.attest().await?;
         for question in QUESTIONS {
             break_question(&site, question, &fault);
             let status =
