@@ -1,4 +1,10 @@
 //! The operator: reconciles `KeylimeAttestor` resources into SPIRE's configuration and workloads.
+//!
+//! [`process::run`] starts two loops over the resources, side by side. [`reconcile`] brings SPIRE
+//! to what a resource asks for, when something changes, and hands the other loop its
+//! [`nodes::Inputs`]: a client of Keylime, and whose pods to follow. [`nodes`] finds out at each
+//! interval how every node is, and hands back a [`nodes::View`], which the status tells of.
+//! `ARCHITECTURE.md` draws both.
 
 mod apply;
 mod build;
