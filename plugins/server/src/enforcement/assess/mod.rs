@@ -67,10 +67,26 @@ pub(crate) struct Assessment {
     pub(crate) due: Vec<Candidate>,
 }
 
-/// Since when agents have been at fault, by SPIFFE ID, and whether that is silence: who fails after
-/// it was not heard of is at fault since then.
+/// The agents that are at fault, by SPIFFE ID.
 #[derive(Debug, Default)]
-pub(crate) struct Memory(HashMap<String, (Instant, bool)>);
+pub(crate) struct Memory(HashMap<String, Tracked>);
+
+/// An agent that has been at fault at each poll since.
+#[derive(Clone, Copy, Debug)]
+struct Tracked {
+    since: Instant,
+    /// It was never more than silent.
+    silent: bool,
+}
+
+impl Tracked {
+    /// Who fails after it was not heard of is at fault anew; but whoever has failed has not been
+    /// found good by falling silent.
+    fn follow(before: Option<Self>, fault: Fault, now: Instant) -> Self {
+        let silent = fault.is_silence();
+        before.filter(|before| !before.silent || silent).unwrap_or(Self { since: now, silent })
+    }
+}
 
 impl Memory {
     /// Assesses the agents by what the verifiers hold. Without the answer of every verifier it is
@@ -82,31 +98,26 @@ impl Memory {
         states: &States,
         rules: Rules,
     ) -> Assessment {
-        let mut candidates: Vec<(Instant, Candidate)> = agents
+        let mut candidates: Vec<(Tracked, Candidate)> = agents
             .iter()
             .filter_map(|agent| {
                 let agent_id = agent.agent_id.clone()?;
                 let fault = fault(states.of_agent(&agent_id))?;
-                let before = self.0.get(&agent.spiffe_id);
-                let same = before.filter(|(_, silent)| *silent == fault.is_silence());
-                let since = same.map_or(now, |(since, _)| *since);
-                Some((since, Candidate { spiffe_id: agent.spiffe_id.clone(), agent_id, fault }))
+                let tracked = Tracked::follow(self.0.get(&agent.spiffe_id).copied(), fault, now);
+                Some((tracked, Candidate { spiffe_id: agent.spiffe_id.clone(), agent_id, fault }))
             })
             .collect();
-        self.0 = candidates
-            .iter()
-            .map(|(since, one)| (one.spiffe_id.clone(), (*since, one.fault.is_silence())))
-            .collect();
-        candidates.sort_by(|(since, one), (other_since, other)| {
-            since.cmp(other_since).then_with(|| one.spiffe_id.cmp(&other.spiffe_id))
+        self.0 = candidates.iter().map(|(tracked, one)| (one.spiffe_id.clone(), *tracked)).collect();
+        candidates.sort_by(|(tracked, one), (other_tracked, other)| {
+            tracked.since.cmp(&other_tracked.since).then_with(|| one.spiffe_id.cmp(&other.spiffe_id))
         });
         let unknown = candidates.iter().filter(|(_, one)| one.fault == Fault::Unknown).count();
         let held = rules.max_unhealthy.is_exceeded_by(candidates.len(), agents.len());
         let failing = candidates.len() - unknown;
         let due = candidates
             .into_iter()
-            .filter(|(since, one)| {
-                !held && now.saturating_duration_since(*since) >= rules.grace_of(one.fault)
+            .filter(|(tracked, _)| {
+                !held && now.saturating_duration_since(tracked.since) >= rules.grace_of(*tracked)
             })
             .map(|(_, one)| one)
             .take(rules.max_per_poll)
@@ -136,8 +147,8 @@ fn fault(known: Known<'_>) -> Option<Fault> {
 }
 
 impl Rules {
-    fn grace_of(&self, fault: Fault) -> Duration {
-        if fault.is_silence() { self.unreachable_grace } else { self.grace }
+    fn grace_of(&self, tracked: Tracked) -> Duration {
+        if tracked.silent { self.unreachable_grace } else { self.grace }
     }
 }
 

@@ -135,9 +135,12 @@ fn who_is_not_heard_of_has_a_grace_of_its_own_which_a_failure_ends() {
     // The one not heard of is not reached either: no other fault.
     assert!(poll(199, &say(unreachable, timeout)).is_empty());
     assert_eq!(poll(200, &say(timeout, unreachable)), ["cut-off", "silent"]);
-    // A failure is one from now on.
+    // A failure is one from now on, also where silence follows it.
     assert!(poll(201, &say(Attestation::Fail, Attestation::Pass)).is_empty());
-    assert_eq!(poll(221, &say(Attestation::Fail, Attestation::Pass)), ["silent"]);
+    assert_eq!(poll(221, &say(timeout, Attestation::Pass)), ["silent"]);
+    // Found good between, it begins anew.
+    assert!(poll(222, &say(Attestation::Pass, Attestation::Pass)).is_empty());
+    assert!(poll(243, &say(timeout, Attestation::Pass)).is_empty());
 }
 
 #[test]
