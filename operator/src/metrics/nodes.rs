@@ -141,50 +141,54 @@ impl NodeMetrics {
             actions: Family::default(),
             shown: Mutex::default(),
         };
+        metrics.register(registry);
+        metrics
+    }
+
+    fn register(&self, registry: &mut Registry) {
         let states = "Nodes of each KeylimeAttestor in each state, by the reason for it";
-        registry.register("node_state", states, metrics.states.clone());
+        registry.register("node_state", states, self.states.clone());
         registry.register(
             "node_state_by_node",
             "The state of each node: 1 for the one it is in; with spec.nodes.metricsByNode",
-            metrics.by_node.clone(),
+            self.by_node.clone(),
         );
         registry.register(
             "node_last_success_seconds",
             "Age of the oldest last success at Keylime among the nodes of each KeylimeAttestor, as of the last poll",
-            metrics.last_success.clone(),
+            self.last_success.clone(),
         );
         registry.register(
             "node_last_success_by_node_seconds",
             "Age of each node's last success at Keylime, as of the last poll; with spec.nodes.metricsByNode",
-            metrics.last_success_by_node.clone(),
+            self.last_success_by_node.clone(),
         );
         registry.register(
             "node_transitions",
             "Changes of nodes' states, by what was told of them",
-            metrics.transitions.clone(),
+            self.transitions.clone(),
         );
-        registry.register("poll_duration_seconds", "How long polls of all nodes take", metrics.polls.clone());
+        registry.register("poll_duration_seconds", "How long polls of all nodes take", self.polls.clone());
         registry.register(
             "poll_errors",
             "Polls that failed, and nodes that could not be written",
-            metrics.errors.clone(),
+            self.errors.clone(),
         );
         registry.register(
             "enforcement_held",
             "Whether SPIRE's server leaves failing agents alone because too many of them fail: 1 if so",
-            metrics.held.clone(),
+            self.held.clone(),
         );
         registry.register(
             "agents_without_node",
             "Agents of Keylime's verifiers that fit no node of the cluster, as of the last poll",
-            metrics.unmatched.clone(),
+            self.unmatched.clone(),
         );
         registry.register(
             "enforcement_actions",
             "What SPIRE's server did to agents: evict, ban, reattest; by outcome: done, failed",
-            metrics.actions.clone(),
+            self.actions.clone(),
         );
-        metrics
     }
 
     /// A poll has ended.

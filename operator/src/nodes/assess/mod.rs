@@ -223,31 +223,11 @@ fn by_spire(rules: &Rules<'_>, seen: &Seen<'_>, keylime: &Keylime) -> Spire {
         (NodeReason::SpireAgentNotReady, format!("{} {text}", NodeReason::SpireAgentNotReady.meaning()))
     });
     let without_plugin = rules.managed && seen.pod.is_some_and(|pod| pod.hash.is_none());
-    let old = |message: &str| {
-        let reason = NodeReason::IdentityNotIssued;
-        let text = format!("{} {message}", reason.meaning());
-        let identity = ("False", reason.as_str(), text.clone());
-        Spire { against: unready.clone().or(Some((reason, text))), spiffe_id: None, identity }
-    };
     let Some(spire) = rules.spire else {
         if without_plugin {
-            return old("Its SPIRE agent runs without the plugin.");
+            return without_identity(unready, "Its SPIRE agent runs without the plugin.");
         }
-        let message = if rules.observed {
-            "no pod of SPIRE's server reports what SPIRE holds; see the condition Enforcing of the KeylimeAttestor"
-        } else {
-            "it is not known what SPIRE holds; `enforcement: {}` in the spec of the KeylimeAttestor turns that on, and nothing else"
-        };
-        // A SPIFFE ID that was known stays while nobody tells: entries of workloads hang on it.
-        let before = seen.previous.filter(|_| rules.observed).and_then(|previous| previous.spiffe_id.clone());
-        let identity = ("Unknown", identity::NOT_OBSERVED, message.to_owned());
-        // Where the operator did not put the plugin into the pods, a node that Keylime passes may
-        // attest by anything.
-        let unknown = (!rules.managed).then(|| {
-            let reason = NodeReason::IdentityUnknown;
-            (reason, format!("{} {}", reason.meaning(), reason.remedy()))
-        });
-        return Spire { against: unready.or(unknown), spiffe_id: before, identity };
+        return unreported(rules, seen, unready);
     };
     let held = keylime.agent.as_ref().and_then(|(agent, _)| spire.ours(agent));
     let missing = |reason: NodeReason, detail: String| {
@@ -263,9 +243,9 @@ fn by_spire(rules: &Rules<'_>, seen: &Seen<'_>, keylime: &Keylime) -> Spire {
         // A record stays until its SVID would have ended, whoever has attested since: after a
         // rollback it tells of an agent that is no more.
         (Some(held), other) if !held.banned && without_plugin && other.is_none() => {
-            return old(
-                "Its SPIRE agent runs without the plugin; SPIRE still has a record of the one before.",
-            );
+            let message =
+                "Its SPIRE agent runs without the plugin; SPIRE still has a record of the one before.";
+            return without_identity(unready, message);
         }
         (Some(held), _) if !held.banned && !without_plugin => {
             let identity = ("True", identity::ISSUED, format!("SPIRE has it as {}", held.spiffe_id));
@@ -281,6 +261,33 @@ fn by_spire(rules: &Rules<'_>, seen: &Seen<'_>, keylime: &Keylime) -> Spire {
     let against =
         if reason == NodeReason::Banned { Some((reason, text)) } else { unready.or(Some((reason, text))) };
     Spire { against, spiffe_id: None, identity }
+}
+
+/// An agent that runs without our plugin; its pod may say something worse.
+fn without_identity(unready: Option<(NodeReason, String)>, message: &str) -> Spire {
+    let reason = NodeReason::IdentityNotIssued;
+    let text = format!("{} {message}", reason.meaning());
+    let identity = ("False", reason.as_str(), text.clone());
+    Spire { against: unready.or(Some((reason, text))), spiffe_id: None, identity }
+}
+
+/// Nobody tells what SPIRE holds.
+fn unreported(rules: &Rules<'_>, seen: &Seen<'_>, unready: Option<(NodeReason, String)>) -> Spire {
+    let message = if rules.observed {
+        "no pod of SPIRE's server reports what SPIRE holds; see the condition Enforcing of the KeylimeAttestor"
+    } else {
+        "it is not known what SPIRE holds; `enforcement: {}` in the spec of the KeylimeAttestor turns that on, and nothing else"
+    };
+    // A SPIFFE ID that was known stays while nobody tells: entries of workloads hang on it.
+    let before = seen.previous.filter(|_| rules.observed).and_then(|previous| previous.spiffe_id.clone());
+    let identity = ("Unknown", identity::NOT_OBSERVED, message.to_owned());
+    // Where the operator did not put the plugin into the pods, a node that Keylime passes may
+    // attest by anything.
+    let unknown = (!rules.managed).then(|| {
+        let reason = NodeReason::IdentityUnknown;
+        (reason, format!("{} {}", reason.meaning(), reason.remedy()))
+    });
+    Spire { against: unready.or(unknown), spiffe_id: before, identity }
 }
 
 fn status(

@@ -125,15 +125,20 @@ impl Decision<'_> {
         if state == RolloutState::Progressing {
             plan.steps.extend(assessment.replace.iter().map(delete_pod));
         }
-        plan.requeue_after(match state {
+        plan.requeue_after(self.pause(state, &assessment));
+        state == RolloutState::Complete
+    }
+
+    /// When to go on, should no change come first.
+    fn pause(&self, state: RolloutState, assessment: &Assessment) -> Duration {
+        match state {
             RolloutState::Complete => ENROLLED,
             // The failure is reported first, with what the pods say, and then rolled back.
             RolloutState::Failed if self.rollout.rollback => NOW,
             _ if assessment.begins => NOW,
             _ if assessment.waiting.is_empty() => LATER,
             _ => BATCH,
-        });
-        state == RolloutState::Complete
+        }
     }
 
     /// How far it is. Only a batch that is under way has a deadline.
