@@ -1,4 +1,4 @@
-//! What a real apiserver makes of the CRD and of the examples in `operator/api/testdata`: it takes
+//! The CRD and the examples in `operator/api/testdata` at a real apiserver: it takes
 //! the CRD, explains it, fills in what is left out, and refuses what is wrong with a text that
 //! helps.
 

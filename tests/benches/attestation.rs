@@ -72,7 +72,7 @@ struct Cost {
     handshakes: f64,
 }
 
-/// What one attestation costs, once the connections that so many at once need are open.
+/// The cost of one attestation, once the connections that so many at once need are open.
 async fn cost(site: &Site, at_once: usize) -> Result<Cost> {
     attest(site, at_once).await;
     let (requests, handshakes) = (requests(site), handshakes(site));

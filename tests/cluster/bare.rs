@@ -16,7 +16,7 @@ use lab::spire::Release;
 use lab::wait;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// In which the nodes are; a name of cgroups.sh.
+/// The cgroup of the nodes; a name of cgroups.sh.
 const CGROUP: &str = "keylime-attestor-lab";
 /// Held by every process of a cluster; a name of cluster.sh.
 const LOCK: &str = "/run/lock/keylime-attestor-cluster";
@@ -178,7 +178,7 @@ fn expect_psat_agents(cluster: &Cluster) -> Result<()> {
     })
 }
 
-/// What a cluster could leave on the machine.
+/// Traces that a cluster could leave on the machine.
 #[derive(Debug, PartialEq, Eq)]
 struct Traces {
     processes: BTreeSet<String>,
@@ -190,7 +190,7 @@ struct Traces {
 }
 
 impl Traces {
-    /// Of anything but the lab: what a cluster left that was killed goes with the next one.
+    /// Before a test, without the lab's cgroup: that of a killed cluster goes with the next one.
     fn before() -> Result<Self> {
         let mut before = Self::after()?;
         before.cgroups.remove(CGROUP);

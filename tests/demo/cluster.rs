@@ -16,7 +16,7 @@ use crate::narrator::{heading, quote, say, timed};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What the resource asks for beyond the README's quick start.
+/// The resource's fields beyond the README's quick start.
 const ENFORCEMENT: &str = "  enforcement: {action: Evict}
   nodes: {interval: 5s}
 ";
@@ -239,7 +239,7 @@ fn show_agents(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// What the operator tells of the nodes.
+/// Shows the operator's `AttestedNode`s.
 fn show_nodes(cluster: &Cluster) -> Result<()> {
     quote("kubectl get kla", &cluster.at_server(&["get", "kla"])?);
     quote("kubectl get attestednodes", &cluster.kubectl(&["get", "attestednodes"])?);

@@ -1,4 +1,4 @@
-//! What keeps pods out of a namespace in a user's cluster, for a test to put there: a quota that is
+//! Obstacles for pods in a namespace of a user's cluster, for a test to put there: a quota that is
 //! used up, a policy that denies. Each takes a `kubectl`, so that it serves a cluster and an
 //! apiserver alone.
 
@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 
 use crate::wait;
 
-/// What both are called.
+/// The name of both.
 const NAME: &str = "lab-no-pods";
 const TIMEOUT: Duration = Duration::from_secs(30);
 

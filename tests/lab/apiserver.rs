@@ -22,11 +22,11 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct ApiServer {
     kubectl: PathBuf,
-    // In the order in which they end; none while it is down.
+    // Dropped in this order, the apiserver before its etcd. None while it is down.
     apiserver: Option<Process>,
     _etcd: Process,
     ports: [Port; 3],
-    /// Whether it has the admission plugin NodeRestriction.
+    /// True with the admission plugin NodeRestriction.
     node_restriction: bool,
     dir: TempDir,
 }

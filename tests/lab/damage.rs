@@ -5,9 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 
 /// A file that should be a PEM file, with what happened to it.
 pub struct Damaged {
-    /// What happened.
+    /// The kind of damage.
     pub how: &'static str,
-    /// What the file holds.
+    /// The file's content.
     pub content: Vec<u8>,
 }
 

@@ -150,7 +150,7 @@ impl FakeSpire {
         admitted.map(|agent| spiffe_id(agent).rsplit('/').next().unwrap_or_default().to_owned()).collect()
     }
 
-    /// Whether the agent with this SPIFFE ID is there, and banned.
+    /// Tells if the agent with this SPIFFE ID is there, and banned.
     pub fn is_banned(&self, id: &str) -> bool {
         lock(&self.state.agents).iter().any(|agent| spiffe_id(agent) == id && agent.banned)
     }

@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow, ensure};
 
 use crate::process::output;
 
-/// What `make image` leaves.
+/// The files that `make image` leaves.
 #[derive(Debug)]
 pub struct Image {
     /// The folder of its programs.

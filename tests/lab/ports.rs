@@ -43,7 +43,7 @@ impl Port {
         self.number
     }
 
-    /// Whether somebody listens on it now.
+    /// Tells if somebody listens on it now.
     ///
     /// # Errors
     /// When nobody does.

@@ -82,7 +82,7 @@ impl Process {
         status.with_context(|| self.last_words())
     }
 
-    /// Whether it runs.
+    /// Tells if it runs.
     ///
     /// # Errors
     /// When the system does not tell.

@@ -13,7 +13,7 @@ pub fn built(name: &str) -> Result<PathBuf> {
     find(name, "run `make test`, or `cargo build --workspace --bins` before the tests")
 }
 
-/// What the set-up installed, such as `cluster-tools/kubectl`.
+/// A program or folder that the set-up installed, such as `cluster-tools/kubectl`.
 ///
 /// # Errors
 /// When it is not there.

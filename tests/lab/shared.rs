@@ -1,4 +1,4 @@
-//! What the tests of one program share, because it takes long to start.
+//! A value that all tests of a program share, because it takes long to start.
 
 use std::sync::LazyLock;
 

@@ -152,12 +152,12 @@ impl SoftNode {
         Node { ek_tpm, ..Node::passing(self.id.as_str(), &self.ak.tpm2b_public()) }
     }
 
-    /// What its agent plugin sends first.
+    /// The payload of its agent plugin.
     pub fn payload(&self) -> Vec<u8> {
         Payload { agent_id: self.id.clone(), hash_alg: Some(HashAlg::Sha256) }.to_json()
     }
 
-    /// What its agent plugin answers to a challenge.
+    /// Its agent plugin's answer to a challenge.
     ///
     /// # Errors
     /// When the challenge is none, or the key cannot sign.

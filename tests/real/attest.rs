@@ -60,7 +60,7 @@ fn attests_over_mutual_tls(form: Form) -> Result<()> {
     Ok(())
 }
 
-/// Of a key that the registrar holds of a node.
+/// The SHA-256 of a key in the registrar's record of a node.
 fn sha256_of_registered(id: &str, key: &str) -> Result<String> {
     let record =
         KEYLIME.get()?.admin().registrar_record(id)?.context("the registrar does not know the node")?;

@@ -44,7 +44,7 @@ impl Site {
         Ok(Self { server, port, first, second })
     }
 
-    /// What the plugin tells the operator, who holds the same certificate.
+    /// The plugin's report, asked for as the operator does: with the same certificate.
     fn report(&self, keylime: &Keylime) -> Result<Report> {
         let files = keylime.server_client().clone();
         let client = Client::new(SharedCertFiles { cert: files.cert, key: files.key }, TIMEOUT);
@@ -77,7 +77,7 @@ impl Member {
         Ok(Self { node, agent, id })
     }
 
-    /// What a DaemonSet does with an agent that has ended.
+    /// Starts the agent again, as a DaemonSet does when it has ended.
     fn start_again(&mut self, keylime: &Keylime, server: &SpireServer) -> Result<()> {
         self.agent = SpireAgent::start(server, &plugins::agent(keylime, self.node.agent())?)?;
         Ok(())

@@ -13,7 +13,7 @@ use lab::swtpm::Swtpm;
 
 const NONCE: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ123456";
 
-/// What tpm2-tools call a key: `-G`, `-s`, `-g`.
+/// A kind of key in the terms of tpm2-tools: `-G`, `-s`, `-g`.
 #[derive(Clone, Copy, Debug)]
 struct Kind {
     key: &'static str,

@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 
 use crate::{KEYLIME, NODE};
 
-/// What is told before the node has shown a quote.
+/// The refusal before the node has shown a quote.
 const UNTOLD: &str = "is not attested";
 
 const TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! What the repository promises of itself. Needs nothing but the built programs and git.
+//! The repository's own checks. They need nothing but the built programs and git.
 
 mod readme;
 mod words;

@@ -93,7 +93,7 @@ fn leads_somewhere(document: &str, link: &str) -> Result<bool> {
     Ok(text.lines().filter(|line| line.starts_with('#')).any(|line| anchor(line) == heading))
 }
 
-/// What a heading is linked by, as GitHub and GitLab make it.
+/// A heading's anchor, as GitHub and GitLab make it.
 fn anchor(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();
     let kept = text.chars().filter(|kept| kept.is_alphanumeric() || matches!(kept, ' ' | '-' | '_'));

@@ -63,7 +63,7 @@ impl Error {
         &self.key
     }
 
-    /// What is wrong there.
+    /// The reason.
     pub fn reason(&self) -> &Reason {
         &self.reason
     }
@@ -96,7 +96,7 @@ impl fmt::Display for Prefix<'_> {
     }
 }
 
-/// What is wrong at a place of a text.
+/// The reason why a text is refused at a place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
     /// The text is longer than [`MAX_TEXT`].
@@ -138,9 +138,9 @@ pub enum Reason {
     /// Something else was expected.
     #[error("expected {expected}, found {found}")]
     Expected {
-        /// What could stand here.
+        /// The tokens that could stand here.
         expected: &'static str,
-        /// What stands here.
+        /// The token that stands here.
         found: &'static str,
     },
     /// In JSON, a boolean or a list as an element of a list: SPIRE's parser drops or unrolls it

@@ -37,7 +37,7 @@ pub struct Problem {
     pub key: String,
     /// Where its value stands; nothing when the key is not in the text.
     pub position: Option<Position>,
-    /// What is wrong.
+    /// The reason.
     pub text: String,
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn scan(cursor: &mut Cursor<'_>, opened: Position, interpolation: boo
     String::from_utf8(bytes).map_err(|_| Error::new(opened, Reason::NotUtf8))
 }
 
-/// What an escape sequence stands for. Go lets `\x` and octal ones stand for bytes, not characters.
+/// The meaning of an escape sequence. Go lets `\x` and octal ones stand for bytes, not characters.
 enum Escape {
     Byte(u32),
     Char(u32),

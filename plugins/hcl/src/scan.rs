@@ -10,12 +10,12 @@ pub(crate) struct Cursor<'t> {
     pub(crate) variables: Variables,
 }
 
-/// Whether the program that reads a text replaces `$X` and `${X}` in it before it parses it.
+/// Expansion of `$X` and `${X}` by the program that reads a text, before it parses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variables {
-    /// It does, as SPIRE with `-expandEnv`: a variable may stand where a value stands.
+    /// Done, as by SPIRE with `-expandEnv`: a variable may stand where a value stands.
     Expanded,
-    /// It does not: a variable is a string's content or nothing.
+    /// Not done: a variable is a string's content or nothing.
     Kept,
 }
 

@@ -3,7 +3,7 @@
 use crate::scan::Variables;
 use crate::{Error, MAX_TEXT, Position, Reason, json, parse};
 
-/// In which of the two languages a text is written.
+/// The language in which a text is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Language {
     Hcl,
@@ -75,7 +75,7 @@ impl Node {
 }
 
 impl Document {
-    /// Of a text in which no variables are replaced.
+    /// Parses a text in which no variables are replaced.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         Self::parse_as(text, Variables::Kept)
     }

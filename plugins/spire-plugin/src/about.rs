@@ -1,13 +1,13 @@
-//! What a program says about itself.
+//! The program's name, version and description.
 
-/// Who the program is: for its log, and for people who start it by hand.
+/// The program's identity: for its log, and for people who start it by hand.
 #[derive(Clone, Copy, Debug)]
 pub struct About {
     /// The program's name; the `@module` of its log lines.
     pub name: &'static str,
     /// Its version.
     pub version: &'static str,
-    /// What it does, in a few words: "node attestation by …".
+    /// A few words on its purpose: "node attestation by …".
     pub description: &'static str,
 }
 

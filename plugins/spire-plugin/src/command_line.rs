@@ -1,4 +1,4 @@
-//! What the program does when a person, or an init container, starts it.
+//! The command line, for a person or an init container.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -14,13 +14,13 @@ use crate::{serve_agent_node_attestor, serve_server_node_attestor};
 pub struct ConfigKey {
     /// Its name in `plugin_data`.
     pub name: &'static str,
-    /// What holds without it.
+    /// The default.
     pub default: &'static str,
-    /// What it is, in a few words.
+    /// A short description.
     pub about: &'static str,
 }
 
-/// What `main` calls for a node attestor of SPIRE's server: [`serve_server_node_attestor`] when
+/// The body of `main` for a node attestor of SPIRE's server: [`serve_server_node_attestor`] when
 /// there are no arguments, as SPIRE starts it; else `--help`, `--version`, `configuration` or
 /// `install`.
 #[must_use]
@@ -32,7 +32,7 @@ pub fn run_server_node_attestor(
     run(about, keys, || serve_server_node_attestor(about, plugin))
 }
 
-/// What `main` calls for a node attestor of SPIRE's agent, like [`run_server_node_attestor`].
+/// The body of `main` for a node attestor of SPIRE's agent, like [`run_server_node_attestor`].
 #[must_use]
 pub fn run_agent_node_attestor(about: About, keys: &[ConfigKey], plugin: impl AgentNodeAttestor) -> ExitCode {
     run(about, keys, || serve_agent_node_attestor(about, plugin))

@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt;
 use tonic::Status;
 
-/// What is logged of a panic, beside its place.
+/// The log message of a panic, which has the place as a field.
 const PANIC: &str = "a call ended in a panic: this is a bug in the plugin";
 
 /// Logs the place of every panic instead of printing its text, which may show what must not be

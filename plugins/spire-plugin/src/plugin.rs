@@ -1,4 +1,4 @@
-//! What a plugin implements.
+//! The traits that a plugin implements.
 
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ pub trait AgentNodeAttestor: Configure {
     ) -> impl Future<Output = Result<(), Status>> + Send;
 }
 
-/// What is known of a node that was attested.
+/// The attested node: its SPIFFE ID, its selectors, and how it renews.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentAttributes {
     /// The agent's SPIFFE ID, below `spiffe://<trust domain>/spire/agent/<name of the plugin in
@@ -66,7 +66,7 @@ pub struct AgentAttributes {
     /// Selectors without the type, which SPIRE puts before them. They replace those of an earlier
     /// attestation.
     pub selector_values: Vec<String>,
-    /// Whether the agent renews by attesting again. When false, the plugin itself must refuse a
+    /// True where the agent renews by attesting again. When false, the plugin itself must refuse a
     /// second attestation: [`Host::agent_is_known`](crate::Host::agent_is_known).
     pub can_reattest: bool,
 }

@@ -1,4 +1,4 @@
-//! What a real apiserver makes of the chart's objects.
+//! The chart's objects at a real apiserver.
 
 use std::fs;
 

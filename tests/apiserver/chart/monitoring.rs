@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::helm::{HELMS, at, chart, objects, read, repository, template, text, value_set};
 
-/// What all metrics of ours begin with.
+/// The prefix of the operator's metrics.
 const PREFIX: &str = "keylime_attestor_";
 
 #[test]

@@ -1,4 +1,4 @@
-//! What Helm makes of the chart without a cluster.
+//! The chart as Helm renders it without a cluster.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! What the operator may do: as the chart says it, and as a real apiserver decides.
+//! The operator's rights: as the chart says them, and as a real apiserver decides.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -74,7 +74,7 @@ fn the_apiserver_grants_what_is_needed_and_no_more() -> Result<()> {
     expect(&server, "attestor", "keylime-attestor", SECRETS_OF_VALUES)
 }
 
-/// What the operator asks for: verbs, what, and where.
+/// The requests of the operator: verbs, kind, and namespace.
 const NEEDED: &[(&str, &str, &str)] = &[
     ("get list watch patch", "keylimeattestors.spire.keylime.dev", "spire-system"),
     ("patch", "keylimeattestors.spire.keylime.dev/status", "spire-system"),

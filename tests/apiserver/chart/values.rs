@@ -63,7 +63,7 @@ fn undocumented(value: &Value, path: &str, documented: &BTreeSet<String>) -> Res
     Ok(())
 }
 
-/// What Helm itself hands to a chart within a chart is no value of ours.
+/// The value that Helm itself hands to a chart within a chart, which is none of the chart's own.
 const OF_HELM: &str = "global";
 
 fn compare(value: &Value, schema: &Value, path: &str) -> Result<()> {

@@ -38,7 +38,7 @@ fn what_the_readme_says_can_be_done_and_is_enough() -> Result<()> {
     ] {
         let secret = format!("secret/{secret}");
         let as_operator = "--as=system:serviceaccount:keylime-attestor:keylime-attestor";
-        // It says no by its exit code, too.
+        // `auth can-i` answers "no" with an exit code that is not 0.
         let answer = server.kubectl(&["auth", "can-i", "get", &secret, "-n", namespace, as_operator]);
         ensure!(answer.is_ok() == (expected == "yes"), "{namespace} {secret}: {answer:?}");
     }

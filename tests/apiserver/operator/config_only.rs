@@ -58,7 +58,7 @@ async fn the_agents_go_back_first_then_the_server_and_the_marks_go_along() -> Re
     operator.stop()
 }
 
-/// Whether a node has a reason.
+/// Tells if a node has this reason.
 fn is(site: &Site, node: &str, reason: &str) -> Result<bool> {
     if !site.exists(&format!("attestednode/{node}"))? {
         return Ok(false);
@@ -67,7 +67,7 @@ fn is(site: &Site, node: &str, reason: &str) -> Result<bool> {
     Ok(attested.pointer("/status/reason").context("no reason")? == reason)
 }
 
-/// Whether its workloads hang on its agent at Keylime.
+/// Tells if the parent of its workloads is its agent at Keylime.
 fn is_parent(site: &Site, node: &str) -> Result<bool> {
     let label = "/metadata/labels/node-restriction.kubernetes.io~1keylime-agent-id";
     Ok(site.get(&format!("node/{node}"))?.pointer(label).is_some())

@@ -186,7 +186,7 @@ async fn workloads_keep_their_parents_until_the_agent_of_their_node_is_back() ->
     operator.stop()
 }
 
-/// Whether the workloads of a node hang on its agent at Keylime.
+/// Tells if the parent of a node's workloads is its agent at Keylime.
 fn parent(site: &Site, node: &str) -> Result<bool> {
     let label = "/metadata/labels/node-restriction.kubernetes.io~1keylime-agent-id";
     Ok(site.get(&format!("node/{node}"))?.pointer(label).is_some())

@@ -1,4 +1,4 @@
-//! What others change, and what the operator makes of it.
+//! Changes by others, and the operator's answer to them.
 
 use anyhow::{Context as _, Result, ensure};
 use lab::wait;

@@ -1,4 +1,4 @@
-//! What goes wrong, and what is said about it.
+//! Failures, and the conditions that tell of them.
 
 use anyhow::{Result, ensure};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What a node's kubelet may write of the parents of its workloads: with the admission plugin
+//! The right of a node's kubelet to write the parents of its workloads: with the admission plugin
 //! NodeRestriction nothing that counts, and where an apiserver is without it, the operator puts
 //! right what a kubelet wrote of its own Node.
 

@@ -1,4 +1,4 @@
-//! What the operator makes of nodes: an AttestedNode for each, marks on the Node, the resource's
+//! The operator's objects of nodes: an AttestedNode for each, marks on the Node, the resource's
 //! own status, and nothing where nothing changes.
 
 use anyhow::{Context as _, Result, ensure};

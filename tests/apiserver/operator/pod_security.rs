@@ -41,7 +41,7 @@ async fn a_pod_that_is_admitted_as_restricted_stays_so_with_the_overlay() -> Res
     operator.stop()
 }
 
-/// What `restricted` asks of each container, and more.
+/// A container's settings by `restricted`, and more.
 fn restricted(more: &Value) -> Value {
     let mut context = restricted_pod(more);
     context["allowPrivilegeEscalation"] = json!(false);
@@ -50,7 +50,7 @@ fn restricted(more: &Value) -> Value {
     context
 }
 
-/// What of it can stand on the pod, and more.
+/// Those of them that a pod can have, and more.
 fn restricted_pod(more: &Value) -> Value {
     let mut context = more.clone();
     context["runAsNonRoot"] = json!(true);
@@ -70,7 +70,7 @@ fn with_contexts(mut objects: Value, pod: &Value, container: &Value) -> Result<V
     Ok(objects)
 }
 
-/// Whether the apiserver would make a pod of the workload.
+/// Tells if the apiserver would admit a pod of the workload.
 fn admitted(site: &Site, workload: &str) -> Result<bool> {
     let live = site.get(workload)?;
     let template = live.pointer("/spec/template").cloned().context("no template")?;

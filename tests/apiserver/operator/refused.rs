@@ -1,4 +1,4 @@
-//! What the apiserver itself refuses, and what the operator makes of it.
+//! Writes that the apiserver refuses, and the operator's answer to that.
 
 use anyhow::{Result, ensure};
 use lab::wait;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::site::{Site, TIMEOUT};
 use super::spire;
 
-/// What the policy says when it refuses.
+/// The policy's text when it refuses.
 const OUR_IMAGES_ONLY: &str = "only images of our own registry may be used";
 
 #[tokio::test(flavor = "multi_thread")]

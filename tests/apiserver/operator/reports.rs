@@ -1,4 +1,4 @@
-//! What the operator makes of the reports of SPIRE's servers: the plugins are real, their SPIRE and
+//! The reports of SPIRE's servers at the operator: the plugins are real, their SPIRE and
 //! Keylime are played.
 
 use anyhow::{Context as _, Result, ensure};
@@ -144,7 +144,7 @@ fn id(name: &str) -> String {
     format!("spiffe://example.org/spire/agent/keylime/{name}")
 }
 
-/// What was done to agents.
+/// The changes of agents that SPIRE was asked for.
 fn acts(spire: &FakeSpire) -> Vec<Call> {
     spire.calls().into_iter().filter(|call| *call != Call::List).collect()
 }

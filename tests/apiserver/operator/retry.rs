@@ -14,7 +14,7 @@ use super::{pods, spire};
 
 const FORBIDDEN: &str = "create Pod spire-server-0 in StatefulSet spire-server failed error: pods \"spire-server-0\" is forbidden: exceeded quota: small";
 
-/// What a controller says when it is refused a pod.
+/// A controller's status when it is refused a pod.
 fn refuse_pod(site: &Site, workload: &str, kind: &str, message: &str) -> Result<()> {
     let now = String::from_utf8(Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]).output()?.stdout)?;
     let now = now.trim();
@@ -27,7 +27,7 @@ fn refuse_pod(site: &Site, workload: &str, kind: &str, message: &str) -> Result<
     site.apply_with(&event, &["--server-side"])
 }
 
-/// What a controller says of three pods of which one is not there.
+/// A controller's status with one of three pods missing.
 fn lack_a_pod(site: &Site, workload: &str) -> Result<()> {
     let lacking = if workload.starts_with("daemonset") {
         json!({"currentNumberScheduled": 2})

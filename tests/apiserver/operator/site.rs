@@ -62,7 +62,7 @@ impl Operator {
         lines.map(|line| Ok(line.rsplit(' ').next().unwrap_or_default().parse::<u64>()?)).sum()
     }
 
-    /// What it answers on one of its ports.
+    /// Its answer on one of its ports.
     pub(crate) fn get(&self, port: &Port, path: &str) -> Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", port.number()))?;
         write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
@@ -355,7 +355,7 @@ impl Site {
         Ok(all)
     }
 
-    /// Whether everything of SPIRE is as it was.
+    /// Expects every object of SPIRE as it was.
     pub(crate) fn is_as(&self, before: &[Value]) -> Result<()> {
         let all = self.spire()?;
         ensure!(all.len() == before.len(), "expected {} objects, got\n{:#}", before.len(), json!(all));

@@ -1,4 +1,4 @@
-//! What the operator costs on clusters of many nodes: the time of a poll of all of them, what it
+//! The operator's cost on clusters of many nodes: the time of a poll of all of them, what it
 //! writes when nodes fail and when nothing happens, and what it needs of its own node. The sizes of
 //! the clusters can be given as arguments.
 //!

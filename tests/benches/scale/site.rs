@@ -24,7 +24,7 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(600);
 const NAMESPACE: &str = "spire-system";
 /// kubectl makes one object after another: so many of it work at once.
 const HANDS: usize = 8;
-/// What kwok does to nodes and pods, in its own words.
+/// kwok's stages: its changes of nodes and pods.
 const STAGES: [&str; 4] = [
     "node/fast/node-initialize.yaml",
     "node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",

@@ -1,4 +1,4 @@
-//! What a node's failure brings about, on a real Kubernetes with a real SPIRE and a real Keylime:
+//! The effects of a node's failure, on a real Kubernetes with a real SPIRE and a real Keylime:
 //! it is seen within seconds, the node's SPIRE agent loses its identity, and both come back by
 //! themselves; and a migration that goes node by node, with workloads that keep their identities.
 

@@ -1,4 +1,4 @@
-//! What an administrator sees: the resource, the `AttestedNode`s, Events, metrics, and SPIRE's own
+//! The administrator's view: the resource, the `AttestedNode`s, Events, metrics, and SPIRE's own
 //! list.
 
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ pub(crate) fn resource(cluster: &Cluster) -> Result<Value> {
     object(cluster, &["kla/spire", "--namespace", cluster.world.server])
 }
 
-/// What the operator says about a node.
+/// The operator's assessment of a node.
 pub(crate) fn attested_node(cluster: &Cluster, node: Node) -> Result<Value> {
     object(cluster, &["attestednode", node.name])
 }
@@ -92,7 +92,7 @@ pub(crate) fn expect_metric(cluster: &Cluster, line: &str) -> Result<()> {
     })
 }
 
-/// Whether SPIRE's server has an agent with this SPIFFE ID, banned or not.
+/// Tells if SPIRE's server has an agent with this SPIFFE ID, banned or not.
 pub(crate) fn is_listed(cluster: &Cluster, id: &str) -> Result<bool> {
     Ok(cluster.agents()?.iter().any(|agent| agent.id == *id))
 }

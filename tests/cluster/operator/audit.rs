@@ -1,4 +1,4 @@
-//! What the operator asked of the apiserver, by the apiserver's own audit log.
+//! The operator's requests, by the apiserver's own audit log.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -43,7 +43,7 @@ impl Request {
             .collect()
     }
 
-    /// Whether it is what each reconcile of the resource begins with.
+    /// Tells if it is the one that each reconcile of the resource begins with.
     fn is_reconcile(&self) -> bool {
         self.verb == "get" && self.resource == "keylimeattestors"
     }
@@ -108,7 +108,7 @@ pub(crate) fn unused_rights(cluster: &Cluster) -> Result<BTreeSet<String>> {
 /// A rule of a role of the chart's.
 #[derive(Debug)]
 struct Rule {
-    /// Of the role. Empty: everywhere.
+    /// The role's namespace. Empty: everywhere.
     namespace: String,
     groups: Vec<String>,
     resources: Vec<String>,

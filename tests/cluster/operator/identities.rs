@@ -15,12 +15,12 @@ pub(crate) struct Followed<'scope> {
     thread: ScopedJoinHandle<'scope, Vec<Answer>>,
 }
 
-/// What a workload got, from when it asked until it had its answer.
+/// A workload's answer, with the time from its request to it.
 struct Answer {
     asked: Instant,
     came: Instant,
     id: Result<String>,
-    /// Whether the SPIRE agent of its node was ready then, where it got none.
+    /// Where it got none: true if the SPIRE agent of its node was ready then.
     agent_ready: bool,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Gaps {
     pub(crate) with_ready_agent: Duration,
     /// How many there were.
     pub(crate) count: usize,
-    /// Whether the last answer was none.
+    /// True if the last answer had no SVID.
     open: bool,
 }
 

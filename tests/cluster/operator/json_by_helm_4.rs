@@ -14,7 +14,7 @@ use super::{apiserver_away, audit, failing_rollouts, quick_start};
 
 const HELM: Helm = Helm::V4;
 const VALUES: [&str; 2] = ["logLevel=info", "server.agentTTL=30m"];
-/// What an agent's SVID lives then, in seconds.
+/// The lifetime of an agent's SVID by then, in seconds.
 const AGENT_TTL: u64 = 30 * 60;
 
 /// For servers of another kind.

@@ -14,7 +14,7 @@ pub(crate) fn apply(cluster: &Cluster, mode: &str, server: &str) -> Result<()> {
     apply_text(cluster, &cluster.attestor(mode, server))
 }
 
-/// The same with the resource as text.
+/// Applies the resource from its text, and waits in the same way.
 pub(crate) fn apply_text(cluster: &Cluster, resource: &str) -> Result<()> {
     cluster.apply(resource)?;
     let ready = ["wait", "--for=condition=Ready", "kla/spire", "--timeout=120s"];
@@ -45,7 +45,7 @@ pub(crate) fn expect_keylime(cluster: &Cluster) -> Result<()> {
     expect(cluster, "keylime", &ids(|node| cluster.keylime_id(node))?)
 }
 
-/// The same by `k8s_psat`.
+/// Waits likewise until the agents of all nodes have attested by `k8s_psat`.
 pub(crate) fn expect_psat(cluster: &Cluster) -> Result<()> {
     expect(cluster, "k8s_psat", &ids(|node| cluster.psat_id(node))?)
 }

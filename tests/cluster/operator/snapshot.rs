@@ -17,7 +17,7 @@ const RELEASES: &str = "Secret/sh.helm.release.";
 const BUNDLE: &str = "ConfigMap/spire-bundle";
 /// The operator's field manager.
 const MANAGER: &str = "keylime-attestor-operator";
-/// What the derived ConfigMaps are called.
+/// How the names of derived ConfigMaps end.
 const DERIVED: &str = "-keylime";
 
 /// The objects of SPIRE's namespaces but for the derived ConfigMaps, and the Nodes, without what

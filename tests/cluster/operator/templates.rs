@@ -8,11 +8,11 @@ use lab::cluster::Cluster;
 use lab::process::Process;
 use tempfile::TempDir;
 
-/// Of the server and of the agents, each with their pods.
+/// Kinds of objects of the server and of the agents, each with the kind of their pods.
 const SERVER: [&str; 3] = ["statefulsets", "deployments", "pods"];
 const AGENTS: [&str; 2] = ["daemonsets", "pods"];
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// What a state must have.
+/// In every state of a pod that has the plugin.
 const PLUGIN: &str = "keylime-attestor-install";
 
 /// Follows SPIRE's workloads and pods from now on.

@@ -31,16 +31,16 @@ use crate::process::output;
 
 /// How long something may take that takes seconds.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// What a cluster starts with.
+/// Options of a cluster.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Keylime's servers, and an enrolled agent on each node. Without them a cluster is up some
     /// seconds sooner.
     pub keylime: bool,
-    /// What SPIRE will live in.
+    /// The namespaces and the chart that SPIRE will have.
     pub world: World,
-    /// Whether the apiserver has the admission plugin NodeRestriction, as with kubeadm, kind and in
-    /// the clouds.
+    /// True for an apiserver with the admission plugin NodeRestriction, as with kubeadm, kind and
+    /// in the clouds.
     pub node_restriction: bool,
 }
 
@@ -101,7 +101,7 @@ impl Component {
 #[derive(Debug)]
 pub struct Cluster {
     script: Script,
-    /// What SPIRE lives in.
+    /// The namespaces and the chart of SPIRE.
     pub world: World,
     /// The cluster's files.
     state: PathBuf,

@@ -18,7 +18,7 @@ const SHOWN_LINES: usize = 40;
 #[derive(Debug)]
 pub(super) struct Script {
     child: Child,
-    /// Of the apiserver.
+    /// The apiserver's.
     _port: Port,
     /// Open as long as the cluster shall live.
     alive: Option<ChildStdin>,
@@ -48,7 +48,7 @@ impl Script {
         }
     }
 
-    /// Whether the cluster has not been stopped.
+    /// True until the cluster is stopped.
     pub(super) const fn is_running(&self) -> bool {
         self.alive.is_some()
     }

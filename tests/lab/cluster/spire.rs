@@ -31,7 +31,7 @@ pub struct SpireAgent {
     pub attestation_type: String,
     /// When its SVID expires, in Unix seconds.
     pub expires_at: u64,
-    /// Whether the server would let it attest again.
+    /// True if the server would let it attest again.
     pub can_reattest: bool,
     /// `type:value` each, as the server's own output has them.
     pub selectors: Vec<String>,

@@ -14,12 +14,12 @@ pub struct World {
     pub agents: &'static str,
     /// Its version.
     pub release: Release,
-    /// Whether each pod with the label `spiffe=enabled` gets an entry `spiffe://example.org/NAME`,
+    /// True if each pod with the label `spiffe=enabled` gets an entry `spiffe://example.org/NAME`,
     /// by spire-controller-manager.
     pub manages_entries: bool,
-    /// Whether Pod Security enforces `restricted` where the server is.
+    /// True if Pod Security enforces `restricted` where the server is.
     restricted: bool,
-    /// Of the chart.
+    /// The chart's values.
     values: &'static [&'static str],
 }
 
@@ -47,7 +47,7 @@ impl World {
         values: &["securityContexts=pod", "agent.runAsUser=0"],
     };
 
-    /// The same with a release of SPIRE.
+    /// This world with a release of SPIRE.
     #[must_use]
     pub const fn with(self, release: Release) -> Self {
         Self { release, ..self }

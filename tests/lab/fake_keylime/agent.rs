@@ -29,13 +29,13 @@ pub struct AgentPki {
     pub client_ca: Ca,
 }
 
-/// What an agent is like.
+/// Configuration of a fake agent.
 pub struct FakeAgentConfig {
     /// Its id.
     pub id: String,
     /// The PCR bank that it says it quotes.
     pub hash_alg: String,
-    /// Whether it has `/agent/info`; the Python agent has not.
+    /// True if it has `/agent/info`; the Python agent has not.
     pub tells_info: bool,
     /// The API versions it has.
     pub versions: Vec<String>,

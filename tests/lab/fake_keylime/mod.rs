@@ -49,9 +49,9 @@ pub struct FakeKeylime {
 /// Which API versions the servers have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Versions {
-    /// What the recorded servers have: 2.0 to 2.6 and others.
+    /// Those of the recorded servers: 2.0 to 2.6 and others.
     Recorded,
-    /// What is told is that of a verifier in push mode (410, no versions); 2.0 to 2.6 work.
+    /// The answer of a verifier in push mode (410, no versions); 2.0 to 2.6 work.
     Untold,
     /// Only these, such as `2.3`.
     Only(Vec<String>),

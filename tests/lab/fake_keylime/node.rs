@@ -1,4 +1,4 @@
-//! What the fake servers know of a node, in the form of recorded answers.
+//! A node's records at the fake servers, in the form of recorded answers.
 
 use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,9 +14,9 @@ use super::recorded;
 pub struct Node {
     /// Its Keylime id.
     pub id: String,
-    /// Whether the registrar knows it.
+    /// True if the registrar knows it.
     pub registered: bool,
-    /// Whether the verifier knows it.
+    /// True if the verifier knows it.
     pub enrolled: bool,
     /// The id in the registrar's answer.
     pub answered_id: String,
@@ -119,7 +119,7 @@ impl Node {
 }
 
 impl Valid {
-    /// Whether a quote, unescaped, is valid for a nonce.
+    /// Tells if a quote, unescaped, is valid for a nonce.
     pub(super) fn says(self, quote: &str, nonce: &str) -> bool {
         let is_its = || extra_data(quote).is_some_and(|data| data == nonce.as_bytes());
         match self {

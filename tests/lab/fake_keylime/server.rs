@@ -23,7 +23,7 @@ const MAX_HEAD: usize = 64 * 1024;
 pub struct Request {
     /// Path and query, as sent.
     pub target: String,
-    /// Whether the client showed a certificate that the server trusts.
+    /// True if the client showed a certificate that the server trusts.
     pub with_certificate: bool,
 }
 
@@ -38,7 +38,7 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
-/// What a server does instead of answering.
+/// A fault: something that a server does instead of answering.
 #[derive(Debug, Clone)]
 pub enum Fault {
     /// Nothing, for ever.
@@ -65,7 +65,7 @@ pub enum Fault {
     Drip(Duration),
 }
 
-/// What answers requests.
+/// The handler of requests.
 pub(super) type Answers = Arc<dyn Fn(&Request) -> Response + Send + Sync>;
 
 /// A server that runs until it is dropped.
@@ -179,7 +179,7 @@ impl FakeServer {
         self.shared.handshakes.load(Ordering::Relaxed)
     }
 
-    /// Whether requests are remembered; a bench turns it off, so that memory does not grow.
+    /// Turns the record of requests on or off; a bench turns it off, so that memory does not grow.
     pub fn remember_requests(&self, remember: bool) {
         self.shared.record.store(remember, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! What a plugin writes to stderr.
+//! A plugin's log, which it writes to stderr.
 
 use std::io::{self, Write};
 use std::sync::Arc;

@@ -53,7 +53,7 @@ pub struct Host {
     plugin_services: Vec<String>,
     services: HostServices,
     log: Log,
-    /// What a killed plugin leaves behind goes with it.
+    /// The plugin's TMPDIR: leftovers of a killed plugin go with it.
     _scratch: TempDir,
     /// Open for as long as the plugin is to have its host services.
     _broker: Option<Streaming<ConnInfo>>,
@@ -64,9 +64,9 @@ pub struct Host {
 pub struct Ended {
     /// How it ended.
     pub status: ExitStatus,
-    /// What it wrote to stdout after the handshake.
+    /// Its stdout after the handshake.
     pub stdout: Vec<u8>,
-    /// What it wrote to stderr.
+    /// Its stderr.
     pub log: Log,
 }
 
@@ -216,13 +216,13 @@ impl Host {
         &self.plugin_services
     }
 
-    /// What the plugin finds when it calls SPIRE.
+    /// The host services that the plugin calls.
     #[must_use]
     pub fn services(&self) -> &HostServices {
         &self.services
     }
 
-    /// What the plugin has logged.
+    /// The plugin's log.
     #[must_use]
     pub fn log(&self) -> &Log {
         &self.log

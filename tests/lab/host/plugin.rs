@@ -31,10 +31,10 @@ pub struct ServerSession {
     answers: Streaming<AttestResponse>,
 }
 
-/// What a server's plugin answers.
+/// An answer of a server's plugin.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    /// It asks for more.
+    /// A challenge for the agent.
     Challenge(Vec<u8>),
     /// The node is attested.
     Attested(AgentAttributes),

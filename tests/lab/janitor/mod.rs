@@ -48,7 +48,7 @@ fn tell(line: &str) -> Result<()> {
     writeln!(pipe, "{line}").context("failed to tell the janitor")
 }
 
-/// In a group of its own: an interrupt from the terminal is for the tests, not for their janitor.
+/// Starts the shell in a process group of its own, so that an interrupt ends the tests alone.
 fn start() -> Result<ChildStdin> {
     Command::new("bash")
         .args(["-c", include_str!("janitor.sh")])

@@ -1,4 +1,4 @@
-//! What an administrator asks of verifier and registrar, with Keylime's own client certificate.
+//! An administrator's requests to verifier and registrar, with Keylime's own client certificate.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// What the verifier holds of a node, or None.
+    /// The verifier's record of a node, or None.
     ///
     /// # Errors
     /// When it does not answer, or with another status than 200 and 404.
@@ -32,7 +32,7 @@ impl Admin {
         self.get(self.verifier, id)
     }
 
-    /// What the registrar holds of a node, or None.
+    /// The registrar's record of a node, or None.
     ///
     /// # Errors
     /// When it does not answer, or with another status than 200 and 404.

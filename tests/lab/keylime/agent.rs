@@ -14,7 +14,7 @@ use crate::process::Process;
 use crate::programs;
 use crate::swtpm::Swtpm;
 
-/// It takes about three seconds on an idle machine.
+/// Limit for its start, which takes about three seconds on an idle machine.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A running Keylime agent.

@@ -141,7 +141,7 @@ impl Keylime {
         self.verifier.start()
     }
 
-    /// What Keylime's agents have to trust: the verifier and the nodes' own clients.
+    /// The CAs that Keylime's agents have to trust: the verifier's, and that of the nodes' clients.
     fn trusted_by_agents(&self) -> [&PathBuf; 2] {
         [&self.admin.client.ca, &self.node_client.ca]
     }

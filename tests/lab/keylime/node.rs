@@ -25,7 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 pub struct NodeOptions {
     /// Its id in Keylime; None is a random UUID.
     pub id: Option<String>,
-    /// Whether its agent answers `/agent/info`. Some agents do not.
+    /// True if its agent answers `/agent/info`. Some agents do not.
     pub info: bool,
     /// Keylime's `meta_data` of it, a JSON object.
     pub meta_data: Value,
@@ -80,8 +80,8 @@ impl Node {
         self.wait_for("FAIL", 0)
     }
 
-    /// Undoes [`fail`](Self::fail) as a clean boot does, has the verifier attest it again, and waits
-    /// until the node has passed.
+    /// Undoes [`fail`](Self::fail) as a clean boot does, has the verifier attest it again, and
+    /// waits until the node has passed.
     ///
     /// # Errors
     /// When it does not pass.

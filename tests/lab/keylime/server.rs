@@ -12,7 +12,7 @@ use crate::ports::Port;
 use crate::process::Process;
 use crate::programs;
 
-/// It takes about a second on an idle machine.
+/// Limit for its start, which takes about a second on an idle machine.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 #[derive(Debug)]

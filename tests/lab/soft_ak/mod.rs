@@ -45,7 +45,7 @@ const PCR_SELECT_SIZE: u8 = 3;
 /// A key pair that signs quotes.
 pub struct SoftAk {
     key: Key,
-    /// What its public area says. Change it for an AK that no Keylime agent would make.
+    /// Its public area. Change it for an AK that no Keylime agent would make.
     pub public: Public,
     /// The EK that it sits below, a `TPM2B_PUBLIC` named by SHA-256. That of the recorded agent
     /// unless changed.
@@ -179,7 +179,7 @@ impl SoftAk {
         self.sign(attest.marshal(), pcrs_part(bank, pcrs, &values))
     }
 
-    /// What its TPM calls it: by the endorsement hierarchy, its EK and itself.
+    /// Its qualified name, made of the endorsement hierarchy's, its EK's name and its own.
     fn qualified_name(&self) -> anyhow::Result<Vec<u8>> {
         const ENDORSEMENT: [u8; 4] = 0x4000_000b_u32.to_be_bytes();
         let named = |bytes: &[u8]| anyhow::Ok([be16(SHA256), hash(SHA256, bytes)?].concat());

@@ -1,4 +1,4 @@
-//! What the plugin tells the operator, and that it tells nobody else.
+//! The plugin's report to the operator, and to nobody else.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};

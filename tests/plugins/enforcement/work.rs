@@ -1,4 +1,4 @@
-//! Who loses its identity, and how.
+//! The agents that lose their identity, and how.
 
 use anyhow::Result;
 use keylime_attestor_proto::api::types::Agent;

@@ -8,7 +8,7 @@ use super::render::Element;
 use crate::tree::Document;
 use crate::value;
 
-/// Whether the element stands in a text as it is asked for, however it is written.
+/// Tells if the text has the element as it is asked for, however it is written.
 pub(super) fn stands(text: &str, plugins: &Plugins<'_>, wanted: &Element, placement: Placement) -> bool {
     plugins.to_replace(&wanted.name, placement).is_some_and(|ours| {
         // A variable would be replaced by something else than what is read here.
@@ -57,7 +57,7 @@ fn listed<'t>(plugins: &Plugins<'t>, wanted: impl Fn(&str, &str) -> bool) -> Vec
     those.map(|plugin| (plugin.kind, plugin.name, of_plugin(plugin))).collect()
 }
 
-/// What a plugin's item holds, with the keys after the plugin's name around it.
+/// The value of a plugin's item, with the keys after the plugin's name around it.
 fn of_plugin(plugin: &Plugin<'_>) -> Value {
     plugin.rest.iter().rev().fold(of_value(value::Value::of_node(plugin.body)), |inner, key| {
         Value::Object(Map::from_iter([(key.text.clone(), Value::Array(vec![inner]))]))

@@ -108,7 +108,7 @@ fn replace_all(text: &str, member: &Item, is_list: bool, element: &Element) -> E
     Edit { range: member.value.at.offset..member.value.end, text: value }
 }
 
-/// What something is added to.
+/// Which object or list a member or an element is added to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Before {
     /// The root, which every text has.
@@ -196,7 +196,7 @@ fn children(holder: &Node) -> Vec<Range<usize>> {
     }
 }
 
-/// Whether the closing bracket stands on the line of what is before it.
+/// Tells if the closing bracket stands on the line of what is before it.
 fn is_inline(text: &str, holder: &Node) -> bool {
     let close = holder.end.saturating_sub(1);
     let last = children(holder).last().map_or(holder.at.offset + 1, |child| child.end);

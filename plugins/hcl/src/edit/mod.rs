@@ -45,7 +45,7 @@ pub use crate::scan::Variables;
 use crate::tree::{Document, Language};
 use crate::{MAX_TEXT, Position};
 
-/// What stands in `plugins.NodeAttestor` for one external plugin.
+/// An external plugin's entry in `plugins.NodeAttestor`.
 #[derive(Debug, Clone, Copy)]
 pub struct NodeAttestor<'a> {
     /// The plugin's name: 1 to 64 of `A-Z a-z 0-9 _ . -`; part of its agents' SPIFFE IDs.
@@ -82,7 +82,7 @@ pub enum Error {
     Element {
         /// Its name, shortened.
         name: String,
-        /// What is wrong with it.
+        /// The reason.
         problem: String,
     },
     /// The edited text would be longer than [`MAX_TEXT`].

@@ -24,7 +24,7 @@ pub(super) struct Block<'t> {
     pub(super) object: &'t Node,
     /// The `plugins` item with it.
     pub(super) item: &'t Item,
-    /// It is an element of a list.
+    /// True for an element of a list.
     pub(super) listed: bool,
 }
 

@@ -66,7 +66,7 @@ pub(super) fn listed(style: &Style, value: impl Fn(&Style) -> String) -> String 
     format!("[{}{}{}]", inner.line(), value(&inner), style.line())
 }
 
-/// What Go's readers hand through unharmed.
+/// Refuses a value that Go's readers would not hand through unharmed.
 fn admit(value: &Value, depth: usize) -> Result<(), String> {
     if depth > DEEPEST {
         return Err(format!("nests deeper than {DEEPEST} levels"));
@@ -135,7 +135,7 @@ impl Writer<'_> {
         self.out.push('}');
     }
 
-    /// What stands before a member or an element: a line of its own, or a space.
+    /// The white space before a member or an element: a line of its own, or a space.
     fn separate(&mut self, first: bool, depth: usize) {
         let style = self.style;
         if !style.inline {

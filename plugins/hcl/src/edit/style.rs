@@ -19,7 +19,7 @@ pub(super) struct Style {
 }
 
 impl Style {
-    /// That of a text, for something new in it.
+    /// The style of a text, for a new plugin in it.
     pub(super) fn of_text(text: &str, language: Language, indent: String, inline: bool) -> Self {
         let spaced = language == Language::Hcl || text.contains("\": ") || !text.contains("\":");
         Self { language, inline, newline: newline(text), indent, unit: unit(text), spaced }
@@ -53,7 +53,7 @@ impl Style {
         Self { indent: format!("{}{}", self.indent, self.unit), ..self.clone() }
     }
 
-    /// What comes before something that has a line of its own, if things have lines of their own.
+    /// A new line with its indentation; empty where members have no lines of their own.
     pub(super) fn line(&self) -> String {
         if self.inline { String::new() } else { format!("{}{}", self.newline, self.indent) }
     }
@@ -86,7 +86,7 @@ fn newline(text: &str) -> &'static str {
     if text.contains("\r\n") { "\r\n" } else { "\n" }
 }
 
-/// Whether there is white space behind the colon of a JSON member.
+/// Tells if there is white space behind the colon of a JSON member.
 fn is_spaced(text: &str, member: &Item) -> bool {
     text.get(..member.value.at.offset).is_some_and(|before| before.ends_with([' ', '\t', '\n', '\r']))
 }

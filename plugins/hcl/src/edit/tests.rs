@@ -168,7 +168,7 @@ pub(crate) fn generated(each: usize) -> Vec<String> {
     texts
 }
 
-/// In a text that SPIRE reads as it is.
+/// Edits a text that SPIRE reads as it is, without replacing variables.
 pub(crate) fn set(text: &str, element: &NodeAttestor<'_>, placement: Placement) -> String {
     set_node_attestor(text, element, placement, Variables::Kept).unwrap_or_else(|e| panic!("{e}\n{text:?}"))
 }

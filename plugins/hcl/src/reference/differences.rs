@@ -88,7 +88,7 @@ pub(super) const LISTED: [Difference; 13] = [
     refused(r#"{"a": 1, "b"}"#, r#"[{"at":[0,0],"keys":["a"],"value":{"integer":"1"}}]"#, "expected ':'"),
 ];
 
-/// Whether a refusal of a text that Go takes is one of those listed.
+/// Tells if a refusal of a text that Go takes is one of those listed.
 pub(super) fn refused_on_purpose(text: &str, reason: &Reason) -> bool {
     let json = text.trim_start().starts_with('{');
     match reason {
@@ -102,7 +102,7 @@ pub(super) fn refused_on_purpose(text: &str, reason: &Reason) -> bool {
     }
 }
 
-/// Whether there is a null anywhere.
+/// Tells if there is a null anywhere.
 pub(super) fn has_null(node: &Node) -> bool {
     match &node.kind {
         Kind::Null => true,
@@ -112,14 +112,14 @@ pub(super) fn has_null(node: &Node) -> bool {
     }
 }
 
-/// Whether another tree of an HCL text is one of those listed: a null at the end, or before a block
-/// with several keys.
+/// Tells if another tree of an HCL text is one of those listed: a null at the end, or before a
+/// block with several keys.
 pub(super) fn tree_on_purpose(document: &Document, ours: &Value, theirs: &Value) -> bool {
     let dropped = document.language == Language::Hcl && tree::without_last_null(ours) == *theirs;
     dropped || null_before_block(document)
 }
 
-/// Whether a null of HCL stands before a block with several keys in the same object.
+/// Tells if a null of HCL stands before a block with several keys in the same object.
 fn null_before_block(document: &Document) -> bool {
     fn within(items: &[Item]) -> bool {
         let pair = |pair: &[Item]| matches!(pair[0].value.kind, Kind::Null) && pair[1].keys.len() > 1;

@@ -27,7 +27,7 @@ pub(crate) const SAMPLES: [(&str, &str); 7] = [
     ("every-form.hcl", include_str!("../../testdata/every-form.hcl")),
 ];
 
-/// What was seen in a comparison of many texts.
+/// Counts of a comparison of many texts.
 #[derive(Debug, Default)]
 struct Tally {
     same: usize,

@@ -68,8 +68,8 @@ pub(super) fn without_last_null(outline: &Value) -> Value {
     Value::Array(items)
 }
 
-/// What a text means, as far as SPIRE's printing keeps it: every value with the keys that lead to
-/// it. Printing makes lists of objects repeated blocks, and blocks in blocks blocks of several
+/// The meaning of a text, as far as SPIRE's printing keeps it: every value with the keys that lead
+/// to it. Printing makes lists of objects repeated blocks, and blocks in blocks blocks of several
 /// keys.
 pub(super) fn meaning(document: &Document) -> Vec<(Vec<String>, String)> {
     let mut leaves = Vec::new();

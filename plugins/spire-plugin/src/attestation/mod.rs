@@ -10,7 +10,7 @@ use tonic::{Code, Status, codegen::BoxStream};
 
 use crate::serve::MAX_MESSAGE_BYTES;
 
-/// What an attestation sends to SPIRE. The last message carries the status when it failed.
+/// The messages of an attestation to SPIRE. The last one carries the status when it failed.
 type Outbox<T> = mpsc::Sender<Result<T, Status>>;
 
 /// The stream of an attestation's messages. It carries the attestation itself, which moves on when

@@ -26,7 +26,7 @@ pub struct Host {
     measurements: mpsc::Sender<Measurement>,
 }
 
-/// What SPIRE told about its host services.
+/// The host services that SPIRE has named.
 #[derive(Debug, Default)]
 struct Found {
     /// Full names of the services.
@@ -36,7 +36,7 @@ struct Found {
 }
 
 impl Host {
-    /// Whether SPIRE's server has an attested agent of this SPIFFE ID. Only during an attestation,
+    /// Tells if SPIRE's server has an attested agent of this SPIFFE ID. Only during an attestation,
     /// and only on the server.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use tonic_prost::ProstCodec;
 
 use crate::{agent_plugin, configured, ends_well, server_plugin};
 
-/// What the plugin logs when it ends before all calls have.
+/// The log message of a plugin that ends before all calls have.
 const CALLS_STILL_OPEN: &str = "ended with calls still open";
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What the plugin asks of SPIRE and tells it.
+//! Calls of the plugin to SPIRE's host services.
 
 use anyhow::Result;
 use keylime_attestor_proto::{agent_store::agent_store_server, metrics::metrics_server};
