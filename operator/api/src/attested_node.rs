@@ -83,7 +83,8 @@ pub struct AttestedNodeStatus {
 
     /// Attested (Keylime passes the node and nothing stands against it), Failing (Keylime fails it,
     /// or its last success is too old), Pending (Keylime has not decided yet, or SPIRE does not
-    /// have it yet), Unknown (nobody can tell: Keylime gives no answer, or the agent is ambiguous),
+    /// have it yet), Unknown (nobody can tell: Keylime gives no answer or does not hear of the
+    /// node, or the agent is ambiguous),
     /// or NotEnrolled (Keylime has no agent for it).
     pub state: NodeState,
 
@@ -101,6 +102,11 @@ pub struct AttestedNodeStatus {
     /// keylime_attestor_node_last_success_by_node_seconds tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_success: Option<Time>,
+
+    /// When the node was Attested for the first time. Only then spec.nodes.taint has an effect on
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_attested: Option<Time>,
 
     /// UID of the SPIRE agent's pod that was asked to attest anew because SPIRE held it under its
     /// former attestor. A pod is asked once.

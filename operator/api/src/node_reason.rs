@@ -42,6 +42,8 @@ pub enum NodeReason {
     KeylimeUnreachable,
     /// Its last success is too old.
     Stale,
+    /// The verifier does not hear of it.
+    NotHeardOf,
     /// No agent was found.
     NotEnrolled,
     /// Two agents or two nodes claim each other.
@@ -62,7 +64,7 @@ pub enum NodeReason {
 
 impl NodeReason {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Attested,
         Self::KeylimeAttestationFailed,
         Self::Stale,
@@ -72,6 +74,7 @@ impl NodeReason {
         Self::Banned,
         Self::SpireAgentNotReady,
         Self::KeylimeUnreachable,
+        Self::NotHeardOf,
         Self::IdentityUnknown,
         Self::AmbiguousAgent,
         Self::AgentMoved,
@@ -86,6 +89,7 @@ impl NodeReason {
             Self::KeylimeAttestationPending => "KeylimeAttestationPending",
             Self::KeylimeUnreachable => "KeylimeUnreachable",
             Self::Stale => "Stale",
+            Self::NotHeardOf => "NotHeardOf",
             Self::NotEnrolled => "NotEnrolled",
             Self::AmbiguousAgent => "AmbiguousAgent",
             Self::AgentMoved => "AgentMoved",
@@ -112,9 +116,11 @@ impl NodeReason {
             | Self::IdentityOfOtherAttestor
             | Self::Banned
             | Self::SpireAgentNotReady => NodeState::Pending,
-            Self::KeylimeUnreachable | Self::IdentityUnknown | Self::AmbiguousAgent | Self::AgentMoved => {
-                NodeState::Unknown
-            }
+            Self::KeylimeUnreachable
+            | Self::NotHeardOf
+            | Self::IdentityUnknown
+            | Self::AmbiguousAgent
+            | Self::AgentMoved => NodeState::Unknown,
             Self::NotEnrolled => NodeState::NotEnrolled,
         }
     }
@@ -132,6 +138,9 @@ impl NodeReason {
             }
             Self::Stale => {
                 "The verifier's last success is older than `spec.attestation.maxAttestationAge`: it no longer hears from the node's agent."
+            }
+            Self::NotHeardOf => {
+                "The verifier does not reach the node's agent, or has not heard from it for too long. Nothing is held against the node but its silence."
             }
             Self::NotEnrolled => "No verifier has an agent that belongs to the node.",
             Self::AmbiguousAgent => "Several agents claim the node, or several nodes the agent.",
@@ -163,7 +172,7 @@ impl NodeReason {
                 "Wait; if it stays so, check that the verifier reaches the node's Keylime agent."
             }
             Self::KeylimeUnreachable => "See the condition KeylimeReachable of the KeylimeAttestor.",
-            Self::Stale => {
+            Self::Stale | Self::NotHeardOf => {
                 "Check that the node's Keylime agent runs, and that the verifier runs and reaches it."
             }
             Self::NotEnrolled => {

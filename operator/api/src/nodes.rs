@@ -27,11 +27,11 @@ pub struct Nodes {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<NodeSelector>,
 
-    /// Whether nodes that are not attested get the taint spire.keylime.dev/not-attested with effect
-    /// NoSchedule, so that no new pods are placed there. SPIRE's agents must tolerate it: without
-    /// the toleration on their DaemonSets nothing is applied. It is taken off when the node is
-    /// attested, and when this resource is deleted. A node whose state is unknown keeps what it
-    /// has.
+    /// Whether nodes that were attested and then failed, or are no longer enrolled, get the taint
+    /// spire.keylime.dev/not-attested with effect NoSchedule, so that no new pods are placed there.
+    /// SPIRE's server and agents must tolerate it: without the toleration on their workloads
+    /// nothing is applied. It is taken off when the node is attested again, and when this resource
+    /// is deleted. A node that is merely not heard of keeps what it has.
     pub taint: bool,
 
     /// Whether the metrics tell of each node by name, besides the numbers of nodes in each state.

@@ -121,12 +121,16 @@ pub(super) fn marked(node: &NodeFacts, marks: &Marks) -> Value {
 
 /// Whether the Node should have our taint; nothing while that cannot be said, so that it keeps what
 /// it has.
-pub(super) fn wants_taint(asked: bool, state: NodeState) -> Option<bool> {
-    match state {
-        _ if !asked => Some(false),
+///
+/// Only who was attested and then lost it has something to lose: a node that is still to be moved,
+/// or to be enrolled, goes on as before. Silence taints nobody, or whoever floods a node's port
+/// would take the node out of the cluster.
+pub(super) fn wants_taint(asked: bool, status: &AttestedNodeStatus) -> Option<bool> {
+    match status.state {
+        _ if !asked || status.first_attested.is_none() => Some(false),
         NodeState::Attested => Some(false),
-        NodeState::Failing | NodeState::Pending | NodeState::NotEnrolled => Some(true),
-        NodeState::Unknown => None,
+        NodeState::Failing | NodeState::NotEnrolled => Some(true),
+        NodeState::Pending | NodeState::Unknown => None,
     }
 }
 
@@ -159,6 +163,9 @@ fn is_label_value(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use k8s_openapi::jiff::Timestamp;
+
     use super::*;
     use crate::nodes::assess::tests::passing;
 
@@ -298,12 +305,22 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_state_changes_no_taint() {
-        assert_eq!(wants_taint(true, NodeState::Unknown), None);
-        assert_eq!(wants_taint(false, NodeState::Unknown), Some(false));
-        assert_eq!(wants_taint(true, NodeState::Attested), Some(false));
-        for state in [NodeState::Failing, NodeState::Pending, NodeState::NotEnrolled] {
-            assert_eq!(wants_taint(true, state), Some(true));
+    fn only_who_was_attested_and_lost_it_is_tainted() {
+        use NodeState::{Attested, Failing, NotEnrolled, Pending, Unknown};
+        let wanted = |asked, state, attested: Option<Time>| {
+            wants_taint(asked, &AttestedNodeStatus { state, first_attested: attested, ..passing() })
+        };
+        let once = || Some(Time(Timestamp::UNIX_EPOCH));
+        for state in [Attested, Failing, NotEnrolled, Pending, Unknown] {
+            assert_eq!(wanted(false, state, once()), Some(false));
+            assert_eq!(wanted(true, state, None), Some(false), "it was never attested");
+        }
+        assert_eq!(wanted(true, Attested, once()), Some(false));
+        for state in [Pending, Unknown] {
+            assert_eq!(wanted(true, state, once()), None, "it keeps what it has");
+        }
+        for state in [Failing, NotEnrolled] {
+            assert_eq!(wanted(true, state, once()), Some(true));
         }
     }
 }

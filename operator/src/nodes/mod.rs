@@ -130,6 +130,9 @@ pub(crate) struct Context {
 pub(crate) struct Inputs {
     /// None: nobody can be asked.
     pub(crate) keylime_client: Option<Arc<KeylimeClient>>,
+    /// Nothing stands in the way of what the resource asks for. Until then nothing is put on Nodes
+    /// or taken off.
+    pub(crate) is_valid: bool,
     /// The pods of SPIRE's server.
     pub(crate) server: Option<PodsKey>,
     /// Those of SPIRE's agents.

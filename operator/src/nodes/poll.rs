@@ -62,6 +62,7 @@ pub(super) async fn poll(context: &Context, resource: &KeylimeAttestor, inputs: 
                 cluster: &cluster,
                 states: &states,
                 reports: &reports,
+                is_valid: inputs.is_valid,
                 at,
             };
             poll.see(&mut history, &mut view).await;
@@ -97,6 +98,7 @@ struct Poll<'a> {
     cluster: &'a InCluster,
     states: &'a States,
     reports: &'a Reports,
+    is_valid: bool,
     at: Timestamp,
 }
 
@@ -119,7 +121,9 @@ impl Poll<'_> {
         }
         self.tell_actions(history, &assessed).await;
         self.write(history, assessed, view).await;
-        self.tidy_up(history, view).await;
+        if self.is_valid {
+            self.tidy_up(history, view).await;
+        }
         view.loops = self.reports.reports.iter().map(loop_view).collect();
     }
 
@@ -313,8 +317,12 @@ impl Poll<'_> {
                 _ => Arc::new(status),
             };
             let wanted = Wanted {
-                marks: build::marks(&node, spire, reason, &status),
-                taint: build::wants_taint(self.resource.spec.nodes.taint, status.state),
+                marks: if self.is_valid {
+                    build::marks(&node, spire, reason, &status)
+                } else {
+                    node.marks.clone()
+                },
+                taint: self.is_valid.then(|| build::wants_taint(spec.nodes.taint, &status)).flatten(),
                 attested_node: self.cluster.attested_nodes.get(&node.name).cloned(),
                 status: Arc::clone(&status),
                 node,

@@ -187,8 +187,9 @@ async fn attempt(context: &Context, resource: &KeylimeAttestor, now: Timestamp) 
         Err(error) if error.is_refusal() => return Ok(Attempt::Refused(refused(&error))),
         Err(error) => return Err(error.into()),
     };
-    set_inputs(context, &owner, &gathered);
-    let desired = match validate(resource, &gathered, &context.checksums) {
+    let desired = validate(resource, &gathered, &context.checksums);
+    set_inputs(context, &owner, &gathered, desired.is_ok());
+    let desired = match desired {
         Ok(desired) => desired,
         Err(problems) => return Ok(Attempt::Invalid { gathered, problems }),
     };

@@ -54,9 +54,9 @@ pub(super) async fn report(
     Ok(())
 }
 
-/// Gives the nodes' loop what it goes by. KeylimeClient that are the same stay, with their
+/// Gives the nodes' loop what it goes by. A client of Keylime that is the same stays, with its
 /// connections.
-pub(super) fn set_inputs(context: &Context, owner: &Owner, gathered: &Gathered) {
+pub(super) fn set_inputs(context: &Context, owner: &Owner, gathered: &Gathered, is_valid: bool) {
     let pods = |role: Role| {
         let found = gathered.found.values().filter(move |found| found.role == role);
         found.filter_map(|found| {
@@ -72,6 +72,7 @@ pub(super) fn set_inputs(context: &Context, owner: &Owner, gathered: &Gathered) 
         owner,
         Inputs {
             keylime_client: same.or(keylime_client),
+            is_valid,
             server: pods(Role::Server).next(),
             agents: pods(Role::Agent).collect(),
         },

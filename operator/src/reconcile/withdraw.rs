@@ -41,7 +41,7 @@ pub(super) async fn withdraw(context: &Context, resource: &KeylimeAttestor) -> R
         Withdrawal::Done => Applied::default(),
     };
     if resource.spec.spire.mode != Mode::ConfigOnly {
-        set_inputs(context, &owner, &gathered);
+        set_inputs(context, &owner, &gathered, true);
     }
     let hindrance = hindrance(context, resource, &gathered, &applied, now).await;
     let attempt = Attempt::Withdrawing { gathered: Some(gathered), applied, hindrance };

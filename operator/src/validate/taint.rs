@@ -1,5 +1,5 @@
-//! Whether SPIRE's agents come back to a node that the operator taints: else a node that fails once
-//! would never be attested again.
+//! Whether SPIRE comes back to nodes that the operator taints: an agent, or else a node that fails
+//! once would never be attested again; and the server, or else no node would where all have failed.
 
 use k8s_openapi::api::core::v1::Toleration;
 use keylime_attestor_api::KeylimeAttestorSpec;
@@ -7,12 +7,12 @@ use keylime_attestor_api::conditions::configuration_applied::SPEC_INVALID;
 use keylime_attestor_api::names::TAINT;
 
 use crate::model::problem::Problem;
-use crate::model::target::{Role, Target};
+use crate::model::target::Target;
 
-/// The DaemonSets that do not tolerate our taint, where it is asked for.
+/// SPIRE's workloads that do not tolerate our taint, where it is asked for.
 pub(super) fn problems(spec: &KeylimeAttestorSpec, targets: &[Target]) -> Vec<Problem> {
-    let agents = targets.iter().filter(|target| spec.nodes.taint && target.role == Role::Agent);
-    let workloads = agents.filter_map(|target| target.workload.as_ref());
+    let workloads = targets.iter().filter_map(|target| target.workload.as_ref());
+    let workloads = workloads.filter(|_| spec.nodes.taint);
     let intolerant = workloads.filter(|workload| {
         let pod = workload.template.spec.as_ref();
         !pod.iter().flat_map(|pod| pod.tolerations.iter().flatten()).any(tolerates)
@@ -43,7 +43,7 @@ mod tests {
     use crate::fixture::{desired, gathered, resource};
 
     #[test]
-    fn agents_have_to_come_back_to_a_node_with_the_taint() {
+    fn server_and_agents_have_to_come_back_to_a_node_with_the_taint() {
         for (toleration, tolerated) in [
             (json!({"key": TAINT, "operator": "Exists"}), true),
             (json!({"key": TAINT, "effect": "NoSchedule"}), true),
@@ -54,13 +54,16 @@ mod tests {
         ] {
             let untainted = resource(json!({}));
             let mut desired = desired(&untainted, &gathered(&untainted));
-            for agent in &mut desired.agents {
-                let pod = agent.workload.as_mut().unwrap().template.spec.as_mut().unwrap();
+            let mut targets = vec![desired.server];
+            targets.append(&mut desired.agents);
+            for target in &mut targets {
+                let pod = target.workload.as_mut().unwrap().template.spec.as_mut().unwrap();
                 pod.tolerations = Some(vec![serde_json::from_value(toleration.clone()).unwrap()]);
             }
             let tainted = resource(json!({"nodes": {"taint": true}}));
-            assert_eq!(problems(&tainted.spec, &desired.agents).is_empty(), tolerated, "{toleration}");
-            assert!(problems(&untainted.spec, &desired.agents).is_empty());
+            let found = problems(&tainted.spec, &targets);
+            assert_eq!(found.len(), if tolerated { 0 } else { targets.len() }, "{toleration}");
+            assert!(problems(&untainted.spec, &targets).is_empty());
         }
     }
 }

@@ -320,8 +320,22 @@ async fn the_end_of_the_resource_takes_everything_off_the_nodes() -> Result<()> 
         message.contains("DaemonSet taken/spire-agent") && message.contains("spire.keylime.dev/not-attested"),
         "{message}"
     );
-    site.patch("daemonset/spire-agent", &tolerant)?;
+    for workload in ["daemonset/spire-agent", "statefulset/spire-server"] {
+        site.patch(workload, &tolerant)?;
+    }
     site.roll_out_until("Ready", "Ready")?;
+    let state = |name: &str, expected: &str| {
+        site.wait(&format!("{name} to be {expected}"), |site| {
+            let node = site.get(&format!("attestednode/{name}"))?;
+            Ok(node["status"]["state"] == expected)
+        })
+    };
+    // Nor one that has nothing to lose yet.
+    state("bad", "Failing")?;
+    ensure!(!taints("bad")?.contains("not-attested"), "it was never attested: {}", taints("bad")?);
+    site.keylime.add(passing("b-1"));
+    state("bad", "Attested")?;
+    site.keylime.add(passing("b-1").with_states([State::fail()]));
     site.wait("the taint", |_| Ok(taints("bad")?.contains("spire.keylime.dev/not-attested")))?;
     ensure!(taints("bad")?.contains("mine") && !taints("good")?.contains("not-attested"));
     site.keylime.add(passing("b-1"));

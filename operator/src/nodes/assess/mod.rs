@@ -135,6 +135,7 @@ fn of_record(rules: &Rules<'_>, record: &AgentState) -> Keylime {
     let keylime = match judge_state(&record.node, now, rules.max_age) {
         Ok(()) => whole(NodeReason::Attested),
         Err(Refusal::NodeFails) => whole(NodeReason::KeylimeAttestationFailed),
+        Err(Refusal::NodeUnreachable | Refusal::NodeTimedOut) => whole(NodeReason::NotHeardOf),
         Err(Refusal::NodePending | Refusal::NeverPassed) => whole(NodeReason::KeylimeAttestationPending),
         // Their own texts count the seconds, and would change at every poll.
         Err(Refusal::LastSuccessInFuture { .. }) => Keylime::new(
@@ -328,6 +329,9 @@ fn status(
         message,
         since: previous.filter(|last| last.state == state).map_or(now.clone(), |last| last.since.clone()),
         last_success: previous.and_then(|last| last.last_success.clone()),
+        first_attested: previous
+            .and_then(|last| last.first_attested.clone())
+            .or_else(|| (state == NodeState::Attested).then(|| now.clone())),
         reattested_pod: previous.and_then(|last| last.reattested_pod.clone()),
         conditions: conditions.into_iter().map(|found| build(found, previous, &now)).collect(),
     };

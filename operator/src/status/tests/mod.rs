@@ -172,6 +172,7 @@ pub(super) fn view(reach: Reason, nodes: &[NodeReason]) -> View {
             verifier: None,
             spiffe_id: None,
             last_success: None,
+            first_attested: None,
             reattested_pod: None,
             conditions: Vec::new(),
         };
