@@ -151,7 +151,7 @@ async fn one_that_may_not_see_its_own_pod_ends_and_says_what_it_needs() -> Resul
     let mut command = Command::new(programs::built("keylime-attestor-operator")?);
     command.env("KUBECONFIG", &config);
     command.args(["--metrics-address", "127.0.0.1:0", "--health-address", "127.0.0.1:0"]);
-    command.args(["--pod-namespace", "unseeing", "--pod-name", "own"]);
+    command.args(["--namespaces", "unseeing", "--pod-namespace", "unseeing", "--pod-name", "own"]);
     let mut operator = Process::start("operator", folder.path(), &mut command)?;
     ensure!(!operator.wait_for_end(TIMEOUT)?.success());
     let log = operator.log()?;
