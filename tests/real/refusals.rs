@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use evidence::message::{Payload, Response};
 use evidence::{AgentId, HashAlg};
 use keylime_attestor_proto::server::node_attestor::AgentAttributes;
@@ -139,6 +139,8 @@ fn a_success_that_is_too_old_is_refused_and_a_dead_verifier_is_no_refusal() -> R
     runtime.block_on(plugins.start())?;
     wait::until("a refusal by age", TIMEOUT, || {
         let status = runtime.block_on(plugins.attest()).err().context("it is accepted")?;
+        // One that grows too old within an attestation is told so: the quote was shown.
+        ensure!(status.message().contains(UNTOLD), "{status:?}");
         assert_refused(&status, UNTOLD);
         runtime.block_on(plugins.wait_for_reason("stale"))
     })?;
