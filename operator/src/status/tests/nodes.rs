@@ -4,7 +4,7 @@ use keylime_attestor_api::NodeReason;
 use keylime_attestor_api::conditions::keylime_reachable;
 use serde_json::json;
 
-use super::{Case, view};
+use super::case::{Case, view};
 use crate::fixture::resource;
 use crate::nodes::LoopView;
 

@@ -4,7 +4,8 @@ use keylime_attestor_api::RolloutState::Progressing;
 use keylime_attestor_api::conditions::{ConditionType, REASONS, configuration_applied};
 use serde_json::json;
 
-use super::{Case, PARENT_IDS};
+use super::PARENT_IDS;
+use super::case::Case;
 use crate::fixture::resource;
 use crate::status::conditions;
 
