@@ -33,6 +33,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Objects in one page of a long list.
 const PAGE: u32 = 500;
+/// The same of objects that anybody can make, each with up to 256 KiB of annotations.
+const PAGE_OF_ANYBODYS: u32 = 50;
 
 /// The apiserver, and the namespaces in which the operator acts.
 #[derive(Clone)]
@@ -227,6 +229,25 @@ impl Cluster {
     ) -> Result<Vec<T>, Error> {
         let api = Api::all(self.client.clone());
         in_pages(&api, &owned_by(owner), "AttestedNodes", |node| keep(&node)).await
+    }
+
+    /// What `keep` makes of the metadata of each KeylimeAttestor of every namespace. Whoever may
+    /// make them decides how many there are and what is in them.
+    pub(crate) async fn attestors_everywhere<T>(
+        &self,
+        keep: impl Fn(PartialObjectMeta<KeylimeAttestor>) -> Option<T>,
+    ) -> Result<Vec<T>, Error> {
+        let api = Api::<KeylimeAttestor>::all(self.client.clone());
+        let mut params = ListParams::default().limit(PAGE_OF_ANYBODYS);
+        let mut kept = Vec::new();
+        loop {
+            let list = api.list_metadata(&params).await.map_err(Error::api("list", "KeylimeAttestors"))?;
+            kept.extend(list.items.into_iter().filter_map(&keep));
+            match list.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => return Ok(kept),
+            }
+        }
     }
 
     /// A Secret with its content.

@@ -7,13 +7,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::conditions::configuration_applied::NAMESPACE_NOT_MANAGED;
 use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus};
-use kube::ResourceExt as _;
-use kube::api::{Api, ListParams};
+use kube::api::ObjectMeta;
+use kube::core::PartialObjectMeta;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, info};
 
-use crate::cluster::{Cluster, Guarded};
+use crate::cluster::Cluster;
 use crate::model::problem::Problem;
 use crate::model::target::Asked;
 use crate::status::write;
@@ -32,55 +32,65 @@ pub(super) fn problem(cluster: &Cluster, resource: &KeylimeAttestor) -> Option<P
     ))
 }
 
-/// Says on each resource elsewhere, of which nobody has said anything, that nobody does.
+/// Says on each resource elsewhere, of which nobody has said anything, that nobody acts on it.
 pub(crate) async fn tell(cluster: Cluster, mut stop: watch::Receiver<bool>) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = ticks.tick() => poll(&cluster).await,
+            _ = ticks.tick() => tell_all(&cluster).await,
             _ = stop.wait_for(|stop| *stop) => return,
         }
     }
 }
 
-async fn poll(cluster: &Cluster) {
-    let found = Api::<Guarded>::all(cluster.client.clone()).list(&ListParams::default()).await;
-    let found = match found {
-        Ok(found) => found,
-        // Its own resources are followed elsewhere; these are a courtesy.
+async fn tell_all(cluster: &Cluster) {
+    let now = Timestamp::now();
+    let nobodys = |found: PartialObjectMeta<KeylimeAttestor>| {
+        let ObjectMeta { name, namespace, uid, generation, .. } = found.metadata.clone();
+        is_nobodys(cluster, &found.metadata, now).then(|| ObjectMeta {
+            name,
+            namespace,
+            uid,
+            generation,
+            ..ObjectMeta::default()
+        })
+    };
+    let nobodys = match cluster.attestors_everywhere(nobodys).await {
+        Ok(nobodys) => nobodys,
+        // These are told as a courtesy; its own the operator follows by itself.
         Err(error) => return debug!(%error, "resources of other namespaces were not seen"),
     };
-    let now = Timestamp::now();
-    for resource in found.items.into_iter().filter_map(|found| found.0.ok()) {
-        if is_nobodys(cluster, &resource, now) {
-            let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
-            info!(namespace, name, "a KeylimeAttestor is in a namespace in which the operator does not act");
-            if let Err(error) = write::write(cluster, &resource, &status(cluster, &resource, now)).await {
-                debug!(namespace, name, %error, "it was not told so");
-            }
+    for resource in nobodys {
+        let (namespace, name) = (resource.namespace.as_deref(), resource.name.as_deref());
+        info!(namespace, name, "a KeylimeAttestor is in a namespace in which the operator does not act");
+        if let Err(error) = write::apply(cluster, &resource, &status(cluster, &resource, now)).await {
+            debug!(namespace, name, %error, "it was not told so");
         }
     }
 }
 
-fn is_nobodys(cluster: &Cluster, resource: &KeylimeAttestor, now: Timestamp) -> bool {
-    let age = resource.creation_timestamp().map(|created| now.duration_since(created.0));
+/// Whether no operator has written the status of a resource elsewhere in the time that one has.
+fn is_nobodys(cluster: &Cluster, resource: &ObjectMeta, now: Timestamp) -> bool {
+    let age = resource.creation_timestamp.as_ref().map(|created| now.duration_since(created.0));
     let is_old = age.and_then(|age| Duration::try_from(age).ok()).is_some_and(|age| age > INTERVAL);
-    is_old && resource.status.is_none() && !cluster.manages(&resource.namespace().unwrap_or_default())
+    let writers = resource.managed_fields.iter().flatten();
+    let has_status = writers.into_iter().any(|writer| writer.subresource.as_deref() == Some("status"));
+    is_old && !has_status && !cluster.manages(resource.namespace.as_deref().unwrap_or_default())
 }
 
 /// One condition.
-fn status(cluster: &Cluster, resource: &KeylimeAttestor, now: Timestamp) -> KeylimeAttestorStatus {
+fn status(cluster: &Cluster, resource: &ObjectMeta, now: Timestamp) -> KeylimeAttestorStatus {
     let condition = Condition {
         type_: NAMESPACE_NOT_MANAGED.condition.as_str().to_owned(),
         status: NAMESPACE_NOT_MANAGED.status.as_str().to_owned(),
         reason: NAMESPACE_NOT_MANAGED.name.to_owned(),
         message: format!("the KeylimeAttestor is elsewhere: {}", managed(cluster)),
-        observed_generation: resource.metadata.generation,
+        observed_generation: resource.generation,
         last_transition_time: Time(now),
     };
     KeylimeAttestorStatus {
-        observed_generation: resource.metadata.generation,
+        observed_generation: resource.generation,
         conditions: vec![condition],
         ..KeylimeAttestorStatus::default()
     }

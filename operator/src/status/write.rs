@@ -1,8 +1,8 @@
 //! Writes a status when it says something new.
 
 use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus};
-use kube::api::{Api, Patch, PatchParams};
-use kube::{Resource as _, ResourceExt as _};
+use kube::Resource as _;
+use kube::api::{Api, ObjectMeta, Patch, PatchParams};
 use serde_json::json;
 
 use crate::cluster::{Cluster, Error};
@@ -20,13 +20,26 @@ pub(crate) async fn write(
     if resource.status.as_ref() == Some(status) {
         return Ok(false);
     }
-    let name = resource.name_any();
-    let api: Api<KeylimeAttestor> = cluster.namespaced(&resource.namespace().unwrap_or_default());
+    apply(cluster, &resource.metadata, status).await
+}
+
+/// Whether the resource was still there to take its status.
+///
+/// # Errors
+/// When the apiserver does not take it.
+pub(crate) async fn apply(
+    cluster: &Cluster,
+    resource: &ObjectMeta,
+    status: &KeylimeAttestorStatus,
+) -> Result<bool, Error> {
+    let name = resource.name.clone().unwrap_or_default();
+    let namespace = resource.namespace.as_deref().unwrap_or_default();
+    let api: Api<KeylimeAttestor> = cluster.namespaced(namespace);
     // With the uid it can never make an object of the same name anew.
     let whole = json!({
         "apiVersion": KeylimeAttestor::api_version(&()),
         "kind": KeylimeAttestor::kind(&()),
-        "metadata": {"name": name, "uid": resource.uid()},
+        "metadata": {"name": name, "uid": resource.uid},
         "status": status,
     });
     let params = PatchParams::apply(FIELD_MANAGER).force();

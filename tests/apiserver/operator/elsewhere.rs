@@ -18,17 +18,26 @@ async fn a_tenants_resource_changes_nothing_of_spires() -> Result<()> {
     resource["metadata"]["namespace"] = json!("tenant");
     resource["spec"]["spire"]["agents"][0]["namespace"] = json!("spires");
     let file = site.dir.path().join("takeover.json");
-    fs::write(&file, resource.to_string())?;
-    site.server.kubectl(&["create", "--filename", file.to_str().context("a path that is not UTF-8")?])?;
+    let file = file.to_str().context("a path that is not UTF-8")?;
+    // Of the first, another operator has said something.
+    for name in ["others", "takeover"] {
+        resource["metadata"]["name"] = json!(name);
+        fs::write(file, resource.to_string())?;
+        site.server.kubectl(&["create", "--filename", file])?;
+    }
+    let said = r#"--patch={"status":{"observedGeneration":1}}"#;
+    let say = ["patch", "kla", "others", "--namespace", "tenant", "--subresource=status", "--type=merge"];
+    site.server.kubectl(&[&say[..], &[said]].concat())?;
     let before = site.spire()?;
     let operator = site.operator()?;
 
-    let takeover = |site: &Site| -> Result<Value> {
-        let get = ["get", "kla", "takeover", "--namespace", "tenant", "--output", "json"];
+    let get = |site: &Site, name: &str| -> Result<Value> {
+        let get = ["get", "kla", name, "--namespace", "tenant", "--output", "json"];
         Ok(serde_json::from_str(&site.server.kubectl(&get)?)?)
     };
-    site.wait("the tenant to be told", |site| Ok(takeover(site)?["status"]["conditions"].is_array()))?;
-    let told = takeover(&site)?;
+    site.wait("the tenant to be told", |site| Ok(get(site, "takeover")?["status"]["conditions"].is_array()))?;
+    let (told, others) = (get(&site, "takeover")?, get(&site, "others")?);
+    ensure!(others["status"]["conditions"].is_null(), "it was taken from another operator: {others}");
     let [condition] = told["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default() else {
         anyhow::bail!("expected one condition, got {told}");
     };
