@@ -2,7 +2,7 @@
 //! had before.
 
 use anyhow::{Result, ensure};
-use lab::cluster::Cluster;
+use lab::cluster::{Cluster, Helm};
 use lab::fake_keylime::pki::Ca;
 use lab::wait;
 use tempfile::TempDir;
@@ -18,9 +18,9 @@ const HASH: &str = "jsonpath={.spec.template.metadata.annotations.spire\\.keylim
 
 /// The server's pod, a StatefulSet's, cannot get the image of the plugins. Kubernetes would leave
 /// it like that forever.
-pub(crate) fn of_a_server_without_the_image(cluster: &Cluster) -> Result<()> {
-    let plugin = format!("  plugin: {{image: {NO_IMAGE:?}}}\n");
-    cluster.apply(&[&cluster.attestor("Overlay", "StatefulSet"), ROLLOUT, &plugin].concat())?;
+pub(crate) fn of_a_server_without_the_image(cluster: &Cluster, helm: Helm) -> Result<()> {
+    cluster.set_operator(helm, &[&format!("plugin.image={NO_IMAGE}")])?;
+    cluster.apply(&(cluster.attestor("Overlay", "StatefulSet") + ROLLOUT))?;
     let message = wait_for_rollback(cluster, "ServerRolledOut")?;
     ensure!(message.contains("pod spire-server-0: container keylime-attestor-install: "), "{message}");
     ensure!(message.contains("ImagePull") && message.contains(NO_IMAGE), "{message}");
@@ -34,7 +34,8 @@ pub(crate) fn of_a_server_without_the_image(cluster: &Cluster) -> Result<()> {
     assert_eq!(cluster.at_server(&["get", "statefulset", "spire-server", "--output", HASH])?, "");
     let agents = cluster.at_agents(&["get", "daemonset", "spire-agent", "--output", "json"])?;
     ensure!(!agents.contains("keylime-attestor"), "the agents were changed without the server: {agents}");
-    expect_psat(cluster)
+    expect_psat(cluster)?;
+    cluster.set_operator(helm, &[])
 }
 
 /// The first agent shows a certificate that no Keylime agent takes: it tries on and on, and its log

@@ -33,7 +33,7 @@ fn one_resource_has_the_nodes_attested_by_keylime_until_it_is_deleted() -> Resul
     quick_start::start_workloads(&cluster)?;
     let before = Snapshot::without_us(&cluster)?;
     say(clock, "the operator is ready, and workloads have their SVIDs");
-    failing_rollouts::of_a_server_without_the_image(&cluster)?;
+    failing_rollouts::of_a_server_without_the_image(&cluster, HELM)?;
     say(clock, "the server's rollout failed and was rolled back");
     failing_rollouts::of_agents_with_the_wrong_secret(&cluster)?;
     say(clock, "the agents' rollout failed and was rolled back");

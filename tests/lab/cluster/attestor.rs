@@ -56,21 +56,37 @@ spec:
     /// When the image cannot be made, Helm fails, or the operator is not ready in time.
     pub fn install_operator(&self, helm: Helm) -> Result<()> {
         self.load_image(&Image::made()?.archive)?;
-        let World { server, agents, .. } = self.world;
         self.keylime().create_secrets()?;
+        self.set_operator(helm, &[])
+    }
+
+    /// Installs our chart, or upgrades it, with these values besides those that a cluster needs,
+    /// and waits until the operator is ready.
+    ///
+    /// # Errors
+    /// When Helm fails, or the operator is not ready in time.
+    pub fn set_operator(&self, helm: Helm, values: &[&str]) -> Result<()> {
+        let World { server, agents, .. } = self.world;
         let chart = programs::source("../../charts/keylime-attestor");
         let chart = chart.to_str().context("the chart's path is no text")?;
-        let mut args = vec!["install", OPERATOR, chart, "--namespace", OPERATOR, "--create-namespace"];
+        let mut args = vec!["upgrade", "--install", OPERATOR, chart];
+        args.extend(["--namespace", OPERATOR, "--create-namespace"]);
         let namespaces: Vec<_> = self.world.namespaces().collect();
         // As the README has it, also where both are one namespace.
-        let values = [
+        let needed = [
             format!("namespaces={{{}}}", namespaces.join(",")),
             format!("rbac.keylimeSecrets[0].namespace={server}"),
             "rbac.keylimeSecrets[0].names={keylime-admin-client}".to_owned(),
             format!("rbac.keylimeSecrets[1].namespace={agents}"),
             "rbac.keylimeSecrets[1].names={keylime-node-client}".to_owned(),
         ];
-        args.extend(values.iter().flat_map(|value| ["--set", value]));
+        args.extend(
+            needed
+                .iter()
+                .map(String::as_str)
+                .chain(values.iter().copied())
+                .flat_map(|value| ["--set", value]),
+        );
         self.helm(helm, &args)?;
         let timeout = format!("--timeout={}s", TIMEOUT.as_secs());
         let deployment = format!("deployment/{OPERATOR}");
@@ -81,7 +97,7 @@ spec:
     /// The name that the agent of `keylime` on a node has.
     ///
     /// # Errors
-    /// When the cluster was started without Keylime.
+    /// When there is no file with it.
     pub fn keylime_id(&self, node: Node) -> Result<String> {
         Ok(format!("spiffe://example.org/spire/agent/keylime/{}", self.keylime().agent_id(node)?))
     }
