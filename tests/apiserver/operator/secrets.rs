@@ -1,10 +1,14 @@
-//! The Secrets that SPIRE's pods mount: one that is not there, and one that the operator may not
-//! look for.
+//! The Secrets that SPIRE's pods mount: one that is not there, one that the operator may not look
+//! for, and one with a damaged key, of which nothing is told.
 
 use anyhow::{Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lab::damage::{forms, trace_of};
+use lab::wait;
 use serde_json::{Value, json};
 
-use super::site::Site;
+use super::site::{Site, TIMEOUT};
 use super::spire;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,6 +43,46 @@ async fn a_secret_that_is_not_there_or_not_seen_is_told_before_a_pod_waits_for_i
     site.apply(&site.secret("keylime-nod")?)?;
     site.make_ready()?;
     operator.stop()
+}
+
+/// Each damaged form in the place of the key, of the certificate and of the CA.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_key_is_in_no_condition_event_or_log() -> Result<()> {
+    let mut site = Site::start("damaged").await?;
+    site.apply(&spire::json(&site.namespace))?;
+    let operator = site.operator()?;
+    let good = site.secret("good")?;
+    let key = STANDARD.decode(good["data"]["tls.key"].as_str().unwrap_or_default())?;
+    let key = String::from_utf8(key)?;
+
+    let mut refused = 0;
+    for (form, damaged) in forms(&key).iter().enumerate() {
+        for entry in ["tls.key", "tls.crt", "ca.crt"] {
+            let name = format!("{form}-{entry}");
+            let mut secret = good.clone();
+            secret["metadata"]["name"] = json!(name);
+            secret["data"][entry] = json!(STANDARD.encode(&damaged.content));
+            site.apply(&secret)?;
+            site.attest(json!({"keylime": {"tls": {"secretName": name}}}))?;
+            let (reason, message) = wait::until("a verdict", TIMEOUT, || {
+                let (reason, message) = site.condition("ConfigurationApplied")?;
+                ensure!(!reason.is_empty(), "none yet");
+                Ok((reason, message))
+            })?;
+            refused += usize::from(reason == "SecretIncomplete");
+            let trace = trace_of(&key, &message);
+            ensure!(trace.is_none(), "{}, {entry}: {trace:?} is in {message}", damaged.how);
+        }
+    }
+    ensure!(refused > 50, "only {refused} were refused");
+    let told = site.kubectl(&["get", "kla,events,statefulsets,daemonsets,configmaps", "--output", "yaml"])?;
+    ensure!(told.contains("SecretIncomplete"), "{told}");
+    let log = operator.process.log()?;
+    operator.stop()?;
+    for text in [told, log] {
+        ensure!(trace_of(&key, &text).is_none(), "{text}");
+    }
+    Ok(())
 }
 
 fn grant(site: &Site, user: &str, secret: &str) -> Result<()> {
