@@ -1,17 +1,15 @@
-//! The lab's cluster: it comes up, SPIRE works in it as its users run it, Keylime passes its nodes,
-//! and it goes without a trace, also when it is killed.
+//! The lab's cluster: it comes up, Keylime passes its nodes, SPIRE works in it in the shapes that
+//! its users run, and it goes without a trace, also when it is killed.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::cluster::{Cluster, Component, Helm, NODES, Options, World};
-use lab::process::output;
+use lab::cluster::{Cluster, Helm, NODES, Options, World};
 use lab::spire::Release;
 use lab::wait;
 
@@ -21,71 +19,20 @@ const CGROUP: &str = "keylime-attestor-lab";
 /// Held by every process of a cluster; a name of cluster.sh.
 const LOCK: &str = "/run/lock/keylime-attestor-cluster";
 
-#[test]
-fn attests_nodes_and_workloads_and_leaves_no_trace() -> Result<()> {
-    let _turn = turn();
-    let before = Traces::before()?;
-    let clock = Instant::now();
-    let cluster = Cluster::start(&Options::of(World::SPIFFE))?;
-    say(clock, "cluster");
-    for node in NODES {
-        assert_eq!(cluster.keylime().status(node)?, "PASS", "{}", node.name);
-    }
-
-    cluster.install_spire(Helm::V4, &[])?;
-    say(clock, "SPIRE by Helm 4");
-    expect_psat_agents(&cluster)?;
-    for node in NODES {
-        let workload = format!("workload-{}", node.name);
-        cluster.start_workload(&workload, node)?;
-        wait::until(&format!("an SVID for {workload}"), TIMEOUT, || {
-            let got = cluster.workload_id(&workload)?;
-            ensure!(got == format!("spiffe://example.org/{workload}"), "it is {got}");
-            Ok(())
-        })?;
-    }
-    say(clock, "workloads have SVIDs by spire-controller-manager");
-
-    cluster.hold(Component::Verifier)?;
-    ensure!(cluster.keylime().status(NODES[0]).is_err(), "a held verifier answers");
-    cluster.release(Component::Verifier)?;
-    wait::until("the verifier's return", TIMEOUT, || cluster.keylime().status(NODES[0]))?;
-    say(clock, "the verifier went and came");
-
-    cluster.keylime().create_secrets()?;
-    let names = ["get", "secrets", "--output", "jsonpath={.items[*].metadata.name}"];
-    assert_eq!(cluster.at_server(&names)?, "keylime-admin-client");
-    assert_eq!(cluster.at_agents(&names)?, "keylime-node-client");
-    let audited = fs::read_to_string(cluster.audit_log())?;
-    ensure!(audited.contains("keylime-node-client"), "the audit log does not have the Secret's making");
-
-    let [failing, passing] = NODES;
-    cluster.keylime().fail(failing)?;
-    assert_eq!(cluster.keylime().status(passing)?, "PASS");
-    cluster.keylime().repair(failing)?;
-    say(clock, "a node failed and repaired");
-
-    cluster.stop()?;
-    say(clock, "gone");
-    assert_eq!(Traces::after()?, before);
-    Ok(())
-}
-
-/// The other shapes of SPIRE, one after another on one cluster, by the other Helm; with SPIRE's
+/// The shapes of SPIRE that other tests have not, one after another on one cluster; with SPIRE's
 /// older release, and an apiserver that is told nothing of NodeRestriction.
 #[test]
-fn runs_spire_in_every_shape_after_a_killed_cluster() -> Result<()> {
-    let _turn = turn();
+fn runs_spire_in_every_shape_after_a_killed_cluster_and_leaves_no_trace() -> Result<()> {
     let before = Traces::before()?;
     start_and_kill_a_cluster()?;
 
     let clock = Instant::now();
-    let cluster = Cluster::start(&Options {
-        keylime: false,
-        node_restriction: false,
-        world: World::BY_HAND.with(Release::V1_13),
-    })?;
-    say(clock, "cluster without Keylime");
+    let world = World::BY_HAND.with(Release::V1_13);
+    let cluster = Cluster::start(&Options { node_restriction: false, ..Options::of(world) })?;
+    say(clock, "cluster");
+    for node in NODES {
+        assert_eq!(cluster.keylime().status(node)?, "PASS", "{}", node.name);
+    }
     for values in [
         &["agent.runAsUser=1000"][..],
         &["agent.runAsUser=1000", "agent.format=hcl", "server.format=hcl", "server.agentTTL=2m"],
@@ -99,52 +46,9 @@ fn runs_spire_in_every_shape_after_a_killed_cluster() -> Result<()> {
         cluster.uninstall_spire(Helm::V3)?;
     }
 
-    run_own_image(&cluster)?;
-    say(clock, "an own image ran");
-
-    cluster.hold(Component::Apiserver)?;
-    ensure!(cluster.kubectl(&["get", "nodes"]).is_err(), "a held apiserver answers");
-    cluster.release(Component::Apiserver)?;
-    wait::until("the apiserver's return", TIMEOUT, || cluster.kubectl(&["get", "nodes"]))?;
-    say(clock, "the apiserver went and came");
-
     cluster.stop()?;
     assert_eq!(Traces::after()?, before);
     Ok(())
-}
-
-/// Gives the nodes an image that they have not had, and runs it on both.
-fn run_own_image(cluster: &Cluster) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let archive = folder.path().join("own.tar");
-    let program = Release::V1_15.program("spire-agent")?;
-    output(
-        Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/lab/cluster/image.py"))
-            .arg("localhost/own:1")
-            .arg(&archive)
-            .args(["--entrypoint=/own", "--entrypoint=--version"])
-            .arg(format!("{}:/own", program.display())),
-    )?;
-    cluster.load_image(&archive)?;
-    for node in NODES {
-        let spec = format!(
-            r#"{{"spec": {{"nodeName": "{}", "containers": [{{"name": "own", "image": "localhost/own:1"}}]}}}}"#,
-            node.name
-        );
-        let overrides = format!("--overrides={spec}");
-        cluster.kubectl(&["run", node.name, "--image=localhost/own:1", "--restart=Never", &overrides])?;
-        let pod = format!("pod/{}", node.name);
-        cluster.kubectl(&["wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s", &pod])?;
-        let version = cluster.kubectl(&["logs", &pod])?;
-        ensure!(version.starts_with(Release::V1_15.version()), "it wrote {version}");
-    }
-    Ok(())
-}
-
-/// The traces of one test's cluster are not to be seen by the other test.
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Kills the process that holds a cluster up, though nobody has closed its standard input.

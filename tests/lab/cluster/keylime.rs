@@ -30,7 +30,7 @@ impl<'a> Keylime<'a> {
     /// The id of a node's agent, a random UUID.
     ///
     /// # Errors
-    /// When the cluster was started without Keylime.
+    /// When there is no file with it.
     pub fn agent_id(self, node: Node) -> Result<String> {
         let file = self.cluster.state.join(node.name).join("agent-id");
         let id = fs::read_to_string(file)

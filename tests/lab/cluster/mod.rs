@@ -34,9 +34,6 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Options of a cluster.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Keylime's servers, and an enrolled agent on each node. Without them a cluster is up some
-    /// seconds sooner.
-    pub keylime: bool,
     /// The namespaces and the chart that SPIRE will have.
     pub world: World,
     /// True for an apiserver with the admission plugin NodeRestriction, as with kubeadm, kind and
@@ -45,9 +42,9 @@ pub struct Options {
 }
 
 impl Options {
-    /// A cluster with Keylime and NodeRestriction.
+    /// A cluster with NodeRestriction.
     pub const fn of(world: World) -> Self {
-        Self { keylime: true, world, node_restriction: true }
+        Self { world, node_restriction: true }
     }
 }
 

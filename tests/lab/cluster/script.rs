@@ -31,7 +31,6 @@ impl Script {
         let port = Port::free()?;
         let mut child = Command::new(&path)
             .env("API_PORT", port.to_string())
-            .env("KEYLIME", yes(options.keylime))
             .env("NODE_RESTRICTION", yes(options.node_restriction))
             .env("SPIRE_VERSION", options.world.release.version())
             .stdin(Stdio::piped())
