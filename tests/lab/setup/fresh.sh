@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # fresh.sh FOLDER TARGET...: runs targets of the Makefile on a fresh Debian 12 that has Rust, Go, make and certificates, and nothing else; names
 # the package whose absence stopped one. What runs is what is committed. Debian is made anew in FOLDER/root, by debootstrap from the machine's own mirror, and stays there to be
-# looked at. Shared with the machine are the toolchains, and what Go and cargo downloaded or compiled from sources alone (Go asks for the
+# looked at; with AGAIN=1 in the environment the one that is there is used once more, for what is committed by now. Shared with the machine are the toolchains, and what Go and cargo downloaded or compiled from sources alone (Go asks for the
 # C compiler before it takes a result of it from its cache); not the lab's cache, not cargo's target.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -58,8 +58,14 @@ mapfile -t go <<<"$settings"
 mapfile -t own < <(env | grep -iE '^([a-z_]*_proxy|GO(PROXY|SUMDB|NOSUMDB|FLAGS)|PIP_(INDEX_URL|CERT)|NPM_CONFIG_REGISTRY|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE)=' || :)
 
 "$here/packages.sh" debootstrap git
-step 'installing Debian 12 in a folder (about 2 minutes)' install_debian
-git clone --quiet --no-hardlinks "$project" "$root/root/keylime-attestor"
+checkout=$root/root/keylime-attestor
+if [ -n "${AGAIN:-}" ]; then
+  git -C "$checkout" fetch --quiet "$project" HEAD
+  git -C "$checkout" reset --quiet --hard FETCH_HEAD
+else
+  step 'installing Debian 12 in a folder (about 2 minutes)' install_debian
+  git clone --quiet --no-hardlinks "$project" "$checkout"
+fi
 enter
 status=0
 env -i "${own[@]}" HOME=/root LANG=C.UTF-8 TERM="${TERM:-dumb}" CARGO_HOME="$CARGO_HOME" RUSTUP_HOME="$RUSTUP_HOME" \
