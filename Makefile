@@ -4,9 +4,10 @@ setup := tests/lab/setup
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/keylime-attestor
 
 # A checkout in CI is always new: cargo's folder is kept with the cache, so that not everything is
-# built again.
+# built again. What is built step by step is found again in the same checkout only.
 ifeq ($(CI),true)
 export CARGO_TARGET_DIR ?= $(cache)/target
+export CARGO_INCREMENTAL ?= 0
 endif
 target := $(or $(CARGO_TARGET_DIR),target)
 
