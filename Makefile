@@ -15,6 +15,8 @@ target := $(or $(CARGO_TARGET_DIR),target)
 # names the hosts.
 hosts := '(deb|ftp|security|snapshot)[.]debian[.]org|(proxy|sum)[.]golang[.]org|(pypi|pythonhosted)[.]org|registry[.]npmjs|(static|index)[.]crates[.]io'
 
+benches := --bench parse --bench quote --bench attestation --bench scale
+
 .PHONY: help setup image demo demo-local test test-fast lint bench reproduce fresh clean build packages
 
 help: ## list the targets
@@ -52,8 +54,8 @@ lint: packages ## check formatting, clippy, licences, shell and Go code
 
 bench: setup ## measure the plugins and the operator
 	ln -sfn "$$($(setup)/tool.sh kwok)" $(target)/lab/kwok
-	cargo build --release --package keylime-attestor-server --package keylime-attestor-operator
-	cargo bench --package hcl --package evidence --package lab --bench parse --bench quote --bench attestation --bench scale
+	cargo build --release --workspace --bins $(benches)
+	cargo bench --workspace $(benches)
 
 reproduce: image ## make the image once more elsewhere, and compare
 	cargo test --workspace --test real image -- --ignored
