@@ -4,25 +4,14 @@ mod parent_ids;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use keylime_attestor_api::conditions::{
-    ConditionType, REASONS, Reason, configuration_applied, keylime_reachable,
-};
-use keylime_attestor_api::{
-    AttestedNodeStatus, BatchStatus, KeylimeAttestor, Mode, NodeReason, RolloutState, RolloutStatus,
-};
+use keylime_attestor_api::conditions::{ConditionType, REASONS, configuration_applied, keylime_reachable};
+use keylime_attestor_api::{BatchStatus, NodeReason, RolloutState};
 use serde_json::{Value, json};
 
-use super::*;
-use crate::apply::Applied;
-use crate::fixture::{controller_manager, desired, gathered, merge, now, object, read, reported, resource};
-use crate::gather::Gathered;
-use crate::keylime_client::reach::Reach;
+use crate::fixture::{gathered, resource};
 use crate::model::problem::Problem;
 use crate::model::workload::{Kind, WorkloadKey};
-use crate::nodes::NodeView;
 use crate::rollout::gate::Waits;
-use crate::status::attempt::Hindrance;
 use case::{Case, view};
 
 use RolloutState::{Complete, Failed, Progressing, RolledBack, Waiting, Withdrawing};
