@@ -1,4 +1,4 @@
-//! The node's side of its attestation.
+//! The node's side of an attestation.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use spire_plugin::{AgentAttestation, AgentNodeAttestor, Configure, Status, Trust
 
 use crate::config::{self, Config, Node};
 
-/// The node attestor. Has no state: whatever an attestation needs is in its [`Config`].
+/// The node attestor. Without state: all that an attestation needs is in its [`Config`].
 pub(crate) struct KeylimeNode;
 
-/// Why this node cannot answer. The text goes to the SPIRE agent's log.
+/// The reason why this node cannot answer. The text goes to the SPIRE agent's log.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
@@ -53,16 +53,16 @@ async fn answer(config: &Config, attestation: &mut AgentAttestation) -> Result<(
         let nonce = Challenge::from_json(&challenge)?.nonce;
         let quote = config.agent.identity_quote(&nonce).await?.quote;
         attestation.respond(Response { quote }.to_json()).await?;
-        // Here and not after the loop: when all is well, SPIRE drops the attestation while the next
-        // challenge is waited for.
+        // Logged here and not after the loop: SPIRE drops an accepted attestation while the next
+        // challenge is awaited.
         tracing::info!(agent_id = payload.agent_id.as_str(), "the server's challenge was answered");
     }
     Ok(())
 }
 
-/// A configured id is taken as it is. An agent that tells neither id nor PCR bank is one that
-/// quotes SHA-256 by default, and the bank has to be named: the Go plugin's server takes no payload
-/// without it.
+/// The payload. A configured id is used as it is. An agent that tells neither id nor PCR bank
+/// quotes SHA-256 by default, and the bank has to be named: the Go plugin's server accepts no
+/// payload without it.
 async fn payload(config: &Config) -> Result<Payload, keylime::Error> {
     let info = config.agent.info().await;
     match &config.node {

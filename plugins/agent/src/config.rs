@@ -48,24 +48,24 @@ pub(crate) const KEYS: &[ConfigKey] = &[
     },
 ];
 
-/// What one attestation works with. Complete and valid.
+/// The configuration of an attestation, complete and valid.
 pub(crate) struct Config {
     pub(crate) agent: NodeAgent,
     pub(crate) node: Node,
 }
 
-/// How the node's id is known.
+/// The source of the node's id.
 pub(crate) enum Node {
-    /// From the configuration.
+    /// The configuration.
     Configured(AgentId),
-    /// From the Keylime agent, at each attestation.
+    /// The Keylime agent, at each attestation.
     Asked,
 }
 
 /// Reads `plugin_data` and the files it names, and makes no connection.
 ///
 /// # Errors
-/// Every problem there is.
+/// Every problem of the text and of the files.
 pub(crate) fn read(text: &str) -> Result<Config, Vec<String>> {
     let mut fields = Fields::parse(text).map_err(|error| vec![error.to_string()])?;
     let agent = agent(&mut fields);
@@ -77,12 +77,11 @@ pub(crate) fn read(text: &str) -> Result<Config, Vec<String>> {
     }
 }
 
-/// The client of the Keylime agent, or nothing after problems were noted.
+/// The client of the Keylime agent, or [`None`] after problems were noted.
 fn agent(fields: &mut Fields) -> Option<NodeAgent> {
     let host = text(fields, HOST).unwrap_or_else(|| "127.0.0.1".to_owned());
     let port = fields.take("keylime_agent_port").map_or(9002, Port::get);
-    // After a problem was noted any endpoint will do, so that the settings beside it are still
-    // checked.
+    // After a problem any endpoint does, so that the settings beside it are still checked.
     let endpoint = Endpoint::new(&host, port).or_else(|error| {
         fields.problem(HOST, error);
         Endpoint::new("localhost", port)
@@ -109,7 +108,8 @@ fn agent(fields: &mut Fields) -> Option<NodeAgent> {
     }
 }
 
-/// A key or a pinned certificate without a client certificate must not end in plain http.
+/// The files for TLS. A key or a pinned certificate without a client certificate must not end in
+/// plain http.
 fn tls(fields: &mut Fields) -> Result<Option<AgentTls>, ()> {
     let [cert, key, pinned] =
         [CERT_FILE, KEY_FILE, PINNED_FILE].map(|key| text(fields, key).map(PathBuf::from));

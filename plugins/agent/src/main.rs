@@ -1,5 +1,5 @@
-//! `keylime-attestor-agent`: the plugin of SPIRE's agent. It says which node this is and has the
-//! node's Keylime agent quote what SPIRE's server asks for.
+//! `keylime-attestor-agent`: the plugin of SPIRE's agent. It names the node and has the node's
+//! Keylime agent quote the nonce of SPIRE's server.
 
 mod aid;
 mod config;

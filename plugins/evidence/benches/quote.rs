@@ -1,5 +1,5 @@
-//! How long the server plugin works on one quote: parsing and verifying one that a real Keylime
-//! agent gave.
+//! The time that the server plugin works on one quote: parsing and verifying one from a real
+//! Keylime agent.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench without its input is none")]
 

@@ -12,16 +12,16 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AgentId(Box<str>);
 
-/// Why a text is no [`AgentId`].
+/// The rule of [`AgentId`] that a text breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAgentId {
-    /// Nothing at all.
+    /// An empty text.
     #[error("the agent id is empty; 1 to 255 characters of A-Z a-z 0-9 _ . - are expected")]
     Empty,
     /// More than [`AgentId::MAX_LEN`] bytes.
     #[error("the agent id has {length} bytes; at most 255 are allowed")]
     TooLong {
-        /// Its length in bytes.
+        /// The text's length in bytes.
         length: usize,
     },
     /// A character that has no place in an id.
@@ -29,7 +29,7 @@ pub enum InvalidAgentId {
     Character {
         /// The first wrong character.
         character: char,
-        /// Where it starts, counted in bytes from 0.
+        /// The byte at which it starts, counted from 0.
         position: usize,
     },
     /// `.` or `..`, which a URL path would swallow.
@@ -44,7 +44,7 @@ impl AgentId {
     /// Checks `id` and takes a copy.
     ///
     /// # Errors
-    /// Says which rule of [`AgentId`] the text breaks.
+    /// The rule of [`AgentId`] that the text breaks.
     pub fn new(id: &str) -> Result<Self, InvalidAgentId> {
         if id.is_empty() {
             return Err(InvalidAgentId::Empty);
@@ -62,7 +62,7 @@ impl AgentId {
         Ok(Self(id.into()))
     }
 
-    /// An id that takes as much room as any can.
+    /// An id of the greatest length.
     pub(crate) fn longest() -> Self {
         Self("x".repeat(Self::MAX_LEN).into())
     }

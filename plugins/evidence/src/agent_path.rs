@@ -18,13 +18,13 @@ const SPIFFE_ID_MAX_LEN: usize = 2048;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentPathTemplate(Vec<Piece>);
 
-/// Why a text is no [`AgentPathTemplate`].
+/// The reason why a text is no [`AgentPathTemplate`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAgentPathTemplate {
-    /// Over the limit.
+    /// Longer than 1,024 bytes.
     #[error("the template has {length} bytes; at most {TEMPLATE_MAX_LEN} are allowed")]
     TooLong {
-        /// Its length in bytes.
+        /// The length in bytes.
         length: usize,
     },
     /// An action that is not one of the three.
@@ -43,7 +43,7 @@ pub enum InvalidAgentPathTemplate {
     NoAgentId,
 }
 
-/// Why a template, a trust domain and a plugin name make no SPIFFE ID.
+/// The reason why a template, a trust domain and a plugin name make no SPIFFE ID.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAgentPath {
     /// The path is not one that SPIFFE allows.
@@ -53,13 +53,13 @@ pub enum InvalidAgentPath {
     Path {
         /// The start of the path, quoted.
         path: String,
-        /// What is wrong with it.
+        /// The rule that it breaks.
         problem: &'static str,
     },
-    /// The SPIFFE ID is over the limit.
+    /// A SPIFFE ID longer than 2,048 bytes.
     #[error("the SPIFFE ID has {length} bytes; at most {SPIFFE_ID_MAX_LEN} are allowed")]
     TooLong {
-        /// Its length in bytes.
+        /// The length in bytes.
         length: usize,
     },
 }
@@ -74,10 +74,10 @@ pub struct InvalidPluginName {
     problem: &'static str,
 }
 
-/// Whether a plugin can have this name, by SPIRE's rules for a segment of a path.
+/// Checks a plugin's name by SPIRE's rules for a segment of a path.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// [`InvalidPluginName`] with the rule that the name breaks.
 pub fn check_plugin_name(name: &str) -> Result<(), InvalidPluginName> {
     check_segment(name).map_err(|problem| InvalidPluginName { came: excerpt(name), problem })
 }
@@ -97,7 +97,7 @@ impl AgentPathTemplate {
     /// Reads a template.
     ///
     /// # Errors
-    /// Says what is not understood, and what would be.
+    /// The action that is not understood, with those that are.
     pub fn parse(template: &str) -> Result<Self, InvalidAgentPathTemplate> {
         if template.len() > TEMPLATE_MAX_LEN {
             return Err(InvalidAgentPathTemplate::TooLong { length: template.len() });
@@ -117,14 +117,14 @@ impl AgentPathTemplate {
         Ok(Self(pieces))
     }
 
-    /// Makes the SPIFFE ID `spiffe://<trust domain>/spire/agent<path>`. `trust_domain` is a valid
-    /// trust domain name.
+    /// The SPIFFE ID `spiffe://<trust domain>/spire/agent<path>`. `trust_domain` is a valid trust
+    /// domain name.
     ///
     /// Two agent ids never give the same SPIFFE ID.
     ///
     /// # Errors
-    /// When the path breaks SPIFFE's rules or is too long. Never, after [`check`](Self::check)
-    /// passed with the same arguments.
+    /// [`InvalidAgentPath`] for a path that breaks SPIFFE's rules or is too long. None after
+    /// [`check`](Self::check) has passed with the same arguments.
     pub fn render(
         &self,
         trust_domain: &str,
@@ -140,7 +140,7 @@ impl AgentPathTemplate {
         Ok(spiffe_id)
     }
 
-    /// Whether [`render`](Self::render) will succeed for every agent id. For configuration time.
+    /// Checks that [`render`](Self::render) succeeds for every agent id. For configuration time.
     ///
     /// # Errors
     /// As [`render`](Self::render), for the longest agent id.
@@ -149,8 +149,8 @@ impl AgentPathTemplate {
         self.render(trust_domain, plugin_name, &longest).map(drop)
     }
 
-    /// The same SPIFFE ID for another template language: `trust_domain` and `agent_id` are that
-    /// language's words for the two. What comes out is not checked.
+    /// The same SPIFFE ID in another template language: `trust_domain` and `agent_id` are that
+    /// language's words for the two. The result is not checked.
     pub fn translate(&self, trust_domain: &str, plugin_name: &str, agent_id: &str) -> String {
         format!("spiffe://{trust_domain}/spire/agent{}", self.path(trust_domain, plugin_name, agent_id))
     }
@@ -190,7 +190,7 @@ fn check_path(path: &str) -> Result<(), &'static str> {
     segments.split('/').try_for_each(check_segment)
 }
 
-/// SPIFFE-ID, 2.2.
+/// The rules for a segment of a SPIFFE ID's path (SPIFFE-ID, 2.2).
 fn check_segment(segment: &str) -> Result<(), &'static str> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     match segment {

@@ -44,7 +44,7 @@ pub struct EndorsementKey {
     name: Option<Name>,
 }
 
-/// What ring needs to check a signature.
+/// A public key in the form in which ring checks signatures.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum VerifyingKey {
     /// The modulus, big endian, without leading zeros. The exponent is [`RSA_EXPONENT`].
@@ -55,16 +55,16 @@ pub(crate) enum VerifyingKey {
     P384(Box<[u8]>),
 }
 
-/// Why an AK is not taken.
+/// The reason why an AK is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAttestationKey {
-    /// Over the limit; not parsed.
+    /// Larger than 1,024 bytes; not parsed.
     #[error("the registered AK has {length} bytes; at most {PUBLIC_MAX_LEN} are allowed")]
     TooLarge {
-        /// What came, in bytes.
+        /// The size in bytes.
         length: usize,
     },
-    /// Not a `TPM2B_PUBLIC`, or something follows it.
+    /// Bytes that are not one `TPM2B_PUBLIC` and nothing else.
     #[error("the registered AK is not a TPM2B_PUBLIC structure and nothing else")]
     Malformed,
     /// `restricted` is not set: the key would sign what its owner makes up as well.
@@ -99,13 +99,13 @@ pub enum InvalidAttestationKey {
         "the registered AK is {came}; RSA of 2048, 3072 or 4096 bits with exponent 65537, P-256 or P-384 is expected"
     )]
     UnsupportedKey {
-        /// What it is.
+        /// The kind of key.
         came: &'static str,
     },
     /// The public key does not fit its own parameters.
     #[error("the registered AK is inconsistent: {problem}")]
     Inconsistent {
-        /// What does not fit.
+        /// The parameter that does not fit.
         problem: &'static str,
     },
     /// No scheme, or one that is not supported.
@@ -113,7 +113,7 @@ pub enum InvalidAttestationKey {
         "the registered AK signs by {came}; RSASSA, RSAPSS or ECDSA is expected (tpm_signing_alg of the Keylime agent)"
     )]
     UnsupportedScheme {
-        /// What it signs by.
+        /// The key's scheme.
         came: &'static str,
     },
     /// The scheme's hash is SHA-1.
@@ -126,7 +126,7 @@ pub enum InvalidAttestationKey {
         "the registered AK has a name by {came} (nameAlg), which is too weak; let the Keylime agent register an AK with nameAlg sha256"
     )]
     WeakName {
-        /// What its name is made with.
+        /// The hash that the name is made with.
         came: &'static str,
     },
     /// The scheme's hash is not supported.
@@ -137,7 +137,7 @@ pub enum InvalidAttestationKey {
     EcdsaSha512,
 }
 
-/// Why an EK is not taken.
+/// The reason why an EK is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the registered EK of {length} bytes is not a TPM2B_PUBLIC structure of at most {PUBLIC_MAX_LEN} bytes and nothing else"
@@ -151,7 +151,7 @@ impl AttestationKey {
     /// attributes, algorithm and scheme.
     ///
     /// # Errors
-    /// Says which check failed.
+    /// [`InvalidAttestationKey`] with the check that failed.
     pub fn from_tpm2b_public(bytes: &[u8]) -> Result<Self, InvalidAttestationKey> {
         if bytes.len() > PUBLIC_MAX_LEN {
             return Err(InvalidAttestationKey::TooLarge { length: bytes.len() });
@@ -159,7 +159,7 @@ impl AttestationKey {
         let public = public(bytes).ok_or(InvalidAttestationKey::Malformed)?;
         check_attributes(public.object_attributes())?;
         check_name(public.name_hashing_algorithm())?;
-        // The key first: there is no use in changing the scheme of one that will not do.
+        // The key before its scheme: another scheme helps no key that is refused all the same.
         let (verifying, scheme) = match &public {
             Public::Rsa { parameters, unique, .. } => (rsa_key(parameters, unique)?, rsa_scheme(parameters)?),
             Public::Ecc { parameters, unique, .. } => (ecc_key(parameters, unique)?, ecc_scheme(parameters)?),
@@ -181,18 +181,19 @@ impl AttestationKey {
         sha256_hex(&self.public)
     }
 
-    /// What its TPM calls it below this EK. [`None`] where one of the two is named by a hash that is
-    /// weak or not supported.
+    /// The key's qualified name below this EK, as its TPM makes it. [`None`] where one of the two
+    /// is named by a hash that is weak or not supported.
     pub(crate) fn qualified_name(&self, ek: &EndorsementKey) -> Option<Box<[u8]>> {
         Some(self.name.as_ref()?.below(ek.name.as_ref()?))
     }
 }
 
 impl EndorsementKey {
-    /// Takes a marshalled `TPM2B_PUBLIC` of any algorithm.
+    /// Parses a marshalled `TPM2B_PUBLIC` of any algorithm.
     ///
     /// # Errors
-    /// When it is too large, or not exactly one such structure.
+    /// [`InvalidEndorsementKey`] for more than 1,024 bytes, or anything but exactly one such
+    /// structure.
     pub fn from_tpm2b_public(bytes: &[u8]) -> Result<Self, InvalidEndorsementKey> {
         let invalid = InvalidEndorsementKey { length: bytes.len() };
         if bytes.len() > PUBLIC_MAX_LEN {
@@ -247,7 +248,7 @@ impl InvalidAttestationKey {
         }
     }
 
-    /// A record that is no key is no verdict on the node; a key that does not do is one.
+    /// Bytes that are no key say nothing about the node; a key that is not accepted does.
     pub(crate) fn code(&self) -> Code {
         match self {
             Self::TooLarge { .. } | Self::Malformed => Code::Unavailable,
@@ -261,8 +262,8 @@ fn public(bytes: &[u8]) -> Option<Public> {
     Public::try_from(buffer).ok()
 }
 
-/// Keylime's AKs have 0x50072: these, and userWithAuth, which says only how the key's use is
-/// authorized.
+/// Checks the attributes. Keylime's AKs have 0x50072: these, and userWithAuth, which says only how
+/// the key's use is authorized.
 ///
 /// `sensitiveDataOrigin` is not implied by `fixedTPM`: a key derived (TPM2_CreateLoaded) from a
 /// parent whose seed its owner chose is fixed to the TPM and still known to the owner. The TPM
@@ -282,8 +283,8 @@ fn check_attributes(attributes: ObjectAttributes) -> Result<(), InvalidAttestati
     }
 }
 
-/// The registrar proved the key by its name: whoever can make another key of the same name has it
-/// proven too.
+/// Checks the hash of the key's name. The registrar proved the key by its name: whoever can make
+/// another key of the same name has it proven too.
 fn check_name(algorithm: HashingAlgorithm) -> Result<(), InvalidAttestationKey> {
     match algorithm {
         HashingAlgorithm::Sha1 => Err(InvalidAttestationKey::WeakName { came: "sha1" }),
@@ -371,8 +372,8 @@ fn ecc_key(
     }
 }
 
-/// The point in the form of SEC 1. TPMs may leave out leading zeros. Whether it is on the curve,
-/// ring checks.
+/// The point in the form of SEC 1. TPMs may leave out leading zeros. That it is on the curve, ring
+/// checks.
 fn uncompressed(point: &EccPoint, length: usize) -> Result<Box<[u8]>, InvalidAttestationKey> {
     let mut bytes = vec![4_u8];
     for coordinate in [point.x().value(), point.y().value()] {

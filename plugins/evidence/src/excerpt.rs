@@ -1,4 +1,4 @@
-//! How much of a text from outside an error may repeat.
+//! The part of a text from outside that an error may repeat.
 
 /// Longest excerpt in characters.
 const LIMIT: usize = 40;

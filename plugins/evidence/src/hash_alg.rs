@@ -1,4 +1,4 @@
-//! The hash algorithms that are good enough, in Keylime's spelling.
+//! The hash algorithms that are strong enough, in Keylime's spelling.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,7 +18,7 @@ pub enum HashAlg {
     Sha512,
 }
 
-/// Why a name is no [`HashAlg`].
+/// The reason why a name is no [`HashAlg`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidHashAlg {
     /// SHA-1: collisions can be made.
@@ -26,7 +26,7 @@ pub enum InvalidHashAlg {
         "the hash algorithm is sha1, which is too weak; set sha256, sha384 or sha512 as tpm_hash_alg of the Keylime agent"
     )]
     Sha1,
-    /// A name that is not known here.
+    /// An algorithm that is not supported.
     #[error(
         "the hash algorithm is {came}; sha256, sha384 or sha512 is expected as tpm_hash_alg of the Keylime agent"
     )]

@@ -1,5 +1,5 @@
-//! What a node says about itself, what Keylime's servers say about it, and the verdict that is made
-//! of both.
+//! The evidence of an attestation: a node's statements about itself, those of Keylime's servers
+//! about the node, and the verdict on both.
 //!
 //! Everything here is a pure function of its arguments: no IO, no clock, no async. Bytes that come
 //! from outside are parsed into types that cannot be wrong, each with a size limit; whatever is in

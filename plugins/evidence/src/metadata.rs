@@ -1,4 +1,5 @@
-//! What Keylime's administrator writes down about a node, and which of it may become selectors.
+//! A node's metadata at Keylime, which its administrator writes, and the part of it that may become
+//! selectors.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,7 +24,7 @@ pub struct Metadata(BTreeMap<String, String>);
 /// The name of a metadata entry that may become a selector: 1 to 64 characters of `A-Z a-z 0-9 _ .
 /// -`.
 ///
-/// It holds no colon, so that where the key ends in `metadata:<key>:<value>` is never in doubt.
+/// Without a colon, so that the end of the key in `metadata:<key>:<value>` is never in doubt.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MetadataKey(Box<str>);
 
@@ -87,8 +88,8 @@ fn scalar(value: Value) -> Option<String> {
     is_printable(&text).then_some(text)
 }
 
-/// Whether a text from a server may stand in a selector: neither empty nor long, on one line, and
-/// nothing in it that a person cannot see.
+/// Tells if a text from a server may stand in a selector: neither empty nor longer than 255 bytes,
+/// on one line, and without invisible characters.
 pub(crate) fn is_printable(text: &str) -> bool {
     let visible =
         |character: char| character == ' ' || !(character.is_control() || character.is_whitespace());

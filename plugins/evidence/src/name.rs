@@ -1,4 +1,4 @@
-//! How a TPM names a key, and what it calls it by where it sits (TPM 2.0 Library, Part 1, 16).
+//! A key's name, and its qualified name by its place in a hierarchy (TPM 2.0 Library, Part 1, 16).
 
 use ring::digest;
 use tss_esapi::structures::Public;
@@ -16,8 +16,8 @@ pub(crate) struct Name {
 }
 
 impl Name {
-    /// Of a key whose `TPM2B_PUBLIC` is `bytes`. [`None`] where it is named by a hash that is weak
-    /// or not supported.
+    /// The name of a key whose `TPM2B_PUBLIC` is `bytes`. [`None`] where it is named by a hash that
+    /// is weak or not supported.
     pub(crate) fn of(public: &Public, bytes: &[u8]) -> Option<Name> {
         let hash = tpm::hash_alg(public.name_hashing_algorithm()).ok()?;
         let area = bytes.get(2..)?;
@@ -31,7 +31,7 @@ impl Name {
     }
 }
 
-/// The hash's number, then the digest.
+/// The TPM's number of the hash, then the digest.
 fn named(hash: HashAlg, parts: &[&[u8]]) -> Box<[u8]> {
     let mut context = digest::Context::new(hash.ring());
     parts.iter().for_each(|part| context.update(part));

@@ -1,4 +1,4 @@
-//! What Keylime's servers hold about a node.
+//! The records that Keylime's servers hold about a node.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,8 @@ use crate::{AgentId, AttestationKey, EndorsementKey, HashAlg, Refusal};
 
 /// The registrar's record of a node.
 ///
-/// It says that a TPM with this EK proved to hold this AK when the node registered; it says nothing
-/// about the node's state.
+/// Proves that a TPM with this EK held this AK when the node registered, and nothing about the
+/// node's state.
 #[derive(Clone, Debug)]
 pub struct Registration {
     /// The node that the record is of.
@@ -24,39 +24,38 @@ pub struct Registration {
 pub struct NodeState {
     /// The node that the record is of.
     pub agent_id: AgentId,
-    /// The verifier's judgement.
+    /// The verifier's verdict.
     pub attestation: Attestation,
-    /// When the node last passed, in Unix seconds. `None` where the verifier does not tell; Keylime
-    /// writes 0 for never.
+    /// The time at which the node last passed, in Unix seconds. `None` where the verifier does not
+    /// tell; Keylime writes 0 for never.
     pub last_success: Option<u64>,
     /// The PCR bank of the node's last quote. `None` where the verifier has none (push mode) or one
     /// that is not accepted here.
     pub hash_alg: Option<HashAlg>,
     /// The verifier's own name, `verifier_id`.
     pub verifier_id: Option<String>,
-    /// Whether the node's files are checked by a runtime policy (IMA).
+    /// True where the node's files are checked by a runtime policy (IMA).
     pub runtime_policy: bool,
-    /// Whether the node's boot log is checked by a measured boot policy.
+    /// True where the node's boot log is checked by a measured boot policy.
     pub measured_boot: bool,
     /// The PCRs that the node's TPM policy gives values for, see
     /// [`tpm_policy_pcrs`](crate::tpm_policy_pcrs).
     pub tpm_policy_pcrs: BTreeSet<u8>,
-    /// What the administrator wrote down about the node.
+    /// The administrator's entries about the node.
     pub metadata: Metadata,
 }
 
-/// The verifier's judgement of a node. Whatever is none of these is no judgement, and no node is
-/// accepted by it.
+/// The verifier's verdict on a node. Any other status is no verdict, and no node is accepted by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attestation {
     /// The last quote was good.
     Pass,
     /// The last quote was bad.
     Fail,
-    /// The verifier does not reach the node. Keylime says `FAIL` as well; nothing is held against
-    /// the node but its silence.
+    /// The verifier does not reach the node. Keylime says `FAIL` as well; only silence is held
+    /// against the node.
     Unreachable,
-    /// No quote has been judged yet, or the administrator stopped it.
+    /// No quote has been checked yet, or the administrator stopped attestation.
     Pending,
     /// Push mode: the node has not sent a quote for too long.
     Timeout,
@@ -75,12 +74,12 @@ impl Attestation {
         }
     }
 
-    /// What a `FAIL` means: a quote that was bad, or a node that is not reached, by
-    /// `operational_state` and `last_event_id` together. In push mode a node that is not heard of
-    /// has `TIMEOUT`, and the other two say nothing.
+    /// Tells a `FAIL` for a bad quote from one for a node that is not reached, by
+    /// `operational_state` and `last_event_id` together. In push mode a silent node has `TIMEOUT`,
+    /// and the other two say nothing.
     ///
-    /// The doubt is for the node: it is refused by either, and loses its identity later by the
-    /// second.
+    /// In doubt the node counts as not reached: both are refused, but a silent node keeps its
+    /// identity for longer.
     pub fn of_fail(operational_state: Option<i64>, last_event_id: Option<&str>, is_push: bool) -> Self {
         let has_cause =
             last_event_id.is_some_and(|event| !event.is_empty() && !event.starts_with("internal."));
@@ -109,11 +108,11 @@ impl Attestation {
 
 impl NodeState {
     /// The PCR bank that the node must quote: the one it claims, else the one of its last quote
-    /// that the verifier judged.
+    /// that the verifier checked.
     ///
     /// # Errors
-    /// [`Refusal::NoHashAlg`] when neither is known. Nothing is guessed: a wrong guess would only
-    /// fail later, with a worse text.
+    /// [`Refusal::NoHashAlg`] when neither is known. No default: a wrong one would only fail later,
+    /// with a worse text.
     pub fn bank(&self, claimed: Option<HashAlg>) -> Result<HashAlg, Refusal> {
         claimed.or(self.hash_alg).ok_or(Refusal::NoHashAlg)
     }
@@ -139,7 +138,7 @@ mod tests {
             (Some(10), None, false, fail),
             (Some(3), None, true, fail),
             (None, None, true, fail),
-            // Only FAIL is told: the event decides, and the doubt counts for the node.
+            // The state tells no more than FAIL: the event decides, in doubt for the node.
             (Some(3), None, false, unreachable),
             (None, None, false, unreachable),
             (None, Some(unreachable_event), false, unreachable),

@@ -1,60 +1,60 @@
-//! The fresh number that makes a quote worth something now.
+//! The nonce, which makes a quote fresh.
 
 use std::fmt;
 
 use ring::rand::SecureRandom;
 
-/// The characters of a nonce. Keylime's agents take nothing else.
+/// The characters of a nonce: all that Keylime's agents accept.
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
-/// A nonce: the TPM signs its bytes, just as they are written here, as `extraData`.
+/// A nonce. The TPM signs its bytes, as they are, as `extraData`.
 ///
-/// One that [`generate`](Self::generate) made has 32 characters, hence 190 bits from the operating
-/// system. It is never shown by `Debug`.
+/// One from [`generate`](Self::generate) has 32 characters, hence 190 bits from the operating
+/// system. Never shown by `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Nonce(Box<str>);
 
-/// Why bytes are no [`Nonce`]. Never repeats them.
+/// The rule of [`Nonce`] that bytes break. Never repeats them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidNonce {
-    /// Nothing, or more than Keylime's agents take.
+    /// An empty nonce, or one longer than Keylime's agents accept.
     #[error("the nonce has {length} bytes; 1 to 64 are expected")]
     Length {
-        /// Its length in bytes.
+        /// The length in bytes.
         length: usize,
     },
     /// Something other than a letter or digit of ASCII.
     #[error("the nonce has a byte other than A-Z a-z 0-9 at {position}")]
     Character {
-        /// Where, counted in bytes from 0.
+        /// The byte at which it stands, counted from 0.
         position: usize,
     },
 }
 
-/// The operating system gave no random bytes.
+/// The error of an operating system that gives no random bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("failed to make a nonce: the operating system gave no random bytes")]
 pub struct NonceError;
 
 impl Nonce {
-    /// Longest nonce that a Keylime agent takes.
+    /// Longest nonce that a Keylime agent accepts, in bytes.
     pub const MAX_LEN: usize = 64;
-    /// Length of the nonces made here.
+    /// Length of a generated nonce, in bytes.
     pub const GENERATED_LEN: usize = 32;
 
     /// Makes a nonce of 32 characters, each of the 62 equally likely.
     ///
     /// # Errors
-    /// When `random` gives no bytes.
+    /// [`NonceError`] when `random` gives no bytes.
     pub fn generate(random: &dyn SecureRandom) -> Result<Self, NonceError> {
         Self::draw(|bytes| random.fill(bytes).map_err(|_unspecified| NonceError))
     }
 
-    /// Takes a nonce that another made: 1 to 64 bytes of `[A-Za-z0-9]`, what Keylime's agents can
+    /// Parses a nonce from elsewhere: 1 to 64 bytes of `[A-Za-z0-9]`, which Keylime's agents can
     /// put into a quote.
     ///
     /// # Errors
-    /// Says which of the two rules is broken.
+    /// [`InvalidNonce`] with the rule that is broken.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidNonce> {
         if bytes.is_empty() || bytes.len() > Self::MAX_LEN {
             return Err(InvalidNonce::Length { length: bytes.len() });
@@ -65,7 +65,7 @@ impl Nonce {
         Ok(Self(bytes.iter().copied().map(char::from).collect()))
     }
 
-    /// The nonce. Not for logs.
+    /// The nonce as text. Not for logs.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -88,8 +88,8 @@ impl fmt::Debug for Nonce {
     }
 }
 
-/// The character that a random byte stands for. The bytes beyond the last whole multiple of 62
-/// stand for none: taking them as well would make some characters more likely than others.
+/// The character for a random byte. Bytes beyond the last whole multiple of 62 have none: with them
+/// some characters would be more likely than others.
 fn character(byte: u8) -> Option<char> {
     const WHOLE: usize = 256 / ALPHABET.len() * ALPHABET.len();
     let index = usize::from(byte);

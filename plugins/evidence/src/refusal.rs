@@ -1,15 +1,15 @@
-//! Why a node is refused.
+//! The reasons why a node is refused.
 
 use std::time::Duration;
 
 use crate::message::MessageError;
 use crate::{InvalidAttestationKey, InvalidQuote, NonceError};
 
-/// One reason to refuse a node. `Display` is the text that may leave the process: it says what was
+/// A reason to refuse a node. `Display` is the text that may leave the process: it says what was
 /// expected, what came and what to do, and holds no nonce, quote or key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// A message of the agent plugin cannot be read.
+    /// A message of the agent plugin that cannot be read.
     #[error(transparent)]
     Message(#[from] MessageError),
     /// Neither the node nor the verifier tells the PCR bank to quote.
@@ -17,17 +17,17 @@ pub enum Refusal {
         "the PCR bank is not known: the payload names none and the verifier has not seen a quote of this agent; let the Keylime agent tell its hash algorithm"
     )]
     NoHashAlg,
-    /// The registrar has no such node.
+    /// The registrar does not know the node.
     #[error(
         "the agent is not known to Keylime's registrar; check the agent id, and that the Keylime agent has registered"
     )]
     NotRegistered,
-    /// The registrar has heard of the node and has no proof of its TPM yet.
+    /// The registrar knows the node and has no proof of its TPM yet.
     #[error(
         "the agent is registered with Keylime's registrar, but not activated; see the Keylime agent's log and start it again"
     )]
     NotActivated,
-    /// The verifier has no such node.
+    /// The verifier does not know the node.
     #[error("the agent is not known to Keylime's verifier; enrol it (keylime_tenant -c add)")]
     NotEnrolled,
     /// Two verifiers have the node.
@@ -35,7 +35,7 @@ pub enum Refusal {
         "the agent is known to two of Keylime's verifiers, so that none of them counts; remove it from one"
     )]
     EnrolledTwice,
-    /// The registered AK does not do.
+    /// The registered AK is not accepted.
     #[error(transparent)]
     AttestationKey(#[from] InvalidAttestationKey),
     /// The verifier says FAIL.
@@ -56,26 +56,26 @@ pub enum Refusal {
         "Keylime's verifier has not heard from the agent for too long (TIMEOUT); check that the Keylime agent runs"
     )]
     NodeTimedOut,
-    /// The verifier has no last success.
+    /// The verifier tells no last success.
     #[error(
         "Keylime's verifier tells no last successful attestation of the agent; max_attestation_age needs one"
     )]
     NeverPassed,
-    /// The last success is too old.
+    /// The last success is older than `max_attestation_age`.
     #[error("the agent's last successful attestation is {} s old; at most {} s are allowed (max_attestation_age); check that Keylime's verifier runs and reaches the agent", age.as_secs(), max_age.as_secs())]
     Stale {
-        /// How old it is.
+        /// The age of the last success.
         age: Duration,
-        /// How old it may be.
+        /// The greatest age.
         max_age: Duration,
     },
     /// The last success lies in the future.
     #[error("the agent's last successful attestation lies {} s in the future; set the clocks of Keylime's verifier and of the SPIRE server", ahead.as_secs())]
     LastSuccessInFuture {
-        /// How far.
+        /// The time by which it lies ahead.
         ahead: Duration,
     },
-    /// The node has attested before, and may do so only once.
+    /// The node has attested before, and may attest only once.
     #[error(
         "the agent has attested before and can_reattest is false; evict it first (spire-server agent evict)"
     )]
@@ -86,22 +86,22 @@ pub enum Refusal {
         "another attestation of this agent was accepted a moment ago and can_reattest is false; attest again in a minute"
     )]
     AcceptedElsewhere,
-    /// No nonce could be made.
+    /// No nonce can be made.
     #[error(transparent)]
     NoNonce(#[from] NonceError),
-    /// The node's proof did not come in time.
+    /// The node's quote did not come in time.
     #[error("the agent did not answer the challenge within {} s (challenge_timeout); check that the Keylime agent answers", timeout.as_secs())]
     ChallengeTimedOut {
-        /// How long it had.
+        /// The time that it had.
         timeout: Duration,
     },
-    /// The quote does not prove what it should.
+    /// The quote does not prove that the registered AK answered the nonce.
     #[error(transparent)]
     Quote(#[from] InvalidQuote),
-    /// The verifier does not take the quote.
+    /// The verifier does not accept the quote.
     #[error("Keylime's verifier says that the quote is not valid; its log tells why")]
     VerifierSaysInvalid,
-    /// The verifier takes the quote for a nonce that is not in it.
+    /// The verifier accepts the quote for a nonce that is not in it.
     #[error(
         "Keylime's verifier takes the quote for another nonce as well, so that its word counts for nothing; have the verifier looked at, and attest again once it is repaired"
     )]
@@ -127,14 +127,15 @@ pub enum Refusal {
     StateChanged(Box<Refusal>),
 }
 
-/// What a refusal is to SPIRE: the agent exits on `PermissionDenied` and tries again on all others.
+/// The gRPC status of a refusal: SPIRE's agent exits on `PermissionDenied` and tries again on all
+/// others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// The bytes that came make no sense.
+    /// The bytes that came cannot be read.
     InvalidArgument,
-    /// The evidence or the node's state says no.
+    /// The evidence or the node's state speaks against it.
     PermissionDenied,
-    /// There is no verdict: an answer is missing or cannot be used.
+    /// No verdict: an answer is missing or cannot be used.
     Unavailable,
     /// The plugin is not configured.
     FailedPrecondition,
@@ -173,7 +174,8 @@ impl Refusal {
         }
     }
 
-    /// Whether somebody has to look at it now: Keylime, or what it holds, is not what it was.
+    /// True where a human has to act at once: Keylime, or its record of the node, is not the one of
+    /// before.
     pub fn is_alarm(&self) -> bool {
         matches!(
             self,
@@ -184,7 +186,7 @@ impl Refusal {
         )
     }
 
-    /// What the refusal is to SPIRE.
+    /// The refusal's gRPC status.
     pub fn code(&self) -> Code {
         match self {
             Self::Message(error) => error.code(),

@@ -1,4 +1,4 @@
-//! What becomes known about a node through its identity: SPIRE's selectors.
+//! SPIRE's selectors: the facts about a node that registration entries can ask for.
 
 use crate::metadata::{MetadataKey, is_printable};
 use crate::{HashAlg, NodeState, Registration};

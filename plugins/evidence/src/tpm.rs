@@ -9,15 +9,15 @@ use crate::HashAlg;
 
 /// Unmarshals a structure that fills `bytes`.
 ///
-/// The stack ignores what follows a structure, and says nothing about bits it does not know. So the
-/// structure is marshalled again: what is not the same, byte for byte, is refused. Hence there is
-/// one encoding of a structure only, and nothing can hide behind it.
+/// The stack ignores bytes that follow a structure, and bits that it does not know. So the
+/// structure is marshalled again, and refused unless it is the same, byte for byte. Hence a
+/// structure has one encoding only, and nothing can hide behind it.
 pub(crate) fn unmarshal_whole<T: Marshall + UnMarshall>(bytes: &[u8]) -> Option<T> {
     let structure = T::unmarshall(bytes).ok()?;
     (structure.marshall().ok()? == bytes).then_some(structure)
 }
 
-/// How a TPM signs: an algorithm and the hash of what is signed.
+/// A TPM's signature scheme: an algorithm and the hash of the signed bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignatureScheme {
     pub(crate) algorithm: SignatureAlgorithm,
@@ -43,7 +43,7 @@ impl fmt::Display for SignatureScheme {
     }
 }
 
-/// Why a TPM's hash algorithm is not taken.
+/// The reason why a TPM's hash algorithm is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoHashAlg {
     Weak,

@@ -1,4 +1,4 @@
-//! The Keylime agent of the node that we run on.
+//! The client of the Keylime agent on the same node.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use crate::http::{Answer, Ask, Failure, Peer, Scope, connect_timeout};
 use crate::tls::{Clients, Pool, Problem, Setting, TlsSettings, Trust};
 use crate::{Endpoint, check_timeout};
 
-/// How long an unused connection is kept. The Rust agent closes it after 5 seconds.
+/// The time that an unused connection is kept. The Rust agent closes it after 5 seconds.
 const IDLE: Duration = Duration::from_secs(4);
 
-/// Where the node's agent is and how to talk to it.
+/// The address of the node's agent, and the rules of its connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeAgentConfig {
-    /// Where the agent listens.
+    /// The agent's host and port.
     pub endpoint: Endpoint,
-    /// How to speak TLS with it; [`None`] speaks plain http.
+    /// The files for TLS; [`None`] speaks plain http.
     pub tls: Option<AgentTls>,
-    /// The longest time for one operation.
+    /// The longest time for one call.
     pub request_timeout: Duration,
 }
 
@@ -33,32 +33,32 @@ pub struct AgentTls {
     pub cert: PathBuf,
     /// The key of the certificate: PEM, PKCS#8, PKCS#1 or SEC 1, not encrypted.
     pub key: PathBuf,
-    /// The agent's certificate, PEM or DER: then the agent is only who shows the very same
-    /// certificate, for the host configured, and has its key. (The agent's certificate is signed by
-    /// nobody, see Keylime's registrar record, `mtls_cert`.)
+    /// The agent's certificate, PEM or DER: only a server that shows the very same certificate, for
+    /// the host configured, and has its key, is the agent. (No CA signs the agent's certificate,
+    /// see Keylime's registrar record, `mtls_cert`.)
     ///
-    /// [`None`] is for a loopback host only: then any certificate passes whose key the other side
-    /// has. This does not prove who answers; it needs no proof, because a quote that the node's
-    /// registered TPM has not made is refused by the server.
+    /// [`None`] is for a loopback host only: any certificate passes whose key the other side has.
+    /// This does not prove who answers, and need not, because SPIRE's server refuses a quote that
+    /// the node's registered TPM has not made.
     pub pinned: Option<PathBuf>,
 }
 
-/// Who the agent says it is.
+/// The agent's statement about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentInfo {
-    /// Under which id it is registered.
+    /// The id under which it is registered.
     pub agent_id: AgentId,
     /// The PCR bank that it quotes.
     pub hash_alg: HashAlg,
 }
 
-/// A quote as the agent gives it, not looked into.
+/// A quote as the agent gives it, not parsed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct QuoteAnswer {
     /// Keylime's three-part text.
     pub quote: String,
-    /// The PCR bank that the agent says it quoted; this is how an agent without `/agent/info`
-    /// tells.
+    /// The PCR bank that was quoted, by the agent's word: all that an agent without `/agent/info`
+    /// tells of it.
     pub hash_alg: HashAlg,
 }
 
@@ -70,7 +70,10 @@ pub struct NodeAgent {
 }
 
 impl NodeAgent {
-    /// Reads the files and makes no connection. All that is wrong with them is reported at once.
+    /// Reads the files and makes no connection.
+    ///
+    /// # Errors
+    /// Every problem of the files and of the timeout.
     pub fn new(config: NodeAgentConfig) -> Result<NodeAgent, Vec<Problem>> {
         let timeout = config.request_timeout;
         let pool = Pool { connect_timeout: connect_timeout(timeout), idle: IDLE };
@@ -96,7 +99,9 @@ impl NodeAgent {
 
     /// Asks the agent for its id and its PCR bank (`/agent/info`, API 2.2 or later).
     ///
-    /// [`Error::NoAgentInfo`] when it is an agent that does not tell.
+    /// # Errors
+    /// [`Error::NoAgentInfo`] for an agent that does not tell; otherwise the failure to get an
+    /// answer.
     pub async fn info(&self) -> Result<AgentInfo, Error> {
         let ask = Ask { path: &["agent", "info"], query: &[], scope: Scope::One };
         let answer = self.peer.get(&self.clients, ask).await?;
@@ -106,7 +111,10 @@ impl NodeAgent {
         read_info(&answer).map_err(|failure| failure.at(self.peer.server()))
     }
 
-    /// Has the agent quote `nonce` (`/quotes/identity`). The answer is at most 64 KiB.
+    /// Has the agent quote `nonce` (`/quotes/identity`). The answer has at most 64 KiB.
+    ///
+    /// # Errors
+    /// The failure to get an answer. Never repeats a part of it.
     pub async fn identity_quote(&self, nonce: &Nonce) -> Result<QuoteAnswer, Error> {
         let ask =
             Ask { path: &["quotes", "identity"], query: &[("nonce", nonce.as_str())], scope: Scope::One };
@@ -123,7 +131,7 @@ impl From<AgentTls> for TlsSettings {
 }
 
 impl std::fmt::Debug for QuoteAnswer {
-    /// Without the quote.
+    /// Leaves the quote out.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("QuoteAnswer").field("hash_alg", &self.hash_alg).finish_non_exhaustive()
     }
@@ -155,7 +163,7 @@ fn read_quote(answer: &Answer) -> Result<QuoteAnswer, Failure> {
         hash_alg: String,
     }
     let Quote { quote, hash_alg } = answer.results(EXPECTED, true)?;
-    // The name is not repeated: whatever is in this answer may be part of the quote.
+    // Without the name in the error: any member of this answer may hold a part of the quote.
     let hash_alg = hash_alg.parse().map_err(|_| {
         let detail = "hash_alg is none of sha256, sha384 and sha512".to_owned();
         Failure::from(Malformed::Shape { expected: EXPECTED, detail })

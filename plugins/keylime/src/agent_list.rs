@@ -1,7 +1,7 @@
-//! A verifier's list of its agents, by which its "I do not know that agent" is checked.
+//! A verifier's list of its agents, by which its "not found" is checked.
 //!
-//! A verifier that cannot read its database says of a single agent that it does not know it
-//! (measured); asked for the list, it fails.
+//! A verifier that cannot read its database answers "not found" for a single agent (measured);
+//! asked for the list, it fails.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -14,11 +14,11 @@ use crate::error::Malformed;
 use crate::http::{Answer, Failure};
 use crate::states::MAX_AGENTS;
 
-/// How long a list is good for. Who names ids of agents that are not enrolled has it asked for no
-/// more often.
+/// The time for which a list is used, so that a client that names ids of agents that are not
+/// enrolled has the list asked for no more often.
 const GOOD_FOR: Duration = Duration::from_secs(10);
 
-/// The list that came last.
+/// The newest list.
 #[derive(Debug, Default)]
 pub(crate) struct AgentList(Mutex<Option<Listed>>);
 
@@ -29,8 +29,8 @@ struct Listed {
 }
 
 impl AgentList {
-    /// Whether the verifier's list has the agent. `ask` gets it; one at a time does so, the others
-    /// wait for what comes.
+    /// Tells if the verifier's list has the agent. `ask` gets the list; one call at a time does so,
+    /// the others wait for its result.
     pub(crate) async fn has<E>(
         &self,
         agent: &AgentId,
@@ -40,7 +40,7 @@ impl AgentList {
         let mut last = self.0.lock().await;
         if let Some(listed) = last.as_ref() {
             let has = listed.ids.contains(agent.as_str());
-            // An agent that was removed since is in a list from before.
+            // An agent that was removed since is in a list from before: only a newer one says yes.
             if listed.asked >= began || (listed.asked.elapsed() < GOOD_FOR && !has) {
                 return Ok(has);
             }
@@ -79,7 +79,7 @@ mod tests {
         let (list, a) = (AgentList::default(), AgentId::new("a").unwrap());
         assert_eq!(list.has(&a, async { Err("away") }).await, Err("away"));
         assert_eq!(list.has(&a, async { ids(&["a"]) }).await, Ok(true));
-        // It was removed since.
+        // Removed since.
         assert_eq!(list.has(&a, async { ids(&[]) }).await, Ok(false));
         assert_eq!(list.has(&a, async { Err("asked again") }).await, Ok(false));
     }

@@ -1,4 +1,4 @@
-//! Where a server listens: a host and a port that are known to be well formed.
+//! A server's address: a host and a port that are known to be well formed.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -11,21 +11,21 @@ use rustls::pki_types::ServerName;
 /// The longest host, in characters (RFC 1035).
 const MAX_HOST: usize = 253;
 
-/// Host and port of a server. The host is a DNS name, an IPv4 or an IPv6 address; nothing else (no
-/// scheme, user, path or port) gets into it.
+/// Host and port of a server. The host is a DNS name, an IPv4 or an IPv6 address, without scheme,
+/// user, path or port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     host: Host,
     port: NonZeroU16,
 }
 
-/// Why a text is no host.
+/// The reason why a text is no endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEndpoint {
-    /// Nothing, or more than a host can have.
+    /// An empty host, or one longer than 253 characters.
     #[error("failed to read the host: expected 1 to {MAX_HOST} characters, got {0}")]
     Length(usize),
-    /// Not a DNS name nor an address.
+    /// Neither a DNS name nor an address.
     #[error(
         "failed to read the host {0:?}: expected a DNS name, an IPv4 or an IPv6 address, without scheme, user, port or path"
     )]
@@ -46,6 +46,9 @@ enum Host {
 
 impl Endpoint {
     /// An endpoint from a configuration's host and port. An IPv6 address may stand in brackets.
+    ///
+    /// # Errors
+    /// [`InvalidEndpoint`] for a host that is none, or port 0.
     pub fn new(host: &str, port: u16) -> Result<Endpoint, InvalidEndpoint> {
         if host.is_empty() || host.len() > MAX_HOST {
             return Err(InvalidEndpoint::Length(host.chars().count()));
@@ -55,8 +58,8 @@ impl Endpoint {
         Ok(Endpoint { host, port })
     }
 
-    /// Whether the host can only be this machine: 127.0.0.0/8, ::1 or `localhost`, by what is
-    /// written, without a lookup.
+    /// True for a host that can only be this machine: 127.0.0.0/8, ::1 or `localhost`, by its text,
+    /// without a lookup.
     pub fn is_loopback(&self) -> bool {
         match &self.host {
             Host::Name(name) => name == "localhost",
@@ -80,8 +83,8 @@ impl Host {
             return Some(Host::Address(inner.parse::<Ipv6Addr>().ok()?.into()));
         }
         match ServerName::try_from(text).ok()? {
-            // Not the name in it: that has lost a dot at the end, which keeps the search list of
-            // resolv.conf out.
+            // The text, not the parsed name, which has lost a dot at the end: the dot keeps the
+            // search list of resolv.conf out.
             ServerName::DnsName(_) => Some(Host::Name(text.to_ascii_lowercase())),
             ServerName::IpAddress(_) => Some(Host::Address(text.parse().ok()?)),
             _ => None,
@@ -96,7 +99,7 @@ impl FromStr for Endpoint {
     fn from_str(text: &str) -> Result<Endpoint, InvalidEndpoint> {
         let invalid = || InvalidEndpoint::HostPort(text.chars().take(MAX_HOST).collect());
         let (host, port) = text.rsplit_once(':').ok_or_else(invalid)?;
-        // Else a part of an IPv6 address would be taken for its port.
+        // Otherwise a part of an IPv6 address would be taken for its port.
         if host.contains(':') && !host.starts_with('[') || !port.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(invalid());
         }

@@ -1,5 +1,5 @@
-//! What can go wrong between us and a Keylime server, told apart by what it means for an
-//! attestation and by what a person has to do about it.
+//! The failures of a call to a Keylime server, told apart by their meaning for an attestation and
+//! by what a human has to do.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,35 +8,35 @@ use evidence::{AgentId, InvalidAttestationKey};
 
 use crate::Endpoint;
 
-/// Why a server gave no usable answer.
+/// The reason why a server gave no usable answer.
 ///
 /// Only [`Error::UnknownAgent`], [`Error::NotActivated`], [`Error::KnownTwice`] and
-/// [`Error::UnusableAk`] are statements about the node; everything else says nothing about it and
-/// may pass. No text holds a nonce or a quote.
+/// [`Error::UnusableAk`] are statements about the node; all others say nothing about it and may
+/// pass. No text holds a nonce or a quote.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No answer came.
     #[error("failed to reach {server}: {cause}")]
     Unreachable {
-        /// Who was asked.
+        /// The server that was asked.
         server: Server,
-        /// What happened.
+        /// The cause.
         cause: Unreachable,
     },
     /// The server does not accept our client certificate.
     #[error("failed to be accepted by {server}: {cause}")]
     Refused {
-        /// Who was asked.
+        /// The server that was asked.
         server: Server,
-        /// What happened.
+        /// The cause.
         cause: Refused,
     },
-    /// An answer came that Keylime would not give.
+    /// An answer that Keylime would not give.
     #[error("failed to read the answer of {server}: {cause}")]
     Malformed {
-        /// Who was asked.
+        /// The server that was asked.
         server: Server,
-        /// What happened.
+        /// The cause.
         cause: Malformed,
     },
     /// The server says, in Keylime's own form, that it does not know the agent.
@@ -44,34 +44,34 @@ pub enum Error {
         "failed to find agent {agent} at {server}: it is not known there; register and enrol it, or check its id"
     )]
     UnknownAgent {
-        /// Who was asked.
+        /// The server that was asked.
         server: Server,
         /// The agent asked for.
         agent: AgentId,
     },
-    /// The verifier says that it does not know the agent, and has it in its list: it does not see
+    /// The verifier says that it does not know the agent, and has it in its list: it cannot read
     /// its own database.
     #[error(
         "failed to learn what {server} holds of agent {agent}: it says that it does not know the agent, and lists it; see its log, and that it reads its database"
     )]
     ListedYetUnknown {
-        /// Who was asked.
+        /// The server that was asked.
         server: Server,
         /// The agent asked for.
         agent: AgentId,
     },
-    /// The registrar says, in Keylime's own form, that the agent has begun to register and not
+    /// The registrar says, in Keylime's own form, that the agent has begun to register and has not
     /// proven its TPM yet.
     #[error(
         "failed to use what {server} holds of agent {agent}: it is registered, but not activated; see the Keylime agent's log"
     )]
     NotActivated {
-        /// Who was asked.
+        /// The server that was asked.
         server: Server,
         /// The agent asked for.
         agent: AgentId,
     },
-    /// Two verifiers have the agent: which of them counts is not known.
+    /// Two verifiers have the agent, so that neither counts.
     #[error(
         "failed to find agent {agent} at one verifier: both {server} and {other} have it; remove it from one of them"
     )]
@@ -86,32 +86,32 @@ pub enum Error {
     /// The registrar holds an AK that no quote can be verified by.
     #[error("failed to use what {server} holds: {cause}")]
     UnusableAk {
-        /// Who was asked.
+        /// The server that was asked.
         server: Server,
-        /// What is wrong with the AK.
+        /// The check that the AK fails.
         cause: InvalidAttestationKey,
     },
-    /// The node's own agent is one that does not tell its id (the Python agent, and API 2.1).
+    /// The node's agent does not tell its id (the Python agent, and API 2.1).
     #[error(
         "failed to learn the agent's id from {server}: expected an answer to /agent/info (API 2.2 or later), it has none; \
          configure the id (keylime_agent_id)"
     )]
     NoAgentInfo {
-        /// Who was asked.
+        /// The server that was asked.
         server: Server,
     },
 }
 
-/// A server in a text: its role and where it is.
+/// A server as errors name it: its role and its address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
-    /// What the server is.
+    /// The server's role.
     pub role: Role,
-    /// Where it is.
+    /// The server's host and port.
     pub endpoint: Endpoint,
 }
 
-/// What a server is.
+/// The role of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The Keylime verifier.
@@ -122,7 +122,7 @@ pub enum Role {
     Agent,
 }
 
-/// Why no answer came.
+/// The reason why no answer came.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreachable {
     /// The host's name has no address.
@@ -131,7 +131,7 @@ pub enum Unreachable {
     /// No connection, such as nobody listening.
     #[error("no connection ({0}); check that it runs and that host and port are right")]
     Connect(String),
-    /// TCP and TLS together took too long.
+    /// No connection in time, TCP and TLS together.
     #[error(
         "no connection within {0:?}; check that it runs and speaks TLS there if we do, host and port, and firewalls in between"
     )]
@@ -142,7 +142,7 @@ pub enum Unreachable {
     /// The connection was closed before an answer.
     #[error("it closed the connection without an answer{}", hint(*.plain_http))]
     Closed {
-        /// Whether the connection was plain http.
+        /// True where the connection was plain http.
         plain_http: bool,
     },
     /// The other side does not speak TLS.
@@ -164,7 +164,7 @@ pub enum Unreachable {
         /// The names in the certificate.
         presented: String,
     },
-    /// The certificate has the address expected, as a DNS name, which counts for no address.
+    /// The certificate has the expected address as a DNS name, which counts for no address.
     #[error(
         "its certificate names the address {address} as a DNS name; reissue it with {address} as an IP address (IP in its \
          subjectAltName)"
@@ -173,25 +173,25 @@ pub enum Unreachable {
         /// The address.
         address: String,
     },
-    /// The certificate has no names that count: a common name does not.
+    /// The certificate has no subject alternative name; a common name does not count.
     #[error("its certificate has no subjectAltName; reissue it with one that names {expected}")]
     NoName {
         /// The name expected.
         expected: String,
     },
-    /// The certificate cannot be used, whomever it is for.
+    /// The certificate cannot be used, whatever its names.
     #[error("its certificate is {0}")]
     Certificate(&'static str),
-    /// No TLS version, cipher or signature algorithm that both sides have.
+    /// No TLS version, cipher or signature algorithm in common.
     #[error(
         "it has no TLS version, cipher or signature algorithm in common with us: expected TLS 1.2 or 1.3 and a certificate \
          with an RSA, P-256, P-384 or Ed25519 key (P-521 is not supported)"
     )]
     NothingInCommon,
-    /// The certificate is past its end.
+    /// The certificate has expired.
     #[error("its certificate has expired; renew it, or check this machine's clock")]
     Expired,
-    /// The certificate's time has not begun.
+    /// The certificate is not valid yet.
     #[error("its certificate is not valid yet; check the clocks of both machines")]
     NotYetValid,
     /// The agent's certificate is not the pinned one.
@@ -204,10 +204,10 @@ pub enum Unreachable {
     Tls(String),
 }
 
-/// How a server showed that it does not accept our certificate.
+/// A server's refusal of our client certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// By a status.
+    /// By an HTTP status.
     #[error(
         "it answered {0}; use a client certificate that it trusts (Keylime's own is cv_ca/client-cert.crt)"
     )]
@@ -217,35 +217,35 @@ pub enum Refused {
     Alert(String),
 }
 
-/// What is wrong with an answer.
+/// The fault of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// Not HTTP/1.1.
     #[error("expected HTTP/1.1, got something else{}", hint(*.plain_http))]
     NotHttp {
-        /// Whether the connection was plain http.
+        /// True where the connection was plain http.
         plain_http: bool,
     },
-    /// Another content type, or no JSON in the body.
+    /// Another content type than JSON, or no JSON in the body.
     #[error("expected application/json with status {status}, got {came}; check that Keylime answers there")]
     NotJson {
         /// The HTTP status.
         status: u16,
-        /// What came.
+        /// The content type or the start of the body.
         came: String,
     },
     /// JSON of another shape.
     #[error("expected {expected}, got something else ({detail}); check Keylime's version")]
     Shape {
-        /// What was expected.
+        /// The expected shape.
         expected: &'static str,
-        /// Where or how it differs.
+        /// The difference.
         detail: String,
     },
-    /// The body ended early.
+    /// A body that ends early.
     #[error("it ended too early; check the network and proxies in between")]
     CutShort,
-    /// The body is longer than any answer of Keylime.
+    /// A body longer than any answer of Keylime.
     #[error("expected at most {limit} bytes, got more; check that Keylime answers there")]
     TooLarge {
         /// The limit, in bytes.
@@ -260,7 +260,7 @@ pub enum Malformed {
     /// A redirect, which is never followed.
     #[error("expected no redirect, got status {0}; configure the final host and port")]
     Redirect(u16),
-    /// A failure of the server.
+    /// A failure of the server (5xx).
     #[error("it failed with status {0}; see its log")]
     ServerError(u16),
     /// A status that Keylime does not give here.
@@ -268,27 +268,27 @@ pub enum Malformed {
     Status {
         /// The HTTP status.
         status: u16,
-        /// Keylime's own words, where they may be shown.
+        /// Keylime's own text, where it may be shown.
         text: Option<String>,
     },
-    /// The answer is about another agent.
+    /// An answer about another agent.
     #[error("it answered about another agent ({0:?}) than asked for")]
     WrongAgent(String),
     /// No API version in common.
     #[error("expected a Keylime API version {ours}, it knows {theirs}; update the older side")]
     ApiVersion {
-        /// The versions we speak.
+        /// The versions of this client.
         ours: &'static str,
-        /// The versions it speaks.
+        /// The versions of the server.
         theirs: String,
     },
-    /// A verifier that cannot verify an identity quote.
+    /// A verifier too old to verify an identity quote.
     #[error(
         "expected a verifier with API version 2.2 or later, which can verify an identity quote, it knows {theirs}; update it to \
          Keylime 7.11 or later"
     )]
     VerifierTooOld {
-        /// The versions it speaks.
+        /// The versions of the server.
         theirs: String,
     },
 }
@@ -309,7 +309,7 @@ impl Error {
         }
     }
 
-    /// Whether this is a statement of the server about the node, and not a failure to get one.
+    /// True for a statement of the server about the node, false for a failure to get one.
     pub fn is_refusal(&self) -> bool {
         matches!(
             self,
@@ -320,7 +320,7 @@ impl Error {
         )
     }
 
-    /// Who was asked.
+    /// The server that was asked.
     pub fn server(&self) -> &Server {
         match self {
             Error::Unreachable { server, .. }
@@ -392,7 +392,8 @@ impl fmt::Display for Role {
     }
 }
 
-/// A plain request to a port with TLS ends in a closed connection or in bytes that are not HTTP.
+/// The advice for a broken connection: a plain request to a port with TLS ends in a closed
+/// connection or in bytes that are not HTTP.
 fn hint(plain_http: bool) -> &'static str {
     if plain_http {
         "; we speak plain http: it may expect https, then configure a client certificate"

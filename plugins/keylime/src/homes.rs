@@ -1,4 +1,4 @@
-//! Which of several verifiers has an agent.
+//! The verifier, of several, that has an agent.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,12 +12,12 @@ use crate::servers::AgentState;
 /// The most agents that are remembered: those of nine full verifiers.
 const MAX_HOMES: usize = 9 * crate::states::MAX_AGENTS;
 
-/// The verifier that each agent was last seen at. One that is cut off still has its agents: another
-/// one's word about them is not taken meanwhile.
+/// The verifier at which each agent was last seen. One that is cut off still has its agents: the
+/// word of another about them does not count meanwhile.
 #[derive(Debug, Default)]
 pub(crate) struct Homes(Mutex<HashMap<AgentId, Endpoint>>);
 
-/// What each verifier said of one agent.
+/// The answers of all verifiers about one agent.
 pub(crate) struct Answers {
     pub(crate) main: Result<AgentState, Error>,
     pub(crate) further: Vec<Result<AgentState, Error>>,
@@ -53,8 +53,8 @@ impl Homes {
     }
 }
 
-/// The verifiers whose "I do not know that agent" decides: all of them, or the agent's home, where
-/// another one has the agent now.
+/// The verifiers whose "not found" decides: all of them, or the agent's home, where another one has
+/// the agent now.
 pub(crate) fn deciding_denials(answers: &Answers, home: Option<&Endpoint>) -> Vec<Endpoint> {
     let denials = || {
         answers.iter().filter_map(|answer| match answer {
@@ -70,8 +70,7 @@ pub(crate) fn deciding_denials(answers: &Answers, home: Option<&Endpoint>) -> Ve
 }
 
 /// The record of the only verifier that has the agent. A verifier without an answer may have it:
-/// then it is not known whether the agent is unknown, and of that verifier's own agents nothing is
-/// known at all.
+/// then nobody knows that the agent is unknown, and nothing is known of that verifier's own agents.
 pub(crate) fn the_one_that_knows(answers: Answers, home: Option<&Endpoint>) -> Result<AgentState, Error> {
     let cut_off = |error: &&Error| !error.is_refusal() && Some(&error.server().endpoint) == home;
     if let Some(error) = answers.iter().filter_map(|answer| answer.as_ref().err()).find(cut_off) {

@@ -2,8 +2,8 @@
 //! ([`NodeAgent`]).
 //!
 //! The only place that knows Keylime's JSON, URLs, API versions (2.1 to 2.6) and certificates.
-//! Every answer is read into the types of the crate `evidence` or becomes an [`Error`] that tells
-//! apart what is a statement about the node (it is unknown) and what is not: unreachable, refused,
+//! Every answer is read into the types of the crate `evidence` or becomes an [`Error`], which tells
+//! a statement about the node (it is unknown) from a failure to get one: unreachable, refused,
 //! malformed.
 //!
 //! Every request is a GET that changes nothing at the other side. It goes over TLS 1.2 or 1.3 with

@@ -13,17 +13,17 @@ use crate::servers::Contact;
 use crate::states::MAX_AGENTS;
 use crate::verifier::Record;
 
-/// The most members of a record that are kept: enough to see that one is there twice.
+/// Most members of a record that are kept: enough to notice one that is given twice.
 const MAX_MEMBERS: usize = 16;
 
-/// How much of a record's problem is told, in characters.
+/// Longest text of a record's problem, in characters.
 const MAX_TEXT: usize = 200;
 
 /// The records in an answer.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     pub(crate) good: BTreeMap<AgentId, (NodeState, Option<Contact>)>,
-    /// Ids, or the start of what should be one, with what is wrong.
+    /// Ids, or the start of a text that is none, each with its problem.
     pub(crate) bad: BTreeMap<String, String>,
     pub(crate) too_many: bool,
 }
@@ -82,16 +82,15 @@ impl<'de> Visitor<'de> for RecordsVisitor {
     }
 }
 
-/// A record that is JSON, whatever else it may be: so that reading goes on behind one that is of no
-/// use.
+/// Any JSON in the place of a record, so that reading goes on behind one that cannot be used.
 enum Loose {
     /// The members that are [used](is_used) in their order, those given twice as well.
     Object(Vec<(String, Value)>),
     Other,
 }
 
-/// Whether a member is one of those that decide, or tell where the agent is. All others are skipped
-/// unread, whatever their size.
+/// True for the members that decide, or tell the agent's address. All others are skipped unread,
+/// whatever their size.
 fn is_used(member: &str) -> bool {
     matches!(
         member,
@@ -173,8 +172,7 @@ impl<'de> Visitor<'de> for LooseVisitor {
     }
 }
 
-/// A member's value. What is in an array or an object is skipped unread: no member that is used is
-/// one.
+/// A member's value. The content of an array or an object is skipped unread: no used member is one.
 struct Scalar(Value);
 
 impl<'de> Deserialize<'de> for Scalar {

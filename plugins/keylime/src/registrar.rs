@@ -10,8 +10,8 @@ use crate::http::{Answer, Failure};
 
 const EXPECTED: &str = "the registrar's record of an agent";
 
-/// The members that are used. `port`, `mtls_cert` and others are about reaching the agent, which we
-/// never do from here.
+/// The members that are used. `port`, `mtls_cert` and others are for connections to the agent,
+/// which are never made from here.
 #[derive(Deserialize)]
 struct Record {
     agent_id: String,

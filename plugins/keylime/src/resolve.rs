@@ -1,4 +1,4 @@
-//! From a host's name to its addresses, as resolv.conf and the hosts file say.
+//! The addresses of a host's name, by resolv.conf and the hosts file.
 //!
 //! reqwest's own use of hickory-dns reads a name by the rules of IDNA, which know no underscore;
 //! the names of services in container networks have some, and glibc resolves them. It also asks
@@ -15,8 +15,8 @@ use hickory_resolver::proto::rr::Name;
 use reqwest::dns::{Addrs, Name as Host, Resolve, Resolving};
 use tokio::sync::OnceCell;
 
-/// Resolves every name that an [`Endpoint`](crate::Endpoint) can have. Reads the configuration when
-/// it is first asked.
+/// Resolves every name that an [`Endpoint`](crate::Endpoint) can have. Reads the configuration at
+/// the first name.
 #[derive(Clone, Default)]
 pub(crate) struct Resolver(Arc<OnceCell<TokioResolver>>);
 
@@ -39,7 +39,7 @@ fn system() -> Result<TokioResolver, NetError> {
     builder.build()
 }
 
-/// A name is ASCII, as [`Endpoint`](crate::Endpoint) has seen to, and means itself.
+/// The name without IDNA: it is ASCII, by [`Endpoint`](crate::Endpoint), and stands for itself.
 fn name(host: &str) -> Result<Name, ProtoError> {
     Name::from_ascii(host)
 }

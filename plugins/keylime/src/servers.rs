@@ -1,4 +1,4 @@
-//! Keylime's servers: what they know of a node.
+//! The client of Keylime's verifiers and registrar.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -17,21 +17,21 @@ use crate::states::{Bulk, States};
 use crate::tls::{Clients, Pool, Problem, Setting, TlsSettings, Trust};
 use crate::{Endpoint, agent_list, check_timeout, registrar, verifier};
 
-/// How long an unused connection is kept. Keylime's servers keep it for an hour; what is in between
-/// may not.
+/// The time that an unused connection is kept. Keylime's servers keep it for an hour; a firewall in
+/// between may not.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Where Keylime's servers are and how to talk to them.
+/// The addresses of Keylime's servers, and the rules of their connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServersConfig {
-    /// The https ports of the verifiers. Each agent belongs to the one that knows it; the first is
-    /// named when none does.
+    /// The https ports of the verifiers. Each agent belongs to the one that knows it; errors name
+    /// the first when none does.
     pub verifiers: Vec<Endpoint>,
     /// The registrar's https port.
     pub registrar: Endpoint,
-    /// How to speak TLS with all of them.
+    /// The files for TLS with all of them.
     pub tls: TlsFiles,
-    /// The longest time for one operation.
+    /// The longest time for one request, the negotiation of the API version included.
     pub request_timeout: Duration,
 }
 
@@ -59,7 +59,7 @@ pub struct Servers {
     homes: Homes,
 }
 
-/// A verifier, and the list of its agents that came last.
+/// A verifier, and the newest list of its agents.
 #[derive(Debug)]
 struct Verifier {
     peer: Peer,
@@ -69,15 +69,15 @@ struct Verifier {
 /// A verifier's record of an agent.
 #[derive(Debug, Clone)]
 pub struct AgentState {
-    /// What it says of the node.
+    /// The node's state.
     pub node: NodeState,
-    /// Where the verifier reaches the node's Keylime agent. [`None`] in push mode.
+    /// The address at which the verifier reaches the node's Keylime agent. [`None`] in push mode.
     pub contact: Option<Contact>,
     /// The verifier that has the record.
     pub verifier: Endpoint,
 }
 
-/// Where a verifier reaches a Keylime agent (`ip`, which may hold a name).
+/// The address at which a verifier reaches a Keylime agent (`ip`, which may hold a name).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Contact {
     /// An address; an IPv4 address in the form of IPv6 is an IPv4 address.
@@ -86,15 +86,15 @@ pub enum Contact {
     Name(String),
 }
 
-/// What the verifier says about an identity quote.
+/// The verifier's word on an identity quote.
 ///
 /// A `Valid` alone proves nothing about the quote: the plugin verifies the quote itself against the
 /// registered AK and does not rely on a remote answer. An `Invalid` is a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confirmation {
-    /// The verifier accepts it.
+    /// The verifier accepts the quote.
     Valid,
-    /// The verifier does not accept it.
+    /// The verifier does not accept the quote.
     Invalid,
 }
 
@@ -109,7 +109,10 @@ impl Contact {
 }
 
 impl Servers {
-    /// Reads the files and makes no connection. All that is wrong with them is reported at once.
+    /// Reads the files and makes no connection.
+    ///
+    /// # Errors
+    /// Every problem of the settings and files.
     pub fn new(config: ServersConfig) -> Result<Servers, Vec<Problem>> {
         let timeout = config.request_timeout;
         let pool = Pool { connect_timeout: connect_timeout(timeout), idle: IDLE };
@@ -136,34 +139,43 @@ impl Servers {
         }
     }
 
-    /// What the registrar holds of an agent: its AK and EK. The answer must name the same agent.
+    /// The registrar's record of an agent: its AK and EK. The answer must name the same agent.
+    ///
+    /// # Errors
+    /// The registrar's denial, or the failure to get an answer.
     pub async fn registration(&self, agent: &AgentId) -> Result<Registration, Error> {
         let ask = Ask { path: &["agents", agent.as_str()], query: &[], scope: Scope::One };
         self.about(&self.registrar, agent, ask, |answer| registrar::read(answer, agent)).await
     }
 
-    /// What the verifiers hold of an agent: its state and when it last attested. (A verifier's
+    /// The record of the verifier that has an agent: its state and its last success. (A verifier's
     /// answer does not name the agent.)
     ///
     /// Several verifiers are asked side by side, and the one that knows the agent decides, but not
-    /// while the one that had it before gives no answer. [`Error::UnknownAgent`] needs the word of
-    /// all of them, and that their lists of agents lack it.
+    /// while the one that had it before gives no answer.
+    ///
+    /// # Errors
+    /// [`Error::UnknownAgent`] by the word of all verifiers, whose lists of agents lack it too;
+    /// otherwise the failure to get an answer.
     pub async fn state(&self, agent: &AgentId) -> Result<AgentState, Error> {
         let answers = self.ask_verifiers(agent).await;
         self.decide(agent, answers).await
     }
 
-    /// What registrar and verifiers hold of an agent, asked side by side. All answers are waited
-    /// for, so that their connections can be used again.
+    /// The records of registrar and verifier, asked side by side. All answers are awaited, so that
+    /// their connections can be used again.
     ///
-    /// About an agent that is not even registered no list is asked for.
+    /// For an agent that is not even registered no list is asked for.
+    ///
+    /// # Errors
+    /// Those of [`registration`](Self::registration), then those of [`state`](Self::state).
     pub async fn node(&self, agent: &AgentId) -> Result<(Registration, AgentState), Error> {
         let (registration, answers) = tokio::join!(self.registration(agent), self.ask_verifiers(agent));
         Ok((registration?, self.decide(agent, answers).await?))
     }
 
-    /// What the verifiers hold of all their agents (`?bulk=true`), asked side by side. An answer
-    /// has at most 64 MiB and 20,000 agents, and may take six times `request_timeout`.
+    /// The records of all agents of all verifiers (`?bulk=true`), asked side by side. An answer has
+    /// at most 64 MiB and 20,000 agents, and may take six times `request_timeout`.
     pub async fn states(&self) -> States {
         let answers = join_all(self.verifiers().map(|verifier| self.bulk(&verifier.peer))).await;
         let states = States::of(answers, &self.homes);
@@ -173,9 +185,12 @@ impl Servers {
         states
     }
 
-    /// Asks the verifier that has the agent whether `quote` is of the agent and for `nonce`
+    /// Has the verifier that has the agent check that `quote` is the agent's and for `nonce`
     /// (`/verify/identity`). `hash_alg` is the PCR bank's. A `verifier` that is none of the
-    /// configured ones is the first.
+    /// configured ones stands for the first.
+    ///
+    /// # Errors
+    /// The failure to get an answer, or the verifier's denial of the agent.
     pub async fn confirm_identity(
         &self,
         verifier: &Endpoint,
@@ -227,7 +242,7 @@ impl Servers {
         Ok(state)
     }
 
-    /// Whether a verifier that does not know an agent does not list it either.
+    /// Checks that a verifier that denies an agent does not list it either.
     async fn check(&self, verifier: &Verifier, agent: &AgentId) -> Result<(), Error> {
         let server = || verifier.peer.server().clone();
         let timeout = verifier.peer.request_timeout();
@@ -276,8 +291,8 @@ impl Servers {
     }
 }
 
-/// The peers, the main one apart. Each verifier is there once: else it would seem that two of them
-/// have an agent.
+/// The peers, the main one apart. Each verifier may be there once only: twice, it would seem that
+/// two of them have an agent.
 fn verifiers(endpoints: Vec<Endpoint>, timeout: Duration) -> Result<(Verifier, Vec<Verifier>), Problem> {
     let mut peers: Vec<Peer> = Vec::new();
     for endpoint in endpoints {

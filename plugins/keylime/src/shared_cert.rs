@@ -1,6 +1,6 @@
-//! Connections between two programs that hold the same certificate and key: each accepts only who
-//! shows that very certificate, byte for byte, and proves to have its key. Another certificate of
-//! the same CA is not enough.
+//! Connections between two programs that hold the same certificate and key: each accepts only a
+//! peer that shows that very certificate, byte for byte, and proves to have its key. Another
+//! certificate of the same CA is not enough.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::http::{Failure, Situation, connect_timeout, read_body};
 use crate::tls::{Clients, Followed, Pool, Problem, TlsSettings, Trust, shared_cert_servers};
 use crate::{Endpoint, check_timeout};
 
-/// How long an unused connection is kept.
+/// The time that an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// The files that both ends hold. Followed on disk.
@@ -25,27 +25,27 @@ pub struct SharedCertFiles {
     pub key: PathBuf,
 }
 
-/// The end that asks, over HTTPS.
+/// The client, over HTTPS.
 #[derive(Debug)]
 pub struct SharedCertClient {
     clients: Clients,
     situation: Situation,
 }
 
-/// The end that is asked.
+/// The TLS of the server.
 #[derive(Debug)]
 pub struct SharedCertServer(Followed<Arc<ServerConfig>>);
 
-/// What is asked.
+/// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SharedCertRequest {
     /// GET.
     Get,
-    /// POST of this JSON.
+    /// POST with this JSON.
     Post(Vec<u8>),
 }
 
-/// What came.
+/// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SharedCertAnswer {
     /// The HTTP status.
@@ -54,22 +54,25 @@ pub struct SharedCertAnswer {
     pub body: Vec<u8>,
 }
 
-/// Why no answer came.
+/// The reason why no answer came.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SharedCertError {
-    /// No answer came.
+    /// No answer.
     #[error(transparent)]
     Unreachable(Unreachable),
     /// The other end does not accept our certificate.
     #[error(transparent)]
     Refused(Refused),
-    /// What came cannot be read.
+    /// An answer that cannot be read.
     #[error(transparent)]
     Malformed(Malformed),
 }
 
 impl SharedCertClient {
-    /// Reads the files and makes no connection. All that is wrong with them is reported at once.
+    /// Reads the files and makes no connection.
+    ///
+    /// # Errors
+    /// Every problem of the files and of the timeout.
     pub fn new(files: SharedCertFiles, request_timeout: Duration) -> Result<SharedCertClient, Vec<Problem>> {
         let situation = Situation {
             plain_http: false,
@@ -85,6 +88,9 @@ impl SharedCertClient {
     }
 
     /// Asks for `path`, for an answer of at most `limit` bytes. No redirect is followed.
+    ///
+    /// # Errors
+    /// The reason why there is no complete answer. A status of failure is an answer.
     pub async fn ask(
         &self,
         endpoint: &Endpoint,
@@ -119,12 +125,15 @@ impl SharedCertClient {
 }
 
 impl SharedCertServer {
-    /// Reads the files. All that is wrong with them is reported at once.
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// Every problem of the files.
     pub fn new(files: SharedCertFiles) -> Result<SharedCertServer, Vec<Problem>> {
         shared_cert_servers(files.into()).map(SharedCertServer)
     }
 
-    /// The configuration for a connection that comes in now.
+    /// The configuration for a new connection.
     pub async fn current(&self) -> Arc<ServerConfig> {
         self.0.current().await
     }

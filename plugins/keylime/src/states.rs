@@ -1,4 +1,4 @@
-//! What verifiers hold of all their agents, read from their bulk answers.
+//! The verifiers' records of all their agents, read from their bulk answers.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,33 +12,33 @@ use crate::http::{Answer, Failure};
 use crate::records::Records;
 use crate::servers::AgentState;
 
-/// The most agents that one verifier may tell of.
+/// Most agents in one verifier's answer.
 pub(crate) const MAX_AGENTS: usize = 20_000;
 
-/// What the verifiers hold, by one answer of each.
+/// The records of all verifiers, by one answer of each.
 #[derive(Debug, Default)]
 pub struct States {
-    /// The agents that exactly one verifier has, and whose record can be read.
+    /// The agents that exactly one verifier has, with a record that can be read.
     pub agents: BTreeMap<AgentId, AgentState>,
-    /// What was told and cannot be used. Of these agents nothing is known.
+    /// The agents with records that cannot be used. Of these nothing is known.
     pub doubts: Vec<Doubt>,
     /// The verifiers that gave no answer, each with the reason. Their agents are missing from
     /// `agents`.
     pub failures: Vec<Error>,
 }
 
-/// What the verifiers say of one agent, all taken together.
+/// The word of all verifiers together on one agent.
 #[derive(Debug, Clone, Copy)]
 pub enum Known<'a> {
-    /// One of them has it.
+    /// One verifier has it.
     At(&'a AgentState),
     /// All of them answered, and none has it.
     Nowhere,
-    /// It cannot be said: a verifier did not answer, or the agent is one of the doubts.
+    /// Not known: a verifier did not answer, or the agent is one of the doubts.
     Unclear,
 }
 
-/// Why nothing is known of an agent that was told of.
+/// The reason why nothing is known of an agent with a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Doubt {
     /// Its record cannot be read.
@@ -48,10 +48,10 @@ pub enum Doubt {
         verifier: Endpoint,
         /// The agent's id as it came, or the start of it.
         agent: String,
-        /// What is wrong.
+        /// The problem.
         detail: String,
     },
-    /// Two verifiers have it: which of them counts is not known.
+    /// Two verifiers have it, so that neither counts.
     #[error(
         "failed to find agent {agent} at one verifier: those at {} and {} have it; remove it from one of them", .verifiers[0], .verifiers[1]
     )]
@@ -71,7 +71,7 @@ pub(crate) struct Bulk {
 }
 
 impl States {
-    /// What is known of one agent.
+    /// The word of all verifiers on one agent.
     pub fn of_agent(&self, agent: &AgentId) -> Known<'_> {
         match self.agents.get(agent) {
             Some(state) => Known::At(state),
@@ -82,7 +82,8 @@ impl States {
         }
     }
 
-    /// Of an agent whose home gave no answer nothing is known, whoever else has it.
+    /// All answers together. Of an agent whose home gave no answer nothing is known, whichever
+    /// other verifier has it.
     pub(crate) fn of(answers: Vec<Result<Bulk, Error>>, homes: &Homes) -> States {
         let mut states = States::default();
         for answer in answers {
@@ -91,7 +92,7 @@ impl States {
                 Err(error) => states.failures.push(error),
             }
         }
-        // What is in doubt at one verifier is not certain by the word of another.
+        // An agent that is in doubt at one verifier is not known by the word of another.
         let States { agents, doubts, failures } = &mut states;
         for doubt in doubts.iter() {
             doubt.agent().and_then(|agent| agents.remove(&agent));
@@ -125,7 +126,7 @@ impl States {
 }
 
 impl Doubt {
-    /// The agent in question; [`None`] where the id is none that an agent can have.
+    /// The agent in doubt; [`None`] where the text is no id.
     pub fn agent(&self) -> Option<AgentId> {
         match self {
             Doubt::Record { agent, .. } => AgentId::new(agent).ok(),

@@ -11,7 +11,7 @@ use crate::servers::{AgentState, Confirmation, Contact};
 const STATE: &str = "the verifier's record of an agent";
 
 /// The members that are used. A `null` counts as absent, but not in `attestation_status`: there it
-/// would hand the decision to `operational_state`, which in push mode says nothing.
+/// would leave the decision to `operational_state`, which in push mode says nothing.
 #[derive(Deserialize)]
 pub(crate) struct Record {
     #[serde(default, deserialize_with = "present")]
@@ -29,7 +29,7 @@ pub(crate) struct Record {
     pub(crate) contact: Option<Contact>,
 }
 
-/// The record of `agent`. The answer does not say whose it is; the agent is the one in the path.
+/// The record of `agent`. The answer does not name its agent; it is the one in the path.
 pub(crate) fn read_state(answer: &Answer, agent: &AgentId, server: &Server) -> Result<AgentState, Failure> {
     let record: Record = answer.results(STATE, false)?;
     let contact = record.contact.clone();
@@ -37,7 +37,7 @@ pub(crate) fn read_state(answer: &Answer, agent: &AgentId, server: &Server) -> R
     Ok(AgentState { node, contact, verifier: server.endpoint.clone() })
 }
 
-/// The verifier's word: `valid` is 1 or 0 and nothing else. Its reason is not passed on, it may
+/// The verifier's word: `valid` is 1 or 0 and nothing else. Its reason is not passed on, as it may
 /// hold parts of the quote.
 pub(crate) fn read_confirmation(answer: &Answer) -> Result<Confirmation, Failure> {
     const EXPECTED: &str = "valid: 1 or valid: 0";
@@ -53,7 +53,7 @@ pub(crate) fn read_confirmation(answer: &Answer) -> Result<Confirmation, Failure
 }
 
 impl Record {
-    /// What the record says, or which member is not what Keylime writes there.
+    /// The node's state, or the member that is not as Keylime writes it.
     pub(crate) fn node_state(self, agent: &AgentId) -> Result<NodeState, String> {
         Ok(NodeState {
             agent_id: agent.clone(),
@@ -100,8 +100,8 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>,
     String::deserialize(deserializer).map(Some)
 }
 
-/// Nothing is decided by it: whatever can be neither an address nor a name counts as absent (push
-/// mode has null).
+/// The agent's address. Nothing is decided by it: a text that is neither an address nor a name
+/// counts as absent (push mode has null).
 fn contact<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Contact>, D::Error> {
     let value = Value::deserialize(deserializer)?;
     Ok(value.as_str().and_then(Contact::read))

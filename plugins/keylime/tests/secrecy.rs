@@ -15,7 +15,7 @@ use serde_json::json;
 const NONCE: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ123456";
 const QUOTE: &str = "rAA+/==:BB:CC";
 
-/// What must not be seen: the nonce, and the quote as it is and as it is in a URL.
+/// The secrets: the nonce, and the quote as text and as in a URL.
 const SECRETS: [&str; 3] = [NONCE, "rAA+", "rAA%2B"];
 
 #[tokio::test]

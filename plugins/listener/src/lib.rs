@@ -24,21 +24,21 @@ use tracing::debug;
 
 use open::Open;
 
-/// How long to wait after a connection could not be accepted, such as for too many open files.
+/// The wait after a connection could not be accepted, such as for too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What a port has room for.
+/// The most connections of a port.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Connections at a time.
     pub connections: usize,
-    /// Of one address; all of an IPv6 /64 are one.
+    /// Connections of one address at a time; all of an IPv6 /64 are one.
     pub per_address: usize,
-    /// The longest that a connection is served.
+    /// The longest time of a connection.
     pub lifetime: Duration,
 }
 
-/// Has each connection served, in a task of its own, until this is dropped; with it all of them
+/// Serves each connection in a task of its own, until the future is dropped; with it all of them
 /// end. `serve` has to end by itself when its client sends nothing: until another needs its place,
 /// a connection has its whole lifetime.
 pub async fn serve<F>(

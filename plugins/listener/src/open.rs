@@ -20,7 +20,7 @@ impl Open {
         Self { limits, connections: VecDeque::with_capacity(limits.connections) }
     }
 
-    /// Ends the oldest connection where there would be one too many, of the same address where
+    /// Ends the oldest connection where there would be one too many, one of the same address where
     /// that has its share.
     pub(crate) fn make_room(&mut self, address: IpAddr) {
         let address = network(address);
@@ -45,7 +45,7 @@ impl Open {
     }
 }
 
-/// Who counts as one client.
+/// The network that counts as one client.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK).into(),

@@ -13,14 +13,14 @@ use crate::{MAX_REPORT, REATTEST_PATH, REPORT_PATH, Reattest, Rejection, Report,
 /// The longest answer to a request that changes something, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// How much of the plugin's own words an error repeats, in characters.
+/// Longest part of the plugin's own text in an error, in characters.
 const MAX_TEXT: usize = 500;
 
-/// Asks server plugins that hold the same certificate as we do.
+/// A client of server plugins that hold the same certificate.
 #[derive(Debug)]
 pub struct Client(SharedCertClient);
 
-/// Why a server plugin gave no usable answer.
+/// The reason why a server plugin gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No answer came.
@@ -28,19 +28,19 @@ pub enum Error {
         "failed to ask the SPIRE server plugin at {endpoint}: {cause}; both ends must hold the same certificate, that of the Secret for Keylime"
     )]
     NoAnswer {
-        /// Where.
+        /// The plugin's address.
         endpoint: Endpoint,
-        /// What happened.
+        /// The cause.
         cause: SharedCertError,
     },
-    /// The plugin refuses the request, or could not do it.
+    /// The plugin refuses the request, or failed to carry it out.
     #[error("failed to ask the SPIRE server plugin at {endpoint}: it answered {status}: {text}")]
     Rejected {
-        /// Where.
+        /// The plugin's address.
         endpoint: Endpoint,
         /// The HTTP status.
         status: u16,
-        /// The plugin's own words.
+        /// The plugin's own text.
         text: String,
     },
     /// The answer is no report of this version.
@@ -48,15 +48,15 @@ pub enum Error {
         "failed to read the report of the SPIRE server plugin at {endpoint}: {detail}; use plugin and operator of one version"
     )]
     NoReport {
-        /// Where.
+        /// The plugin's address.
         endpoint: Endpoint,
-        /// What is wrong.
+        /// The problem.
         detail: String,
     },
 }
 
 impl Client {
-    /// Reads the files and makes no connection. All that is wrong with them is reported at once.
+    /// Reads the files and makes no connection.
     ///
     /// # Errors
     /// Every problem of the files.
@@ -67,7 +67,7 @@ impl Client {
     /// Asks for the report.
     ///
     /// # Errors
-    /// When there is none that can be used.
+    /// [`Error`] when there is none that can be used.
     pub async fn report(&self, endpoint: &Endpoint) -> Result<Report, Error> {
         let answer = self.ask(endpoint, REPORT_PATH, SharedCertRequest::Get, MAX_REPORT).await?;
         let no_report = |detail: String| Error::NoReport { endpoint: endpoint.clone(), detail };
@@ -79,10 +79,11 @@ impl Client {
         }
     }
 
-    /// Has SPIRE's server evict an agent of another attestation type, so that it attests anew.
+    /// Has SPIRE's server evict an agent of another attestation type, so that it attests anew. An
+    /// agent that is gone already is no error.
     ///
     /// # Errors
-    /// When the plugin refuses it or could not do it. An agent that is not there any more is none.
+    /// [`Error`] when the plugin refuses it or fails.
     pub async fn reattest(&self, endpoint: &Endpoint, spiffe_id: &str) -> Result<(), Error> {
         let body = json!(Reattest { spiffe_id: spiffe_id.to_owned() }).to_string().into_bytes();
         self.ask(endpoint, REATTEST_PATH, SharedCertRequest::Post(body), MAX_ANSWER).await.map(drop)

@@ -1,9 +1,9 @@
-//! What the SPIRE server plugin tells the operator: which agents SPIRE's server holds, and what
-//! enforcement sees and did.
+//! The report of the SPIRE server plugin to the operator: the agents that SPIRE's server holds, and
+//! the state and actions of enforcement.
 //!
-//! The plugin answers `GET` [`REPORT_PATH`] with a [`Report`] and `POST` [`REATTEST_PATH`] with
-//! nothing, as JSON over mutual TLS in which both ends show the very same certificate. What is
-//! refused is answered with a [`Rejection`].
+//! The plugin answers `GET` [`REPORT_PATH`] with a [`Report`] and `POST` [`REATTEST_PATH`] with an
+//! empty body, as JSON over mutual TLS in which both ends show the very same certificate. The
+//! answer to a request that is refused is a [`Rejection`].
 
 mod agent_id;
 mod client;
@@ -12,13 +12,13 @@ mod wire;
 pub use client::{Client, Error};
 pub use wire::{Act, Action, Agent, Loop, Mode, Reattest, Rejection, Report};
 
-/// The version of the form that is described here.
+/// The version of these messages.
 pub const VERSION: u32 = 1;
 
-/// Where the report is.
+/// The path of the report.
 pub const REPORT_PATH: &str = "/v1/report";
 
-/// Where it is asked for that an agent attests anew.
+/// The path of requests that an agent attests anew.
 pub const REATTEST_PATH: &str = "/v1/reattest";
 
 /// The longest report, in bytes. 20,000 agents take 6 MiB.
@@ -27,7 +27,7 @@ pub const MAX_REPORT: usize = 16 * 1024 * 1024;
 /// The most agents in a report.
 pub const MAX_AGENTS: usize = 20_000;
 
-/// The most actions in a report: those that were done last.
+/// The most actions in a report: the newest ones.
 pub const MAX_ACTIONS: usize = 256;
 
 /// The longest body of a request, in bytes: a SPIFFE ID has at most 2,048.

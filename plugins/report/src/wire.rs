@@ -1,26 +1,26 @@
-//! The JSON. Unknown members of a report are ignored, so that it can grow; a request has to be
-//! understood whole.
+//! The JSON messages. Unknown members of a report are ignored, so that it can grow; those of a
+//! request are errors.
 
 use evidence::AgentId;
 use serde::{Deserialize, Serialize};
 
-/// What SPIRE's server holds, and what enforcement sees and did, as of the last poll. Times are in
-/// Unix seconds.
+/// The agents that SPIRE's server holds, and the state and actions of enforcement, as of the last
+/// poll. Times are in Unix seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// [`VERSION`](crate::VERSION).
     pub version: u32,
-    /// When the plugin's process began to poll: other than before, when SPIRE's server was started
-    /// again.
+    /// The time at which the plugin's process began to poll: another one after a start of SPIRE's
+    /// server.
     pub plugin_started: u64,
     /// SPIRE's trust domain.
     pub trust_domain: String,
     /// The name of the plugin, which is the attestation type of its agents.
     pub plugin_name: String,
-    /// What the last poll found.
+    /// The result of the last poll.
     #[serde(rename = "loop")]
     pub enforcement: Loop,
-    /// What was done last, at most [`MAX_ACTIONS`](crate::MAX_ACTIONS), oldest first.
+    /// The newest actions, at most [`MAX_ACTIONS`](crate::MAX_ACTIONS), oldest first.
     pub actions: Vec<Action>,
     /// The agents that SPIRE's server holds, of every attestation type, expired ones as well.
     pub agents: Vec<Agent>,
@@ -29,77 +29,78 @@ pub struct Report {
 /// The health of enforcement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loop {
-    /// What is done to an agent that Keylime fails.
+    /// The action on an agent that Keylime fails.
     pub action: Mode,
-    /// When the agents in this report were listed. Nothing before the first poll has succeeded.
+    /// The time at which the agents in this report were listed. [`None`] before the first poll has
+    /// succeeded.
     pub last_poll: Option<u64>,
-    /// Why the last poll failed: SPIRE or a verifier could not be asked. Nobody is evicted
-    /// then.
+    /// The reason why the last poll failed: SPIRE or a verifier could not be asked. Nobody is
+    /// evicted then.
     pub last_error: Option<String>,
-    /// Why nothing is done although Keylime fails agents: more of them than `max_unhealthy` would
-    /// go at once.
+    /// The reason why nothing is done although Keylime fails agents: more of them than
+    /// `max_unhealthy` would lose their identity at once.
     pub held: Option<String>,
-    /// How many agents of our attestation type there are that are not banned.
+    /// The number of agents of our attestation type that are not banned.
     pub listed: u32,
-    /// How many of them Keylime fails.
+    /// The number of them that Keylime fails.
     pub failing: u32,
-    /// How many of them no verifier knows.
+    /// The number of them that no verifier knows.
     pub unknown: u32,
 }
 
-/// What is done to agents that Keylime fails.
+/// The action on agents that Keylime fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Nothing; agents are watched. Earlier configurations say `off`.
+    /// None; agents are watched. Earlier configurations say `off`.
     #[default]
     #[serde(alias = "off")]
     Observe,
-    /// They are evicted: each attests anew, and is refused until Keylime passes it.
+    /// Eviction: the agent attests anew, and is refused until Keylime passes it.
     Evict,
-    /// They are banned: a human has to let them in again.
+    /// Ban: a human has to lift it before the agent can attest again.
     Ban,
 }
 
-/// Something that was done to an agent, or tried.
+/// An action on an agent, done or failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
-    /// Counts from 1 in each process of the plugin.
+    /// The action's number, from 1 in each process of the plugin.
     pub sequence: u64,
-    /// When.
+    /// The time of the action.
     pub time: u64,
-    /// The node's agent at Keylime; nothing for an agent of another attestation type.
+    /// The node's agent at Keylime; [`None`] for an agent of another attestation type.
     #[serde(default, with = "crate::agent_id", skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<AgentId>,
-    /// The agent at SPIRE.
+    /// The agent's SPIFFE ID.
     pub spiffe_id: String,
-    /// What was done.
+    /// The kind of action.
     pub action: Act,
-    /// Why, for a person.
+    /// The reason, for a human.
     pub reason: String,
-    /// Why it failed; nothing when it was done.
+    /// The reason why it failed; [`None`] for an action that was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// What can be done to an agent.
+/// A kind of action on an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Act {
-    /// Evicted, because of Keylime.
+    /// Eviction, because of Keylime.
     Evict,
-    /// Banned, because of Keylime.
+    /// Ban, because of Keylime.
     Ban,
-    /// Evicted, because it was asked for by [`Reattest`].
+    /// Eviction, by a request of the operator ([`Reattest`]).
     Reattest,
 }
 
 /// An agent that SPIRE's server holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agent {
-    /// Its SPIFFE ID.
+    /// The agent's SPIFFE ID.
     pub spiffe_id: String,
-    /// How it attested, such as `keylime` or `k8s_psat`.
+    /// The attestation type, such as `keylime` or `k8s_psat`.
     pub attestation_type: String,
     /// The node's agent at Keylime; only for agents of our attestation type.
     #[serde(default, with = "crate::agent_id", skip_serializing_if = "Option::is_none")]
@@ -110,25 +111,25 @@ pub struct Agent {
     /// That node's UID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_uid: Option<String>,
-    /// When its SVID ends.
+    /// The end of its SVID.
     pub expires: u64,
-    /// Whether it is banned.
+    /// True for a banned agent.
     pub banned: bool,
 }
 
-/// A request: evict this agent, so that it attests anew with the attestor that it has now. Refused
-/// for agents of our own attestation type.
+/// The request to evict an agent, so that it attests anew with the attestor that it has now.
+/// Refused for agents of our own attestation type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reattest {
-    /// Its SPIFFE ID.
+    /// The agent's SPIFFE ID.
     pub spiffe_id: String,
 }
 
-/// The answer to a request that is refused or failed.
+/// The answer to a request that was refused or failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejection {
-    /// Why, for a person.
+    /// The reason, for a human.
     pub error: String,
 }
 

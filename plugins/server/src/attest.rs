@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::keys;
 use crate::record::{Record, Step};
 
-/// The node attestor. Holds the source of nonces and the work beside attestations; whatever an
+/// The node attestor. Holds the source of nonces and the work beside attestations; all else that an
 /// attestation needs is in its [`Config`].
 pub(crate) struct KeylimeAttestor {
     random: SystemRandom,
@@ -28,7 +28,7 @@ pub(crate) struct KeylimeAttestor {
     enforcement: Enforcement,
 }
 
-/// What is known of a node that is to be challenged.
+/// A node that may be challenged, with its records.
 struct Admitted {
     registration: Registration,
     state: AgentState,
@@ -57,7 +57,8 @@ impl KeylimeAttestor {
         let verify = async { verify(&response, &registration, &nonce, bank) };
         record.time(Step::Verify, verify).await.map_err(Refusal::from)?;
 
-        // Random, and so not the one in the quote.
+        // Keylime after our own check, so that a made-up quote costs it nothing. The other nonce is
+        // random as well, hence not the one in the quote.
         let other_nonce = Nonce::generate(&self.random).map_err(Refusal::from)?;
         let confirm = async {
             let confirm = confirm(config, &state, &response, [&nonce, &other_nonce], bank);
@@ -77,7 +78,7 @@ impl KeylimeAttestor {
         })
     }
 
-    /// What is refused without a challenge.
+    /// The checks before the challenge.
     async fn admit(
         &self,
         config: &Config,
@@ -110,14 +111,16 @@ impl KeylimeAttestor {
         Err(Refusal::AlreadyAttested.into())
     }
 
-    /// The id may have been attested by another while this node was asked for its quote, or be
-    /// accepted for another right now.
+    /// Trust on first use, once more: another may have attested under the id while this node made
+    /// its quote, or be accepted right now.
     async fn accept_once(
         &self,
         attestation: &ServerAttestation,
         agent_id: &AgentId,
         spiffe_id: &str,
     ) -> Result<(), Failure> {
+        // Claimed before SPIRE is asked: another attestation could be accepted between its answer
+        // and a later claim.
         let claim = self.claims.claim(agent_id, Instant::now())?;
         self.refuse_known(attestation, agent_id, spiffe_id).await?;
         claim.keep();
@@ -155,7 +158,8 @@ async fn receive_payload(attestation: &mut ServerAttestation) -> Result<Payload,
     Ok(Payload::from_json(&payload).map_err(Refusal::from)?)
 }
 
-/// A peer that stays silent must not hold an attestation open for ever.
+/// The node's quote, within `challenge_timeout`: a silent peer must not hold an attestation open
+/// for ever.
 async fn challenge(
     config: &Config,
     attestation: &mut ServerAttestation,
@@ -169,7 +173,7 @@ async fn challenge(
     Ok(Response::from_json(&response).map_err(Refusal::from)?)
 }
 
-/// Verifies the quote by the registered AK, and that this sits below the registered EK.
+/// Verifies the quote by the registered AK, and that the AK sits below the registered EK.
 fn verify(
     response: &Response,
     registration: &Registration,
@@ -183,11 +187,11 @@ fn verify(
     }
 }
 
-/// Asks, side by side, what the node's verifier makes of the quote and what has become of the node
-/// meanwhile.
+/// Asks the node's verifier, side by side, for its word on the quote and for the node's state of
+/// now.
 ///
-/// The verifier's word counts only where it depends on the nonce, so that it is also asked about
-/// one that is not in the quote. A yes to that is Keylime's fault, whatever it says to the right
+/// The verifier's word counts only where it depends on the nonce, so that it is also asked about a
+/// nonce that is not in the quote. A yes to that is Keylime's fault, whatever its word on the right
 /// one.
 async fn confirm(
     config: &Config,
@@ -199,6 +203,7 @@ async fn confirm(
     let (servers, agent_id) = (&config.servers, &known.node.agent_id);
     let ask = |nonce| servers.confirm_identity(&known.verifier, agent_id, &response.quote, nonce, bank);
     let (confirmation, of_other, state) = tokio::join!(ask(nonce), ask(other_nonce), servers.state(agent_id));
+    // First: the yes of a verifier that ignores the nonce means nothing.
     if of_other? == Confirmation::Valid {
         return Err(Refusal::VerifierIgnoresNonce.into());
     }

@@ -1,7 +1,7 @@
-//! Trust on first use: of one id, one attestation at a time is accepted.
+//! Trust on first use: one attestation at a time is accepted under an id.
 //!
-//! Between a plugin's answer and the moment at which SPIRE knows the agent a second attestation of
-//! the same id would still be told that nobody has it.
+//! Between a plugin's answer and the moment at which SPIRE knows the agent, a second attestation of
+//! the same id would still find no agent.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use evidence::{AgentId, Refusal};
 
-/// How long SPIRE may take to write an accepted agent down.
+/// The time that SPIRE may take to store an accepted agent.
 const SETTLING: Duration = Duration::from_secs(30);
 
-/// The ids that were accepted a moment ago, or are about to be. Only who has shown the node's quote
-/// gets to claim an id, so that nobody else can keep it from being attested.
+/// The ids that were accepted a moment ago, or are about to be. Only a peer that has shown the
+/// node's quote can claim an id, so that nobody else can keep it from being attested.
 #[derive(Default)]
 pub(crate) struct Claims(Mutex<HashMap<AgentId, Instant>>);
 
-/// An id that no other attestation is accepted under. Given up when dropped, unless
+/// An id under which no other attestation is accepted. Given up when dropped, unless
 /// [kept](Claim::keep).
 pub(crate) struct Claim<'a> {
     claims: &'a Claims,
@@ -40,20 +40,19 @@ impl Claims {
         Ok(Claim { claims: self, agent_id, kept: false })
     }
 
-    /// SPIRE knows the agent: from now on it is SPIRE that refuses a second one.
+    /// Ends a claim: SPIRE knows the agent, by which a second one is refused from now on.
     pub(crate) fn settle(&self, agent_id: &AgentId) {
         self.claimed().remove(agent_id);
     }
 
-    /// A panic while the lock is held leaves a whole map.
+    /// The claims, also after a panic under the lock, which leaves a whole map.
     fn claimed(&self) -> MutexGuard<'_, HashMap<AgentId, Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Claim<'_> {
-    /// The attestation was accepted: the id stays claimed until SPIRE has had the time to write it
-    /// down.
+    /// Keeps the claim of an accepted attestation until SPIRE has had the time to store the agent.
     pub(crate) fn keep(mut self) {
         self.kept = true;
     }

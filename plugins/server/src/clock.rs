@@ -2,7 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// In Unix seconds. A clock before 1970 counts as 1970: then no last success can be young enough.
+/// The time in Unix seconds. A clock before 1970 counts as 1970, at which no last success is young
+/// enough.
 pub(crate) fn unix_time() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -20,7 +20,7 @@ const SERVER_NAME: &str = "keylime_tls_server_name";
 const REQUEST_TIMEOUT: &str = "request_timeout";
 const VERIFIERS: &str = "keylime_verifiers";
 
-/// The most verifiers beside the main one. Each attestation asks all of them.
+/// Most verifiers beside the main one. Each attestation asks all of them.
 const MAX_FURTHER_VERIFIERS: usize = 8;
 
 /// Every key but those of blocks, for `--help` and the plugin's README. The Go plugin's keys and
@@ -101,16 +101,16 @@ pub(crate) fn keys() -> Vec<ConfigKey> {
     KEYS.iter().chain(&enforcement::KEYS).copied().collect()
 }
 
-/// What one attestation works with. Complete and valid.
+/// The configuration of an attestation, complete and valid.
 pub(crate) struct Config {
     pub(crate) servers: Servers,
     pub(crate) max_attestation_age: Option<Duration>,
     pub(crate) can_reattest: bool,
     pub(crate) allowed_metadata_keys: Vec<MetadataKey>,
     pub(crate) challenge_timeout: Duration,
-    /// Nothing: agents are not watched.
+    /// [`None`]: agents are not watched.
     pub(crate) enforcement: Option<enforcement::Settings>,
-    /// There when enforcement has the address of a report.
+    /// [`Some`] where enforcement has the address of a report.
     spire: OnceLock<Option<Spire>>,
     pub(crate) report_tls: Option<SharedCertServer>,
     trust_domain: TrustDomain,
@@ -144,7 +144,7 @@ impl Config {
 /// Reads `plugin_data` and the files it names, and makes no connection.
 ///
 /// # Errors
-/// Every problem there is.
+/// Every problem of the text and of the files.
 pub(crate) fn read(trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec<String>> {
     let mut fields = Fields::parse(text).map_err(|error| vec![error.to_string()])?;
     let tls = tls_files(&mut fields);
@@ -157,7 +157,7 @@ pub(crate) fn read(trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec
     let allowed_metadata_keys = metadata_keys(&mut fields);
     let challenge_timeout = challenge_timeout(&mut fields);
     let enforcement = enforcement::Settings::take(&mut fields);
-    // What is wrong with the files has been told with the servers.
+    // Without the problems of the files, which are among those of the servers.
     let report_tls = enforcement
         .as_ref()
         .filter(|settings| servers.is_some() && settings.report_address.is_some())
@@ -182,7 +182,7 @@ pub(crate) fn read(trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec
     }
 }
 
-/// The clients of Keylime's servers, or nothing after problems were noted.
+/// The clients of Keylime's servers, or [`None`] after problems were noted.
 fn servers(fields: &mut Fields, tls: TlsFiles) -> Option<Servers> {
     let verifier_host = text_or(fields, "keylime_verifier_host", "127.0.0.1");
     let verifier =
@@ -235,8 +235,7 @@ fn key_of(setting: Setting) -> &'static str {
     }
 }
 
-/// After a problem was noted any endpoint will do, so that the settings beside it are still
-/// checked.
+/// An endpoint. After a problem any one does, so that the settings beside it are still checked.
 fn endpoint(fields: &mut Fields, host: (&'static str, &str), port: (&'static str, u16)) -> Option<Endpoint> {
     let port = fields.take(port.0).map_or(port.1, Port::get);
     let endpoint = Endpoint::new(host.1, port).or_else(|error| {
@@ -259,7 +258,7 @@ fn further_verifiers(fields: &mut Fields) -> Vec<Endpoint> {
     endpoints.filter_map(Result::ok).collect()
 }
 
-/// After a problem was noted the default will do, so that the template is still checked.
+/// The plugin's name. After a problem the default does, so that the template is still checked.
 fn plugin_name(fields: &mut Fields) -> String {
     const KEY: &str = "plugin_name";
     const DEFAULT: &str = "keylime";
@@ -306,7 +305,7 @@ fn duration(fields: &mut Fields, key: &'static str, default_seconds: u64) -> Dur
     fields.take(key).map_or(Duration::from_secs(default_seconds), hcl::Duration::get)
 }
 
-/// An empty text is the default, as for the Go plugin.
+/// A text. An empty one is the default, as for the Go plugin.
 fn text_or(fields: &mut Fields, key: &'static str, default: &str) -> String {
     fields.take(key).filter(|text: &String| !text.is_empty()).unwrap_or_else(|| default.to_owned())
 }

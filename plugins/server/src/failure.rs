@@ -1,4 +1,4 @@
-//! Why an attestation ends without an identity, and how SPIRE is told.
+//! The failures of an attestation, and SPIRE's status for each.
 
 use evidence::{Code, InvalidAgentPath, Refusal};
 use keylime::Role;
@@ -14,17 +14,17 @@ pub(crate) enum Failure {
     /// A refusal: the evidence or the node's state says no.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// A refusal before the node has shown who it is. Whoever names an id gets this far, so that
-    /// only the log is told what is known of the node.
+    /// A refusal before the node has proven its identity. Any peer that names an id gets this far,
+    /// so that only the log tells what is known of the node.
     #[error(transparent)]
     RefusedBeforeProof(Refusal),
-    /// No refusal: Keylime could not be asked, or its answer is none.
+    /// No refusal: Keylime gave no usable answer.
     #[error(transparent)]
     Keylime(keylime::Error),
-    /// No refusal: SPIRE's own server could not be asked over its socket.
+    /// No refusal: SPIRE's own server gave no usable answer over its socket.
     #[error(transparent)]
     Spire(#[from] SpireError),
-    /// SPIRE broke off, or sent what does not belong there.
+    /// SPIRE broke off, or sent an unexpected message.
     #[error("{}", .0.message())]
     Stream(#[from] Status),
     /// The configured template gives no SPIFFE ID for this agent.
@@ -32,7 +32,7 @@ pub(crate) enum Failure {
     Path(#[from] InvalidAgentPath),
 }
 
-/// All that is said to who has shown no quote.
+/// The only text for a peer that has shown no quote.
 const NOT_ATTESTED: &str = "the agent is not attested; the log of the SPIRE server tells why";
 
 impl Failure {
@@ -55,13 +55,14 @@ impl Failure {
         }
     }
 
-    /// Whether it is a statement about the node or its messages, and not about us or Keylime.
+    /// True for a statement about the node or its messages, false for one about this machine or
+    /// Keylime.
     pub(crate) fn is_refusal(&self) -> bool {
         self.refusal()
             .is_some_and(|refusal| matches!(refusal.code(), Code::PermissionDenied | Code::InvalidArgument))
     }
 
-    /// Whether somebody has to look at it now, see [`Refusal::is_alarm`].
+    /// True where a human has to act at once, see [`Refusal::is_alarm`].
     pub(crate) fn is_alarm(&self) -> bool {
         self.refusal().is_some_and(Refusal::is_alarm)
     }

@@ -1,5 +1,5 @@
-//! The keys of a node's TPM, compared with those that its agent attested with before: by the agents
-//! that SPIRE's server holds.
+//! The keys of a node's TPM, compared with those of its earlier attestation, by the agents that
+//! SPIRE's server holds.
 
 use evidence::{Refusal, Registration};
 use keylime_attestor_proto::api::types::Selector;
@@ -43,8 +43,8 @@ async fn same_as_before(
     Ok(())
 }
 
-/// An agent whose SVID has expired is of the past: such as one from before its node was installed
-/// anew.
+/// Refuses a second agent with the EK of a TPM. One whose SVID has expired does not count, such as
+/// one from before its node was installed anew.
 async fn alone_with_its_ek(
     config: &Config,
     spire: &Spire,

@@ -1,5 +1,5 @@
 //! `keylime-attestor-server`: the plugin of SPIRE's server. It accepts a node only if Keylime knows
-//! it, finds it healthy, and the node's quote verifies against the key registered for it.
+//! it, finds it healthy, and the node's quote verifies against the key that is registered for it.
 
 mod attest;
 mod claims;

@@ -1,4 +1,4 @@
-//! What is told of an attestation when it has ended: one line of the log, and SPIRE's metrics.
+//! The record of an attestation that has ended: one line of the log, and SPIRE's metrics.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ const COUNTER: &[&str] = &["keylime_attestor", "attestation"];
 const ALARMS: &[&str] = &["keylime_attestor", "alarm"];
 const DURATION: &[&str] = &["keylime_attestor", "attestation", "duration_ms"];
 
-/// A step whose time is measured.
+/// A step of an attestation whose time is measured.
 #[derive(Clone, Copy)]
 pub(crate) enum Step {
     /// Registrar and verifier, before the challenge.
@@ -69,7 +69,7 @@ impl Record {
         done
     }
 
-    /// Tells how the attestation ended.
+    /// Ends the record with the attestation's outcome.
     pub(crate) fn end(mut self, outcome: &Result<AgentAttributes, Failure>) {
         match outcome {
             Ok(attributes) => self.tell("accepted", "accepted", Some(&attributes.spiffe_id), None),
@@ -123,7 +123,7 @@ impl Record {
 }
 
 impl Drop for Record {
-    /// SPIRE drops an attestation that it gives up, such as when its agent goes away.
+    /// Records an attestation that SPIRE gives up, such as when its agent goes away.
     fn drop(&mut self) {
         if !self.told {
             self.tell("failed", "given_up", None, None);
@@ -131,7 +131,7 @@ impl Drop for Record {
     }
 }
 
-/// Rounded to microseconds, so that the log stays readable.
+/// Milliseconds, rounded to microseconds, so that the log stays readable.
 fn milliseconds(duration: Option<Duration>) -> Option<f64> {
     duration.map(|duration| (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0)
 }

@@ -1,4 +1,4 @@
-//! What the two plugins say to each other: JSON as Go's `encoding/json` makes it of structs of byte
+//! The messages between the two plugins: JSON as Go's `encoding/json` makes it of structs of byte
 //! strings.
 //!
 //! The members and their meaning are those of the Go plugin (keylime/spire-keylime-plugin), so that
@@ -16,18 +16,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AgentId, Code, HashAlg, InvalidAgentId, InvalidHashAlg, InvalidNonce, Nonce};
 
-/// The first message, agent to server: who attests, and in which PCR bank.
+/// The first message, agent to server: the node that attests, and its PCR bank.
 /// `{"AgentID":…,"HashAlg":…}`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
-    /// Under which id Keylime knows the node.
+    /// The id under which Keylime knows the node.
     pub agent_id: AgentId,
     /// The PCR bank of the quote to come. `None` where the Keylime agent does not tell: the server
     /// then takes the one that the verifier knows, see [`NodeState::bank`](crate::NodeState::bank).
     pub hash_alg: Option<HashAlg>,
 }
 
-/// The second message, server to agent: what to quote. `{"Nonce":…}`
+/// The second message, server to agent: the nonce to quote. `{"Nonce":…}`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
     /// The fresh nonce.
@@ -37,48 +37,48 @@ pub struct Challenge {
 /// The third message, agent to server: the quote, as the Keylime agent gave it. `{"TPMQuote":…}`
 #[derive(Clone, PartialEq, Eq)]
 pub struct Response {
-    /// The quote's text, not looked at yet; [`Quote::parse`](crate::Quote::parse) does that. Not
-    /// shown by `Debug`.
+    /// The quote's text, to be parsed by [`Quote::parse`](crate::Quote::parse). Not shown by
+    /// `Debug`.
     pub quote: String,
 }
 
-/// A message that could not be read. Never repeats a nonce or a quote.
+/// A message that cannot be read. Never repeats a nonce or a quote.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("failed to read the {message}: {problem}")]
 pub struct MessageError {
     /// `payload`, `challenge` or `response`.
     pub message: &'static str,
-    /// What is wrong with it.
+    /// The limit or rule that it breaks.
     pub problem: MessageProblem,
 }
 
-/// What is wrong with a message.
+/// The limit or rule that a message breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MessageProblem {
-    /// Over the limit; nothing was parsed.
+    /// Larger than the limit; not parsed.
     #[error("it has {length} bytes; at most {limit} are allowed")]
     TooLarge {
-        /// What came, in bytes.
+        /// The size in bytes.
         length: usize,
         /// The limit in bytes.
         limit: usize,
     },
-    /// No JSON object, or members of other types than expected.
+    /// Anything but a JSON object with members of the expected types.
     #[error("it is not the expected JSON object: {0}")]
     Json(String),
-    /// A member that must be there is absent, null or empty.
+    /// A required member that is absent, null or empty.
     #[error("the member {0} is missing or empty")]
     Missing(&'static str),
     /// A byte string that is not base64 of text.
     #[error("the member {0} is not base64 (standard alphabet, padded) of text")]
     Base64(&'static str),
-    /// The agent id breaks a rule.
+    /// An agent id that breaks a rule.
     #[error(transparent)]
     AgentId(#[from] InvalidAgentId),
-    /// The hash algorithm is weak or unknown.
+    /// A hash algorithm that is weak or not supported.
     #[error(transparent)]
     HashAlg(#[from] InvalidHashAlg),
-    /// The nonce is none that a Keylime agent takes.
+    /// A nonce that no Keylime agent accepts.
     #[error(transparent)]
     Nonce(#[from] InvalidNonce),
 }
@@ -90,7 +90,7 @@ impl Payload {
     /// Reads a payload.
     ///
     /// # Errors
-    /// Says which limit or rule the bytes break.
+    /// [`MessageError`] with the limit or rule that the bytes break.
     pub fn from_json(json: &[u8]) -> Result<Self, MessageError> {
         let read = || -> Result<Self, MessageProblem> {
             let wire: PayloadWire = object(json, Self::MAX_LEN)?;
@@ -118,7 +118,7 @@ impl Challenge {
     /// Reads a challenge.
     ///
     /// # Errors
-    /// Says which limit or rule the bytes break.
+    /// [`MessageError`] with the limit or rule that the bytes break.
     pub fn from_json(json: &[u8]) -> Result<Self, MessageError> {
         let read = || -> Result<Self, MessageProblem> {
             let wire: ChallengeWire = object(json, Self::MAX_LEN)?;
@@ -141,7 +141,7 @@ impl Response {
     /// Reads a response.
     ///
     /// # Errors
-    /// Says which limit or rule the bytes break.
+    /// [`MessageError`] with the limit or rule that the bytes break.
     pub fn from_json(json: &[u8]) -> Result<Self, MessageError> {
         let read = || -> Result<Self, MessageProblem> {
             let wire: ResponseWire = object(json, Self::MAX_LEN)?;
@@ -175,8 +175,8 @@ impl MessageError {
         }
     }
 
-    /// SHA-1 is what the node really uses, so its evidence will never do; anything else is bytes
-    /// that make no sense.
+    /// The status for SPIRE. SHA-1 is the node's own setting, so that its evidence never suffices;
+    /// all else is no message at all.
     pub(crate) fn code(&self) -> Code {
         match &self.problem {
             MessageProblem::HashAlg(InvalidHashAlg::Sha1) => Code::PermissionDenied,
@@ -210,7 +210,7 @@ fn object<T: DeserializeOwned>(json: &[u8], limit: usize) -> Result<T, MessagePr
     if json.len() > limit {
         return Err(MessageProblem::TooLarge { length: json.len(), limit });
     }
-    // serde would also take an array for a struct.
+    // serde would also read an array as a struct.
     if json.trim_ascii_start().first() != Some(&b'{') {
         return Err(MessageProblem::Json("it does not start with {".to_owned()));
     }
@@ -230,7 +230,7 @@ fn base64(text: &str) -> Option<String> {
     Some(STANDARD.encode(text))
 }
 
-/// Structs of strings always serialize.
+/// The JSON of a message. Structs of strings always serialize.
 fn json(wire: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(wire).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The first part of a quote: what the TPM signed.
+//! The first part of a quote: the attest, which the TPM signed.
 
 use tss_esapi::structures::{Attest, AttestInfo, PcrSelection as TpmPcrSelection};
 
@@ -21,7 +21,7 @@ pub(crate) struct QuoteAttest {
 
 impl QuoteAttest {
     pub(crate) fn parse(bytes: Vec<u8>) -> Result<Self, InvalidQuote> {
-        // The stack checks the magic as well, but does not say that this is what is wrong.
+        // Before the stack, which checks the magic as well, but does not name it in its error.
         if bytes.first_chunk().is_some_and(|magic| *magic != MAGIC) {
             return Err(InvalidQuote::Magic);
         }
@@ -37,7 +37,7 @@ impl QuoteAttest {
         Ok(Self { bytes, signer, extra_data, selection, pcr_digest })
     }
 
-    /// What is signed.
+    /// The signed bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -47,7 +47,7 @@ impl QuoteAttest {
         &self.signer
     }
 
-    /// What the caller of the TPM gave: the nonce.
+    /// The data from the TPM's caller: the nonce.
     pub(crate) fn extra_data(&self) -> &[u8] {
         &self.extra_data
     }

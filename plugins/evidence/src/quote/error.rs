@@ -1,56 +1,57 @@
-//! Why a quote is refused.
+//! The reasons why a quote is refused.
 
 use std::fmt;
 
 use crate::{Code, HashAlg, Quote, SignatureScheme};
 
-/// Why a quote is refused. Repeats nothing of the quote but names of algorithms and lengths.
+/// The reason why a quote is refused. Repeats nothing of the quote but names of algorithms and
+/// lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidQuote {
-    /// Over the limit; not parsed.
+    /// Longer than the limit; not parsed.
     #[error("the quote has {length} bytes; at most {} are allowed", Quote::MAX_LEN)]
     TooLarge {
-        /// What came, in bytes.
+        /// The length in bytes.
         length: usize,
     },
     /// The first character is not `r`.
     #[error("the quote does not start with r, as Keylime's do; the Keylime agent is too old or is none")]
     Prefix,
-    /// Not three parts.
+    /// Fewer or more than three parts.
     #[error("the quote has not three parts (attest, signature, PCR values) divided by two colons")]
     Parts,
-    /// A part is not canonical base64.
+    /// A part that is not canonical base64.
     #[error("the {part} in the quote is not base64 (standard alphabet, padded)")]
     Base64 {
-        /// Which part.
+        /// The part.
         part: QuotePart,
     },
-    /// A part is over its limit.
+    /// A part longer than its limit.
     #[error("the {part} in the quote has {length} bytes; at most {} are allowed", part.max_len())]
     PartTooLarge {
-        /// Which part.
+        /// The part.
         part: QuotePart,
-        /// What came, in bytes.
+        /// The length in bytes.
         length: usize,
     },
-    /// A part is not the structure that it should be, or something follows it.
+    /// A part that is not exactly the structure it should be.
     #[error("the {part} in the quote is malformed: it is not exactly one {}", part.structure())]
     Malformed {
-        /// Which part.
+        /// The part.
         part: QuotePart,
     },
-    /// The magic says that no TPM made it.
+    /// The magic is not the one that only a TPM can sign.
     #[error("the attest in the quote was not made by a TPM: its magic is not TPM_GENERATED_VALUE")]
     Magic,
-    /// The TPM attests something other than PCRs.
+    /// The TPM attested something other than PCRs.
     #[error(
         "the attest in the quote is not of the type TPM_ST_ATTEST_QUOTE: the TPM attested something else"
     )]
     NotAQuote,
-    /// PCRs of no bank, or of several.
+    /// PCRs of no bank or of several.
     #[error("the quote selects PCRs of {came} banks; exactly one is expected")]
     Banks {
-        /// How many.
+        /// The number of banks.
         came: usize,
     },
     /// The bank is of SHA-1.
@@ -58,7 +59,7 @@ pub enum InvalidQuote {
         "the quote is over PCRs of the sha1 bank, which is too weak; set tpm_hash_alg of the Keylime agent to sha256 or better"
     )]
     WeakBank,
-    /// The bank is of an algorithm that is not known here.
+    /// The bank is of an algorithm that is not supported.
     #[error("the quote is over PCRs of a bank other than sha256, sha384 and sha512")]
     UnsupportedBank,
     /// No PCR is selected. Keylime always quotes PCR 16 at least.
@@ -87,7 +88,7 @@ pub enum InvalidQuote {
         "the quote's signature is not by the AK that Keylime's registrar holds of this agent: another TPM answered, the quote was changed, or the agent has to register again"
     )]
     Signature,
-    /// The nonce is another one.
+    /// The attest holds another nonce.
     #[error(
         "the quote does not answer the nonce of this attestation: it is an old one, or was made for somebody else"
     )]
@@ -116,9 +117,9 @@ pub enum InvalidQuote {
 /// One of the three parts of a quote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuotePart {
-    /// What the TPM signed.
+    /// The attest, which the TPM signed.
     Attest,
-    /// Its signature.
+    /// The signature over the attest.
     Signature,
     /// The values of the PCRs.
     Pcrs,
@@ -152,8 +153,8 @@ impl InvalidQuote {
         }
     }
 
-    /// Bytes that are no quote make no sense; a quote that does not prove enough is evidence that
-    /// says no.
+    /// The status for SPIRE: bytes that are no quote are an invalid argument, a quote that proves
+    /// too little is evidence against the node.
     pub(crate) fn code(&self) -> Code {
         match self {
             Self::TooLarge { .. }
@@ -182,8 +183,8 @@ impl InvalidQuote {
 }
 
 impl QuotePart {
-    /// Longest part in bytes, once base64 is taken away. Real attests have about 150, signatures up
-    /// to 520, PCR values up to 2,300.
+    /// Longest part in bytes, after base64. Real attests have about 150, signatures up to 520, PCR
+    /// values up to 2,300.
     pub(crate) fn max_len(self) -> usize {
         match self {
             Self::Attest | Self::Signature => 1024,

@@ -1,4 +1,4 @@
-//! A Keylime quote: what it holds, and whether it is the registered AK's answer to our nonce.
+//! A Keylime quote: its parts, and the proof that it is the registered AK's answer to our nonce.
 //!
 //! `r` + base64(`TPMS_ATTEST`) + `:` + base64(`TPMT_SIGNATURE`) + `:` + base64(PCR values)
 
@@ -20,7 +20,7 @@ use signature::QuoteSignature;
 
 pub use error::{InvalidQuote, QuotePart};
 
-/// A quote whose three parts are well-formed. It proves nothing before [`verify`](Self::verify).
+/// A quote of three well-formed parts. Proves nothing before [`verify`](Self::verify).
 pub struct Quote {
     attest: QuoteAttest,
     signature: QuoteSignature,
@@ -42,7 +42,7 @@ impl Quote {
     /// padding of structures; nothing may follow a part.
     ///
     /// # Errors
-    /// Says which part is wrong, and how. Never repeats any of it.
+    /// [`InvalidQuote`] with the part and its fault. Never repeats any of it.
     pub fn parse(quote: &str) -> Result<Self, InvalidQuote> {
         if quote.len() > Self::MAX_LEN {
             return Err(InvalidQuote::TooLarge { length: quote.len() });
@@ -62,26 +62,26 @@ impl Quote {
     }
 
     /// Verifies that the holder of `ak` answered `nonce` with this quote, over PCRs of the bank
-    /// `hash_alg`, whose values are those that came.
+    /// `hash_alg`, whose values are those in the quote.
     ///
     /// Proves that the TPM that holds `ak` made the quote after `nonce` was known. Does not prove:
     /// that the TPM is a real one (the registrar checked the EK), that the PCR values are good ones
     /// (the verifier's policy), or that the node which sent the quote is the one that the TPM sits
     /// in (a quote can be relayed).
     ///
-    /// One field of the quote is not judged, on purpose: `clockInfo.safe` says whether the TPM's
-    /// clock may have run backwards; freshness rests on the nonce here, not on that clock. What
-    /// `qualifiedSigner` says [`Verified::check_signer`] judges.
+    /// One field of the quote is left alone on purpose: `clockInfo.safe` tells if the TPM's clock
+    /// may have run backwards; freshness rests on the nonce here, not on that clock.
+    /// `qualifiedSigner` is checked by [`Verified::check_signer`].
     ///
     /// # Errors
-    /// Says what does not agree.
+    /// [`InvalidQuote`] with the first check that failed.
     pub fn verify(
         &self,
         ak: &AttestationKey,
         nonce: &Nonce,
         hash_alg: HashAlg,
     ) -> Result<Verified, InvalidQuote> {
-        // First of all, since nothing else in the quote means anything before.
+        // The signature first: nothing else in the quote means anything before.
         self.signature.verify(ak, self.attest.bytes())?;
         if self.attest.extra_data() != nonce.as_str().as_bytes() {
             return Err(InvalidQuote::Nonce);
@@ -98,7 +98,8 @@ impl Quote {
         if self.pcrs.selection() != selection {
             return Err(InvalidQuote::Selection);
         }
-        // TPM2_Quote hashes the values with the hash of the signing scheme, whatever the bank is.
+        // TPM2_Quote hashes the values with the hash of the signing scheme, not with that of the
+        // bank.
         let mut context = digest::Context::new(digest_hash.ring());
         self.pcrs.values().for_each(|value| context.update(value));
         if context.finish().as_ref() != self.attest.pcr_digest() {
@@ -114,15 +115,15 @@ impl Verified {
         self.hash_alg
     }
 
-    /// Whether `ak`, which the quote was verified by, sits below `ek` in the endorsement hierarchy,
-    /// as Keylime's agents make it.
+    /// Checks that `ak`, by which the quote was verified, sits below `ek` in the endorsement
+    /// hierarchy, as Keylime's agents make it.
     ///
     /// Proves that the TPM that made `ak` made it below that EK, so that nobody registers an AK of
     /// one TPM with the EK of another: the TPM itself puts the qualified name into each quote, and
     /// a restricted key signs no made-up one.
     ///
     /// # Errors
-    /// [`InvalidQuote::Signer`].
+    /// [`InvalidQuote::Signer`] for an AK below another key.
     pub fn check_signer(&self, ak: &AttestationKey, ek: &EndorsementKey) -> Result<(), InvalidQuote> {
         match ak.qualified_name(ek) {
             Some(name) if name == self.signer => Ok(()),

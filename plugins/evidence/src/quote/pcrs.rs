@@ -10,8 +10,8 @@
 //! TPML_DIGEST          count u32, then 8 times: size u16, buffer [u8; 64]
 //! ```
 //!
-//! A list holds what one TPM2_PCR_Read gave: 8 digests, or fewer. What lies in unused places is not
-//! signed. It must be zero, so that nothing can hide there.
+//! A list holds the result of one TPM2_PCR_Read: 8 digests, or fewer. Unused places are not signed.
+//! They must be zero, so that nothing can hide there.
 
 use tss_esapi::interface_types::algorithm::HashingAlgorithm;
 
@@ -27,11 +27,11 @@ const BANKS: usize = 16;
 const DIGESTS: usize = 8;
 const DIGEST_ROOM: usize = 64;
 
-/// Which PCRs of which bank. At least one.
+/// PCRs of one bank. At least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PcrSelection {
     pub(crate) bank: HashAlg,
-    /// `sizeofSelect`: the bytes that `bits` took.
+    /// `sizeofSelect`: the bytes of `bits` in the quote.
     size: u8,
     /// Bit n stands for PCR n.
     bits: u32,

@@ -42,10 +42,10 @@ impl QuoteSignature {
         }
     }
 
-    /// Whether `ak` made this signature over `message`.
+    /// Verifies that `ak` made this signature over `message`.
     ///
     /// The scheme must be the AK's own: a restricted key signs by no other. Of RSAPSS, only
-    /// signatures with a salt as long as the hash are taken, as FIPS 186-4 wants it and TPMs of
+    /// signatures with a salt as long as the hash are accepted, as FIPS 186-4 demands and TPMs of
     /// today make them. Old ones fill the space with salt, which ring does not verify.
     pub(crate) fn verify(&self, ak: &AttestationKey, message: &[u8]) -> Result<(), InvalidQuote> {
         if self.scheme != ak.scheme {
@@ -65,7 +65,7 @@ impl QuoteSignature {
                 let algorithm = p384(self.scheme.hash).ok_or(InvalidQuote::UnsupportedSignature)?;
                 UnparsedPublicKey::new(algorithm, point).verify(message, &der::<48>(r, s)?)
             }
-            // A key and a scheme of two kinds: neither parser lets that through.
+            // A key and a scheme of two kinds, which neither parser lets through.
             (VerifyingKey::Rsa(_), Value::EcDsa(..))
             | (VerifyingKey::P256(_) | VerifyingKey::P384(_), Value::Rsa(_)) => {
                 return Err(InvalidQuote::Signature);
@@ -106,7 +106,7 @@ fn rsa_parameters(scheme: SignatureScheme) -> Option<&'static RsaParameters> {
     }
 }
 
-/// ring has no ECDSA with SHA-512 for these curves.
+/// The algorithm for a P-256 key. ring has no ECDSA with SHA-512 for these curves.
 fn p256(hash: HashAlg) -> Option<&'static dyn VerificationAlgorithm> {
     match hash {
         HashAlg::Sha256 => Some(&ECDSA_P256_SHA256_ASN1),
@@ -123,8 +123,8 @@ fn p384(hash: HashAlg) -> Option<&'static dyn VerificationAlgorithm> {
     }
 }
 
-/// `ECDSA-Sig-Value` (RFC 3279, 2.2.3), of a curve whose numbers have `N` bytes. ring takes every
-/// pair of curve and hash in this form only.
+/// `ECDSA-Sig-Value` (RFC 3279, 2.2.3), of a curve whose numbers have `N` bytes: the only form in
+/// which ring has every pair of curve and hash.
 fn der<const N: usize>(r: &[u8], s: &[u8]) -> Result<Vec<u8>, InvalidQuote> {
     if r.len() > N || s.len() > N {
         return Err(InvalidQuote::Signature);
@@ -134,7 +134,7 @@ fn der<const N: usize>(r: &[u8], s: &[u8]) -> Result<Vec<u8>, InvalidQuote> {
     Ok(der_value(0x30, &integers))
 }
 
-/// A number that is not negative, in as few bytes as it takes.
+/// A number that is not negative, in the fewest bytes.
 fn der_unsigned(number: &[u8]) -> Vec<u8> {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     let mut content = number.get(zeros..).unwrap_or_default().to_vec();
@@ -144,8 +144,8 @@ fn der_unsigned(number: &[u8]) -> Vec<u8> {
     der_value(0x02, &content)
 }
 
-/// The two numbers of P-384 and their headers have at most 102 bytes, so that a length takes one
-/// byte.
+/// A DER value with a length of one byte: the two numbers of P-384 with their headers have at most
+/// 102 bytes.
 fn der_value(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut value = vec![tag, u8::try_from(content.len()).unwrap_or(u8::MAX)];
     value.extend_from_slice(content);

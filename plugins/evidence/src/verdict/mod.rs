@@ -1,4 +1,4 @@
-//! The verdict on what Keylime's verifier says, before the node is asked for proof and again after
+//! The verdict on the verifier's record of a node, before the node is challenged and again after
 //! it.
 
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::{Attestation, NodeState, Refusal};
 /// the age is not known, and the node is refused.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
-/// Whether the verifier's record lets a node in: it passes, and has passed not longer than
-/// `max_age` ago.
+/// Accepts a node by the verifier's record: it passes, and has passed not longer than `max_age`
+/// ago.
 ///
 /// The age matters because a record stays as it is while the verifier cannot reach the node, and
 /// for ever once the verifier has died. `max_age` of `None` turns the check of the age off, also
@@ -23,7 +23,7 @@ pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 /// same, the quote proves.
 ///
 /// # Errors
-/// A [`Refusal`] that names the state or the age.
+/// The [`Refusal`] of the state or the age.
 pub fn judge_state(state: &NodeState, now: u64, max_age: Option<Duration>) -> Result<(), Refusal> {
     match state.attestation {
         Attestation::Pass => {}
@@ -38,10 +38,10 @@ pub fn judge_state(state: &NodeState, now: u64, max_age: Option<Duration>) -> Re
     }
 }
 
-/// As [`judge_state`], for the record that is read again after the node's proof.
+/// Like [`judge_state`], for the record that is read again after the node's proof.
 ///
 /// # Errors
-/// [`Refusal::StateChanged`], which holds what [`judge_state`] said.
+/// [`Refusal::StateChanged`], which holds the refusal of [`judge_state`].
 pub fn judge_state_again(state: &NodeState, now: u64, max_age: Option<Duration>) -> Result<(), Refusal> {
     judge_state(state, now, max_age).map_err(|refusal| Refusal::StateChanged(Box::new(refusal)))
 }

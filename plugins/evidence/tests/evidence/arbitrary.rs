@@ -1,4 +1,4 @@
-//! Whatever comes, nothing panics; and nothing is taken that was not made for it.
+//! Arbitrary input: no panic, and nothing accepted that was not made for it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

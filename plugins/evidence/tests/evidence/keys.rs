@@ -1,11 +1,11 @@
-//! Which AKs are taken, and what is said of the others.
+//! The AKs that are accepted, and the errors of all others.
 
 use evidence::{AttestationKey, EndorsementKey, HashAlg, InvalidAttestationKey};
 use lab::soft_ak::{AK_ATTRIBUTES, RSAPSS, RSASSA, SHA1, SHA256, SHA512, SoftAk};
 
 use crate::{recorded, verify};
 
-/// Where things are in a `TPM2B_PUBLIC` of an RSA key without a policy.
+/// The offsets of the fields in a `TPM2B_PUBLIC` of an RSA key without a policy.
 const KEY_BITS: usize = 18;
 const EXPONENT: usize = 20;
 const MODULUS_SIZE: usize = 24;

@@ -237,7 +237,7 @@ fn rsa() -> (SoftAk, SoftQuote) {
     (soft, good)
 }
 
-/// What a quote of [`rsa`] is over.
+/// The values under a quote of [`rsa`].
 fn attest() -> Attest {
     let digest = hash(SHA256, &pcr_values(SHA256, &[16]).unwrap().concat()).unwrap();
     Attest::new(NONCE.as_bytes(), SHA256, &[16], digest)

@@ -1,4 +1,4 @@
-//! An answer with its whole body, and what its status means.
+//! An answer with its whole body, and the meaning of its status.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -27,13 +27,13 @@ pub(super) const MAX_IDS_BODY: usize = 8 * 1024 * 1024;
 /// MiB.
 pub(super) const MAX_BULK_BODY: usize = 64 * 1024 * 1024;
 
-/// What an answer about all agents holds.
+/// The results of an answer about all agents, as errors name them.
 const RECORDS: &str = "the verifier's records of all agents";
 
-/// How much of a server's own words an error repeats, in characters.
+/// Longest part of a server's own text in an error, in characters.
 const MAX_WORDS: usize = 200;
 
-/// An answer that came in whole.
+/// An answer that is complete.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(super) status: u16,
@@ -51,12 +51,11 @@ struct Envelope<R> {
     results: R,
 }
 
-/// A JSON object. By itself serde would take an array, too, and its items for the members in their
-/// order.
+/// A JSON object. serde alone would also read an array, its items as the members in their order.
 struct Object<T>(T);
 
 impl Answer {
-    /// Reads the body, as far as it is not longer than the scope allows.
+    /// Reads the body, up to the scope's limit.
     pub(super) async fn read(
         response: Response,
         scope: Scope,
@@ -101,7 +100,7 @@ impl Answer {
         self.good(expected, secret, self.body.len(), serde_json::from_slice(&self.body))
     }
 
-    /// The `results` of what was read from a body of this length.
+    /// The `results` of an envelope that was read from a body of this length.
     fn good<T>(
         &self,
         expected: &'static str,
@@ -129,25 +128,25 @@ impl Answer {
         Malformed::NotJson { status: self.status, came }.into()
     }
 
-    /// Whether this is Keylime's "not found". A 404 of another form (such as a proxy's page, or
-    /// Keylime's own for a path that it does not have) says nothing about an agent.
+    /// True for Keylime's "not found". A 404 of another form (such as a proxy's page, or Keylime's
+    /// own for a path that it does not have) says nothing about an agent.
     pub(crate) fn is_not_found(&self) -> bool {
         self.is_keylimes(404)
     }
 
-    /// Whether this is the registrar's "not found" of an agent that it knows, whose TPM has not
-    /// been proven to it yet.
+    /// True for the registrar's "not found" of an agent that it knows, but whose TPM has not been
+    /// proven to it yet.
     pub(crate) fn is_not_activated(&self) -> bool {
         self.is_not_found() && self.words(false).is_some_and(|words| words.contains("has not been activated"))
     }
 
-    /// Whether the agent has no such path, as the Python agent and the Rust agent's API 2.1 say for
-    /// `/agent/info`.
+    /// True for an agent without this path: the answer of the Python agent, and of the Rust agent's
+    /// API 2.1, to `/agent/info`.
     pub(crate) fn is_bad_request(&self) -> bool {
         self.is_keylimes(400)
     }
 
-    /// Whether a server may give this answer to a path of an API version that it does not know
+    /// True for an answer that a server may give to a path of an API version that it does not know
     /// (measured: verifier and registrar 404 without a body, agents 400 in JSON).
     pub(super) fn may_mean_unknown_version(&self) -> bool {
         self.status == 400 || (self.status == 404 && !self.is_not_found())
@@ -175,8 +174,8 @@ impl Answer {
             .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
     }
 
-    /// What Keylime says in its `status` member. It may repeat what was asked, so not where that is
-    /// secret.
+    /// The text in Keylime's `status` member. [`None`] where the request is secret, which it may
+    /// repeat.
     fn words(&self, secret: bool) -> Option<String> {
         if secret || !self.is_json() {
             return None;
@@ -186,7 +185,7 @@ impl Answer {
     }
 }
 
-/// The whole body, as far as it is not longer than `limit` bytes.
+/// The whole body, of at most `limit` bytes.
 pub(crate) async fn read_body(
     mut response: Response,
     limit: usize,
@@ -197,8 +196,8 @@ pub(crate) async fn read_body(
     let Some(length) = length.ok().filter(|length| *length <= limit) else {
         return Err(too_large());
     };
-    // The Python agent announces no length: it closes the connection, and TLS not properly. Whether
-    // such an answer is whole its JSON tells, which has an end of its own.
+    // The Python agent announces no length: it closes the connection, and TLS not properly. That
+    // such an answer is complete, its JSON tells, which has an end of its own.
     let announced = response.content_length().is_some() || response.headers().contains_key(TRANSFER_ENCODING);
     let mut body = Vec::with_capacity(length);
     loop {
@@ -236,7 +235,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// A serde error repeats the value it stumbles over.
+/// The place of an error alone where the answer is secret: serde's text repeats the value.
 fn detail(error: &serde_json::Error, secret: bool) -> String {
     if secret {
         return format!("at line {} column {}", error.line(), error.column());

@@ -1,7 +1,6 @@
-//! What reqwest, hyper and rustls say went wrong, sorted by what it means.
+//! The errors of reqwest, hyper and rustls, sorted by their meaning.
 //!
-//! Their texts are looked at, never passed on whole: reqwest's hold the URL, and with it a nonce or
-//! a quote.
+//! Their texts are never passed on whole: reqwest's hold the URL, and with it a nonce or a quote.
 
 use std::error::Error as StdError;
 use std::io;
@@ -15,7 +14,7 @@ use rustls::{AlertDescription, CertificateError, InvalidMessage};
 use crate::error::{Error, Malformed, Refused, Server, Unreachable};
 use crate::tls::flaw;
 
-/// An [`Error`] that does not know yet which server it is about.
+/// An [`Error`] that does not name its server yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
     Unreachable(Unreachable),
@@ -24,7 +23,7 @@ pub(crate) enum Failure {
     UnusableAk(InvalidAttestationKey),
 }
 
-/// What a failure is told apart by, besides itself.
+/// The circumstances that tell apart two failures with the same error.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Situation {
     pub(crate) plain_http: bool,
@@ -74,8 +73,8 @@ impl Failure {
         Failure::Malformed(Malformed::CutShort)
     }
 
-    /// Whether the server closed a connection that it had kept for the next request: a second try
-    /// is then in order.
+    /// True where the server closed a connection that it had kept for the next request: worth a
+    /// second try.
     pub(super) fn is_closed(&self) -> bool {
         matches!(self, Failure::Unreachable(Unreachable::Closed { .. }))
     }
@@ -119,7 +118,7 @@ fn of_certificate(error: &CertificateError) -> Unreachable {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             Unreachable::NotYetValid
         }
-        // Only our own PinVerifier says this.
+        // Made by our own PinVerifier alone.
         CertificateError::ApplicationVerificationFailure => Unreachable::NotPinned,
         CertificateError::NotValidForNameContext { expected, presented } => wrong_name(expected, presented),
         CertificateError::BadSignature => {
@@ -132,7 +131,7 @@ fn of_certificate(error: &CertificateError) -> Unreachable {
     }
 }
 
-/// What to do about it depends on the names that the certificate has.
+/// The failure of a certificate for other names. The advice depends on those names.
 fn wrong_name(expected: &ServerName<'_>, presented: &[String]) -> Unreachable {
     let address = matches!(expected, ServerName::IpAddress(_));
     let expected = expected.to_str().into_owned();
@@ -145,8 +144,7 @@ fn wrong_name(expected: &ServerName<'_>, presented: &[String]) -> Unreachable {
     Unreachable::WrongName { expected, presented: names(presented) }
 }
 
-/// The alerts by which a server says that our certificate, or that we showed none, is what it does
-/// not like.
+/// True for the alerts by which a server refuses our certificate, or that we show none.
 fn blames_certificate(alert: AlertDescription) -> bool {
     matches!(
         alert,
@@ -156,22 +154,22 @@ fn blames_certificate(alert: AlertDescription) -> bool {
             | AlertDescription::CertificateRequired
             | AlertDescription::CertificateRevoked
             | AlertDescription::CertificateUnknown
-            // Of a certificate of another CA with the trusted one's name, as all of Keylime's have.
+            // For a certificate of another CA with the trusted one's name, as all of Keylime's
+            // have.
             | AlertDescription::DecryptError
             | AlertDescription::UnknownCA
             | AlertDescription::UnsupportedCertificate
     )
 }
 
-/// The names in a certificate: the other side chose them, so only the start of the first few is
-/// shown.
+/// The start of the first few names in a certificate: the other side chose them.
 fn names(presented: &[String]) -> String {
     let shown: Vec<String> =
         presented.iter().take(5).map(|name| bare(name).chars().take(100).collect()).collect();
     shown.join(", ").escape_debug().to_string()
 }
 
-/// webpki gives a name with its kind, as `DnsName("a")`.
+/// A name without its kind: webpki gives it as `DnsName("a")`.
 fn bare(name: &str) -> &str {
     let inner = name.split_once('(').map_or(name, |(_, inner)| inner.trim_end_matches(')'));
     inner.trim_matches('"')
@@ -181,18 +179,18 @@ fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
     chain(error).find_map(<dyn StdError>::downcast_ref::<T>)
 }
 
-/// Whether the connection ended where more was expected; also when only TLS's own end was missing.
+/// True where the connection ended too early, also when only TLS's own end was missing.
 pub(super) fn ends_early(error: &reqwest::Error) -> bool {
     find::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof)
 }
 
-/// The text of the first cause, which says most (such as "Connection refused") and knows nothing of
-/// the URL.
+/// The text of the first cause, which says most (such as "Connection refused") and never holds the
+/// URL.
 fn innermost(error: &reqwest::Error) -> String {
     chain(error).skip(1).last().map_or_else(|| "unknown cause".to_owned(), ToString::to_string)
 }
 
-/// An error and its causes, outermost first. `io::Error::source` leaves out the very error that it
+/// An error and its causes, outermost first. `io::Error::source` leaves out the error that it
 /// wraps.
 fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     successors(Some(error), |error: &&'a (dyn StdError + 'static)| {

@@ -1,4 +1,4 @@
-//! One GET to one server: bounded in time and size, and every failure told apart.
+//! A GET to one server: bounded in time and size, with every failure told apart.
 
 mod answer;
 mod failure;

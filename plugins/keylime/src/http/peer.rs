@@ -12,18 +12,18 @@ use crate::Endpoint;
 use crate::error::{Error, Role, Server, Unreachable};
 use crate::tls::{Clients, Problem, Setting};
 
-/// A server: where it is and which version of its API is in use.
+/// A server: its address, and the version of its API that is in use.
 #[derive(Debug)]
 pub(crate) struct Peer {
     server: Server,
     root: Url,
     situation: Situation,
     version: Negotiated,
-    /// Held while a version is asked for, so that many requests at once ask only once.
+    /// Held while the version is negotiated, so that many requests at once negotiate only once.
     negotiation: tokio::sync::Mutex<()>,
 }
 
-/// What to ask for below `/v2.x/`. Segments and values are escaped when the URL is built.
+/// The path and query below `/v2.x/`. Segments and values are escaped when the URL is built.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ask<'a> {
     pub(crate) path: &'a [&'a str],
@@ -31,19 +31,19 @@ pub(crate) struct Ask<'a> {
     pub(crate) scope: Scope,
 }
 
-/// How much may come, and how long it may take.
+/// The limits of size and time for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
     /// An answer about one agent.
     One,
     /// The ids of all agents.
     Ids,
-    /// An answer about all agents. A verifier reads each record from its database, one after the
+    /// An answer about all agents, whose records a verifier reads from its database one after the
     /// other.
     All,
 }
 
-/// How many times as long as an answer about one agent an answer about all may take.
+/// The time for an answer about all agents, in times of one about one agent.
 const BULK_PATIENCE: u32 = 6;
 
 impl Peer {
@@ -82,16 +82,16 @@ impl Peer {
         &self.server
     }
 
-    /// Asks in the API version negotiated with the server, and negotiates it first where needed.
-    /// All of it is done within the time that the scope allows.
+    /// Asks in the API version negotiated with the server, and negotiates it first where needed,
+    /// all within the scope's time.
     pub(crate) async fn get(&self, clients: &Clients, ask: Ask<'_>) -> Result<Answer, Error> {
         let timeout = ask.scope.timeout(self.situation.request_timeout);
         let answer = tokio::time::timeout(timeout, self.ask(clients, ask))
             .await
             .unwrap_or(Err(Failure::Unreachable(Unreachable::AnswerTimeout(timeout))));
         answer.map_err(|failure| {
-            // A server that was away may come back as another version; one that is only slow stays
-            // what it is.
+            // A server that was away may come back as another version; one that is only slow keeps
+            // its version.
             if matches!(&failure, Failure::Unreachable(cause) if !matches!(cause, Unreachable::AnswerTimeout(_))) {
                 self.version.forget();
             }
@@ -119,6 +119,7 @@ impl Peer {
 
     async fn negotiate(&self, client: &reqwest::Client) -> Result<ApiVersion, Failure> {
         let _turn = self.negotiation.lock().await;
+        // Perhaps negotiated by the request before, while this one waited for its turn.
         if let Some(version) = self.version.get() {
             return Ok(version);
         }
@@ -138,8 +139,8 @@ impl Peer {
         Ok(version)
     }
 
-    /// Everything asked is a GET that changes nothing, so a connection that the server had closed
-    /// meanwhile is worth a second try.
+    /// Sends the request, a second time where the server had closed the kept connection meanwhile:
+    /// a GET changes nothing.
     async fn fetch(&self, client: &reqwest::Client, url: &Url, scope: Scope) -> Result<Answer, Failure> {
         match self.fetch_once(client, url, scope).await {
             Err(failure) if failure.is_closed() => self.fetch_once(client, url, scope).await,
@@ -184,8 +185,8 @@ impl Scope {
     }
 }
 
-/// So that a server that cannot be connected to is told from one that does not answer, the first
-/// gets half of the time.
+/// Half of the time, so that a server that cannot be connected to is told from one that does not
+/// answer.
 pub(crate) fn connect_timeout(request_timeout: Duration) -> Duration {
     request_timeout / 2
 }

@@ -1,4 +1,4 @@
-//! The body of a large answer, read by a parser while it comes, so that it is never in memory whole.
+//! The body of a large answer, parsed while it comes, so that it is never in memory whole.
 
 use std::io::{self, BufReader, Read};
 
@@ -10,20 +10,18 @@ use super::Failure;
 use super::failure::Situation;
 use crate::error::Malformed;
 
-/// How many pieces of a body may wait for the parser.
+/// Most pieces of a body that wait for the parser.
 const WAITING: usize = 4;
 
-/// The longest text in an answer, in bytes. The parser has each in memory whole.
+/// Longest text in an answer, in bytes. The parser holds each in memory whole.
 pub(super) const MAX_TEXT: usize = 4 * 1024 * 1024;
 
-/// How deep arrays and objects may lie in each other: the parser remembers each level.
+/// Deepest nesting of arrays and objects: the parser remembers each level.
 const MAX_DEPTH: usize = 128;
 
-/// Has `parse` read the body, as far as it is not longer than `limit` bytes. Gives the body's length
-/// as well.
+/// Has `parse` read the body, of at most `limit` bytes. Returns the body's length as well.
 ///
-/// The parser has a thread of its own: megabytes of JSON would hold up whatever else this one has
-/// to do.
+/// The parser has a thread of its own: megabytes of JSON would hold up all other tasks of this one.
 pub(super) async fn parse_body<T: Send + 'static>(
     mut response: Response,
     limit: usize,
@@ -47,7 +45,7 @@ pub(super) async fn parse_body<T: Send + 'static>(
         if length > limit {
             return Err(too_large());
         }
-        // A parser that has ended wants no more.
+        // The parser has ended and needs no more.
         if sender.send(piece).await.is_err() {
             break;
         }
@@ -57,7 +55,7 @@ pub(super) async fn parse_body<T: Send + 'static>(
     Ok((length, parsed))
 }
 
-/// What has come of a body, and waits for more.
+/// A reader of the pieces that have come; it waits for more.
 pub(super) struct Pieces {
     incoming: mpsc::Receiver<Bytes>,
     piece: Bytes,
@@ -78,14 +76,15 @@ impl Read for Pieces {
     }
 }
 
-/// JSON that makes its parser remember no more than [`MAX_TEXT`] and [`MAX_DEPTH`].
+/// A reader that fails before its JSON parser would have to remember more than [`MAX_TEXT`] and
+/// [`MAX_DEPTH`].
 pub(super) struct Bounded<R> {
     inner: R,
     depth: usize,
     text: Option<Text>,
 }
 
-/// Where in a text the reader is.
+/// The reader's place in a text.
 #[derive(Clone, Copy)]
 struct Text {
     length: usize,

@@ -1,4 +1,4 @@
-//! Keylime's API versions, and which one to speak.
+//! Keylime's API versions, and the choice of one.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -8,15 +8,15 @@ use serde::Deserialize;
 use super::{Answer, Failure};
 use crate::error::{Malformed, Role};
 
-/// A version `2.x` that we speak.
+/// A version `2.x` of this client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ApiVersion(u8);
 
-/// The version in use with one server, once it is known.
+/// The version in use with one server, once negotiated.
 #[derive(Debug, Default)]
 pub(super) struct Negotiated(AtomicU8);
 
-/// The results of `/version`. Verifier and registrar say `current_version`, agents
+/// The results of `/version`. Verifier and registrar have `current_version`, agents
 /// `supported_version`; the Python agent gives no list.
 #[derive(Deserialize)]
 struct Versions {
@@ -26,14 +26,14 @@ struct Versions {
 }
 
 impl ApiVersion {
-    /// The versions that are the same to us, but that `/agent/info` and the verifier's
+    /// From this version on all are alike here, but that `/agent/info` and the verifier's
     /// `/verify/identity` came with 2.2.
     const OLDEST: u8 = 1;
     const OLDEST_OF_VERIFIERS: u8 = 2;
     const NEWEST: u8 = 6;
     const RANGE: &'static str = "2.1 to 2.6";
 
-    /// What is spoken with a server that does not tell its versions, as a verifier in push mode.
+    /// The version for a server that does not tell its versions, as a verifier in push mode.
     const UNTOLD: ApiVersion = ApiVersion(2);
 
     /// The first version of Keylime 7.14, whose registrar guards the ids of agents.
@@ -53,7 +53,7 @@ impl ApiVersion {
             theirs.join(", ").escape_debug().take(200).collect()
         };
         match newest {
-            // All else would go well until a node has done its part.
+            // At once: otherwise it would fail only after the node's quote.
             Some(newest) if role == Role::Verifier && newest.0 < ApiVersion::OLDEST_OF_VERIFIERS => {
                 Err(Malformed::VerifierTooOld { theirs: theirs() }.into())
             }
@@ -62,7 +62,7 @@ impl ApiVersion {
         }
     }
 
-    /// Whether a registrar of this version leaves the ids of agents unguarded.
+    /// True for a registrar of a version that leaves the ids of agents unguarded.
     pub(super) fn leaves_ids_unguarded(self, role: Role) -> bool {
         role == Role::Registrar && self < ApiVersion::GUARDED_IDS
     }

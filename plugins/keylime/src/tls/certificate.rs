@@ -1,11 +1,10 @@
-//! What is wrong with a certificate, ours or a server's, in words that fit behind "it is" and
-//! "got".
+//! The flaws of a certificate, ours or a server's, in texts that fit behind "it is" and "got".
 
 use rustls::pki_types::CertificateDer;
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, Error, OtherError};
 
-/// A key on this curve: ring, which does our cryptography, has it not.
+/// A key on P-521, a curve that ring, the cryptography used here, does not have.
 pub(super) const P521: &str =
     "one with a key on P-521, which is not supported: use RSA, P-256, P-384 or Ed25519";
 
@@ -14,18 +13,18 @@ const UNREADABLE: &str = "one that cannot be read: issue it anew";
 /// secp521r1 (1.3.132.0.35), as DER.
 const P521_OID: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23];
 
-/// Whether a certificate can be read.
+/// Checks that a certificate can be read.
 pub(super) fn check(certificate: &CertificateDer<'_>) -> Result<(), &'static str> {
     ParsedCertificate::try_from(certificate).map(drop).map_err(|error| flaw_of(&error))
 }
 
-/// Whether a certificate can be read, and its key be used by whom it belongs to.
+/// Checks that a certificate can be read, and its key be used by its owner.
 pub(super) fn check_with_key(certificate: &CertificateDer<'_>) -> Result<(), &'static str> {
     let parsed = ParsedCertificate::try_from(certificate).map_err(|error| flaw_of(&error))?;
     if is_p521(&parsed.subject_public_key_info()) { Err(P521) } else { Ok(()) }
 }
 
-/// Whether a key, public or private, says that it is on P-521.
+/// True for a key, public or private, on P-521.
 pub(super) fn is_p521(key: &[u8]) -> bool {
     key.windows(P521_OID.len()).any(|window| window == P521_OID)
 }
@@ -38,7 +37,7 @@ pub(super) fn flaw_of(error: &Error) -> &'static str {
     }
 }
 
-/// The flaw; [`None`] where the certificate is sound, and only not the right one, here or now.
+/// The flaw; [`None`] for a sound certificate that is only the wrong one, here or now.
 pub(crate) fn flaw(error: &CertificateError) -> Option<&'static str> {
     use webpki::Error as Cause;
     Some(match error {

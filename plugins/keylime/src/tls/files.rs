@@ -1,4 +1,4 @@
-//! The TLS files: read with limits, and parsed into what rustls uses.
+//! The TLS files: read with limits, and parsed into rustls's types.
 
 use std::fmt;
 use std::fs::File;
@@ -18,18 +18,18 @@ use super::{TlsSettings, Trust, pem};
 /// The largest TLS file that is read, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
 
-/// The longest path that is shown, in bytes. Longer ones are none that a person writes.
+/// The longest path that is shown, in bytes. Longer ones are no paths of a person.
 const MAX_PATH: usize = 1024;
 
-/// One thing that is wrong with a client's settings or the files that they name.
+/// A problem of a client's settings or of the files that they name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("failed to use the {setting}{}: {detail}", shown(.path))]
 pub struct Problem {
-    /// Which setting.
+    /// The setting.
     pub setting: Setting,
     /// The file, where the setting names one.
     pub path: Option<PathBuf>,
-    /// What was expected and what was found.
+    /// The expected and the found content.
     pub detail: String,
 }
 
@@ -48,7 +48,7 @@ pub enum Setting {
     PinnedFile,
     /// The name expected in the servers' certificates.
     ServerName,
-    /// The time an operation may take.
+    /// The longest time of a call.
     RequestTimeout,
 }
 
@@ -70,7 +70,7 @@ impl Problem {
 }
 
 impl Contents {
-    /// Reads the files, or says of each that cannot be read why.
+    /// Reads the files; a problem for each that cannot be read.
     pub(super) fn read(settings: &TlsSettings) -> Result<Contents, Vec<Problem>> {
         let trust = match &settings.trust {
             Trust::Ca { file, .. } => read(Setting::CaFile, file),
@@ -83,7 +83,7 @@ impl Contents {
         }
     }
 
-    /// Names the contents, without keeping a second copy of the key in memory.
+    /// Identifies the contents, without a second copy of the key in memory.
     pub(super) fn digest(&self) -> Digest {
         let mut context = Context::new(&SHA256);
         for part in [&self.trust, &self.cert, &self.key] {
@@ -126,7 +126,7 @@ impl Contents {
         self.chain(path)?.into_iter().next().ok_or_else(missing)
     }
 
-    /// Our certificate chain with its key: each is sound and they belong together.
+    /// Our certificate chain with its key, checked to be sound and to belong together.
     pub(super) fn identity(
         &self,
         settings: &TlsSettings,
@@ -202,7 +202,8 @@ fn read(setting: Setting, path: &Path) -> Result<Vec<u8>, Problem> {
     read_limited(path).map_err(|error| Problem::in_file(setting, path, error))
 }
 
-/// A pipe or a device is refused before it is opened: reading it might never end.
+/// The content of a file. A pipe or a device is refused before it is opened: reading it might never
+/// end.
 fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::other("expected a regular file"));
@@ -225,7 +226,7 @@ fn certificates(
     })
 }
 
-/// Which certificate, counted from 1, the key belongs to.
+/// The place, counted from 1, of the certificate that the key belongs to.
 fn place_of_own(
     chain: &[CertificateDer<'static>],
     key: &PrivateKeyDer<'static>,
@@ -237,8 +238,8 @@ fn place_of_own(
     chain.iter().position(fits).map(|index| index + 1)
 }
 
-/// A path, unless it is no path: whoever writes a file's content where its path belongs does not
-/// find it in a message.
+/// A path as it may be shown: content of a key file that was written in its place does not get into
+/// a message.
 fn shown(path: &Option<PathBuf>) -> String {
     let Some(path) = path else { return String::new() };
     let text = path.display().to_string();

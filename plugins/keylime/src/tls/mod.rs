@@ -1,5 +1,4 @@
-//! How a connection is secured: which files are read, what they must hold, and whom they let us
-//! trust.
+//! The TLS of a connection: its files, their content, and the certificates that are trusted.
 
 mod certificate;
 mod files;
@@ -35,22 +34,21 @@ pub(crate) struct TlsSettings {
     pub(crate) key: PathBuf,
 }
 
-/// Which server certificates are accepted.
+/// The server certificates that are accepted.
 #[derive(Debug, Clone)]
 pub(crate) enum Trust {
     /// Those signed by a CA of the file, for the name given, else for the host dialled.
     Ca { file: PathBuf, server_name: Option<ServerName<'static>> },
     /// Only the one in the file, byte for byte.
     Pin { file: PathBuf },
-    /// Only our own, byte for byte, whatever name it is for: who shows it holds the same files.
+    /// Only our own, byte for byte, whatever its name: the peer that shows it holds the same files.
     SharedCert,
-    /// Any that the other side proves to have the key of. Only for a server on this machine: it
-    /// proves nothing about who answers, it only keeps the traffic private from others.
+    /// Any whose key the other side proves to have. Only for a server on this machine: proves
+    /// nothing about who answers, and only keeps the traffic private.
     Loopback,
 }
 
-/// The TLS configuration that `contents` give under `settings`, or everything that is wrong with
-/// them.
+/// The TLS configuration of `contents` under `settings`, or every problem of theirs.
 fn client_config(settings: &TlsSettings, contents: &Contents) -> Result<ClientConfig, Vec<Problem>> {
     let provider = provider();
     let verifier = verifier(settings, contents, &provider);
@@ -67,7 +65,7 @@ fn client_config(settings: &TlsSettings, contents: &Contents) -> Result<ClientCo
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_client_cert_resolver(identity);
-    // A resumed session would skip the certificate check; connections are kept, so new handshakes
+    // A resumed session would skip the certificate check; connections are kept, so that handshakes
     // are rare anyway.
     config.resumption = Resumption::disabled();
     Ok(config)
@@ -97,7 +95,7 @@ fn verifier(
     }
 }
 
-/// Always ring, whatever another crate may have made the default of the process.
+/// ring, whichever provider another crate has made the default of the process.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }

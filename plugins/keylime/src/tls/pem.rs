@@ -1,17 +1,16 @@
-//! PEM files, and what is wrong with one. A file may hold a private key wherever it should hold
-//! something else: no library's text about it is passed on, and ours say nothing that comes from
-//! the file.
+//! PEM files and their faults. A file may hold a private key wherever it should hold something
+//! else: no library's text about it is passed on, and ours repeat nothing of the file.
 
 use rustls::pki_types::pem::{Error, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Before each section's label.
+/// The start of a section's first line, before its label.
 const BEGIN: &[u8] = b"-----BEGIN ";
 
 /// `-----BEGIN`, in base64.
 const BEGIN_IN_BASE64: &[u8] = b"LS0tLS1CRUdJTi";
 
-/// Labels, most telling first, and how a person calls what stands under them.
+/// Labels, most telling first, and the usual names of their contents.
 const LABELS: [(&[u8], &str); 11] = [
     (b"-----BEGIN ENCRYPTED PRIVATE KEY", "an encrypted key: decrypt it (openssl pkey)"),
     (b"-----BEGIN OPENSSH PRIVATE KEY", "an OpenSSH key: write it as PKCS#8 (ssh-keygen -p -m PKCS8)"),
@@ -47,12 +46,12 @@ pub(super) fn private_key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, &'stat
     })
 }
 
-/// Whether a file is meant as PEM, whatever has become of it.
+/// True for a file that is meant as PEM, however damaged.
 pub(super) fn is_pem(bytes: &[u8]) -> bool {
     contains(bytes, b"-----BEGIN")
 }
 
-/// Why nothing of the right kind was found.
+/// The reason why nothing of the right kind was found.
 fn missing(bytes: &[u8]) -> &'static str {
     let start = bytes.trim_ascii_start();
     match start {
@@ -72,8 +71,8 @@ fn missing(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// Why a section cannot be read. Of the library's error only the kind counts: its text repeats what
-/// it stumbles over.
+/// The reason why a section cannot be read. Of the library's error only the kind is used: its text
+/// repeats parts of the file.
 fn damage(bytes: &[u8], error: &Error) -> &'static str {
     match error {
         _ if contains(bytes, br"\n") => r"its line ends written as \n: write real ones",
@@ -95,7 +94,7 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|byte| matches!(byte, b'\n' | b'\r'))
 }
 
-/// Whether more than a label stands in a -----BEGIN line.
+/// True for a -----BEGIN line with more than a label.
 fn is_run_together(line: &[u8]) -> bool {
     let label = line.strip_prefix(BEGIN).map(<[u8]>::trim_ascii_end);
     label.is_some_and(|rest| contains(rest.strip_suffix(b"-----").unwrap_or(rest), b"-----"))

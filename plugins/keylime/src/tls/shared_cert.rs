@@ -15,8 +15,8 @@ use rustls::{
 use super::files::{Contents, Problem, Setting};
 use super::{Followed, TlsSettings, provider};
 
-/// The TLS configurations of a server that accepts only who shows its own certificate and has the
-/// key of it. The files are read now.
+/// The TLS configurations of a server that accepts only a client with its own certificate and key.
+/// The files are read now.
 pub(crate) fn servers(settings: TlsSettings) -> Result<Followed<Arc<ServerConfig>>, Vec<Problem>> {
     Followed::of_files(settings, server_config)
 }

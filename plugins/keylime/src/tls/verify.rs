@@ -1,4 +1,4 @@
-//! The two ways in which a server's certificate is checked.
+//! The two checks of a server's certificate.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-/// Accepts what webpki accepts under the given CAs, for a name that may differ from the host
-/// dialled.
+/// Accepts a certificate that webpki accepts under the given CAs, for a name that may differ from
+/// the host dialled.
 ///
-/// Only the check is given the other name. SNI and the Host header still say the host dialled, and
+/// Only the check gets the other name. SNI and the Host header still have the host dialled, and
 /// connections are still pooled under it, so that verifier and registrar may share one name and one
 /// client.
 #[derive(Debug)]
@@ -45,8 +45,8 @@ impl ServerCertVerifier for CaVerifier {
         let name = self.name.as_ref().unwrap_or(dialled);
         self.webpki.verify_server_cert(end_entity, intermediates, name, ocsp_response, now).map_err(|error| {
             match error {
-                // All of Keylime's CAs have one name: of another one webpki says that the signature
-                // is bad.
+                // All of Keylime's CAs have one name: another one of them is a bad signature to
+                // webpki.
                 Error::InvalidCertificate(CertificateError::BadSignature) => {
                     CertificateError::UnknownIssuer.into()
                 }
@@ -83,10 +83,9 @@ impl ServerCertVerifier for CaVerifier {
 /// Keylime's Rust agent signs its certificate and then changes it, so that its own signature does
 /// not verify and it is no trust anchor either. Pinned, it is compared byte for byte, which is
 /// stronger than a signature by an unknown key; then the server name and the handshake are checked
-/// by rustls's own functions. Its validity period is not looked at: the person who pinned it said
-/// how long it counts.
+/// by rustls's own functions. Its validity period is not checked: the pin says how long it counts.
 ///
-/// Without a pin only the handshake is checked: this proves that the other side holds the key of
+/// Without a pin only the handshake is checked, which proves that the other side holds the key of
 /// the certificate it shows, and not who it is. The caller allows that for a loopback host only.
 #[derive(Debug)]
 pub(super) struct PinVerifier {
@@ -101,7 +100,7 @@ impl PinVerifier {
         PinVerifier { pin: Some(pin), by_name: true, algorithms }
     }
 
-    /// The name is not looked at: a client's certificate has none.
+    /// The verifier of a client's certificate, which has no name to check.
     pub(super) fn shared_cert(pin: CertificateDer<'static>, provider: &CryptoProvider) -> PinVerifier {
         PinVerifier { by_name: false, ..PinVerifier::pinned(pin, provider) }
     }
@@ -159,7 +158,7 @@ mod tests {
 
     use super::*;
 
-    /// The certificates of a Rust and of a Python agent, as the registrar gives them.
+    /// The certificates of a Rust and of a Python agent, as the registrar has them.
     const RUST: &str = include_str!("../../../../tests/testdata/keylime/registrar-agent.json");
     const PYTHON: &str = include_str!("../../../../tests/testdata/keylime/pyagent-registrar-agent.json");
 

@@ -1,4 +1,4 @@
-//! What all agents' records come to, when they are asked for at once.
+//! The records of all agents, asked for at once.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{AGENT, SHORT, World, agent, at};
 
-/// What comes of these results of the verifier.
+/// The states from these results of the verifier.
 async fn read(results: &str) -> States {
     let world = World::new().await;
     let body = format!(r#"{{"code": 200, "status": "Success", "results": {results}}}"#);

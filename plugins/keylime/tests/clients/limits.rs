@@ -1,4 +1,4 @@
-//! Whatever a server does, an answer or an error comes, in time and within limits.
+//! Limits: whatever a server does, an answer or an error comes in time.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use super::{PATIENT, SHORT, World, agent, at};
 
-/// What the client makes of a fault at the verifier.
+/// The client's result of a fault at the verifier.
 async fn meets(fault: Fault, timeout: Duration) -> (&'static str, bool) {
     let world = World::new().await;
     let servers = Servers::new(ServersConfig { request_timeout: timeout, ..world.config() }).unwrap();

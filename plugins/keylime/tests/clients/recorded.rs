@@ -12,7 +12,7 @@ use super::{AGENT, PATIENT, World, agent, at, nonce};
 use Call::*;
 use Kind::*;
 
-/// Which question the answer is given to.
+/// The question of a recorded answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Call {
     VerifierVersion,

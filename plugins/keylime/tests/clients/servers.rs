@@ -1,4 +1,4 @@
-//! What the servers say, asked for and taken.
+//! The calls to verifier and registrar, and their answers.
 
 use std::process::Command;
 

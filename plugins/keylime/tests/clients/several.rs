@@ -63,7 +63,7 @@ async fn an_agent_is_unknown_by_the_word_of_all_verifiers_only() {
     let error = several.servers.state(&nobody).await.unwrap_err();
     assert_eq!((error.reason(), error.is_refusal()), ("no_connection", false));
     assert_eq!(error.server().endpoint, at(&several.second.verifier));
-    // Who is known needs no word of the others.
+    // An agent that one verifier knows needs no word of the others.
     several.servers.state(&agent()).await.unwrap();
 
     several.second.verifier.bring_up().await.unwrap();
@@ -101,7 +101,7 @@ async fn a_verifier_that_is_cut_off_keeps_its_agents_whatever_another_says_of_th
         several.second.verifier.heal();
         several.third.remove("z");
     }
-    // It moves.
+    // The agent moves to another verifier.
     several.second.remove("z");
     several.third.add(Node::passing("z", &[]));
     assert_eq!(several.servers.state(&z).await.unwrap().verifier, at(&several.third.verifier));

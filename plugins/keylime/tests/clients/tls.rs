@@ -1,4 +1,4 @@
-//! Whom we trust, whom we show ourselves to, and with which files.
+//! TLS: the certificates that are trusted, the one that is shown, and their files.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ use super::{World, agent, at, settings, tls_files};
 const V1: &str = include_str!("certificates/x509-v1.crt");
 const P521: &str = include_str!("certificates/p521.crt");
 
-/// What comes of a verifier with this certificate, and of this name expected.
+/// The result of a call to a verifier with this certificate, where this name is expected.
 async fn verifier_shows(
     world: &World,
     ca: &Ca,

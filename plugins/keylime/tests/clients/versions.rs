@@ -1,4 +1,4 @@
-//! Which API version is spoken.
+//! The choice of the API version.
 
 use lab::fake_keylime::{Fault, Response, Versions};
 

@@ -1,8 +1,8 @@
-//! What happens to agents that have their identity when Keylime fails their node: they are watched,
-//! and lose it.
+//! Enforcement: agents that have their identity are watched, and lose it when Keylime fails their
+//! node.
 //!
-//! A loop beside the attestations, which it neither delays nor fails. It acts on what SPIRE's
-//! server and every verifier say, and on nothing less: whoever gives no answer saves all agents.
+//! A loop beside the attestations, which it neither delays nor fails. It acts only on the answers
+//! of SPIRE's server and of every verifier: while one is missing, no agent loses its identity.
 
 mod assess;
 mod poll;
@@ -29,10 +29,10 @@ use poll::Watch;
 use report_server::ReportServer;
 use report_state::ReportState;
 
-/// How long to wait before work begins again that a fault of our own ended.
+/// The wait before work begins again that a fault of our own ended.
 const AFTER_A_FAULT: Duration = Duration::from_secs(10);
 
-/// The work for the configuration in force, and what outlives it.
+/// The work for the configuration in force, and the state that outlives it.
 pub(crate) struct Enforcement {
     report: Arc<ReportState>,
     running: Mutex<Option<Running>>,
@@ -48,8 +48,8 @@ impl Enforcement {
         Self { report: Arc::new(ReportState::new()), running: Mutex::new(None) }
     }
 
-    /// Ends the work for the configuration before, then begins that for this one. Two never act at
-    /// once. Returns at once.
+    /// Ends the work for the previous configuration, then begins that for this one, so that two
+    /// never act at once. Does not wait for either.
     pub(crate) fn replace(&self, config: &Arc<Config>, host: &Host) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let before = running.take();
@@ -66,7 +66,8 @@ impl Enforcement {
     }
 }
 
-/// Nobody restarts a plugin, so a fault of our own must not end enforcement for ever.
+/// Repeats the work after a fault of our own: nobody restarts a plugin, and enforcement must not
+/// end for ever.
 async fn keep_working(config: &Arc<Config>, host: &Host, report: &Arc<ReportState>, mut stop: Stop) {
     loop {
         let work = work(Arc::clone(config), host.clone(), Arc::clone(report), stop.clone());

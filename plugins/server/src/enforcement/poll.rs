@@ -38,7 +38,7 @@ pub(crate) struct Watch {
     held: bool,
 }
 
-/// Why a poll failed.
+/// The reason why a poll failed.
 #[derive(Debug, thiserror::Error)]
 enum PollError {
     #[error(transparent)]
@@ -59,8 +59,8 @@ impl Watch {
         Self { config, settings, spire, report, host, memory, doubts: 0, well: true, held: false }
     }
 
-    /// Polls again and again, until it is to stop. A verifier that needs long for an answer has as
-    /// long to recover from it.
+    /// Polls until it is to stop. A verifier that needs long for an answer has as long to recover
+    /// from it.
     pub(crate) async fn run(mut self, mut stop: Stop) {
         let action = self.settings.action;
         self.report.update(|told| (told.action, told.held) = (action, None));
@@ -76,8 +76,8 @@ impl Watch {
         }
     }
 
-    /// One poll, and what follows from it. Nobody is assessed without the answers of SPIRE and of
-    /// every verifier.
+    /// One poll with its actions. No agent is assessed without the answers of SPIRE and of every
+    /// verifier.
     async fn poll(&mut self, stop: &mut Stop) -> Result<(), PollError> {
         let seen = tokio::select! {
             () = stop.wait() => return Ok(()),
@@ -108,16 +108,16 @@ impl Watch {
         Ok(())
     }
 
-    /// What SPIRE and Keylime hold. Keylime is not asked where SPIRE has nobody to assess.
+    /// The agents at SPIRE and their states at Keylime. Keylime is not asked where SPIRE has no
+    /// agent to assess.
     async fn see(&mut self) -> Result<(Vec<Watched>, States), PollError> {
         let agents = self.list().await?;
         let states = if agents.is_empty() { States::default() } else { self.states().await? };
         Ok((agents, states))
     }
 
-    /// The agents to assess. With a report, those of every attestation type are listed for it.
-    /// Only those to assess count for the limit: others, and those that have expired, may be as
-    /// many as they like.
+    /// The agents to assess. With a report, those of every attestation type are listed for it. Only
+    /// those to assess count for the limit, not those of other types nor expired ones.
     async fn list(&self) -> Result<Vec<Watched>, PollError> {
         let ours = self.config.plugin_name();
         let only = self.settings.report_address.is_none().then_some(ours);
@@ -153,7 +153,8 @@ impl Watch {
         Ok(states)
     }
 
-    /// Asks about this one agent, right before it goes: the answer about all may be old by now.
+    /// Asks about one agent right before it loses its identity: the answer about all may be old by
+    /// now.
     async fn is_still_at_fault(&mut self, candidate: &Candidate) -> Result<bool, PollError> {
         let now = match self.config.servers.state(&candidate.agent_id).await {
             Ok(state) => Fault::of(state.node.attestation),
@@ -168,7 +169,8 @@ impl Watch {
         Ok(same)
     }
 
-    /// One that SPIRE does not let go is due at the next poll again, and keeps no other from going.
+    /// Evicts or bans an agent. One for which SPIRE fails is due at the next poll again, and keeps
+    /// no other back.
     async fn act(&self, act: Act, candidate: &Candidate) {
         let Candidate { spiffe_id, agent_id, fault } = candidate;
         let (done, action) = match act {
@@ -193,7 +195,7 @@ impl Watch {
         self.report.record(Done { agent_id: Some(agent_id), spiffe_id, act, reason, error });
     }
 
-    /// The numbers of a poll, and whether too many are at fault.
+    /// Logs and reports the numbers of a poll, and whether too many agents are at fault.
     fn tell(&mut self, assessment: &Assessment) {
         let &Assessment { listed, failing, unknown, .. } = assessment;
         let held = assessment.held && self.settings.action != Mode::Observe;
@@ -243,8 +245,8 @@ impl Watch {
     }
 }
 
-/// The node's agent at Keylime: told by the selector that we gave it, or else by its SPIFFE ID if
-/// that is the one that we give.
+/// The node's agent at Keylime: by the selector of its attestation, otherwise by its SPIFFE ID
+/// where that is the one of the template.
 fn agent_id(config: &Config, agent: &SpireAgent) -> Option<AgentId> {
     let mut ids = agent.selectors(config.plugin_name(), "agent_id");
     match (ids.next(), ids.next()) {

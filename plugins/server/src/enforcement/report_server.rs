@@ -31,12 +31,12 @@ const ACTIONS: &[&str] = &["keylime_attestor", "enforcement", "action"];
 
 /// One operator asks, of which two replicas may run for a while.
 const LIMITS: Limits = Limits { connections: 32, per_address: 8, lifetime: Duration::from_secs(60) };
-/// How long a client may take for its handshake, for the head and for the body of a request.
+/// The longest time of a client's handshake, of the head and of the body of a request.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long to wait before the next try to listen.
+/// The wait before the next try to listen.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// What is answered, and with what.
+/// The sources of the answers.
 pub(crate) struct ReportServer {
     pub(crate) config: Arc<Config>,
     pub(crate) spire: Spire,
@@ -44,10 +44,10 @@ pub(crate) struct ReportServer {
     pub(crate) host: Host,
 }
 
-/// Why a request is not done.
+/// The answer to a request that is not carried out.
 struct Refused(StatusCode, String);
 
-/// ReportServer until it is to stop. A port that is taken is tried again and again.
+/// Serves the report until it is to stop. A port that is taken is tried again and again.
 pub(crate) async fn serve(server: ReportServer, address: SocketAddr, mut stop: Stop) {
     let Some(listener) = listen(address, &mut stop).await else { return };
     info!(%address, "report is served");
@@ -76,7 +76,7 @@ async fn listen(address: SocketAddr, stop: &mut Stop) -> Option<TcpListener> {
     }
 }
 
-/// `[::]` takes IPv4 as well; where there is no IPv6 at all, IPv4 is what is left of it.
+/// The listener. `[::]` accepts IPv4 as well; where there is no IPv6 at all, IPv4 is left.
 async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     match TcpListener::bind(address).await {
         Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && error.kind() != io::ErrorKind::AddrInUse => {
@@ -86,7 +86,8 @@ async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-/// A client that is refused, goes away or sends something else is no matter of ours.
+/// Serves a connection. A client that is refused, goes away or sends anything else than a request
+/// is no error.
 async fn connection(stream: TcpStream, server: Arc<ReportServer>) {
     let Some(tls) = &server.config.report_tls else { return };
     let acceptor = TlsAcceptor::from(tls.current().await);
@@ -124,8 +125,8 @@ impl ReportServer {
         }
     }
 
-    /// Evicts an agent of another attestation type. One of our own is for enforcement alone to
-    /// assess, and an eviction would lift a ban.
+    /// Evicts an agent of another attestation type. One of our own is left to enforcement, and its
+    /// eviction would lift a ban.
     async fn reattest(&self, body: Incoming) -> Result<(), Refused> {
         let spiffe_id = read(body).await?.spiffe_id;
         let agents = format!("spiffe://{}/spire/agent/", self.config.trust_domain());
@@ -176,7 +177,7 @@ async fn read(body: Incoming) -> Result<Reattest, Refused> {
 }
 
 fn json(status: StatusCode, body: &impl Serialize) -> Response<Full<Bytes>> {
-    // What is answered here has nothing that JSON cannot hold.
+    // All bodies are of types that always serialize.
     let body = serde_json::to_vec(body).unwrap_or_default();
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;

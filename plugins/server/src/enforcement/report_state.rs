@@ -1,5 +1,5 @@
-//! What is told to the operator: what SPIRE holds, what the last poll found, what was done.
-//! Outlives a reconfiguration.
+//! The content of the report to the operator: SPIRE's agents, the result of the last poll, the
+//! actions. Outlives a reconfiguration.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ struct Held {
     sequence: u64,
 }
 
-/// Something that was done, or failed.
+/// An action, done or failed.
 pub(crate) struct Done<'a> {
     pub(crate) agent_id: Option<&'a AgentId>,
     pub(crate) spiffe_id: &'a str,
@@ -46,14 +46,14 @@ impl ReportState {
         Self { started: unix_time(), held: Mutex::new(held) }
     }
 
-    /// SPIRE listed its agents.
+    /// Takes the agents that SPIRE lists.
     pub(crate) fn listed(&self, agents: Vec<Agent>) {
         let mut held = self.held();
         held.agents = Arc::new(agents);
         held.enforcement.last_poll = Some(unix_time());
     }
 
-    /// Writes what a poll found.
+    /// Changes the result of the last poll.
     pub(crate) fn update(&self, change: impl FnOnce(&mut Loop)) {
         change(&mut self.held().enforcement);
     }
@@ -92,7 +92,8 @@ impl ReportState {
         }
     }
 
-    /// A panic while the lock is held cannot leave a half-written value: each is good by itself.
+    /// The content, also after a panic under the lock, which cannot leave it half-written: each
+    /// value is good by itself.
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

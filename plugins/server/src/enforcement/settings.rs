@@ -62,7 +62,7 @@ pub(crate) const KEYS: [ConfigKey; 8] = [
     },
 ];
 
-/// What enforcement is to do. Complete and valid.
+/// The settings of enforcement, complete and valid.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) action: Mode,
@@ -80,7 +80,7 @@ pub(crate) struct Settings {
 pub(crate) struct Share(u8);
 
 impl Settings {
-    /// Takes the block out of the configuration; nothing when there is none. Problems are noted.
+    /// Takes the block out of the configuration; [`None`] without one. Problems are noted.
     pub(crate) fn take(fields: &mut Fields) -> Option<Self> {
         let mut block = fields.block(BLOCK)?;
         let settings = Self {
@@ -105,7 +105,7 @@ impl Share {
         self.0
     }
 
-    /// Whether `part` is a larger share of `whole` than this.
+    /// True where `part` is a larger share of `whole` than this.
     pub(crate) fn is_exceeded_by(self, part: usize, whole: usize) -> bool {
         part.saturating_mul(100) > whole.saturating_mul(usize::from(self.0))
     }
@@ -121,7 +121,8 @@ impl<'de> Deserialize<'de> for Share {
     }
 }
 
-/// The socket need not be there: SPIRE makes it after its plugins have started.
+/// The path of SPIRE's socket, which need not be there yet: SPIRE makes it after its plugins have
+/// started.
 fn socket(block: &mut Fields) -> PathBuf {
     let path: String = block.take(SOCKET).filter(|path: &String| !path.is_empty()).unwrap_or_default();
     if path.is_empty() {

@@ -1,5 +1,5 @@
-//! SPIRE's server, asked over its own socket. Who can open that socket has all rights there: only
-//! agents are listed, evicted and banned here.
+//! The client of SPIRE's server, over its own socket. A process that can open that socket has all
+//! rights there: here agents are listed, evicted and banned, and nothing else.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -17,13 +17,13 @@ use report::MAX_AGENTS;
 use spire_plugin::{Code, Status};
 use tonic::transport::{Channel, Endpoint};
 
-/// How many agents are asked for at once.
+/// Agents in a page.
 const PAGE: i32 = 500;
 
 /// The longest page, in bytes.
 const MAX_PAGE: usize = 16 * 1024 * 1024;
 
-/// How long SPIRE may take to answer one call.
+/// The longest time of a call.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// A client of SPIRE's server. It connects when it is used, and again when the connection breaks.
@@ -42,7 +42,7 @@ pub(crate) struct SpireAgent {
     pub(crate) banned: bool,
 }
 
-/// Why SPIRE's server gave no answer that can be used.
+/// The reason why SPIRE's server gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("failed to {what} at SPIRE's server: {code:?}: {message}; check spire_socket_path")]
@@ -58,7 +58,7 @@ pub(crate) enum Error {
 }
 
 impl Spire {
-    /// Makes no connection. [`None`] for a path that no URI can hold.
+    /// The client for a socket, without a connection. [`None`] for a path that no URI can hold.
     pub(crate) fn at(socket: &Path) -> Option<Self> {
         let endpoint = endpoint(socket)?.timeout(TIME_LIMIT).connect_timeout(TIME_LIMIT);
         Some(Self(AgentClient::new(endpoint.connect_lazy()).max_decoding_message_size(MAX_PAGE)))
@@ -117,7 +117,7 @@ impl Spire {
         }
     }
 
-    /// One agent; nothing when there is none.
+    /// An agent; [`None`] when there is none.
     pub(crate) async fn get(&self, spiffe_id: &str) -> Result<Option<SpireAgent>, Error> {
         let request = GetAgentRequest { id: Some(parts(spiffe_id)?) };
         match self.0.clone().get_agent(request).await {
@@ -146,7 +146,7 @@ impl Spire {
 }
 
 impl SpireAgent {
-    /// An agent without an id is none.
+    /// An agent from its message; [`None`] for one without an id.
     fn of(agent: types::Agent) -> Option<Self> {
         let Spiffeid { trust_domain, path } = agent.id?;
         Some(Self {
@@ -162,7 +162,7 @@ impl SpireAgent {
         })
     }
 
-    /// What stands behind `key:` in the selectors of this type.
+    /// The values behind `key:` in the selectors of this type.
     pub(crate) fn selectors<'a>(&'a self, kind: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
         let values = self.selectors.iter().filter(move |(of, _)| of == kind).map(|(_, value)| value.as_str());
         values.filter_map(move |value| value.strip_prefix(key)?.strip_prefix(':'))
@@ -174,12 +174,12 @@ impl SpireAgent {
     }
 }
 
-/// Whether tonic can dial the socket.
+/// The endpoint by which tonic dials the socket; [`None`] for a path that no URI can hold.
 pub(crate) fn endpoint(socket: &Path) -> Option<Endpoint> {
     Endpoint::from_shared(format!("unix://{}", socket.display())).ok()
 }
 
-/// An agent's SPIFFE ID in its two parts, and nothing else's.
+/// The two parts of an agent's SPIFFE ID. Another SPIFFE ID is an error.
 fn parts(spiffe_id: &str) -> Result<Spiffeid, Error> {
     let invalid = || Error::SpiffeId(spiffe_id.chars().take(200).collect());
     let rest = spiffe_id.strip_prefix("spiffe://").ok_or_else(invalid)?;
@@ -195,7 +195,7 @@ fn found(what: &'static str, status: &Status) -> Result<bool, Error> {
 }
 
 fn call(what: &'static str, status: &Status) -> Error {
-    // Of a socket that is not there, only the innermost cause says so.
+    // The innermost cause: the only one to tell of a socket that is missing.
     let outermost: &dyn std::error::Error = status;
     let innermost = std::iter::successors(outermost.source(), |error| error.source()).last();
     let message = innermost.map_or_else(|| status.message().to_owned(), ToString::to_string);

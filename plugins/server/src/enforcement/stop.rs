@@ -1,10 +1,10 @@
-//! The wish that one configuration's work ends.
+//! The signal that ends the work for a configuration.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// Seen by those who work; asked for by the sender that [`pair`] gives, also when that is dropped.
+/// The receiver of the signal. The sender of [`pair`] gives it, also when dropped.
 #[derive(Clone)]
 pub(crate) struct Stop(watch::Receiver<bool>);
 
@@ -22,7 +22,7 @@ impl Stop {
         let _or_nobody_is_left_to_ask = self.0.wait_for(|stop| *stop).await;
     }
 
-    /// Waits; false when it is to stop instead.
+    /// Waits; false when the work is to stop meanwhile.
     pub(crate) async fn sleep(&mut self, time: Duration) -> bool {
         tokio::select! {
             biased;

@@ -1,6 +1,6 @@
 //! HTTP clients and servers, made again when the TLS files change on disk.
 //!
-//! There is no background task: the request that begins first after [`RECHECK`] reads the files and
+//! Without a background task: the request that begins first after [`RECHECK`] reads the files and
 //! compares them with those in use, by content, so that a file that was swapped by a symbolic link
 //! (as Kubernetes does) or written again under the same time stamp is noticed too.
 
@@ -15,24 +15,24 @@ use super::files::{Contents, Problem, Setting};
 use super::{TlsSettings, client_config, no_tls};
 use crate::resolve::Resolver;
 
-/// How long files are taken as unchanged.
+/// The time for which files are taken as unchanged.
 const RECHECK: Duration = Duration::from_secs(1);
 
-/// How many idle connections to one server are kept for the next attestations; about 40 KiB each.
-/// An attestation asks the verifier two things at once: enough for 64 attestations at a time.
+/// Most idle connections to one server, about 40 KiB each. An attestation asks the verifier two
+/// things at once: enough for 64 attestations at a time.
 const MAX_IDLE: usize = 128;
 
-/// What an HTTP client is built with, apart from TLS.
+/// The settings of an HTTP client, apart from TLS.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pool {
-    /// How long TCP and TLS together may take.
+    /// The longest time for TCP and TLS together.
     pub(crate) connect_timeout: Duration,
-    /// How long a connection is kept unused: shorter than the server keeps it.
+    /// The time that an unused connection is kept: shorter than the server keeps it.
     pub(crate) idle: Duration,
 }
 
-/// Something made of TLS files, always of the newest good ones. What is under way finishes with
-/// what it began with.
+/// A value made of TLS files, always of the newest good ones. A request finishes with the value
+/// that it began with.
 pub(crate) struct Followed<T> {
     source: Option<Source<T>>,
     recheck: Duration,
@@ -42,7 +42,7 @@ pub(crate) struct Followed<T> {
 /// Gives each request an HTTP client.
 pub(crate) type Clients = Followed<reqwest::Client>;
 
-/// Which files are followed, and what is made of them.
+/// The files that are followed, and how the value is made of them.
 struct Source<T> {
     settings: Arc<TlsSettings>,
     build: Build<T>,
@@ -54,7 +54,7 @@ struct State<T> {
     current: T,
     digest: Option<Vec<u8>>,
     checked: Instant,
-    /// The newest contents that could not be used, and whether that was logged.
+    /// The newest contents that cannot be used; true once that is logged.
     bad: Option<(Vec<u8>, bool)>,
 }
 
@@ -75,7 +75,7 @@ impl Clients {
 }
 
 impl<T: Clone + Send + 'static> Followed<T> {
-    /// Reads the files now, and says what is wrong with them.
+    /// Reads the files now, with all their problems.
     pub(super) fn of_files(
         settings: TlsSettings,
         build: impl Fn(&TlsSettings, &Contents) -> Result<T, Vec<Problem>> + Send + Sync + 'static,
@@ -91,7 +91,7 @@ impl<T: Clone + Send + 'static> Followed<T> {
         Followed { source, recheck: RECHECK, state: Mutex::new(state) }
     }
 
-    /// What is to be used by what begins now.
+    /// The value for a request that begins now.
     pub(crate) async fn current(&self) -> T {
         if let Some(Source { settings, build }) = self.due() {
             let (settings, build) = (Arc::clone(settings), Arc::clone(build));
@@ -105,7 +105,7 @@ impl<T: Clone + Send + 'static> Followed<T> {
         self.state().current.clone()
     }
 
-    /// The source, for the one request whose turn it is to look at the files.
+    /// The source, for the one request whose turn it is to read the files.
     fn due(&self) -> Option<&Source<T>> {
         let source = self.source.as_ref()?;
         let mut state = self.state();
@@ -126,8 +126,8 @@ impl<T: Clone + Send + 'static> Followed<T> {
                 (state.current, state.digest, state.bad) = (made, Some(digest), None);
             }
             Fresh::Bad { problems, digest } => {
-                // Files are often written one after the other: only what is still bad at the next
-                // look is reported, once.
+                // Files are often written one after the other: only contents that are still bad at
+                // the next reading are reported, once.
                 let (seen, logged) = state
                     .bad
                     .take()
@@ -145,8 +145,8 @@ impl<T: Clone + Send + 'static> Followed<T> {
         }
     }
 
-    /// A panic while the lock is held cannot leave a half-written state: each field is good by
-    /// itself.
+    /// The state, also after a panic under the lock, which cannot leave it half-written: each field
+    /// is good by itself.
     fn state(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -178,7 +178,7 @@ impl<T> fmt::Debug for Followed<T> {
     }
 }
 
-/// What a look at the files gave.
+/// The result of a reading of the files.
 enum Fresh<T> {
     Same,
     New { made: T, digest: Vec<u8> },

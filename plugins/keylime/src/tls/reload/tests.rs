@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::tls::Trust;
 
-/// A client whose files are looked at before every request, and what was logged meanwhile.
+/// A client whose files are read before every request, and the log meanwhile.
 struct Watched {
     ca: Ca,
     files: Files,
@@ -28,7 +28,7 @@ impl Watched {
         Watched { ca, files, clients, _dir: dir }
     }
 
-    /// Looks at the files, as a request that begins now does; the digest of those in use.
+    /// Reads the files, as a request that begins now does; the digest of those in use.
     async fn look(&self) -> Vec<u8> {
         self.clients.current().await;
         self.clients.state().digest.clone().unwrap()
@@ -39,7 +39,7 @@ impl Watched {
     }
 }
 
-/// Whether the newest contents are bad, and whether that was logged.
+/// [`Some`] where the newest contents are bad, true once that is logged.
 fn bad(watched: &Watched) -> Option<bool> {
     watched.clients.state().bad.as_ref().map(|(_, logged)| *logged)
 }

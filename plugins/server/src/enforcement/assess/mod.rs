@@ -1,4 +1,4 @@
-//! The decision: which agents are to lose their identity now. Pure; the time is an argument.
+//! The decision which agents are to lose their identity now. Pure; the time is an argument.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,36 +9,36 @@ use keylime::{Known, States};
 
 use super::settings::Share;
 
-/// What the decision goes by.
+/// The limits of the decision.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
-    /// How long an agent must have been at fault, poll by poll.
+    /// The time for which an agent must have been at fault, poll by poll.
     pub(crate) grace: Duration,
-    /// The same, where its fault is that it is not heard of.
+    /// The same for an agent whose fault is its silence.
     pub(crate) unreachable_grace: Duration,
-    /// The most agents that go at one poll.
+    /// Most agents that lose their identity at one poll.
     pub(crate) max_per_poll: usize,
-    /// When a larger share is at fault, nobody goes.
+    /// The share of agents at fault beyond which none loses its identity.
     pub(crate) max_unhealthy: Share,
 }
 
-/// An agent that SPIRE holds of our attestation type, neither banned nor expired.
+/// An agent of our attestation type at SPIRE, neither banned nor expired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Watched {
     pub(crate) spiffe_id: String,
-    /// Its node's agent at Keylime; nothing when it cannot be told. Such an agent is never at
+    /// Its node's agent at Keylime; [`None`] where that is not known. Such an agent is never at
     /// fault.
     pub(crate) agent_id: Option<AgentId>,
 }
 
-/// What Keylime holds against an agent.
+/// The state at Keylime that puts an agent at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// FAIL.
     Failing,
     /// TIMEOUT.
     TimedOut,
-    /// FAIL, because the verifier does not reach the node.
+    /// FAIL, as the verifier does not reach the node.
     NotReached,
     /// All verifiers answered, and none knows it.
     Unknown,
@@ -52,18 +52,19 @@ pub(crate) struct Candidate {
     pub(crate) fault: Fault,
 }
 
-/// What a poll comes to.
+/// The result of a poll.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Assessment {
-    /// How many agents there are.
+    /// The number of agents.
     pub(crate) listed: usize,
-    /// How many of them FAIL or have TIMEOUT, for whatever cause.
+    /// The number of them with FAIL or TIMEOUT, for whatever cause.
     pub(crate) failing: usize,
-    /// How many of them no verifier knows.
+    /// The number of them that no verifier knows.
     pub(crate) unknown: usize,
-    /// Too large a share is at fault: nobody goes.
+    /// True where too large a share is at fault, so that no agent loses its identity.
     pub(crate) held: bool,
-    /// Those whose grace is over, the longest at fault first, no more than may go at one poll.
+    /// The agents whose grace is over, the longest at fault first, no more than
+    /// [`Rules::max_per_poll`].
     pub(crate) due: Vec<Candidate>,
 }
 
@@ -75,13 +76,13 @@ pub(crate) struct Memory(HashMap<String, Tracked>);
 #[derive(Clone, Copy, Debug)]
 struct Tracked {
     since: Instant,
-    /// It was never more than silent.
+    /// True for an agent whose only fault is silence.
     silent: bool,
 }
 
 impl Tracked {
-    /// Who fails after it was not heard of is at fault anew; but whoever has failed has not been
-    /// found good by falling silent.
+    /// The agent after another poll. One that fails after silence is at fault anew; one that falls
+    /// silent after a failure stays at fault, as nobody has found it good.
     fn follow(before: Option<Self>, fault: Fault, now: Instant) -> Self {
         let silent = fault.is_silence();
         before.filter(|before| !before.silent || silent).unwrap_or(Self { since: now, silent })
@@ -89,8 +90,8 @@ impl Tracked {
 }
 
 impl Memory {
-    /// Assesses the agents by what the verifiers hold. Without the answer of every verifier it is
-    /// [`forget`](Self::forget) that is to be called.
+    /// Assesses the agents by the records of all verifiers. Without the answer of every verifier,
+    /// [`forget`](Self::forget) is to be called instead.
     pub(crate) fn assess(
         &mut self,
         now: Instant,
@@ -125,19 +126,19 @@ impl Memory {
         Assessment { listed: agents.len(), failing, unknown, held, due }
     }
 
-    /// Nothing is known of anyone: each grace begins anew.
+    /// Begins each grace anew, after a poll without every answer.
     pub(crate) fn forget(&mut self) {
         self.0.clear();
     }
 
-    /// The second question said otherwise: this agent's grace begins anew.
+    /// Begins an agent's grace anew, after the second question found no fault.
     pub(crate) fn acquit(&mut self, candidate: &Candidate) {
         self.0.remove(&candidate.spiffe_id);
     }
 }
 
-/// What is held against an agent, by the answer of all verifiers. PENDING is no fault, and neither
-/// is a last success that is old: the verifier may have been away.
+/// An agent's fault, by the answers of all verifiers. PENDING is none, and neither is an old last
+/// success: the verifier may have been away.
 fn fault(known: Known<'_>) -> Option<Fault> {
     match known {
         Known::At(state) => Fault::of(state.node.attestation),
@@ -153,12 +154,12 @@ impl Rules {
 }
 
 impl Fault {
-    /// Whether nothing is known of the node but that it is not heard of.
+    /// True for a fault that is only silence.
     fn is_silence(self) -> bool {
         matches!(self, Self::TimedOut | Self::NotReached)
     }
 
-    /// What is held against an agent in this state.
+    /// The fault of an agent in this state.
     pub(crate) fn of(attestation: Attestation) -> Option<Self> {
         match attestation {
             Attestation::Fail => Some(Self::Failing),

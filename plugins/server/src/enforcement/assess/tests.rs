@@ -51,7 +51,7 @@ fn rules(grace: u64, max_per_poll: usize, share: &str) -> Rules {
     Rules { grace, unreachable_grace: 10 * grace, max_per_poll, max_unhealthy: percent(share) }
 }
 
-/// Who goes, by the ids at Keylime.
+/// The agents that are due, by their ids at Keylime.
 fn due(assessment: &Assessment) -> Vec<&str> {
     assessment.due.iter().map(|candidate| candidate.agent_id.as_str()).collect()
 }
