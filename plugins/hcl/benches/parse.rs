@@ -1,4 +1,4 @@
-//! How long a plugin's configuration takes to read, and SPIRE's to edit.
+//! The time to read a plugin's configuration, and to edit SPIRE's.
 
 use std::hint::black_box;
 

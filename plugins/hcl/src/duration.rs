@@ -106,8 +106,7 @@ fn part(text: &str) -> Result<(u64, &str), &'static str> {
     Ok((nanoseconds, after))
 }
 
-/// So many nanoseconds as the digits behind the point are of a unit; from the 19th on they are not
-/// even one.
+/// The nanoseconds of the digits behind the point; from the 19th on a digit is less than one.
 fn part_of(unit: u64, fraction: &str) -> u64 {
     let (mut digits, mut scale) = (0_u128, 1_u128);
     for byte in fraction.bytes().take(18) {

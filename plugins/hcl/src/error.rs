@@ -1,4 +1,4 @@
-//! What is wrong with a text, and where.
+//! The errors of a text, with their places.
 
 use std::fmt;
 
@@ -27,8 +27,8 @@ impl fmt::Display for Position {
     }
 }
 
-/// Why a text could not be read. It never holds more of the text than a key or a short word, so it
-/// can be logged.
+/// The reason why a text cannot be read. Never holds more of the text than a key or a short word,
+/// so that it can be logged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("failed to read configuration at {position}: {}{reason}", Prefix(key))]
 pub struct Error {
@@ -42,7 +42,7 @@ impl Error {
         Self { position, key: String::new(), reason }
     }
 
-    /// Where in the text.
+    /// The place in the text.
     pub fn position(&self) -> Position {
         self.position
     }

@@ -108,7 +108,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Whether nothing follows this `=`: SPIRE prints a JSON null so. Go cannot read what it
+    /// Tells if no value follows this `=`: SPIRE prints a JSON null so. Go cannot read what it
     /// printed: it drops the item at the end of a text, and elsewhere takes the next key for the
     /// value. A null is recognized by what follows: the end, a closing brace, or on a later line a
     /// string that is a key, because `=`, `{` or, on its own line, more keys and `{` come after it.

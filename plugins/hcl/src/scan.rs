@@ -178,7 +178,7 @@ pub(crate) fn variable<'t>(cursor: &mut Cursor<'t>, start: Cursor<'t>) -> Result
     Ok(Token::Variable(cursor.since(start.at).to_owned()))
 }
 
-/// What to do about a character that an editor or a web page leaves in a text and that is hard to
+/// The advice for a character that an editor or a web page leaves in a text and that is hard to
 /// see.
 pub(crate) fn hint(found: char, otherwise: &'static str) -> &'static str {
     match found {

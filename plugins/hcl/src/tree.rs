@@ -58,7 +58,7 @@ pub(crate) enum Kind {
 }
 
 impl Item {
-    /// Where the item begins: its first key.
+    /// The start of the item: its first key.
     pub(crate) fn start(&self) -> usize {
         self.keys.first().map_or(self.value.at.offset, |key| key.at.offset)
     }

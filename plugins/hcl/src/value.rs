@@ -1,4 +1,4 @@
-//! What a tree means: a block with several keys is an object in an object, and items of one key
+//! The meaning of a tree: a block with several keys is an object in an object, and items of one key
 //! belong together.
 
 use std::collections::HashMap;

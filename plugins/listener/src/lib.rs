@@ -1,9 +1,9 @@
 //! A listening port that silent or greedy clients cannot fill.
 //!
-//! Whoever reaches a port can open connections and say nothing. A cap alone would have them hold
-//! all places, and probes and scrapes wait until a kubelet takes the program for dead. Here nobody
-//! waits: a new connection takes the place of the oldest one, first of those from its own address.
-//! A client that sends its request at once is answered long before its place is taken.
+//! Any host that reaches a port can open connections and say nothing. With a cap alone they would
+//! hold all places, and probes and scrapes would wait until a kubelet takes the program for dead.
+//! Here nobody waits: a new connection takes the place of the oldest one, first of those from its
+//! own address. A client that sends its request at once is answered long before its place is taken.
 //!
 //! What this proves: memory, tasks and file descriptors of a port are bounded, and one address
 //! holds no more than its share. What it does not: that a flood from very many addresses, faster

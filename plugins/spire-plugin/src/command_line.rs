@@ -98,7 +98,7 @@ fn say(text: &str) -> ExitCode {
     }
 }
 
-/// When nobody can be told, the exit code still says it.
+/// Prints an error. Where nobody reads it, the exit code still says it.
 fn fail(error: &dyn std::error::Error) -> ExitCode {
     let _ = writeln!(io::stderr(), "{error}");
     ExitCode::FAILURE

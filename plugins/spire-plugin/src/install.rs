@@ -19,7 +19,7 @@ pub(crate) struct Installed {
     sha256: Digest,
 }
 
-/// Why a program could not be copied.
+/// The reason why a program cannot be copied.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("failed to read this program: {0}")]

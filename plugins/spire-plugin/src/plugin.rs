@@ -6,7 +6,7 @@ use tonic::Status;
 
 use crate::{AgentAttestation, Host, ServerAttestation, TrustDomain};
 
-/// How a plugin reads its configuration (`plugin_data` in SPIRE's configuration).
+/// The reader of a plugin's configuration (`plugin_data` in SPIRE's configuration).
 pub trait Configure: Send + Sync + 'static {
     /// A configuration that is complete and valid. An attestation works with the one that was in
     /// force when it began, to its end, whatever is configured meanwhile.

@@ -38,8 +38,8 @@ pub(crate) const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 /// is for the plugin to limit.
 const MAX_CALLS: u32 = 10_000;
 
-/// How long open calls may go on after the end was asked for. SPIRE kills the process 2 seconds
-/// after it did.
+/// The time for open calls after the end was asked for. SPIRE kills the process 2 seconds after its
+/// request.
 const GRACE: Duration = Duration::from_millis(1500);
 
 /// Waiting is all that a plugin does most of the time. Two threads are enough, and one that is busy
@@ -70,7 +70,7 @@ pub fn serve_agent_node_attestor(about: About, plugin: impl AgentNodeAttestor) -
     })
 }
 
-/// Why a plugin could not start, or ended in another way than SPIRE wanted.
+/// The reason why a plugin cannot start, or ends in another way than by SPIRE's request.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error(transparent)]

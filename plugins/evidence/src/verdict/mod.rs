@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::{Attestation, NodeState, Refusal};
 
-/// How far a node's last success may lie in the future, for clocks of the verifier and of this
-/// machine that differ: 60 seconds.
+/// The furthest that a node's last success may lie in the future, for clocks of the verifier and of
+/// this machine that differ: 60 seconds.
 ///
 /// A node's age is understated by as much at most. Beyond it the two clocks cannot be compared, so
 /// the age is not known, and the node is refused.

@@ -98,7 +98,8 @@ fn into_block(text: &str, object: &Node, header: &str, element: &Element) -> Edi
     Edit::insert(close - closing.len(), element)
 }
 
-/// What goes with an item: its lines when it has them to itself, otherwise its comma and one space.
+/// The range to delete with an item: its lines when it has them to itself, otherwise its comma and
+/// one space.
 fn removed(text: &str, item: &Item) -> Range<usize> {
     if let Some(lines) = own_lines(text, item.start(), item.end) {
         return lines;

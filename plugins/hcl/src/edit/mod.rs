@@ -59,7 +59,7 @@ pub struct NodeAttestor<'a> {
     pub plugin_data: &'a Map<String, Value>,
 }
 
-/// How an element stands among the other NodeAttestors.
+/// The place of an element among the other NodeAttestors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
     /// Alone; the others go. An agent has exactly one.
@@ -68,7 +68,7 @@ pub enum Placement {
     Beside,
 }
 
-/// Why a configuration was not edited.
+/// The reason why a configuration is not edited.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The configuration cannot be parsed.
@@ -91,7 +91,7 @@ pub enum Error {
          more than the {MAX_TEXT} allowed; make the configuration smaller"
     )]
     TooLarge {
-        /// Where it was to be written.
+        /// The element's place in the text.
         at: Position,
         /// Length of the edited text.
         bytes: usize,

@@ -12,7 +12,7 @@ pub(super) const NODE_ATTESTOR: &str = "NodeAttestor";
 /// The plugins of a configuration and where they stand.
 #[derive(Debug)]
 pub(super) struct Plugins<'t> {
-    /// What holds the plugins. Several only in JSON; none where there is no `plugins`, or (HCL)
+    /// The objects of plugins. Several only in JSON; none where there is no `plugins`, or (HCL)
     /// only `plugins "NodeAttestor" "name" { … }` items at the top.
     pub(super) blocks: Vec<Block<'t>>,
     pub(super) all: Vec<Plugin<'t>>,

@@ -1,5 +1,4 @@
-//! What holds for every configuration that is edited at all, tried on generated ones and on those
-//! of [`SHAPES`].
+//! The properties of every edit, tried on generated configurations and on those of [`SHAPES`].
 
 use super::tests::{SHAPES, data, element, generated, set, small};
 use super::*;
@@ -39,8 +38,7 @@ fn what_is_as_asked_for_changes_no_byte() {
     }
 }
 
-/// So that whoever has the text from before can tell it from an edited one, whatever the element
-/// was.
+/// So the text from before can be told from an edited one, whatever the element was.
 #[test]
 fn an_edit_of_an_edited_text_is_an_edit_of_the_text_before() {
     let (first, second) = (data(), Map::new());
@@ -85,7 +83,8 @@ fn what_is_put_in_stands_in_one_place_and_the_rest_is_kept() {
     }
 }
 
-/// All that an edit must not touch, as it is written: what is no plugin, and the other plugins.
+/// The parts that an edit must not touch, as they are written: all but plugins, and the other
+/// plugins.
 fn others(text: &str, placement: Placement) -> Vec<String> {
     let document = Document::parse(text).unwrap();
     let plugins = Plugins::find(&document).unwrap();

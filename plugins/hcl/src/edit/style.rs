@@ -1,13 +1,13 @@
-//! How the text around an element is written, so that the element is written alike.
+//! The style of the text around an element, so that the element is written alike.
 
 use super::plugins::Plugin;
 use crate::tree::{Item, Language};
 
-/// How something is laid out.
+/// The layout of an element.
 #[derive(Debug, Clone)]
 pub(super) struct Style {
     pub(super) language: Language,
-    /// All on one line.
+    /// True for an element on one line.
     pub(super) inline: bool,
     pub(super) newline: &'static str,
     /// White space before the line that the value begins in.
@@ -25,11 +25,11 @@ impl Style {
         Self { language, inline, newline: newline(text), indent, unit: unit(text), spaced }
     }
 
-    /// That of a plugin which is there, for what is written in its place. So an edit of an edited
-    /// text is the same as an edit of the text from before: nothing is taken from the text around,
-    /// which ours is part of by then.
+    /// The style of a plugin in the text, for one that is written in its place. Nothing is taken
+    /// from the text around, of which ours is a part by then: so an edit of an edited text is the
+    /// same as an edit of the text from before.
     ///
-    /// Nothing where the plugin is empty, which ours never is.
+    /// [`None`] for an empty plugin, which ours never is.
     pub(super) fn of_plugin(text: &str, language: Language, plugin: &Plugin<'_>) -> Option<Self> {
         let body = plugin.body;
         let first = body.items().first()?;

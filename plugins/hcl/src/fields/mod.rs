@@ -35,7 +35,7 @@ pub struct Fields {
 pub struct Problem {
     /// The key, with the keys around it (`enforcement.action`).
     pub key: String,
-    /// Where its value stands; nothing when the key is not in the text.
+    /// The place of its value; [`None`] when the key is not in the text.
     pub position: Option<Position>,
     /// The reason.
     pub text: String,

@@ -1,5 +1,6 @@
-//! Where this crate and Go differ, on purpose. What Go drops silently, misreads or crashes on is
-//! refused here, but for nulls as SPIRE prints them, which Go cannot read back and this crate can.
+//! The differences between this crate and Go, all on purpose. A text that Go drops silently,
+//! misreads or crashes on is refused here, but for nulls as SPIRE prints them, which Go cannot read
+//! back and this crate can.
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
-//! What SPIRE finds in an edited configuration, read with Go and with variables expanded, is what
-//! was asked for.
+//! Edited configurations, read as SPIRE does, with Go and with variables expanded: they hold the
+//! element that was asked for.
 
 use serde_json::{Map, Value, json};
 

@@ -117,7 +117,7 @@ fn generated_texts_have_the_same_tree_or_are_refused_by_both() {
     assert!(tally.different < EACH, "the listed differences are no longer few: {tally:?}");
 }
 
-/// What SPIRE prints from JSON means the same as the JSON.
+/// A text that SPIRE prints from JSON means the same as the JSON.
 #[test]
 fn texts_printed_by_go_from_json_mean_the_same() {
     let mut generator = generate::Generator::new(2);

@@ -1,4 +1,4 @@
-//! One attestation: what the plugin sees of it, and the gRPC services behind that.
+//! An attestation: the plugin's view of it, and the gRPC services behind that.
 
 pub(crate) mod agent;
 pub(crate) mod server;

@@ -1,4 +1,4 @@
-//! How SPIRE and a plugin that it starts find each other.
+//! The handshake of SPIRE and a plugin that it starts.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -9,7 +9,7 @@ const COOKIE: &str = "NodeAttestor";
 /// The only version of SPIRE's plugin protocol.
 const PROTOCOL_VERSION: &str = "1";
 
-/// Why no handshake is made.
+/// The reason why no handshake is made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("failed to find SPIRE's cookie: the environment has no {COOKIE}={COOKIE}")]

@@ -12,13 +12,13 @@ use tonic::Status;
 
 use super::Found;
 
-/// How many measurements may wait.
+/// Most measurements that wait.
 pub(super) const QUEUE_LENGTH: usize = 1024;
 
-/// How long the delivery of one may take, with finding SPIRE's host services.
+/// The longest time of a delivery, with finding SPIRE's host services.
 const TIME_LIMIT: Duration = Duration::from_secs(2);
 
-/// One measurement.
+/// A measurement.
 #[derive(Debug)]
 pub(super) enum Measurement {
     Counter(IncrCounterRequest),

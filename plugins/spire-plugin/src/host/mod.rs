@@ -15,7 +15,7 @@ use tonic::{Code, Status};
 
 use metrics::Measurement;
 
-/// How long a question to SPIRE may take, with finding its host services, before it counts as not
+/// The longest time of a question to SPIRE, with finding its host services, before it counts as not
 /// answered.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 

@@ -10,10 +10,10 @@ const MAX_LENGTH: usize = 255;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TrustDomain(String);
 
-/// Why a text is not the name of a trust domain.
+/// The reason why a text is not the name of a trust domain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTrustDomain {
-    /// There is no name.
+    /// An empty name.
     #[error("trust domain is empty: expected a name such as example.org")]
     Empty,
     /// The name is too long.
