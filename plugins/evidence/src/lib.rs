@@ -20,6 +20,7 @@
 mod agent_id;
 mod agent_path;
 mod attestation_key;
+mod code;
 mod excerpt;
 mod hash_alg;
 pub mod message;
@@ -39,12 +40,13 @@ pub use agent_path::{
     AgentPathTemplate, InvalidAgentPath, InvalidAgentPathTemplate, InvalidPluginName, check_plugin_name,
 };
 pub use attestation_key::{AttestationKey, EndorsementKey, InvalidAttestationKey, InvalidEndorsementKey};
+pub use code::Code;
 pub use hash_alg::{HashAlg, InvalidHashAlg};
 pub use metadata::{InvalidMetadataKey, Metadata, MetadataKey};
 pub use node::{Attestation, NodeState, Registration};
 pub use nonce::{InvalidNonce, Nonce, NonceError};
 pub use quote::{InvalidQuote, Quote, QuotePart, Verified};
-pub use refusal::{Code, Refusal};
+pub use refusal::Refusal;
 pub use tpm::SignatureScheme;
 pub use tpm_policy::tpm_policy_pcrs;
 pub use verdict::{CLOCK_TOLERANCE, judge_state, judge_state_again};

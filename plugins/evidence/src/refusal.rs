@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::message::MessageError;
-use crate::{InvalidAttestationKey, InvalidQuote, NonceError};
+use crate::{Code, InvalidAttestationKey, InvalidQuote, NonceError};
 
 /// A reason to refuse a node. `Display` is the text that may leave the process: it says what was
 /// expected, what came and what to do, and holds no nonce, quote or key.
@@ -125,22 +125,6 @@ pub enum Refusal {
     /// The node passed before the challenge and does not after it.
     #[error("the agent's state changed during the attestation: {0}")]
     StateChanged(Box<Refusal>),
-}
-
-/// The gRPC status of a refusal: SPIRE's agent exits on `PermissionDenied` and tries again on all
-/// others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
-    /// The bytes that came cannot be read.
-    InvalidArgument,
-    /// The evidence or the node's state speaks against it.
-    PermissionDenied,
-    /// No verdict: an answer is missing or cannot be used.
-    Unavailable,
-    /// The plugin is not configured.
-    FailedPrecondition,
-    /// A fault of this machine or program.
-    Internal,
 }
 
 impl Refusal {

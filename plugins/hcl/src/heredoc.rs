@@ -1,7 +1,7 @@
 //! Heredocs: `<<NAME` and `<<-NAME`, as Go's scanner ends them and as its `unindentHeredoc` reads
 //! them.
 
-use crate::scan::Cursor;
+use crate::cursor::Cursor;
 use crate::{Error, Position, Reason};
 
 /// Reads a heredoc whose first `<` has just been taken at `opened`. The closing line may be

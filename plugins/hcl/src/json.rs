@@ -5,9 +5,10 @@
 //! Go's parser takes a great deal that is no JSON, and drops parts of it: missing brackets, text
 //! after the end, keys without values. All that is refused here.
 
+use crate::cursor::{Cursor, Variables, is_space};
 use crate::number::{float_token, integer_token};
 use crate::parse::{expected, literal};
-use crate::scan::{Cursor, Lexeme, Token, Variables, hint, is_space, variable};
+use crate::scan::{Lexeme, Token, hint, variable};
 use crate::tree::{Item, Key, Kind, Node};
 use crate::{Error, MAX_DEPTH, Position, Reason, quoted};
 

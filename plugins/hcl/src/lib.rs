@@ -23,6 +23,7 @@
 //! JSON, nothing after `=` in what SPIRE prints from it) is the same as no key at all. Unlike Go,
 //! which lets the last one win, a key that is given twice is an error.
 
+mod cursor;
 mod de;
 mod duration;
 pub mod edit;

@@ -7,7 +7,8 @@
 //! list   = "[" { value | "," } "]"       with at least one comma between values, except after an inner list
 //! ```
 
-use crate::scan::{Cursor, Lexeme, Token, Variables, lexeme};
+use crate::cursor::{Cursor, Variables};
+use crate::scan::{Lexeme, Token, lexeme};
 use crate::tree::{Item, Key, Kind, Node};
 use crate::{Error, MAX_DEPTH, Position, Reason};
 

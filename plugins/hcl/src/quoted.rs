@@ -1,6 +1,6 @@
 //! Quoted strings: escape sequences, and `${…}` which HCL 1 keeps as it is written.
 
-use crate::scan::Cursor;
+use crate::cursor::Cursor;
 use crate::{Error, Position, Reason};
 
 /// Reads a string whose opening quote, at `opened`, has just been taken, and resolves its escape

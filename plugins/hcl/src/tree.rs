@@ -1,6 +1,6 @@
 //! The tree of a text as it is written: every item with its keys and the bytes it covers.
 
-use crate::scan::Variables;
+use crate::cursor::Variables;
 use crate::{Error, MAX_TEXT, Position, Reason, json, parse};
 
 /// The language in which a text is written.

@@ -1,6 +1,7 @@
 //! The messages, against what Go's `encoding/json` writes and reads.
 
 use super::*;
+use crate::Code;
 
 const PAYLOAD: &[u8] =
     br#"{"AgentID":"ZDQzMmZiYjMtZDJmMS00YTk3LTllZjctNzViZDgxYzAwMDAx","HashAlg":"c2hhMjU2"}"#;

@@ -2,8 +2,8 @@
 
 use tss_esapi::structures::{Attest, AttestInfo, PcrSelection as TpmPcrSelection};
 
-use crate::quote::error::{InvalidQuote, QuotePart};
 use crate::quote::pcrs::{self, PcrSelection};
+use crate::quote::{InvalidQuote, QuotePart};
 use crate::tpm::unmarshal_whole;
 
 /// `TPM_GENERATED_VALUE`, big endian. A TPM never lets a restricted key sign anything from outside

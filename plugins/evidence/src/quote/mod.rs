@@ -4,6 +4,7 @@
 
 mod attest;
 mod error;
+mod part;
 mod pcrs;
 mod signature;
 
@@ -18,7 +19,8 @@ use attest::QuoteAttest;
 use pcrs::PcrValues;
 use signature::QuoteSignature;
 
-pub use error::{InvalidQuote, QuotePart};
+pub use error::InvalidQuote;
+pub use part::QuotePart;
 
 /// A quote of three well-formed parts. Proves nothing before [`verify`](Self::verify).
 pub struct Quote {

@@ -16,7 +16,7 @@
 use tss_esapi::interface_types::algorithm::HashingAlgorithm;
 
 use crate::HashAlg;
-use crate::quote::error::{InvalidQuote, QuotePart};
+use crate::quote::{InvalidQuote, QuotePart};
 use crate::tpm::{self, NoHashAlg};
 
 const MALFORMED: InvalidQuote = InvalidQuote::Malformed { part: QuotePart::Pcrs };

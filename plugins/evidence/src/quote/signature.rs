@@ -11,7 +11,7 @@ use tss_esapi::structures::{EccSignature, RsaSignature, Signature};
 
 use crate::HashAlg;
 use crate::attestation_key::{AttestationKey, RSA_EXPONENT, VerifyingKey};
-use crate::quote::error::{InvalidQuote, QuotePart};
+use crate::quote::{InvalidQuote, QuotePart};
 use crate::tpm::{self, NoHashAlg, SignatureAlgorithm, SignatureScheme, unmarshal_whole};
 
 /// A `TPMT_SIGNATURE` (TPM 2.0 Library, Part 2, 11.3.4) by a scheme that is supported.

@@ -2,7 +2,7 @@
 
 use serde::de::{Deserializer, Visitor};
 
-use super::Elements;
+use super::value::Elements;
 use crate::error::UNPLACED;
 use crate::value::{Data, Entry, Value};
 use crate::{Error, Reason};

@@ -28,6 +28,7 @@
 //! what was put in gives that text back.
 
 mod check;
+mod error;
 mod hcl;
 mod json;
 mod plugins;
@@ -38,10 +39,10 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
+pub use self::error::Error;
 use self::plugins::Plugins;
-use crate::error::short;
-use crate::scan::Cursor;
-pub use crate::scan::Variables;
+use crate::cursor::Cursor;
+pub use crate::cursor::Variables;
 use crate::tree::{Document, Language};
 use crate::{MAX_TEXT, Position};
 
@@ -66,42 +67,6 @@ pub enum Placement {
     Sole,
     /// Beside the others, which stay. A server has any number.
     Beside,
-}
-
-/// The reason why a configuration is not edited.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// The configuration cannot be parsed.
-    #[error("failed to edit SPIRE's configuration: {0}")]
-    Syntax(#[from] crate::Error),
-    /// `plugins` has a shape that SPIRE does not read, or does not read as it looks.
-    #[error("failed to edit SPIRE's configuration at {0}: {1}")]
-    Shape(Position, String),
-    /// The element to be written is not one that SPIRE can read.
-    #[error("failed to write the NodeAttestor '{name}': {problem}")]
-    Element {
-        /// Its name, shortened.
-        name: String,
-        /// The reason.
-        problem: String,
-    },
-    /// The edited text would be longer than [`MAX_TEXT`].
-    #[error(
-        "failed to write the NodeAttestor at {at} of SPIRE's configuration: with it the text would have {bytes} bytes, \
-         more than the {MAX_TEXT} allowed; make the configuration smaller"
-    )]
-    TooLarge {
-        /// The element's place in the text.
-        at: Position,
-        /// Length of the edited text.
-        bytes: usize,
-    },
-    /// The edited text does not mean what it should. The input has a form that this crate does not
-    /// know.
-    #[error(
-        "failed to edit SPIRE's configuration at {0}: the result would not be right ({1}); edit the file by hand"
-    )]
-    Unverified(Position, &'static str),
 }
 
 /// Puts an element in, or replaces the one of the same name.
@@ -215,10 +180,6 @@ fn position(text: &str, offset: usize) -> Position {
     let mut cursor = Cursor::new(text, Variables::Expanded);
     while cursor.at.offset < offset && cursor.next().is_some() {}
     cursor.at
-}
-
-fn wrong_element(name: &str, problem: impl Into<String>) -> Error {
-    Error::Element { name: short(name), problem: problem.into() }
 }
 
 #[cfg(test)]

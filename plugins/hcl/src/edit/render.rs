@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::error::wrong_element;
 use super::style::Style;
-use super::{Error, NodeAttestor, wrong_element};
+use super::{Error, NodeAttestor};
 use crate::tree::Language;
 
 /// Deepest nesting of a plugin_data that is written; far below what is read.

@@ -1,7 +1,8 @@
 //! Numbers: as Go's `hcl/scanner` cuts them from a text, and as Go's `strconv.ParseInt` with base 0
 //! reads them.
 
-use crate::scan::{Cursor, Token};
+use crate::cursor::Cursor;
+use crate::scan::Token;
 use crate::{Error, Reason};
 
 /// Cuts one number of HCL: decimal, `0x` hexadecimal, `0` octal, or with fraction or exponent; `-`

@@ -1,31 +1,19 @@
 //! An answer with its whole body, and the meaning of its status.
 
-use std::fmt;
-use std::marker::PhantomData;
-
 use reqwest::Response;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
 use super::Failure;
-use super::failure::{Situation, ends_early};
+use super::body::{MAX_BODY, MAX_BULK_BODY, MAX_IDS_BODY, read_body};
+use super::envelope::{Envelope, Object};
+use super::failure::Situation;
 use super::peer::Scope;
 use super::stream::{MAX_TEXT, parse_body};
 use crate::error::{Malformed, Refused};
 use crate::records::Records;
-
-/// The longest answer about one agent that is read, in bytes. Keylime's longest has about 4 KiB.
-pub(super) const MAX_BODY: usize = 64 * 1024;
-
-/// The longest list of agents' ids that is read, in bytes. That of 20,000 UUIDs has 0.9 MB.
-pub(super) const MAX_IDS_BODY: usize = 8 * 1024 * 1024;
-
-/// The longest answer about all agents that is read, in bytes. 5,000 agents without metadata take 4
-/// MiB.
-pub(super) const MAX_BULK_BODY: usize = 64 * 1024 * 1024;
 
 /// The results of an answer about all agents, as errors name them.
 const RECORDS: &str = "the verifier's records of all agents";
@@ -42,17 +30,6 @@ pub(crate) struct Answer {
     /// The results of a good answer about all agents, which has no body any more.
     records: Option<Result<Records, Failure>>,
 }
-
-/// The form of all of Keylime's answers of API 2. `code` repeats the status.
-#[derive(Deserialize)]
-struct Envelope<R> {
-    code: u16,
-    status: String,
-    results: R,
-}
-
-/// A JSON object. serde alone would also read an array, its items as the members in their order.
-struct Object<T>(T);
 
 impl Answer {
     /// Reads the body, up to the scope's limit.
@@ -182,56 +159,6 @@ impl Answer {
         }
         let envelope: Object<Envelope<IgnoredAny>> = serde_json::from_slice(&self.body).ok()?;
         Some(excerpt(&envelope.0.status))
-    }
-}
-
-/// The whole body, of at most `limit` bytes.
-pub(crate) async fn read_body(
-    mut response: Response,
-    limit: usize,
-    situation: Situation,
-) -> Result<Vec<u8>, Failure> {
-    let too_large = || Failure::from(Malformed::TooLarge { limit });
-    let length = response.content_length().map_or(Ok(0), usize::try_from);
-    let Some(length) = length.ok().filter(|length| *length <= limit) else {
-        return Err(too_large());
-    };
-    // The Python agent announces no length: it closes the connection, and TLS not properly. That
-    // such an answer is complete, its JSON tells, which has an end of its own.
-    let announced = response.content_length().is_some() || response.headers().contains_key(TRANSFER_ENCODING);
-    let mut body = Vec::with_capacity(length);
-    loop {
-        let chunk = match response.chunk().await {
-            Ok(Some(chunk)) => chunk,
-            Ok(None) => break,
-            Err(error) if !announced && ends_early(&error) => break,
-            Err(error) => return Err(Failure::of_body(&error, situation)),
-        };
-        if body.len() + chunk.len() > limit {
-            return Err(too_large());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Object)
-    }
-}
-
-struct ObjectVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(members))
     }
 }
 

@@ -3,12 +3,13 @@
 mod certificate;
 mod files;
 mod pem;
+mod problem;
 mod reload;
 mod shared_cert;
 mod verify;
 
 pub(crate) use certificate::flaw;
-pub use files::{Problem, Setting};
+pub use problem::{Problem, Setting};
 pub(crate) use reload::{Clients, Followed, Pool};
 pub(crate) use shared_cert::servers as shared_cert_servers;
 

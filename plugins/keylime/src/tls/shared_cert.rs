@@ -12,7 +12,8 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
 };
 
-use super::files::{Contents, Problem, Setting};
+use super::files::Contents;
+use super::problem::{Problem, Setting};
 use super::{Followed, TlsSettings, provider};
 
 /// The TLS configurations of a server that accepts only a client with its own certificate and key.

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use ring::digest::{Digest, SHA256, digest};
 use tracing::{info, warn};
 
-use super::files::{Contents, Problem, Setting};
+use super::files::Contents;
+use super::problem::{Problem, Setting};
 use super::{TlsSettings, client_config, no_tls};
 use crate::resolve::Resolver;
 

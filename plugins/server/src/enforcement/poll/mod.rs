@@ -1,28 +1,26 @@
 //! The loop: it polls SPIRE and Keylime, assesses the agents, asks again about each that is due, and
 //! acts on it.
 
+mod agents;
+mod tell;
+
 use std::sync::Arc;
 use std::time::Instant;
 
-use evidence::AgentId;
 use keylime::States;
-use report::{Act, Agent, MAX_AGENTS, Mode};
+use report::{Act, MAX_AGENTS, Mode};
 use spire_plugin::Host;
-use tracing::{debug, error, info, warn};
+use tracing::{info, warn};
 
 use super::Stop;
-use super::assess::{Assessment, Candidate, Fault, Memory, Rules, Watched};
+use super::assess::{Candidate, Fault, Memory, Rules, Watched};
 use super::report_state::{Done, ReportState};
 use super::settings::Settings;
 use super::spire::{self, Spire, SpireAgent};
 use crate::clock::unix_time;
 use crate::config::Config;
+use agents::{agent_id, told};
 
-const POLLS: &[&str] = &["keylime_attestor", "enforcement", "poll"];
-const LISTED: &[&str] = &["keylime_attestor", "enforcement", "listed"];
-const FAILING: &[&str] = &["keylime_attestor", "enforcement", "failing"];
-const UNKNOWN: &[&str] = &["keylime_attestor", "enforcement", "unknown"];
-const HELD: &[&str] = &["keylime_attestor", "enforcement", "held"];
 const ACTIONS: &[&str] = &["keylime_attestor", "enforcement", "action"];
 
 /// Watches SPIRE's agents for one configuration.
@@ -194,86 +192,4 @@ impl Watch {
         self.host.incr_counter(ACTIONS, &[("action", action), ("result", result)]);
         self.report.record(Done { agent_id: Some(agent_id), spiffe_id, act, reason, error });
     }
-
-    /// Logs and reports the numbers of a poll, and whether too many agents are at fault.
-    fn tell(&mut self, assessment: &Assessment) {
-        let &Assessment { listed, failing, unknown, .. } = assessment;
-        let held = assessment.held && self.settings.action != Mode::Observe;
-        let limit = self.settings.max_unhealthy.percent();
-        let text = format!(
-            "Keylime fails {failing} and does not know {unknown} of {listed} agents, more than max_unhealthy ({limit}%): nobody is \
-             acted on; check Keylime, and repair the nodes or raise max_unhealthy"
-        );
-        match (held, self.held) {
-            (true, false) => error!(listed, failing, unknown, "{text}"),
-            (false, true) => {
-                info!(listed, failing, unknown, "no longer too many agents at fault: enforcement goes on")
-            }
-            _ => {}
-        }
-        self.held = held;
-        self.report.update(|told| {
-            (told.listed, told.failing, told.unknown) = (number(listed), number(failing), number(unknown));
-            told.held = held.then_some(text);
-        });
-        for (key, value) in
-            [(LISTED, listed), (FAILING, failing), (UNKNOWN, unknown), (HELD, usize::from(held))]
-        {
-            self.host.set_gauge(key, f32::from(u16::try_from(value).unwrap_or(u16::MAX)));
-        }
-    }
-
-    fn succeeded(&mut self) {
-        self.host.incr_counter(POLLS, &[("result", "done")]);
-        self.report.update(|told| told.last_error = None);
-        if !self.well {
-            info!("enforcement sees SPIRE and Keylime again");
-        }
-        self.well = true;
-    }
-
-    fn failed(&mut self, error: &PollError) {
-        self.host.incr_counter(POLLS, &[("result", "failed")]);
-        self.memory.forget();
-        self.report.update(|told| told.last_error = Some(error.to_string()));
-        if self.well {
-            warn!(%error, "enforcement cannot poll: nobody is acted on");
-        } else {
-            debug!(%error, "enforcement still cannot poll");
-        }
-        self.well = false;
-    }
-}
-
-/// The node's agent at Keylime: by the selector of its attestation, otherwise by its SPIFFE ID
-/// where that is the one of the template.
-fn agent_id(config: &Config, agent: &SpireAgent) -> Option<AgentId> {
-    let mut ids = agent.selectors(config.plugin_name(), "agent_id");
-    match (ids.next(), ids.next()) {
-        (Some(id), None) => AgentId::new(id).ok(),
-        (Some(_), Some(_)) => None,
-        (None, _) => {
-            let id = agent.last_segment()?;
-            config.spiffe_id(&id).is_ok_and(|spiffe_id| spiffe_id == agent.spiffe_id).then_some(id)
-        }
-    }
-}
-
-fn told(config: &Config, agent: SpireAgent) -> Agent {
-    const PSAT: &str = "k8s_psat";
-    let ours = agent.attestation_type == config.plugin_name();
-    let of_node = |key| agent.selectors(PSAT, key).next().map(str::to_owned);
-    Agent {
-        agent_id: if ours { agent_id(config, &agent) } else { None },
-        node_name: of_node("agent_node_name"),
-        node_uid: of_node("agent_node_uid"),
-        expires: agent.expires,
-        banned: agent.banned,
-        spiffe_id: agent.spiffe_id,
-        attestation_type: agent.attestation_type,
-    }
-}
-
-fn number(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
 }

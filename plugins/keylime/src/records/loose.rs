@@ -1,89 +1,19 @@
-//! The records of all agents in a verifier's answer, read one by one.
+//! A record of an agent that may be any JSON.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use evidence::{AgentId, NodeState};
 use serde::de::value::MapDeserializer;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::servers::Contact;
-use crate::states::MAX_AGENTS;
 use crate::verifier::Record;
 
 /// Most members of a record that are kept: enough to notice one that is given twice.
 const MAX_MEMBERS: usize = 16;
 
-/// Longest text of a record's problem, in characters.
-const MAX_TEXT: usize = 200;
-
-/// The records in an answer.
-#[derive(Debug, Default)]
-pub(crate) struct Records {
-    pub(crate) good: BTreeMap<AgentId, (NodeState, Option<Contact>)>,
-    /// Ids, or the start of a text that is none, each with its problem.
-    pub(crate) bad: BTreeMap<String, String>,
-    pub(crate) too_many: bool,
-}
-
-impl Records {
-    fn add(&mut self, id: &str, record: Loose) {
-        let agent = match AgentId::new(id) {
-            Ok(agent) => agent,
-            Err(error) => return self.spoil(id, error.to_string()),
-        };
-        if self.good.remove(&agent).is_some() || self.bad.contains_key(id) {
-            return self.spoil(id, "expected one record, got two".to_owned());
-        }
-        match record.read().and_then(|record| {
-            let contact = record.contact.clone();
-            Ok((record.node_state(&agent)?, contact))
-        }) {
-            Ok(state) => drop(self.good.insert(agent, state)),
-            Err(detail) => self.spoil(id, detail),
-        }
-    }
-
-    fn spoil(&mut self, id: &str, detail: String) {
-        self.bad.insert(id.chars().take(AgentId::MAX_LEN).collect(), detail.chars().take(MAX_TEXT).collect());
-    }
-}
-
-impl<'de> Deserialize<'de> for Records {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(RecordsVisitor)
-    }
-}
-
-struct RecordsVisitor;
-
-impl<'de> Visitor<'de> for RecordsVisitor {
-    type Value = Records;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of records")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Records, A::Error> {
-        let mut records = Records::default();
-        let mut number = 0;
-        while let Some(id) = members.next_key::<String>()? {
-            number += 1;
-            records.too_many = number > MAX_AGENTS;
-            if records.too_many {
-                members.next_value::<IgnoredAny>()?;
-            } else {
-                records.add(&id, members.next_value()?);
-            }
-        }
-        Ok(records)
-    }
-}
-
 /// Any JSON in the place of a record, so that reading goes on behind one that cannot be used.
-enum Loose {
+pub(super) enum Loose {
     /// The members that are [used](is_used) in their order, those given twice as well.
     Object(Vec<(String, Value)>),
     Other,
@@ -105,7 +35,7 @@ fn is_used(member: &str) -> bool {
 }
 
 impl Loose {
-    fn read(self) -> Result<Record, String> {
+    pub(super) fn read(self) -> Result<Record, String> {
         let Loose::Object(members) = self else {
             return Err("expected an object, got something else".to_owned());
         };

@@ -1,53 +1,30 @@
 //! The client of Keylime's verifiers and registrar.
 
+mod agent_state;
+mod config;
+mod verifiers;
+
 use std::collections::HashSet;
-use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use evidence::{AgentId, HashAlg, NodeState, Nonce, Registration};
+use evidence::{AgentId, HashAlg, Nonce, Registration};
 use futures_util::future::{join_all, try_join_all};
-use rustls::pki_types::{DnsName, ServerName};
 
-use crate::agent_list::AgentList;
+pub use agent_state::{AgentState, Confirmation, Contact};
+use config::server_name;
+pub use config::{ServersConfig, TlsFiles};
+use verifiers::{Verifier, verifiers};
+
 use crate::error::{Error, Role, Unreachable};
 use crate::homes::{Answers, Homes, deciding_denials, the_one_that_knows};
 use crate::http::{Answer, Ask, Failure, Peer, Scope, connect_timeout};
 use crate::states::{Bulk, States};
-use crate::tls::{Clients, Pool, Problem, Setting, TlsSettings, Trust};
+use crate::tls::{Clients, Pool, Problem, TlsSettings, Trust};
 use crate::{Endpoint, agent_list, check_timeout, registrar, verifier};
 
 /// The time that an unused connection is kept. Keylime's servers keep it for an hour; a firewall in
 /// between may not.
 const IDLE: Duration = Duration::from_secs(60);
-
-/// The addresses of Keylime's servers, and the rules of their connections.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServersConfig {
-    /// The https ports of the verifiers. Each agent belongs to the one that knows it; errors name
-    /// the first when none does.
-    pub verifiers: Vec<Endpoint>,
-    /// The registrar's https port.
-    pub registrar: Endpoint,
-    /// The files for TLS with all of them.
-    pub tls: TlsFiles,
-    /// The longest time for one request, the negotiation of the API version included.
-    pub request_timeout: Duration,
-}
-
-/// The files for TLS with Keylime's servers. Followed on disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// The CA certificates that are trusted, and no others (PEM).
-    pub ca: PathBuf,
-    /// Our client certificate with its chain (PEM). May hold the key as well.
-    pub cert: PathBuf,
-    /// The key of the certificate: PEM, PKCS#8, PKCS#1 or SEC 1, not encrypted.
-    pub key: PathBuf,
-    /// The DNS name or address that the servers' certificates must be for; [`None`] is the host
-    /// dialled.
-    pub server_name: Option<String>,
-}
 
 /// A client of verifiers and registrar.
 #[derive(Debug)]
@@ -57,55 +34,6 @@ pub struct Servers {
     further: Vec<Verifier>,
     registrar: Peer,
     homes: Homes,
-}
-
-/// A verifier, and the newest list of its agents.
-#[derive(Debug)]
-struct Verifier {
-    peer: Peer,
-    list: AgentList,
-}
-
-/// A verifier's record of an agent.
-#[derive(Debug, Clone)]
-pub struct AgentState {
-    /// The node's state.
-    pub node: NodeState,
-    /// The address at which the verifier reaches the node's Keylime agent. [`None`] in push mode.
-    pub contact: Option<Contact>,
-    /// The verifier that has the record.
-    pub verifier: Endpoint,
-}
-
-/// The address at which a verifier reaches a Keylime agent (`ip`, which may hold a name).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Contact {
-    /// An address; an IPv4 address in the form of IPv6 is an IPv4 address.
-    Address(IpAddr),
-    /// A DNS name, in lower case, without a dot at its end.
-    Name(String),
-}
-
-/// The verifier's word on an identity quote.
-///
-/// A `Valid` alone proves nothing about the quote: the plugin verifies the quote itself against the
-/// registered AK and does not rely on a remote answer. An `Invalid` is a refusal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Confirmation {
-    /// The verifier accepts the quote.
-    Valid,
-    /// The verifier does not accept the quote.
-    Invalid,
-}
-
-impl Contact {
-    pub(crate) fn read(text: &str) -> Option<Contact> {
-        if let Ok(address) = text.parse::<IpAddr>() {
-            return Some(Contact::Address(address.to_canonical()));
-        }
-        let name = text.strip_suffix('.').unwrap_or(text);
-        DnsName::try_from(name).ok().map(|_| Contact::Name(name.to_ascii_lowercase()))
-    }
 }
 
 impl Servers {
@@ -289,27 +217,4 @@ impl Servers {
         }
         read(&answer).map_err(|failure| failure.at(peer.server()))
     }
-}
-
-/// The peers, the main one apart. Each verifier may be there once only: twice, it would seem that
-/// two of them have an agent.
-fn verifiers(endpoints: Vec<Endpoint>, timeout: Duration) -> Result<(Verifier, Vec<Verifier>), Problem> {
-    let mut peers: Vec<Peer> = Vec::new();
-    for endpoint in endpoints {
-        if peers.iter().any(|peer| peer.server().endpoint == endpoint) {
-            let text = format_args!("expected each verifier once, got {endpoint} twice");
-            return Err(Problem::new(Setting::Endpoint, text));
-        }
-        peers.push(Peer::new(Role::Verifier, endpoint, true, timeout)?);
-    }
-    let mut peers = peers.into_iter().map(|peer| Verifier { peer, list: AgentList::default() });
-    let main =
-        peers.next().ok_or_else(|| Problem::new(Setting::Endpoint, "expected a verifier, got none"))?;
-    Ok((main, peers.collect()))
-}
-
-fn server_name(text: &str) -> Result<ServerName<'static>, Problem> {
-    ServerName::try_from(text.to_owned()).map_err(|_| {
-        Problem::new(Setting::ServerName, format_args!("expected a DNS name or an IP address, got {text:?}"))
-    })
 }

@@ -1,0 +1,41 @@
+//! The server that an error names.
+
+use std::fmt;
+
+use crate::Endpoint;
+
+/// A server as errors name it: its role and its address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// The server's role.
+    pub role: Role,
+    /// The server's host and port.
+    pub endpoint: Endpoint,
+}
+
+/// The role of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The Keylime verifier.
+    Verifier,
+    /// The Keylime registrar.
+    Registrar,
+    /// The Keylime agent on this node.
+    Agent,
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the Keylime {} at {}", self.role, self.endpoint)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Verifier => "verifier",
+            Role::Registrar => "registrar",
+            Role::Agent => "agent",
+        })
+    }
+}
