@@ -1,4 +1,4 @@
-//! What Prometheus is told.
+//! The metrics, for Prometheus.
 
 pub(crate) mod nodes;
 
@@ -109,7 +109,7 @@ impl Metrics {
         }
     }
 
-    /// Everything, as OpenMetrics text.
+    /// All metrics, as OpenMetrics text.
     pub(crate) fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;

@@ -1,4 +1,4 @@
-//! What Prometheus is told about nodes.
+//! The metrics of nodes.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -32,33 +32,33 @@ pub(crate) struct NodeMetrics {
     held: Family<Resource, Gauge>,
     unmatched: Family<Resource, Gauge>,
     actions: Family<Action, Counter>,
-    /// What is shown by node, to be removed.
+    /// The series that are shown by node, to be removed.
     shown: Mutex<BTreeMap<Owner, Vec<Shown>>>,
 }
 
-/// A poll of the nodes of one resource, as far as it is counted.
+/// The numbers of a poll of a resource's nodes.
 pub(crate) struct Poll<'v> {
     pub(crate) duration: Duration,
-    /// Nothing was seen, or what was seen could not be written.
+    /// True where nothing was seen, or a write failed.
     pub(crate) failed: bool,
-    /// SPIRE's server leaves failing agents alone, because they are too many.
+    /// True where SPIRE's server leaves failing agents alone, because they are too many.
     pub(crate) held: bool,
     /// Agents of Keylime's verifiers that fit no node of the cluster.
     pub(crate) agents_without_node: usize,
-    /// Nodes are to be told of by name.
+    /// True where nodes are shown by name.
     pub(crate) by_node: bool,
     pub(crate) nodes: Vec<NodeSeen<'v>>,
 }
 
-/// One node of it.
+/// A node of a poll.
 pub(crate) struct NodeSeen<'v> {
     pub(crate) name: &'v str,
     pub(crate) reason: NodeReason,
-    /// Of its last success at Keylime.
+    /// The age of its last success at Keylime.
     pub(crate) age: Option<Duration>,
 }
 
-/// All ways in which actions on agents are counted: what was done, and whether it was.
+/// The labels of actions on agents: the action, and its result.
 const OUTCOMES: [(&str, &str); 6] = [
     ("evict", "done"),
     ("evict", "failed"),
@@ -124,7 +124,7 @@ struct Action {
 }
 
 impl NodeMetrics {
-    /// Makes and registers them, below the product's prefix.
+    /// Makes and registers the metrics, below the product's prefix.
     pub(crate) fn new(registry: &mut Registry) -> Self {
         let polls: Family<Resource, Histogram> =
             Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
@@ -191,7 +191,7 @@ impl NodeMetrics {
         );
     }
 
-    /// A poll has ended.
+    /// Counts a poll that has ended.
     pub(crate) fn polled(&self, owner: &Owner, poll: &Poll<'_>) {
         self.polls.get_or_create(&of(owner)).observe(poll.duration.as_secs_f64());
         if poll.failed {
@@ -208,7 +208,7 @@ impl NodeMetrics {
             Some(age) => drop(self.last_success.get_or_create(&of(owner)).set(age.as_secs_f64())),
             None => drop(self.last_success.remove(&of(owner))),
         }
-        // Nodes that are no more, and states that are past, leave nothing behind.
+        // Nodes that are gone, and states that are past, leave no series behind.
         self.forget_nodes(owner);
         if poll.by_node {
             self.show_nodes(owner, &poll.nodes);
@@ -228,22 +228,22 @@ impl NodeMetrics {
         self.shown().insert(owner.clone(), shown);
     }
 
-    /// Something of a poll could not be written.
+    /// Counts a poll with a write that failed.
     pub(crate) fn poll_failed(&self, owner: &Owner) {
         self.errors.get_or_create(&of(owner)).inc();
     }
 
-    /// A node's state changed.
+    /// Counts a change of a node's state.
     pub(crate) fn transition(&self, owner: &Owner, reason: &'static str) {
         self.transitions.get_or_create(&transition(owner, reason)).inc();
     }
 
-    /// SPIRE's server did something to an agent.
+    /// Counts an action of SPIRE's server on an agent.
     pub(crate) fn enforced(&self, owner: &Owner, action: &report::Action) {
         self.actions.get_or_create(&enforced(owner, outcome(action))).inc();
     }
 
-    /// A resource is gone.
+    /// Removes the series of a resource that is gone.
     pub(crate) fn forget(&self, owner: &Owner) {
         for reason in NodeReason::ALL {
             self.states.remove(&in_state(owner, reason));
@@ -269,7 +269,8 @@ impl NodeMetrics {
         }
     }
 
-    /// A panic while the lock is held leaves nothing half done that would matter.
+    /// The series by node, also after a panic under the lock, which leaves nothing half done that
+    /// would matter.
     fn shown(&self) -> MutexGuard<'_, BTreeMap<Owner, Vec<Shown>>> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }

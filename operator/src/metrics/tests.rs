@@ -12,7 +12,7 @@ fn owner() -> Owner {
     Owner { namespace: "n".to_owned(), name: "spire".to_owned() }
 }
 
-/// Everything has happened once.
+/// Metrics after one event of each kind.
 fn all() -> Metrics {
     let (metrics, owner) = (Metrics::new(), owner());
     let status: KeylimeAttestorStatus =
@@ -54,7 +54,7 @@ fn what_happened_is_in_the_text_and_what_is_gone_is_not() {
     metrics.forget(&owner());
     let text = metrics.text().unwrap();
     assert!(!text.contains(ready) && !text.contains(stale), "{text}");
-    // All that names the resource is gone with it.
+    // All series that name the resource are gone with it.
     assert!(!text.contains(r#"name="spire""#), "{text}");
 }
 

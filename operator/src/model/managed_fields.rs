@@ -1,4 +1,4 @@
-//! The book that the apiserver keeps of who owns a field.
+//! The managed fields: the apiserver's record of the owners of each field.
 
 use std::collections::BTreeMap;
 
@@ -9,19 +9,19 @@ use serde_json::{Value, json};
 
 use crate::model::workload::is_ours;
 
-/// Somebody who owns a field.
+/// An owner of a field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FieldOwner {
     manager: String,
     operation: String,
-    /// He owns the map around it, too.
+    /// True for an owner of the map around it, too.
     with_map: bool,
 }
 
-/// By key of SPIRE's ConfigMap.
+/// The owners by key of SPIRE's ConfigMap.
 pub(crate) type FieldOwners = BTreeMap<String, Vec<FieldOwner>>;
 
-/// Who owns an entry, other than us.
+/// The owners of an entry, other than us.
 pub(crate) fn owners_of(map: &ConfigMap, key: &str) -> Vec<FieldOwner> {
     let of = |entry: &ManagedFieldsEntry| {
         let fields = &entry.fields_v1.as_ref()?.0;
@@ -36,9 +36,9 @@ pub(crate) fn owners_of(map: &ConfigMap, key: &str) -> Vec<FieldOwner> {
     entries.filter(|entry| !is_ours(entry)).filter_map(of).collect()
 }
 
-/// The book that the apiserver keeps of a restored ConfigMap, without us: each entry is again its
-/// former owner's. One that nobody has would seem to have been written before there was a book, and
-/// its owner's next server-side apply would be a conflict.
+/// The managed fields of a restored ConfigMap, without us: each entry is again its former owner's.
+/// One without an owner would seem to have been written before there were managed fields, and its
+/// owner's next server-side apply would be a conflict.
 pub(crate) fn released(fields: &[ManagedFieldsEntry], owners: &FieldOwners) -> Vec<ManagedFieldsEntry> {
     let ours = fields.iter().find(|entry| is_ours(entry));
     let mut released: Vec<ManagedFieldsEntry> =
@@ -75,7 +75,7 @@ fn add(fields: &mut Value, more: &Value) {
     }
 }
 
-/// Where an entry is in the apiserver's book.
+/// The pointer to an entry in the managed fields.
 fn pointer(key: &str) -> String {
     format!("/f:data/f:{}", key.replace('~', "~0").replace('/', "~1"))
 }
@@ -103,7 +103,7 @@ mod tests {
         ];
         live.metadata.managed_fields = Some(before.clone());
         let owners = FieldOwners::from([("server.conf".to_owned(), owners_of(&live, "server.conf"))]);
-        // What a forced apply makes of it: who has nothing left goes.
+        // After a forced apply: an owner with nothing left goes.
         let after = [
             entry("kubectl", "Update", json!({"f:data": {".": {}}, "f:metadata": {"f:labels": {}}})),
             entry("other", "Update", json!({"f:metadata": {"f:annotations": {}}})),

@@ -1,5 +1,5 @@
-//! What several rooms speak of: workloads and their pods, what is asked for of them, the steps
-//! towards it, and what stands in the way. No IO.
+//! The types of several rooms: workloads and their pods, their desired state, the steps towards it,
+//! and the problems in its way. No IO.
 
 pub(crate) mod agents;
 pub(crate) mod managed_fields;

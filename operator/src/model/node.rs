@@ -1,16 +1,16 @@
-//! What Keylime and SPIRE say about a node, where its agent is to be moved.
+//! The standing of a node whose agent is to be moved.
 
 use keylime_attestor_api::{AttestedNode, NodeState};
 
-/// What its `AttestedNode` says.
+/// The content of its `AttestedNode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Node {
     pub(crate) standing: Standing,
-    /// SPIRE has an agent on it that Keylime attested.
+    /// True where SPIRE has an agent on it that Keylime attested.
     pub(crate) issued: bool,
 }
 
-/// Whether a node's agent may be moved.
+/// The standing of a node: its agent may be moved, or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// Keylime passes it.

@@ -1,4 +1,4 @@
-//! What is seen of a pod.
+//! The facts about a pod.
 
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodSpec, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -10,18 +10,18 @@ pub(crate) fn is_ready(pod: &Pod) -> bool {
     conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-/// Whether a pod was made with an overlay of ours.
+/// True for a pod that was made with an overlay of ours.
 pub(crate) fn carries_overlay(pod: &Pod) -> bool {
     pod.annotations().contains_key(annotation::CONTENT_HASH)
 }
 
-/// Whether a pod carries an overlay of ours other than the one that should be, and is not ready.
+/// True for a pod that carries an overlay of ours other than the wanted one, and is not ready.
 pub(crate) fn is_stuck(pod: &Pod, wanted: Option<&str>) -> bool {
     let hash = pod.annotations().get(annotation::CONTENT_HASH).map(String::as_str);
     hash.is_some() && hash != wanted && !is_ready(pod) && pod.metadata.deletion_timestamp.is_none()
 }
 
-/// Of a pod what is read here, and nothing else: there may be thousands.
+/// The members of a pod that are used, and no others: there may be thousands of pods.
 pub(crate) fn slim(pod: Pod) -> Pod {
     let is_ready = |condition: &PodCondition| condition.type_ == "Ready";
     let Pod { metadata, spec, status } = pod;

@@ -1,12 +1,12 @@
-//! What stands in the way of a resource.
+//! The problems in the way of a resource.
 
 use keylime_attestor_api::conditions::Reason;
 
-/// One thing that stands in the way.
+/// A problem in the way of a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
     pub(crate) reason: Reason,
-    /// What was expected, what was found, and what to do.
+    /// The expected and the found state, and the remedy.
     pub(crate) message: String,
 }
 

@@ -1,4 +1,4 @@
-//! What the status of a resource last said.
+//! The last status of a resource.
 
 use keylime_attestor_api::{KeylimeAttestorStatus, RolloutStatus};
 

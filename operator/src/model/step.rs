@@ -1,39 +1,39 @@
-//! One change of the cluster.
+//! A change of the cluster.
 
 use serde_json::Value;
 
 use crate::model::managed_fields::FieldOwners;
 use crate::model::workload::WorkloadKey;
 
-/// One change of the cluster.
+/// A change of the cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Step {
-    /// A ConfigMap of ours is written.
+    /// Writes a ConfigMap of ours.
     Configure {
-        /// Whole, as it is applied.
+        /// The whole object, as it is applied.
         object: Value,
-        /// It was right before, and somebody changed it.
+        /// True where it was right before, and somebody changed it.
         correction: bool,
     },
-    /// SPIRE's own ConfigMap gets our part in place.
+    /// Edits SPIRE's own ConfigMap in place.
     Edit { object: Value, correction: bool },
-    /// A workload gets its overlay.
+    /// Puts its overlay onto a workload.
     Overlay { workload: WorkloadKey, object: Value, correction: bool },
-    /// A DaemonSet's pods are no longer replaced but by us. By force: the apiserver's default seems
-    /// to be theirs who wrote the rest.
+    /// Leaves the replacing of a DaemonSet's pods to us. By force: the apiserver's default seems to
+    /// be owned by the author of the rest.
     Hold { workload: WorkloadKey, object: Value },
-    /// A workload gets back what it had.
+    /// Gives a workload back what it had.
     Withdraw { workload: WorkloadKey, object: Value },
-    /// SPIRE's own ConfigMap gets back what it had.
+    /// Gives SPIRE's own ConfigMap back what it had.
     Restore {
-        /// Entry by entry.
+        /// The entries that are put back.
         object: Value,
-        /// Set when nothing in it is ours any longer: who gets his entries back.
+        /// Set when nothing in it is ours any longer: the owners that get their entries back.
         release: Option<FieldOwners>,
     },
-    /// A ConfigMap of ours goes.
+    /// Deletes a ConfigMap of ours.
     Delete { namespace: String, name: String, uid: String },
-    /// A pod goes: one of an overlay that was withdrawn or replaced, which a StatefulSet would
-    /// wait for forever, or one whose turn has come.
+    /// Deletes a pod: one of an overlay that was withdrawn or replaced, for which a StatefulSet
+    /// would wait for ever, or one whose turn has come.
     DeletePod { namespace: String, name: String, uid: String },
 }

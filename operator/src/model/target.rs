@@ -1,4 +1,4 @@
-//! One workload of SPIRE with all that is to be done to it: complete and valid.
+//! A workload of SPIRE with its desired state, complete and valid.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 
 use crate::model::workload::{Kind, Workload, WorkloadKey};
 
-/// What the workload runs.
+/// The program that a workload runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Role {
     Server,
@@ -25,12 +25,12 @@ pub(crate) struct Asked {
     pub(crate) config_map: Option<ConfigMapSource>,
 }
 
-/// Everything that the resource asks for, found and valid.
+/// The desired state of a resource, complete and valid.
 #[derive(Clone, Debug)]
 pub(crate) struct Desired {
-    /// Namespace and name of the resource.
+    /// The namespace and name of the resource.
     pub(crate) owner: Owner,
-    /// Of the resource.
+    /// The generation of the resource.
     pub(crate) generation: Option<i64>,
     pub(crate) mode: Mode,
     pub(crate) server: Target,
@@ -44,12 +44,12 @@ pub(crate) struct Owner {
     pub(crate) name: String,
 }
 
-/// A workload with what it is to get.
+/// A workload with its desired state.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) role: Role,
     pub(crate) key: WorkloadKey,
-    /// Absent only with `ConfigOnly`.
+    /// [`None`] only with `ConfigOnly`.
     pub(crate) workload: Option<Workload>,
     pub(crate) container: Option<String>,
     pub(crate) config_path: Option<String>,
@@ -58,21 +58,21 @@ pub(crate) struct Target {
     /// SPIRE's configuration with our node attestor in it.
     pub(crate) derived: String,
     pub(crate) format: Format,
-    /// The Secret to mount; agents that are spoken to by plain http have none.
+    /// The Secret to mount; [`None`] for Keylime agents over plain http.
     pub(crate) secret: Option<String>,
     pub(crate) plugin: Plugin,
-    /// spire-controller-manager beside SPIRE's server, when it is to know of Keylime.
+    /// spire-controller-manager beside SPIRE's server, where it is to know of Keylime.
     pub(crate) manager: Option<Manager>,
 }
 
-/// spire-controller-manager with what it is to get.
+/// spire-controller-manager with its desired state.
 #[derive(Clone, Debug)]
 pub(crate) struct Manager {
     pub(crate) container: String,
     /// Path of the program inside of the container.
     pub(crate) program: String,
     pub(crate) flags: Vec<String>,
-    /// Where its own configuration is.
+    /// The ConfigMap with its own configuration.
     pub(crate) config_map: String,
     pub(crate) key: String,
     /// Its configuration with the template that knows of Keylime.
@@ -81,7 +81,7 @@ pub(crate) struct Manager {
     pub(crate) beside: Option<ConfigMap>,
 }
 
-/// Where SPIRE's own configuration is.
+/// SPIRE's own configuration, with its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     pub(crate) config_map: String,
@@ -122,7 +122,7 @@ impl Role {
         }
     }
 
-    /// Where SPIRE looks for its configuration when no flag says it.
+    /// SPIRE's path of its configuration without a flag.
     pub(crate) const fn default_config_path(self) -> &'static str {
         match self {
             Self::Server => "/opt/spire/conf/server/server.conf",
@@ -181,7 +181,7 @@ pub(crate) fn text<'m>(map: &'m ConfigMap, key: &str) -> Option<&'m str> {
     map.data.as_ref()?.get(key).map(String::as_str)
 }
 
-/// The key, where there is one alone.
+/// The only key; [`None`] where there are several.
 pub(crate) fn only_key(map: &ConfigMap) -> Option<&String> {
     let mut keys = map.data.iter().flatten().map(|(key, _)| key);
     keys.next().filter(|_| keys.next().is_none())

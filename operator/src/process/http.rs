@@ -16,15 +16,15 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use listener::Limits;
 use tokio::net::{TcpListener, TcpStream};
 
-/// Nobody needs more than a kubelet and a few Prometheuses.
+/// Enough for a kubelet and a few Prometheuses.
 const LIMITS: Limits = Limits { connections: 64, per_address: 8, lifetime: Duration::from_secs(120) };
-/// How long a client may take to send its request, also the next one of the same connection.
+/// The longest time of a client for its request, also for the next one of the same connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// What is answered on a path.
+/// The answer on a path.
 pub(crate) enum Answer {
     /// 200 with the text.
     Metrics(String),
@@ -36,7 +36,7 @@ pub(crate) enum Answer {
     NoSuchPath,
 }
 
-/// Why a port is not served.
+/// The reason why a port is not served.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to listen on {address}: {error}")]
 pub(crate) struct NotListening {
@@ -49,7 +49,7 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, NotListen
     TcpListener::bind(address).await.map_err(|error| NotListening { address, error })
 }
 
-/// Answers until it is dropped.
+/// Serves a port until the future is dropped.
 pub(crate) async fn serve(
     listener: TcpListener,
     answer: impl Fn(&str) -> Answer + Send + Sync + 'static,
@@ -65,7 +65,7 @@ async fn connection(stream: TcpStream, answer: Arc<impl Fn(&str) -> Answer>) {
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(16 * 1024);
-    // A client that goes away, or sends something else, is no matter of ours.
+    // A client that goes away, or sends anything but a request, is no error.
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }
 

@@ -17,18 +17,18 @@ use crate::process::cli::Args;
 
 /// Name of the Lease.
 const NAME: &str = "keylime-attestor-operator";
-/// How long a Lease is good for when its holder is silent, and how long before that it is renewed.
-/// In seconds.
+/// The time for which a Lease is good when its holder is silent, and the time before its end at
+/// which it is renewed. In seconds.
 const DURATION: u64 = 15;
 const GRACE: u64 = 5;
 
-/// How long after a renewal its holder goes on when no other renewal succeeds: less than the others
-/// wait, whose clocks may be ahead.
+/// The time after a renewal for which its holder goes on when no other renewal succeeds: less than
+/// the others wait, whose clocks may be ahead.
 const SAFE: Duration = Duration::from_secs(DURATION - 2);
-/// How often the holder checks whether the Lease is renewed: several times between a renewal and the
-/// end of the one before.
+/// The interval at which the holder checks that the Lease is renewed: several times between a
+/// renewal and the end of the one before.
 const CHECK: Duration = Duration::from_secs(2);
-/// How long a renewal takes that is under way.
+/// The time of a renewal that is under way.
 const RENEWAL: Duration = Duration::from_millis(200);
 
 /// One replica's part in the election.
@@ -43,8 +43,8 @@ impl Election {
     /// Waits to lead from now on.
     ///
     /// # Errors
-    /// When it is not known where the Lease should be and who takes it, or it can neither be read
-    /// nor made.
+    /// When the namespace of the Lease or the name of this pod is not known, or the Lease can
+    /// neither be read nor made.
     pub(crate) async fn enter(args: &Args, client: Client) -> Result<Self> {
         let namespace = args.lease_namespace.as_ref().or(args.pod_namespace.as_ref()).ok_or_else(|| {
             anyhow!("expected a namespace for the Lease: give --lease-namespace, or POD_NAMESPACE")
@@ -53,7 +53,7 @@ impl Election {
         let holder =
             holder.ok_or_else(|| anyhow!("expected POD_NAME: the Lease is held in the name of the pod"))?;
         let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
-        // The manager gives up at once when the apiserver is away.
+        // Asked first: the manager gives up at once when the apiserver is away.
         drop(answered(async || api.get_opt(NAME).await).await);
         let lease = LeaseManagerBuilder::new(client, NAME).with_namespace(namespace).with_identity(&holder);
         let lease = lease.with_duration(DURATION).with_grace(GRACE).build().await;
@@ -63,11 +63,11 @@ impl Election {
         Ok(Self { leads, manager, api, holder })
     }
 
-    /// Waits until it leads. Its manager says so for every Lease in the name of this pod: one that
-    /// ran out, from before the program was started again, has to be renewed first.
+    /// Waits until this replica leads. The manager says so for every Lease in the name of this pod:
+    /// one that ran out, from before a restart of the program, has to be renewed first.
     ///
     /// # Errors
-    /// When it never will.
+    /// When it never will lead.
     pub(crate) async fn won(&mut self) -> Result<()> {
         loop {
             self.leads.wait_for(|leads| *leads).await.context("failed to hold the Lease")?;
@@ -79,7 +79,7 @@ impl Election {
         }
     }
 
-    /// Waits, having won, until it leads no longer; why.
+    /// Waits, having won, until this replica leads no longer; the reason.
     pub(crate) async fn lost(&self) -> Error {
         let mut leads = self.leads.clone();
         tokio::select! {
@@ -95,7 +95,7 @@ impl Election {
     /// Gives the Lease back, so that another replica need not wait for its end.
     ///
     /// # Errors
-    /// When the apiserver does not take it.
+    /// The apiserver's refusal, or that it is away.
     pub(crate) async fn give_back(self) -> Result<()> {
         drop(self.leads);
         self.manager
@@ -105,7 +105,7 @@ impl Election {
         Ok(())
     }
 
-    /// Ends when the Lease was not renewed for too long. Its manager does not tell: when it cannot
+    /// Ends when the Lease was not renewed for too long. The manager does not tell: when it cannot
     /// renew, it goes on trying, and leads.
     async fn ran_out(&self) {
         let mut good = Instant::now() + SAFE;
@@ -121,7 +121,8 @@ impl Election {
         }
     }
 
-    /// How long this replica may go on by the Lease as it is now; nothing when that is not known.
+    /// The time for which this replica may go on by the Lease of now; [`None`] when that is not
+    /// known.
     async fn left(&self) -> Option<Duration> {
         match self.api.get(NAME).await {
             Ok(lease) => Some(left(&lease, &self.holder, Timestamp::now())),
@@ -133,8 +134,8 @@ impl Election {
     }
 }
 
-/// How long its holder may go on. The time in the Lease is by this replica's own clock; should that
-/// have been set back, it counts as now.
+/// The time for which the holder may go on. The time in the Lease is by this replica's own clock;
+/// should that have been set back, it counts as now.
 fn left(lease: &Lease, holder: &str, now: Timestamp) -> Duration {
     let spec = lease.spec.as_ref().filter(|spec| spec.holder_identity.as_deref() == Some(holder));
     let Some(renewed) = spec.and_then(|spec| spec.renew_time.as_ref()) else { return Duration::ZERO };

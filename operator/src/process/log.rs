@@ -5,7 +5,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::process::cli::LogFormat;
 
-/// Sends what is logged from now on to standard error. To be called once.
+/// Sends all later events to standard error. To be called once.
 pub(crate) fn start(format: LogFormat, level: &str) -> Result<()> {
     let filter = EnvFilter::try_new(level).context("failed to read the log level: expected such as info")?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

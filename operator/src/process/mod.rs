@@ -1,4 +1,4 @@
-//! The process: command line, log, Lease, HTTP ports, and what runs as long as it does.
+//! The process: command line, log, Lease, HTTP ports, and the tasks that run as long as it does.
 
 pub(crate) mod cli;
 pub(crate) mod http;

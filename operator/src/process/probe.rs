@@ -1,5 +1,5 @@
-//! Asks a running operator whether it is ready: what `helm test` starts in a pod, where the image
-//! has no other program to ask with.
+//! The probe of a running operator: `helm test` starts it in a pod, where the image has no other
+//! client.
 
 use std::time::{Duration, Instant};
 
@@ -9,14 +9,14 @@ use rustls::crypto::ring;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore};
 
-/// How long an operator may take to become ready.
+/// The longest time for an operator to become ready.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Returns when `url` (plain http) answers 200.
 ///
 /// # Errors
-/// When it does not within a minute: with its last answer.
+/// The last answer, when there is no 200 within a minute.
 pub(crate) async fn probe(url: &str) -> anyhow::Result<()> {
     let client = client()?;
     let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! The operator's life: starts what runs side by side, leads when it may, and ends in order.
+//! The operator's life: it starts the tasks, leads when it may, and ends in order.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ async fn operate(
         begun = begin(&args, &client) => begun?,
         _ = stop.wait_for(|stop| *stop) => return Ok(()),
     };
-    // One that waits to lead is ready, too: a rollout of the operator goes on only then.
+    // Ready while it waits to lead, too: only then does a rollout of the operator go on.
     ready.store(true, Ordering::Relaxed);
     let lead = |stop| control(cluster, checksums, image, events, metrics, stop);
     let Some(mut election) = election else { return lead(stop).await };
@@ -84,14 +84,14 @@ async fn operate(
     election.give_back().await
 }
 
-/// What the apiserver has to be asked first. It may be away: then this waits for it.
+/// The requests before all others. While the apiserver is away, this waits for it.
 async fn begin(args: &Args, client: &Client) -> Result<(Option<String>, Option<Election>)> {
     let image = plugin_image(args, client).await?;
     let election = if args.leader_elect { Some(Election::enter(args, client.clone()).await?) } else { None };
     Ok((image, election))
 }
 
-/// Reconciles until the signal, and until what is under way has come to its end.
+/// Reconciles until the signal, and until the reconciles under way have ended.
 async fn control(
     cluster: Cluster,
     checksums: Checksums,
@@ -167,7 +167,7 @@ fn stop_signal() -> Result<watch::Receiver<bool>> {
         }
         info!("asked to end");
         let _ = send.send(true);
-        // Receivers are to see the value, not a sender that is gone.
+        // Kept: receivers are to see the value, not a sender that is gone.
         send.closed().await;
     });
     Ok(receive)
@@ -199,12 +199,12 @@ fn plugins_dir(args: &Args) -> Result<PathBuf> {
     program.parent().map(PathBuf::from).context("failed to find this program's folder")
 }
 
-/// What is given, or else the image of the operator's own pod. Without either, resources have to
-/// name it.
+/// The image of the plugins: the one given, otherwise that of the operator's own pod. Without
+/// either, resources have to name it.
 ///
 /// # Errors
-/// When the apiserver refuses to tell: for a while after its start it refuses what it allows later,
-/// so that it is not to be taken as an answer.
+/// The apiserver's refusal. For a while after its start it refuses requests that it allows later,
+/// so that one is no answer.
 async fn plugin_image(args: &Args, client: &Client) -> Result<Option<String>> {
     if args.plugin_image.is_some() {
         return Ok(args.plugin_image.clone());

@@ -1,10 +1,10 @@
-//! Whether agents may change now. Pure.
+//! The gate before a change of agents. Pure.
 //!
 //! An agent whose pod is replaced has to attest anew, and loses its identity where Keylime refuses
 //! its node. So nothing of a DaemonSet changes while that would befall a node that has an agent by
-//! another attestor: the operator would take away what worked.
+//! another attestor: the operator would take away a working identity.
 //!
-//! A node whose agent runs with the plugin already is not asked about: Keylime decides about it
+//! A node whose agent runs with the plugin already does not hold a change: Keylime decides about it
 //! anyway, at its agent's next restart, whatever that comes from. Were it waited for, one failed
 //! node would keep every later change from all others, for as long as it fails. But while Keylime
 //! gives no answers, every agent that restarts is refused, whichever node it is on: then those
@@ -15,10 +15,10 @@ use keylime_attestor_api::Unattestable;
 use crate::model::agents::{Agent, Agents};
 use crate::model::workload::WorkloadKey;
 
-/// Nodes that a message names.
+/// Most nodes that a message names.
 const NAMED: usize = 10;
 
-/// Why the agents of a DaemonSet do not change now.
+/// The reason why the agents of a DaemonSet do not change now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Waits {
     /// The nodes, or the agents, have not been polled.
@@ -27,22 +27,23 @@ pub(crate) enum Waits {
     Silent(String),
     /// Keylime would refuse nodes.
     Refused {
-        /// Each with the reason.
+        /// The nodes, each with the reason.
         nodes: Vec<(String, String)>,
-        /// Of how many agents by other attestors.
+        /// The number of agents by other attestors.
         of: usize,
     },
 }
 
 impl Agents {
-    /// Why the agents of a DaemonSet have to stay as they are; nothing when they may change.
+    /// The reason why the agents of a DaemonSet have to stay as they are; [`None`] when they may
+    /// change.
     pub(crate) fn wait(&self, workload: &WorkloadKey, unattestable: Unattestable) -> Option<Waits> {
         if unattestable == Unattestable::Proceed {
             return None;
         }
         let Some(pods) = self.pods.get(workload) else { return Some(Waits::NotKnown) };
         if pods.is_empty() {
-            // There is nothing to be lost.
+            // No agent has anything to lose.
             return None;
         }
         let Some(keylime) = &self.keylime else { return Some(Waits::NotKnown) };
@@ -96,8 +97,8 @@ mod tests {
         WorkloadKey { kind: Kind::DaemonSet, namespace: "spire".to_owned(), name: "agent".to_owned() }
     }
 
-    /// Agents on nodes, those with a star run with the plugin; what Keylime passes, and what it
-    /// refuses.
+    /// Agents on nodes, those with a star with the plugin; the nodes that Keylime passes, and those
+    /// that it refuses.
     fn agents(pods: &[&str], passed: &[&str], refused: &[&str]) -> Agents {
         let agent =
             |pod: &&str| Agent { node: pod.trim_end_matches('*').to_owned(), moved: pod.ends_with('*') };

@@ -1,4 +1,4 @@
-//! Which steps are due, from what is asked for and what the cluster has. Pure.
+//! The steps that are due, from the desired state and the cluster's. Pure.
 
 pub(crate) mod batches;
 pub(crate) mod fighting;

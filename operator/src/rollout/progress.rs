@@ -1,5 +1,4 @@
-//! How far a workload's pods have taken up what was applied: from what was known and what is seen
-//! now. Pure.
+//! The progress of a rollout, from its last state and the pods of now. Pure.
 
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use keylime_attestor_api::{RolloutState, RolloutStatus};
 
 use crate::model::workload::Workload;
 
-/// A rollout that begins: something was applied just now.
+/// A rollout that begins with an apply of now.
 pub(crate) fn begun(
     workload: &Workload,
     state: RolloutState,
@@ -29,21 +28,21 @@ pub(crate) fn begun(
     }
 }
 
-/// What a rollout is assessed by, besides the pods' counts.
+/// The facts of a rollout besides the pods' counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
     pub(crate) deadline: Duration,
-    /// The workload's own settings held it at the last reconcile.
+    /// True where the workload's own settings held it at the last reconcile.
     pub(crate) was_held: bool,
-    /// The workload's controller is refused pods.
+    /// True where the workload's controller is refused pods.
     pub(crate) uncreated: bool,
 }
 
-/// A rollout of what is in place already.
+/// The next state of a rollout whose apply is in place already.
 ///
-/// One that was complete stays so: what befalls single pods later is for the workload's controller
-/// and shows in the counts. It is not a reason to roll everything back. One whose pods cannot be
-/// created has failed at once: waiting brings none.
+/// One that was complete stays so: later failures of single pods are the workload's controller's
+/// and show in the counts, and no reason to roll everything back. One whose pods cannot be created
+/// has failed at once: waiting brings none.
 pub(crate) fn advanced(
     previous: Option<&RolloutStatus>,
     workload: &Workload,
@@ -80,7 +79,7 @@ pub(crate) fn advanced(
     }
 }
 
-/// What is left until a rollout has failed.
+/// The time that is left until a rollout has failed.
 pub(crate) fn left(rollout: &RolloutStatus, deadline: Duration, now: Timestamp) -> Duration {
     deadline.saturating_sub(elapsed(rollout.last_progress_time.0, now))
 }

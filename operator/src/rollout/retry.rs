@@ -1,9 +1,9 @@
-//! When a rollout that was rolled back is tried again by itself. Pure.
+//! The next try of a rollout that was rolled back, by itself. Pure.
 //!
-//! What a change of the resource, of SPIRE's configuration or of the plugin mends is another
-//! rollout, and begins at once. The rest is told by what the last try failed of: where the end of
-//! it can be seen, the next one follows it; where it cannot, it is found out by trying. Each try
-//! costs pods, so the pauses grow.
+//! A change of the resource, of SPIRE's configuration or of the plugin is another rollout, and
+//! begins at once. Otherwise the cause of the last failure decides: where its end can be seen, the
+//! next try follows it; where it cannot, only a try finds out. Each try costs pods, so the pauses
+//! grow.
 
 use std::time::Duration;
 
@@ -12,16 +12,17 @@ use keylime_attestor_api::{FailureCause, RetryStatus, RolloutState, RolloutStatu
 
 use crate::rollout::progress::elapsed;
 
-/// The first pause where a try costs little: its end was seen, or its failure shows within seconds.
+/// The first pause where a try costs little: the cause has ended, or a failure shows within
+/// seconds.
 const SHORT: Duration = Duration::from_secs(30);
 const SHORT_AT_MOST: Duration = Duration::from_secs(60 * 60);
-/// Where each try may cost a whole `progressDeadline`: so many of them, and at most.
+/// The first pause, in times of `progressDeadline`, where each try may cost a whole one.
 const LONG: u32 = 2;
 const LONG_AT_MOST: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// What has become of what a rollout failed of.
+/// The present state of the causes of a failure.
 pub(crate) struct Now<'a> {
-    /// Keylime answers, and passes the nodes of the agents that would change.
+    /// True where Keylime answers, and passes the nodes of the agents that would change.
     pub(crate) keylime_is_well: bool,
     /// The versions of the Secrets.
     pub(crate) secrets: Option<&'a str>,
@@ -29,12 +30,12 @@ pub(crate) struct Now<'a> {
     pub(crate) time: Timestamp,
 }
 
-/// When a rollout that was rolled back is tried again.
+/// The time of the next try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     Now,
     In(Duration),
-    /// When something changes that the operator sees.
+    /// At a change that the operator sees.
     OnChange,
 }
 
@@ -64,7 +65,7 @@ fn grown(first: Duration, failures: i32, at_most: Duration) -> Duration {
     first.saturating_mul(2u32.saturating_pow(doubled)).min(at_most.max(first))
 }
 
-/// What a rollout keeps of its former failures: those of the same content, until it is complete.
+/// The former failures of a rollout of the same content, until it is complete.
 pub(crate) fn kept(previous: Option<&RolloutStatus>, rollout: &RolloutStatus) -> Option<RetryStatus> {
     let previous = previous.filter(|previous| {
         previous.content_hash == rollout.content_hash
@@ -74,7 +75,7 @@ pub(crate) fn kept(previous: Option<&RolloutStatus>, rollout: &RolloutStatus) ->
     previous?.retry.clone()
 }
 
-/// One more failure.
+/// The failures with one more.
 pub(crate) fn failed(
     before: Option<&RetryStatus>,
     cause: FailureCause,

@@ -1,4 +1,4 @@
-//! Who decides when the pods of a DaemonSet are replaced: its update strategy, and whose it is.
+//! The update strategy of a DaemonSet, which decides when its pods are replaced, and its owner.
 //! Pure.
 
 use keylime_attestor_api::names::FIELD_MANAGER;
@@ -6,17 +6,17 @@ use serde_json::{Value, json};
 
 use crate::model::workload::{Workload, is_ours};
 
-/// Where the apiserver's book has the strategy's type.
+/// The strategy's type in the managed fields.
 const TYPE: &str = "/f:spec/f:updateStrategy/f:type";
 
-/// The strategy of a DaemonSet, by who has a say in it.
+/// The strategy of a DaemonSet, with its owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Strategy {
     /// OnDelete, applied by us.
     Ours,
-    /// OnDelete, set by somebody else, who keeps it.
+    /// OnDelete, owned by somebody else.
     Theirs,
-    /// Nobody set it.
+    /// Owned by nobody.
     Free,
     /// RollingUpdate, set by this field manager.
     Rolling(String),
@@ -36,7 +36,8 @@ impl Strategy {
             return if owners().any(is_ours) { Self::Ours } else { Self::Theirs };
         }
         let defaulted = is_default(strategy) && !mentions_strategy(workload);
-        // Who writes without server-side apply seems to own the apiserver's defaults, too.
+        // A client that writes without server-side apply seems to own the apiserver's defaults,
+        // too.
         let said = owners().find(|entry| {
             entry.manager.as_deref() != Some(FIELD_MANAGER)
                 && (entry.operation.as_deref() == Some("Apply") || !defaulted)
@@ -45,7 +46,7 @@ impl Strategy {
     }
 }
 
-/// An object with the strategy that leaves it to us when a pod is replaced. The member of the other
+/// An object with the strategy that leaves the replacing of pods to us. The member of the other
 /// strategy may stay beside it.
 pub(crate) fn on_delete(mut object: Value) -> Value {
     if let Some(object) = object.as_object_mut()
@@ -56,7 +57,7 @@ pub(crate) fn on_delete(mut object: Value) -> Value {
     object
 }
 
-/// What the apiserver puts where nothing is said.
+/// True for the apiserver's default.
 fn is_default(strategy: Option<&Value>) -> bool {
     strategy.is_none_or(|strategy| {
         *strategy == json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}})
@@ -64,7 +65,7 @@ fn is_default(strategy: Option<&Value>) -> bool {
     })
 }
 
-/// Whether the text that kubectl keeps of what was applied sets the strategy.
+/// True where kubectl's annotation of the last applied object sets the strategy.
 fn mentions_strategy(workload: &Workload) -> bool {
     let last =
         workload.live.pointer("/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration");

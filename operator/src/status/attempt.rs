@@ -1,4 +1,4 @@
-//! What one reconcile came to, for its status to tell.
+//! The result of a reconcile, from which its status is made.
 
 use std::collections::BTreeMap;
 use std::slice;
@@ -12,34 +12,34 @@ use crate::model::target::Desired;
 use crate::model::workload::WorkloadKey;
 use crate::rollout::gate::Waits;
 
-/// How far a reconcile came.
+/// The result of a reconcile.
 pub(crate) enum Attempt {
-    /// The apiserver refused to be asked.
+    /// The apiserver refuses a request to read.
     Refused(Problem),
-    /// The resource, or what it names, cannot be used as it is. At least one problem.
+    /// The resource, or a workload that it names, cannot be used as it is. At least one problem.
     Invalid { gathered: Gathered, problems: Vec<Problem> },
-    /// The steps that were due were taken.
+    /// The steps that were due have been applied.
     Applied {
         gathered: Gathered,
         desired: Box<Desired>,
         applied: Applied,
-        /// Why steps were not taken, the first to be mended first.
+        /// The reasons why steps failed, the first to be mended first.
         problems: Vec<Problem>,
-        /// What a pod says that does not become ready, when it was asked now.
+        /// The message of a pod that does not become ready, where it was read now.
         diagnosis: Option<String>,
     },
     /// The resource is being deleted.
     Withdrawing {
-        /// Absent when the apiserver refused to be asked.
+        /// [`None`] when the apiserver refuses a request to read.
         gathered: Option<Gathered>,
         applied: Applied,
         hindrance: Option<Hindrance>,
     },
 }
 
-/// Why a withdrawal makes no progress.
+/// The reason why a withdrawal makes no progress.
 pub(crate) struct Hindrance {
-    /// In words; absent where they were said before.
+    /// The pods' message; [`None`] where the status has it already.
     pub(crate) diagnosis: Option<String>,
 }
 
@@ -71,7 +71,7 @@ impl Attempt {
         }
     }
 
-    /// What should be; known only where nothing stands in the way of it.
+    /// The desired state; [`None`] where problems stand in its way.
     pub(super) fn desired(&self) -> Option<&Desired> {
         match self {
             Self::Applied { desired, .. } => Some(desired),
@@ -79,7 +79,7 @@ impl Attempt {
         }
     }
 
-    /// The rollouts as they are now.
+    /// The rollouts of now.
     pub(super) fn rollouts(&self) -> &BTreeMap<WorkloadKey, RolloutStatus> {
         static NONE: BTreeMap<WorkloadKey, RolloutStatus> = BTreeMap::new();
         self.applied().map_or(&NONE, |applied| &applied.rollouts)
@@ -89,12 +89,12 @@ impl Attempt {
         self.applied().is_some_and(|applied| applied.waits_for_server)
     }
 
-    /// Why the agents of a workload wait for Keylime, if they do.
+    /// The reason why the agents of a workload wait for Keylime, if they do.
     pub(super) fn waits_for_keylime(&self, key: &WorkloadKey) -> Option<&Waits> {
         self.applied()?.waits_for_keylime.get(key)
     }
 
-    /// Why pods do not become ready or go, where that was found out now.
+    /// The message of pods that do not become ready or do not end, where it was read now.
     pub(super) fn diagnosis(&self) -> Option<&str> {
         match self {
             Self::Applied { diagnosis, .. } => diagnosis.as_deref(),
@@ -103,12 +103,12 @@ impl Attempt {
         }
     }
 
-    /// Whether a withdrawal makes no progress.
+    /// True for a withdrawal that makes no progress.
     pub(super) fn is_stuck(&self) -> bool {
         matches!(self, Self::Withdrawing { hindrance: Some(_), .. })
     }
 
-    /// Whether nobody can ask Keylime: there is no usable Secret, or it may not be read.
+    /// True where Keylime cannot be asked: there is no usable Secret, or it may not be read.
     pub(crate) fn lacks_keylime_client(&self) -> bool {
         match self {
             Self::Refused(_) => true,

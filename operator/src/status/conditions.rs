@@ -88,7 +88,7 @@ fn enforcement(facts: &Facts<'_>) -> Finding {
     }
 }
 
-/// What was so before; until the first poll nothing is known.
+/// The finding of before; until the first poll nothing is known.
 fn as_before(facts: &Facts<'_>, otherwise: Reason) -> Finding {
     let last = previous(facts.previous, otherwise.condition);
     let known = last.and_then(|last| {
@@ -116,8 +116,8 @@ fn degraded(facts: &Facts<'_>) -> Finding {
     (reason, said(facts, reason))
 }
 
-/// What is wrong with the pods: now, or when the rollout failed. It is kept, so that a line in a
-/// log does not make the status change again and again, and is not lost when the pods are.
+/// The message of the pods: of now, or of the failure of the rollout. It is kept, so that a line in
+/// a log does not make the status change again and again, and is not lost with the pods.
 fn said(facts: &Facts<'_>, reason: Reason) -> String {
     let about = [degraded::ROLLOUT_FAILED.name, degraded::ROLLED_BACK.name, degraded::WITHDRAWAL_STUCK.name];
     let before = previous(facts.previous, ConditionType::Degraded)
@@ -129,7 +129,7 @@ fn said(facts: &Facts<'_>, reason: Reason) -> String {
     }
 }
 
-/// Stands between what we say and what a pod says.
+/// The text between our message and a pod's.
 const DIAGNOSIS: &str = " Last: ";
 
 fn ready(facts: &Facts<'_>, others: [&Finding; 6]) -> Finding {

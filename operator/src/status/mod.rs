@@ -1,5 +1,5 @@
-//! The status of a resource: computed purely from what was found and done, and written when it
-//! changed.
+//! The status of a resource: computed purely from the result of a reconcile and the view of the
+//! nodes, and written when it changed.
 
 pub(crate) mod attempt;
 mod conditions;
@@ -14,21 +14,21 @@ use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus, NodesStatus};
 use crate::nodes::{View, summary};
 use crate::status::attempt::Attempt;
 
-/// All that a status says something about.
+/// The inputs of a status.
 pub(crate) struct Facts<'a> {
     pub(crate) resource: &'a KeylimeAttestor,
     pub(crate) previous: &'a KeylimeAttestorStatus,
     pub(crate) attempt: &'a Attempt,
-    /// Nobody can be asked.
+    /// True where Keylime cannot be asked.
     pub(crate) keylime_unavailable: bool,
-    /// What was seen of Keylime and of the nodes. Absent before the first poll, and while the
-    /// resource is being deleted.
+    /// The view of Keylime and of the nodes. [`None`] before the first poll, and while the resource
+    /// is being deleted.
     pub(crate) view: Option<&'a View>,
-    /// In whole seconds, as the API has them.
+    /// The time, in whole seconds, as the API has it.
     pub(crate) now: Timestamp,
 }
 
-/// The status that follows.
+/// The status of a resource.
 pub(crate) fn status(facts: &Facts<'_>) -> KeylimeAttestorStatus {
     let (server, agents) = workloads::workloads(facts);
     KeylimeAttestorStatus {
@@ -42,7 +42,7 @@ pub(crate) fn status(facts: &Facts<'_>) -> KeylimeAttestorStatus {
     }
 }
 
-/// What was last seen of the nodes, and what is known before the next poll.
+/// The status of the nodes by the last view, and before the first poll the one of before.
 fn nodes(facts: &Facts<'_>) -> Option<NodesStatus> {
     let previous = facts.previous.nodes.as_ref();
     facts.view.map(|view| summary::nodes(view, previous)).or_else(|| previous.cloned())

@@ -1,4 +1,4 @@
-//! ParentIDsConfigured, and what the status says of spire-controller-manager.
+//! ParentIDsConfigured, and the status of spire-controller-manager.
 
 use keylime_attestor_api::conditions::parent_ids_configured as reason;
 use keylime_attestor_api::{ConfigMapEntry, ControllerManagerStatus, Mode, RolloutState};
@@ -9,7 +9,7 @@ use crate::configuration::derived;
 use crate::configuration::parent::{Parents, config};
 use crate::gather::FoundManager;
 
-/// The condition.
+/// The condition ParentIDsConfigured.
 pub(super) fn parent_ids(facts: &Facts<'_>) -> Finding {
     let plain = |reason: keylime_attestor_api::conditions::Reason| (reason, reason.meaning.to_owned());
     if facts.is_deleted() {
@@ -50,17 +50,17 @@ pub(super) fn parent_ids(facts: &Facts<'_>) -> Finding {
     }
 }
 
-/// Below it lie the IDs of SPIRE's agents, and no alias of theirs can.
+/// The path below which the IDs of SPIRE's agents lie, and no alias of theirs can.
 const AGENTS: &str = "/spire/agent/";
 
-/// Whether a template gives pods another kind of parent than an agent, so that it is not seen here
-/// who that is.
+/// True for a template that gives pods another kind of parent than an agent, such as a node alias,
+/// whose agents are not known here.
 fn names_no_agents(found: &FoundManager, parents: &Parents<'_>) -> bool {
     let template = found.entry().and_then(|(_, text)| config::parent_id_template(text).ok().flatten());
     template.is_some_and(|template| !template.contains(AGENTS) && !parents.are_known_to(&template))
 }
 
-/// What to write where, for a controller manager that knows nothing of Keylime.
+/// The remedy for a controller manager that knows nothing of Keylime: the template, and its place.
 fn lacking(found: &FoundManager, namespace: &str, parents: &Parents<'_>) -> Option<String> {
     let (key, text) = found.entry()?;
     let original = config::parent_id_template(text).ok()?;
@@ -76,7 +76,7 @@ fn lacking(found: &FoundManager, namespace: &str, parents: &Parents<'_>) -> Opti
     ))
 }
 
-/// What was found, and what it was given. Of several, none is shown.
+/// The status of spire-controller-manager. Of several, none is shown.
 pub(super) fn controller_manager(facts: &Facts<'_>) -> Option<ControllerManagerStatus> {
     let Some(gathered) = facts.attempt.gathered() else { return facts.previous.controller_manager.clone() };
     let [found] = gathered.managers.as_slice() else { return None };

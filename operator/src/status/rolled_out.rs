@@ -56,8 +56,7 @@ pub(super) fn rolled_out(facts: &Facts<'_>, role: Role) -> (Reason, String) {
     let Some(desired) = facts.attempt.desired() else {
         return (reasons.waiting_for_configuration, reasons.waiting_for_configuration.meaning.to_owned());
     };
-    // With ConfigOnly there are those that get back what they had, where the mode was another
-    // before.
+    // With ConfigOnly, workloads that get back what they had, where the mode was another before.
     let is_managed = |target: &&Target| {
         desired.mode != Mode::ConfigOnly || facts.attempt.rollouts().contains_key(&target.key)
     };
@@ -79,7 +78,7 @@ fn targets(desired: &Desired, role: Role) -> impl Iterator<Item = &Target> {
     desired.targets().filter(move |target| target.role == role)
 }
 
-/// Agents that move in batches, unless all is said by the counts.
+/// The state of agents that move in batches, unless the counts say it all.
 fn in_batches(state: RolloutState, batch: &BatchStatus) -> Option<(u8, Reason, String)> {
     let BatchStatus { nodes, waiting, not_passed, not_enrolled, left } = batch;
     let left = format!(
@@ -109,14 +108,14 @@ fn in_batches(state: RolloutState, batch: &BatchStatus) -> Option<(u8, Reason, S
     }
 }
 
-/// Names that a person reads.
+/// The first of some names, for a human.
 fn some(names: &[String]) -> String {
     const MANY: usize = 10;
     let more = if names.len() > MANY { ", …" } else { "" };
     names.iter().take(MANY).cloned().collect::<Vec<_>>().join(", ") + more
 }
 
-/// How bad, which reason, and a message.
+/// The severity, the reason and the message of one workload.
 fn state(facts: &Facts<'_>, reasons: &Reasons, target: &Target) -> (u8, Reason, String) {
     let Some(rollout) = facts.attempt.rollouts().get(&target.key) else {
         let reason = reasons.waiting_for_configuration;

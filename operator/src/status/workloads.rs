@@ -1,4 +1,4 @@
-//! What the status says about each workload.
+//! The status of each workload.
 
 use keylime_attestor_api::{ConfigMapEntry, Mode, WorkloadStatus};
 
@@ -30,7 +30,7 @@ fn planned(facts: &Facts<'_>, mode: Mode, target: &Target) -> WorkloadStatus {
         Mode::Overlay | Mode::ConfigOnly => derived::name(&source.config_map),
     };
     let managed = mode != Mode::ConfigOnly;
-    // With ConfigOnly there is one while the workload gets back what it had.
+    // With ConfigOnly, only while the workload gets back what it had.
     let before = rollout_of(facts.previous, key).filter(|_| managed);
     let rollout = facts.attempt.rollouts().get(key).or(before);
     WorkloadStatus {
@@ -48,7 +48,7 @@ fn planned(facts: &Facts<'_>, mode: Mode, target: &Target) -> WorkloadStatus {
     }
 }
 
-/// What was reported before, as long as the workload is there.
+/// The status of before, as long as the workload is there.
 fn kept(facts: &Facts<'_>, before: &WorkloadStatus) -> Option<WorkloadStatus> {
     let Some(gathered) = facts.attempt.gathered() else { return Some(before.clone()) };
     let is_it = |key: &WorkloadKey| {

@@ -1,4 +1,4 @@
-//! Writes a status when it says something new.
+//! The write of a status.
 
 use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus};
 use kube::Resource as _;
@@ -8,10 +8,10 @@ use serde_json::json;
 use crate::cluster::{Cluster, Error};
 use keylime_attestor_api::names::FIELD_MANAGER;
 
-/// Whether it was written.
+/// Writes a status where it says something new; true when it did.
 ///
 /// # Errors
-/// When the apiserver does not take it.
+/// The apiserver's refusal, or that it is away.
 pub(crate) async fn write(
     cluster: &Cluster,
     resource: &KeylimeAttestor,
@@ -23,10 +23,10 @@ pub(crate) async fn write(
     apply(cluster, &resource.metadata, status).await
 }
 
-/// Whether the resource was still there to take its status.
+/// Applies a status; false where the resource is gone.
 ///
 /// # Errors
-/// When the apiserver does not take it.
+/// The apiserver's refusal, or that it is away.
 pub(crate) async fn apply(
     cluster: &Cluster,
     resource: &ObjectMeta,
@@ -47,7 +47,7 @@ pub(crate) async fn apply(
         Ok(_) => Ok(true),
         Err(error) => {
             let error = Error::api("write", format!("the status of {name}"))(error);
-            // It is gone, and with it everybody who would read its status.
+            // The resource is gone, and with it all readers of its status.
             if error.is_not_found() { Ok(false) } else { Err(error) }
         }
     }

@@ -1,5 +1,5 @@
-//! Turns what the resource asks for and what was found into a [`Desired`] that cannot be wrong, or
-//! says everything that stands in the way. Pure.
+//! From the resource and the gathered objects to a [`Desired`] that cannot be wrong, or to every
+//! problem in its way. Pure.
 
 pub(crate) mod manager;
 mod spec;
@@ -22,15 +22,15 @@ use crate::model::target::{Asked, Desired, Manager, Owner, Plugin, Role, Source,
 use crate::plugins::Checksums;
 use crate::rollout::strategy::Strategy;
 
-/// What a ConfigMap can hold, in bytes, as the apiserver counts.
+/// The largest ConfigMap in bytes, as the apiserver counts.
 const MAX_CONFIG_MAP: usize = 1 << 20;
-/// More than our node attestor can have in any spelling: the schema bounds every text in it.
+/// An upper bound of our node attestor's size in any spelling: the schema limits every text in it.
 const OUR_PART: usize = 16 << 10;
 
-/// Checks everything.
+/// Validates the resource with the gathered objects.
 ///
 /// # Errors
-/// Every problem there is, those that hide others first.
+/// Every problem, those that hide others first.
 pub(crate) fn validate(
     resource: &KeylimeAttestor,
     gathered: &Gathered,
@@ -115,8 +115,8 @@ impl Context<'_> {
         })
     }
 
-    /// spire-controller-manager, where there is one beside SPIRE's server; where the server is not
-    /// there, that is reported already.
+    /// spire-controller-manager, where there is one beside SPIRE's server. A missing server is
+    /// reported already.
     fn manager(&self, targets: &[Target]) -> Result<Option<Manager>, Problem> {
         let spec = &self.resource.spec;
         let asked = &spec.spire.controller_manager;
@@ -136,7 +136,7 @@ impl Context<'_> {
         }
     }
 
-    /// The Secrets are where they are to be mounted.
+    /// The problems of Secrets that are missing where they are to be mounted.
     fn secrets(&self) -> Vec<Problem> {
         let keylime = &self.resource.spec.keylime;
         let mut problems = Vec::new();
@@ -162,8 +162,7 @@ impl Context<'_> {
                 ),
                 Presence::There => continue,
             };
-            // An agents' Secret that only the pods read is of no matter where the operator touches
-            // no pods.
+            // An agents' Secret is read by pods alone, which this mode does not touch.
             if self.resource.spec.spire.mode != Mode::ConfigOnly || *name == keylime.tls.secret_name {
                 problems.push(problem);
             }
@@ -172,7 +171,7 @@ impl Context<'_> {
     }
 }
 
-/// What was found of a workload, with what the mode needs of it.
+/// A discovered workload, with all that the mode needs of it.
 fn discovered<'f>(
     mode: Mode,
     asked: &Asked,
@@ -209,7 +208,7 @@ fn discovered<'f>(
         }
         (Some(Err(problem)), Some(_)) => Err(problem.clone()),
         _ => match &asked.config_map {
-            // Enough to write a configuration, which is all that this mode does.
+            // Enough for this mode, which only writes configurations.
             Some(config_map) if mode == Mode::ConfigOnly => Ok((
                 found,
                 Located {
@@ -218,7 +217,7 @@ fn discovered<'f>(
                     flags: Vec::new(),
                     config_map: config_map.name.clone(),
                     key: config_map.key.clone(),
-                    // Nothing says how SPIRE is started; they stay as they are either way.
+                    // The flags of SPIRE are not known; variables stay as they are either way.
                     variables: Variables::Expanded,
                 },
             )),
@@ -227,7 +226,7 @@ fn discovered<'f>(
     }
 }
 
-/// What is known of a workload whose mode may not need all of it.
+/// The parts of a workload, some of which the mode may not need.
 struct Located {
     container: Option<String>,
     config_path: Option<String>,
@@ -276,7 +275,8 @@ fn configuration(
     let refused = |error: edit::Error| invalid(error.to_string());
     let original = original::original_of(asked.role, (live, found.beside.as_ref()), &key, current)
         .ok_or_else(|| {
-            // What SPIRE would not read either is no question of what is ours.
+            // A text that SPIRE would not read either is reported before our own part is looked
+            // for.
             if let Err(error) = edit::node_attestors(current) {
                 return refused(error);
             }
@@ -295,8 +295,8 @@ fn configuration(
     Ok((source, derived))
 }
 
-/// Both ConfigMaps, SPIRE's edited in place and ours beside it, hold at most what SPIRE's has now
-/// and our part.
+/// Checks the size of both ConfigMaps, SPIRE's edited in place and ours beside it: each holds at
+/// most SPIRE's content of now and our part.
 fn fits(name: &str, live: &ConfigMap) -> Result<(), Problem> {
     let now: usize = live.data.iter().flatten().map(|(key, text)| key.len() + text.len()).sum();
     if now + OUR_PART <= MAX_CONFIG_MAP {
@@ -310,7 +310,7 @@ fn fits(name: &str, live: &ConfigMap) -> Result<(), Problem> {
     Err(Problem::new(reason::CONFIGURATION_TOO_LARGE, message))
 }
 
-/// Server and agent cannot read the same entry: their NodeAttestors differ.
+/// The problem of a server and an agent that read the same entry: their NodeAttestors differ.
 fn same_configuration(targets: &[Target]) -> Option<Problem> {
     let mut roles: BTreeMap<(&str, &str, &str), Role> = BTreeMap::new();
     for target in targets {
@@ -327,8 +327,8 @@ fn same_configuration(targets: &[Target]) -> Option<Problem> {
     None
 }
 
-/// Agents can move in batches: nobody else has them replaced meanwhile, and those that have not moved
-/// keep their configuration.
+/// The problems of agents that are to move in batches: nobody else may have their pods replaced
+/// meanwhile, and agents that have not moved have to keep their configuration.
 fn batches(spec: &KeylimeAttestorSpec, targets: &[Target]) -> Vec<Problem> {
     if spec.rollout.as_ref().is_none_or(|rollout| rollout.batch_size.is_none()) {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! What the schema lets through and the plugins would refuse: read here with the plugins' own
+//! The values that the schema allows and the plugins would refuse, read with the plugins' own
 //! types.
 
 use evidence::{AgentPathTemplate, MetadataKey};
@@ -8,7 +8,7 @@ use keylime_attestor_api::conditions::configuration_applied::SPEC_INVALID;
 
 use crate::model::problem::Problem;
 
-/// Everything that is wrong with the resource by itself.
+/// The problems of the resource by itself.
 pub(crate) fn problems(spec: &KeylimeAttestorSpec) -> Vec<Problem> {
     let keylime = &spec.keylime;
     let mut problems = Vec::new();

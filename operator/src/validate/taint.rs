@@ -1,5 +1,6 @@
-//! Whether SPIRE comes back to nodes that the operator taints: an agent, or else a node that fails
-//! once would never be attested again; and the server, or else no node would where all have failed.
+//! The tolerations of SPIRE's workloads for the operator's taint: without one on the agents, a node
+//! that fails once would never be attested again; without one on the server, none would where all
+//! have failed.
 
 use k8s_openapi::api::core::v1::Toleration;
 use keylime_attestor_api::KeylimeAttestorSpec;
@@ -9,7 +10,7 @@ use keylime_attestor_api::names::TAINT;
 use crate::model::problem::Problem;
 use crate::model::target::Target;
 
-/// SPIRE's workloads that do not tolerate our taint, where it is asked for.
+/// A problem for each workload of SPIRE that does not tolerate our taint, where it is asked for.
 pub(super) fn problems(spec: &KeylimeAttestorSpec, targets: &[Target]) -> Vec<Problem> {
     let workloads = targets.iter().filter_map(|target| target.workload.as_ref());
     let workloads = workloads.filter(|_| spec.nodes.taint);

@@ -8,7 +8,7 @@ use crate::discover::discover;
 use crate::fixture::{checksums, config_map, gathered, merge, object, read, resource};
 use crate::model::workload::Kind;
 
-/// The problems of a resource after a change of it and of what was found.
+/// The problems of a resource after changes of it and of the gathered objects.
 fn problems(changes: Value, change: impl FnOnce(&mut Gathered)) -> Vec<(&'static str, String)> {
     let resource = resource(changes);
     let mut gathered = gathered(&resource);
@@ -71,7 +71,8 @@ fn variables_stay_where_spire_expands_them() {
     }
 }
 
-/// Also where it was edited in place: what SPIRE refuses is told before what is ours is looked for.
+/// Also where it was edited in place: a text that SPIRE refuses is reported before our part is
+/// looked for.
 #[test]
 fn a_plugin_that_is_declared_twice_is_named() {
     let twice = "plugins {\n  NodeAttestor \"keylime\" {}\n  NodeAttestor \"keylime\" {}\n}\n";

@@ -1,8 +1,9 @@
-//! Whether SPIRE replaces variables in its configuration before it reads it.
+//! The expansion of variables by SPIRE in its configuration, before it reads it.
 
 use hcl::edit::Variables;
 
-/// By SPIRE's arguments, as Go's flag package reads them: the last `-expandEnv` counts.
+/// The expansion by SPIRE's arguments, as Go's flag package reads them: the last `-expandEnv`
+/// counts.
 pub(super) fn of_arguments<'w>(words: impl Iterator<Item = &'w str>) -> Variables {
     let flags = words.take_while(|word| *word != "--");
     let given = flags.filter_map(|word| {

@@ -20,7 +20,7 @@ pub(crate) enum Kind {
     StatefulSet,
 }
 
-/// Which workload.
+/// The identity of a workload.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WorkloadKey {
     pub(crate) kind: Kind,
@@ -33,26 +33,26 @@ pub(crate) struct WorkloadKey {
 pub(crate) struct Workload {
     pub(crate) key: WorkloadKey,
     pub(crate) uid: String,
-    /// It is about to be gone.
+    /// True for one that is being deleted.
     pub(crate) deleting: bool,
     /// The object as it came, to compare with what should be in it.
     pub(crate) live: Value,
     pub(crate) template: PodTemplateSpec,
     pub(crate) selector: LabelSelector,
     pub(crate) pods: PodCounts,
-    /// Which of its own settings keeps its pods from being replaced.
+    /// The setting of its own that keeps its pods from being replaced.
     pub(crate) held: Option<&'static str>,
     /// The `KeylimeAttestor` (namespace, name) whose overlay it carries, by its labels.
     pub(crate) claimed_by: Option<(String, String)>,
-    /// Whether the apiserver counts fields of it as ours.
+    /// True where the apiserver counts fields of it as ours.
     pub(crate) managed: bool,
-    /// The apiserver's book of who owns which field.
+    /// The managed fields.
     pub(crate) fields: Vec<ManagedFieldsEntry>,
-    /// The field manager, other than us, who wrote last.
+    /// The field manager, other than us, that wrote last.
     pub(crate) last_writer: Option<String>,
 }
 
-/// How far the pods are, in the words of the workload's controller.
+/// The counts of pods, by the workload's controller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PodCounts {
     /// Pods that should run.
@@ -66,11 +66,11 @@ pub(crate) struct PodCounts {
     pub(crate) available: i32,
     /// Pods that should run and do not exist.
     pub(crate) missing: i32,
-    /// All pods that should run are of the present template and are available.
+    /// True where all pods that should run are of the present template and are available.
     pub(crate) complete: bool,
 }
 
-/// An object whose kind is not the one that was asked for.
+/// An object of another kind than the one asked for.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to read the {key}: {error}")]
 pub(crate) struct UnreadableWorkload {
@@ -89,7 +89,7 @@ impl Kind {
         }
     }
 
-    /// What the API is asked for.
+    /// The API of this kind.
     pub(crate) fn resource(self) -> ApiResource {
         match self {
             Self::DaemonSet => ApiResource::erase::<DaemonSet>(&()),
@@ -149,14 +149,15 @@ impl Workload {
         }
     }
 
-    /// Whether the apiserver counts the command of a container as ours.
+    /// True where the apiserver counts the command of a container as ours.
     pub(crate) fn owns_command(&self, container: &str) -> bool {
         let command =
             format!("/f:spec/f:template/f:spec/f:containers/k:{}/f:command", json!({"name": container}));
         self.owns(&command)
     }
 
-    /// Whether the apiserver counts a field as ours; it is written as in the apiserver's book.
+    /// True where the apiserver counts a field as ours; `field` is written as in the managed
+    /// fields.
     fn owns(&self, field: &str) -> bool {
         self.fields
             .iter()
@@ -174,8 +175,8 @@ impl Workload {
     }
 }
 
-/// The field manager, other than us, who wrote last, be it by apply or by update. Status is written
-/// by controllers and does not count.
+/// The field manager, other than us, that wrote last, be it by apply or by update. Status is
+/// written by controllers and does not count.
 pub(crate) fn last_writer(fields: &[ManagedFieldsEntry]) -> Option<String> {
     fields
         .iter()
@@ -190,7 +191,7 @@ pub(crate) fn is_ours(entry: &ManagedFieldsEntry) -> bool {
         && entry.subresource.is_none()
 }
 
-/// What the kinds have in common.
+/// The common parts of the kinds.
 struct Parts {
     template: PodTemplateSpec,
     selector: LabelSelector,
@@ -268,8 +269,8 @@ fn stateful_set(object: StatefulSet) -> Parts {
 
 /// The counts of a status.
 struct Counts {
-    /// The controller has seen the present generation; before that, the other counts are about an
-    /// older template.
+    /// True once the controller has seen the present generation; before, the other counts are about
+    /// an older template.
     current: bool,
     desired: i32,
     all: i32,
@@ -296,7 +297,7 @@ impl Counts {
     }
 }
 
-/// The labels that tell whose an object is.
+/// The labels that name an object's resource.
 pub(crate) fn owner_labels(namespace: &str, name: &str) -> BTreeMap<String, String> {
     BTreeMap::from([
         (names::label::MANAGED_BY.to_owned(), names::FIELD_MANAGER.to_owned()),

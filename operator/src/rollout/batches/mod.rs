@@ -1,7 +1,8 @@
-//! A rollout in batches: which nodes get their new SPIRE agent next, from what the cluster has. Pure.
+//! A rollout in batches: the nodes that get their new SPIRE agent next, by the cluster's state.
+//! Pure.
 //!
-//! A batch is first written into the status and then carried out, so that whoever decides next, after
-//! a crash too, knows which nodes it is about.
+//! A batch is first written into the status and then carried out, so that the next reconcile, also
+//! after a crash, knows its nodes.
 
 use std::collections::BTreeMap;
 
@@ -13,34 +14,34 @@ use kube::ResourceExt as _;
 use crate::model::node::{Node, Standing};
 use crate::model::pod::{carries_overlay, is_ready};
 
-/// Nodes in one batch at most: they are listed in the status.
+/// Most nodes in a batch: they are listed in the status.
 const MAX_BATCH: usize = 500;
 
-/// What a decision is made on.
+/// The inputs of a decision.
 pub(crate) struct Facts<'a> {
-    /// Those that are managed, by name.
+    /// The nodes of the resource, by name.
     pub(crate) nodes: &'a BTreeMap<String, Node>,
-    /// While it does not, nobody is moved: whoever restarts is refused.
+    /// True where Keylime answers. Otherwise no agent is moved: one that restarts is refused.
     pub(crate) keylime_answers: bool,
     /// The DaemonSet's pods.
     pub(crate) pods: &'a [Pod],
-    /// What the moved pods carry.
+    /// The hash of the overlay that moved pods carry.
     pub(crate) hash: &'a str,
-    /// Nodes in one batch.
+    /// The size of a batch.
     pub(crate) share: Share,
-    /// A moved node is one that SPIRE is known to have attested; otherwise a pod that is ready is
-    /// enough.
+    /// True where a node counts as moved only when SPIRE is known to have attested it; otherwise a
+    /// pod that is ready is enough.
     pub(crate) needs_identity: bool,
-    /// The batch that is under way, by the status.
+    /// The batch under way, by the status.
     pub(crate) batch: &'a [String],
 }
 
-/// What follows.
+/// The decision: the batch of now, and the nodes beside it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Assessment {
-    /// The batch that is under way; empty when there is nothing to be moved.
+    /// The batch under way; empty when no node can be moved.
     pub(crate) batch: Vec<String>,
-    /// It begins now. Its pods are replaced at the next reconcile.
+    /// True for a batch that begins now. Its pods are replaced at the next reconcile.
     pub(crate) begins: bool,
     /// Nodes of the batch that are not done.
     pub(crate) waiting: Vec<String>,
@@ -55,13 +56,13 @@ pub(crate) struct Assessment {
 }
 
 impl Assessment {
-    /// Nothing is under way, and nothing that Keylime knows is left.
+    /// True when no batch is under way, and no node that Keylime knows is left.
     pub(crate) fn is_done(&self) -> bool {
         self.batch.is_empty() && self.not_passed.is_empty()
     }
 }
 
-/// Decides.
+/// Decides which pods are replaced now, and whether the next batch begins.
 pub(crate) fn decide(facts: &Facts<'_>) -> Assessment {
     let agents = agents(facts.pods, facts.hash);
     let mut assessment = Assessment { moved: moved(&agents), ..Assessment::default() };
@@ -78,12 +79,12 @@ pub(crate) fn decide(facts: &Facts<'_>) -> Assessment {
                 assessment.replace.push((*pod).clone());
                 assessment.waiting.push(name.clone());
             }
-            // Not touched yet, and no longer to be.
+            // Not replaced yet, and no longer to be: Keylime does not pass the node now.
             (Some(Agent::Old(_)), _) => continue,
             (Some(Agent::New { ready }), _) if *ready && has_identity(facts, name) => {}
             (Some(_), _) => assessment.waiting.push(name.clone()),
             (None, _) if facts.nodes.contains_key(name) => assessment.waiting.push(name.clone()),
-            // The node is gone.
+            // A node that is gone.
             (None, _) => continue,
         }
         assessment.batch.push(name.clone());
@@ -96,8 +97,8 @@ pub(crate) fn decide(facts: &Facts<'_>) -> Assessment {
     assessment
 }
 
-/// Pods that an overlay was withdrawn from and that still carry it: those that are not ready at
-/// once, the others as many at a time as a batch has, and only while nothing else is on its way.
+/// The pods to replace of those that still carry an overlay that was withdrawn: the ones that are
+/// not ready at once, the others in batches, and only while no other pod is being replaced.
 pub(crate) fn rolled_back(pods: &[Pod], share: Share) -> Vec<&Pod> {
     let goes = |pod: &&Pod| pod.metadata.deletion_timestamp.is_some();
     let stays: Vec<&Pod> = pods.iter().filter(|pod| carries_overlay(pod) && !goes(pod)).collect();
@@ -116,11 +117,11 @@ enum Agent<'a> {
     New {
         ready: bool,
     },
-    /// It ends, and another follows.
+    /// The pod ends, and another follows.
     Ending,
 }
 
-/// By node. Of a pod that ends and the one that follows it, the latter counts.
+/// The agents by node. Of a pod that ends and the one that follows it, the latter counts.
 fn agents<'a>(pods: &'a [Pod], hash: &str) -> BTreeMap<&'a str, Agent<'a>> {
     let mut agents = BTreeMap::new();
     for pod in pods {
@@ -140,8 +141,8 @@ fn moved(agents: &BTreeMap<&str, Agent<'_>>) -> usize {
     agents.values().filter(|agent| matches!(agent, Agent::New { .. })).count()
 }
 
-/// A node that nobody has polled yet counts as one that is not passed: it is not touched, and is
-/// waited for. So does one of which it is not known whether it still is passed.
+/// A node's standing. One that was not polled yet, or while Keylime gives no answers, counts as not
+/// passed: it is left alone, and waited for.
 fn standing(facts: &Facts<'_>, name: &str) -> Standing {
     match facts.nodes.get(name).map(|node| node.standing) {
         Some(Standing::Passed) if !facts.keylime_answers => Standing::NotPassed,

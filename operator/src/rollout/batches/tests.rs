@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::model::pod::slim;
 
-/// A pod of a node: whether it carries the new overlay, is ready, and is ending.
+/// A pod of a node: with the new overlay, ready, ending.
 fn pod(node: &str, new: bool, ready: bool, ending: bool) -> Pod {
     serde_json::from_value(json!({
         "metadata": {"name": format!("agent-on-{node}"), "uid": node,
@@ -107,7 +107,7 @@ fn where_it_is_known_the_identity_is_waited_for() {
 #[test]
 fn only_nodes_that_keylime_passes_are_moved() {
     let nodes = [("a", UNKNOWN_TO_KEYLIME), ("b", FAILING), ("c", PASSED)];
-    // Nobody has polled d yet.
+    // d was not polled yet.
     let pods = [old("a"), old("b"), old("c"), old("d")];
     let assessment = assess(&nodes, &pods, &[], Share::Nodes(4), false);
     assert_eq!((assessment.batch, assessment.not_enrolled), (vec!["c".to_owned()], vec!["a".to_owned()]));
@@ -164,7 +164,7 @@ fn what_broke_goes_first_and_the_rest_in_batchs() {
     };
     let broken = pod("b", true, false, false);
     assert_eq!(back(&[new("a"), broken.clone(), old("c")], ONE), ["b"]);
-    // While its successor is not there or not ready, nothing else goes.
+    // While its successor is missing or not ready, no other pod is replaced.
     assert_eq!(back(&[new("a"), pod("b", true, false, true), old("c")], ONE), Vec::<String>::new());
     assert_eq!(back(&[new("a"), pod("b", false, false, false), old("c")], ONE), Vec::<String>::new());
     assert_eq!(back(&[new("a"), old("b"), old("c")], ONE), ["a"]);

@@ -1,5 +1,5 @@
-//! What keeps a change back although its turn has come: agents that Keylime would refuse, and what
-//! failed before.
+//! The reasons that hold a change back although its turn has come: agents that Keylime would
+//! refuse, and an earlier failure.
 
 use std::time::Duration;
 
@@ -16,15 +16,16 @@ use crate::rollout::progress;
 use crate::rollout::retry;
 use crate::rollout::strategy::Strategy;
 
-/// When to reconcile again for nodes that agents wait for; when its last word about
-/// them changes, that is seen at once.
+/// The pause before a reconcile for nodes that agents wait for; a poll that changes their state
+/// wakes it at once.
 pub(super) const KEYLIME: Duration = Duration::from_secs(15);
-/// What is not known at the operator's start is known when the first lists have arrived.
+/// The pause for facts that are not known at the operator's start, until the first lists have
+/// arrived.
 const SOON: Duration = Duration::from_secs(2);
 
 impl Decision<'_> {
-    /// Whether agents that are to change have to wait for Keylime. What restarts no pod is done all
-    /// the same.
+    /// True for agents that are to change and have to wait for Keylime. Steps that restart no pod
+    /// are done all the same.
     pub(super) fn waits_for_keylime(
         &self,
         target: &Target,
@@ -48,14 +49,14 @@ impl Decision<'_> {
         true
     }
 
-    /// Why the agents of a DaemonSet may not change now.
+    /// The reason why the agents of a DaemonSet may not change now.
     fn waits(&self, agents: &WorkloadKey) -> Option<Waits> {
         self.gathered.agents.wait(agents, self.rollout.unattestable)
     }
 
-    /// When a rollout that was rolled back is tried again.
+    /// The next try of a rollout that was rolled back.
     pub(super) fn retry(&self, key: &WorkloadKey, last: &RolloutStatus) -> retry::Next {
-        // In batches, each node is waited for by itself.
+        // In batches, each node waits for itself.
         let in_batches = self.rollout.batch_size.is_some();
         let may_change = key.kind != Kind::DaemonSet || in_batches || self.waits(key).is_none();
         let now = retry::Now {
@@ -76,12 +77,12 @@ impl Decision<'_> {
     }
 }
 
-/// Whether a workload is to change.
+/// True for a workload that is to change.
 pub(super) fn changes(target: &Target, workload: &Workload, overlay: &Overlay) -> bool {
     held_by_us(target, workload) || !applied(&workload.live, &overlay.patch)
 }
 
-/// Agents that moved in batches before, and no longer are to.
+/// True for agents that moved in batches before, and no longer are to.
 pub(super) fn held_by_us(target: &Target, workload: &Workload) -> bool {
     target.role == Role::Agent && Strategy::of(workload) == Strategy::Ours
 }

@@ -1,4 +1,4 @@
-//! Which steps are due: the server's first, the agents' when it is rolled out. Pure.
+//! The steps that are due: the server's first, the agents' when it is rolled out. Pure.
 
 mod again;
 mod batched;
@@ -28,23 +28,23 @@ use crate::rollout::gate::Waits;
 use crate::rollout::progress;
 use crate::rollout::retry;
 
-/// When to reconcile again for pods that are not there.
+/// The pause before a reconcile for pods that are missing.
 const MISSING: Duration = Duration::from_secs(2);
 
-/// What is due now, and how far the rollouts are when it is done.
+/// The steps that are due, and the state of the rollouts after them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
     pub(crate) rollouts: BTreeMap<WorkloadKey, RolloutStatus>,
-    /// The agents wait for the server.
+    /// True where the agents wait for the server.
     pub(crate) waits_for_server: bool,
-    /// The agents that wait for Keylime, and why.
+    /// The agents that wait for Keylime, with the reasons.
     pub(crate) waits_for_keylime: BTreeMap<WorkloadKey, Waits>,
-    /// When to reconcile again by ourselves; changes of the cluster come earlier.
+    /// The pause before a reconcile by ourselves; changes of the cluster wake it earlier.
     pub(crate) requeue: Option<Duration>,
 }
 
-/// Decides.
+/// Plans the steps that are due.
 pub(crate) fn plan(
     desired: &Desired,
     gathered: &Gathered,
@@ -79,7 +79,7 @@ struct Decision<'a> {
 }
 
 impl Decision<'_> {
-    /// What one workload is due, and whether it runs with what it should.
+    /// Plans the steps of one workload; true when it runs with all that it should.
     fn target(&self, target: &Target, may_begin: bool, plan: &mut Plan) -> bool {
         let Some(workload) = target.workload.as_ref().filter(|_| self.desired.mode != Mode::ConfigOnly)
         else {
@@ -113,7 +113,7 @@ impl Decision<'_> {
         self.in_turn(target, workload, overlay, plan)
     }
 
-    /// What a workload is due whose turn has come.
+    /// Plans the steps of a workload whose turn has come.
     fn in_turn(&self, target: &Target, workload: &Workload, overlay: Overlay, plan: &mut Plan) -> bool {
         let previous = self.rollout_of(&target.key);
         let previous = previous.as_ref();
@@ -139,7 +139,7 @@ impl Decision<'_> {
         if state == RolloutState::Progressing && workload.held.is_none() {
             plan.requeue_after(progress::left(&rollout, deadline, self.now));
             if workload.pods.missing > 0 {
-                // Nothing tells when the workload's controller is refused a pod.
+                // No event tells when the workload's controller is refused a pod.
                 plan.requeue_after(MISSING);
             }
         }
@@ -151,15 +151,15 @@ impl Decision<'_> {
             return false;
         }
         if state == RolloutState::Failed && self.rollout.rollback {
-            // The failure is reported first, with what the pods say, and then rolled back.
+            // The failure is reported first, with the pods' own messages, and then rolled back.
             plan.requeue_after(Duration::from_secs(1));
         }
         plan.rollouts.insert(target.key.clone(), rollout);
         state == RolloutState::Complete && workload.pods.complete
     }
 
-    /// The configuration of a target, where it is not as it should be. It is `known` when it was so
-    /// before.
+    /// The steps for a target's configuration that is not as it should be. `known` is true when it
+    /// was so before.
     fn configuration(&self, target: &Target, known: bool) -> Vec<Step> {
         let Desired { owner, mode, .. } = self.desired;
         let source = &target.source;
@@ -182,7 +182,7 @@ impl Decision<'_> {
             }
             return steps;
         }
-        // Where the mode was InPlace before.
+        // An edit in place, from a former mode.
         let edits = self.gathered.edits.iter().filter(|edit| is_of(edit, target));
         steps.extend(edits.filter_map(|edit| restore(edit, |_, _| true)));
         let object = derived::config_map(owner, target, self.beside(target));
@@ -192,8 +192,8 @@ impl Decision<'_> {
         steps
     }
 
-    /// The derived texts of others from the same ConfigMap of SPIRE, which have to be said again:
-    /// the new one, or until an agent's turn has come the one that is there.
+    /// The derived texts of other workloads from the same ConfigMap of SPIRE, which an apply has to
+    /// repeat: the new one, or until an agent's turn has come the present one.
     fn beside(&self, target: &Target) -> BTreeMap<String, String> {
         let same = |other: &&Target| {
             other.key != target.key
@@ -244,7 +244,7 @@ impl Decision<'_> {
         steps
     }
 
-    /// Workloads that carry our overlay and are no longer to.
+    /// The steps for workloads that carry our overlay and are no longer to.
     fn orphans(&self) -> Vec<Step> {
         let kept = |workload: &&Workload| {
             self.desired.mode != Mode::ConfigOnly
@@ -254,7 +254,7 @@ impl Decision<'_> {
         orphans.flat_map(|workload| withdraw(self.gathered, workload)).collect()
     }
 
-    /// ConfigMaps of ours that nothing is derived into any longer.
+    /// The steps for our ConfigMaps that are no longer in use.
     fn leftovers(&self) -> Vec<Step> {
         let used = |map: &&ConfigMap| {
             self.desired.targets().any(|target| {
@@ -279,7 +279,7 @@ impl Plan {
     }
 }
 
-/// A state that stays, with the pods as they are now.
+/// The last state, with the pods' counts of now.
 fn seen(previous: Option<&RolloutStatus>, workload: &Workload) -> Option<RolloutStatus> {
     let pods = workload.pods;
     previous.map(|previous| RolloutStatus {
@@ -299,13 +299,13 @@ fn was_held(status: &KeylimeAttestorStatus, role: Role) -> bool {
     conditions.any(|condition| condition.type_ == type_ && condition.reason == server_rolled_out::PAUSED.name)
 }
 
-/// Takes the overlay of a workload out, with the pods that would stand in its way.
+/// Withdraws the overlay of a workload, with the pods that would stand in its way.
 pub(crate) fn withdraw(gathered: &Gathered, workload: &Workload) -> Vec<Step> {
     let step = Step::Withdraw { workload: workload.key.clone(), object: identity(workload) };
     std::iter::once(step).chain(stuck(gathered, workload, None)).collect()
 }
 
-/// Pods of other overlays than the one that should be, which never became ready.
+/// The steps for pods of other overlays than the wanted one that never became ready.
 pub(crate) fn stuck(gathered: &Gathered, workload: &Workload, wanted: Option<&str>) -> Vec<Step> {
     let pods = gathered.pods.get(&workload.key).into_iter().flatten();
     pods.filter(|pod| is_stuck(pod, wanted))
@@ -317,8 +317,7 @@ pub(crate) fn stuck(gathered: &Gathered, workload: &Workload, wanted: Option<&st
         .collect()
 }
 
-/// Puts back what an edited ConfigMap had, in the entries that are picked; nothing when that is so
-/// already.
+/// Restores an edited ConfigMap in the entries that are picked; [`None`] when it is so already.
 pub(crate) fn restore(edit: &Edited, picked: impl Fn(Role, &str) -> bool) -> Option<Step> {
     let Edited { live, beside } = edit;
     let object = in_place::restore(live, beside, &picked);
@@ -337,7 +336,7 @@ pub(crate) fn delete(map: &ConfigMap) -> Step {
     }
 }
 
-/// The resource whose part an object is.
+/// True for a workload that carries the overlay of this resource.
 pub(crate) fn belongs_to(workload: &Workload, owner: &Owner) -> bool {
     workload
         .claimed_by

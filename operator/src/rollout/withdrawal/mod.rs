@@ -1,6 +1,6 @@
-//! Taking everything back: the agents first, then the server, each with its rollout, and our own
-//! objects last. Goes by what carries our labels and by what was reported, not by what the resource
-//! names now. Pure.
+//! The withdrawal: the agents first, then the server, each with its rollout, and our own objects
+//! last. Goes by our labels and by the last status, not by the workloads that the resource names
+//! now. Pure.
 
 use std::collections::BTreeMap;
 
@@ -16,16 +16,16 @@ use crate::model::workload::{Kind, Workload, WorkloadKey};
 use crate::rollout::plan::{Plan, belongs_to, delete, restore, stuck, withdraw};
 use crate::rollout::progress;
 
-/// How far it is.
+/// The progress of a withdrawal.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Withdrawal {
-    /// These steps, then another reconcile.
+    /// These steps are due, then another reconcile.
     Going(Plan),
-    /// Everything is back.
+    /// SPIRE has all that it had, and our objects are gone.
     Done,
 }
 
-/// Decides.
+/// Plans the withdrawal of a resource that is being deleted.
 pub(crate) fn withdrawal(
     owner: &Owner,
     gathered: &Gathered,
@@ -40,7 +40,7 @@ pub(crate) fn withdrawal(
     if steps.is_empty() { Withdrawal::Done } else { Withdrawal::Going(Plan { steps, ..Plan::default() }) }
 }
 
-/// What is due until SPIRE has back what it had, its agents first; nothing when it has. Our own
+/// The steps until SPIRE has back what it had, its agents first; [`None`] when it has. Our own
 /// objects stay.
 pub(crate) fn withdraw_from_spire(
     owner: &Owner,
@@ -70,7 +70,7 @@ pub(crate) fn withdraw_from_spire(
     None
 }
 
-/// What one workload is due; true while its pods are being replaced.
+/// Plans the steps of one workload; true while its pods are being replaced.
 fn one(
     owner: &Owner,
     gathered: &Gathered,
@@ -102,8 +102,8 @@ fn one(
     true
 }
 
-/// Pods that moved in batches go back in batches where somebody else's OnDelete keeps Kubernetes from
-/// doing it; true while there are any.
+/// Replaces pods in batches where somebody else's OnDelete keeps Kubernetes from replacing them;
+/// true while there are any.
 fn in_batches(gathered: &Gathered, workload: &Workload, batch_size: Option<Share>, plan: &mut Plan) -> bool {
     let pods = gathered.pods.get(&workload.key).map(Vec::as_slice).unwrap_or_default();
     let held = workload.held.is_some() && pods.iter().any(carries_overlay);
@@ -126,7 +126,7 @@ fn role_of(workload: &Workload) -> Role {
     }
 }
 
-/// Whether its pods carried our overlay when it was last reported, so that they have to be
+/// True for a workload whose pods carried our overlay by the last status, so that they have to be
 /// replaced.
 fn was_ours(rollout: &RolloutStatus) -> bool {
     match rollout.state {

@@ -29,7 +29,7 @@ fn both() -> Gathered {
     gathered
 }
 
-/// One workload is out of our hands, its pods are so far.
+/// A workload without our overlay, with its pods so far.
 fn taken(gathered: &mut Gathered, kind: Kind, updated: i32) {
     gathered.ours.retain(|workload| workload.key.kind != kind);
     replace(gathered, kind, updated, updated, None);

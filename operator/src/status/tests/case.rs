@@ -1,4 +1,4 @@
-//! Resources with what was found of them, for the tests of what a status says.
+//! Resources with gathered objects, for the tests of the status.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::rollout::gate::Waits;
 use crate::status::attempt::{Attempt, Hindrance};
 use crate::status::{Facts, conditions, status};
 
-/// A resource with what was found of it.
+/// A resource with gathered objects.
 pub(super) struct Case {
     pub(super) resource: KeylimeAttestor,
     pub(super) previous: KeylimeAttestorStatus,
@@ -33,17 +33,17 @@ pub(super) struct Case {
     pub(super) problems: Vec<Problem>,
     pub(super) diagnosis: Option<&'static str>,
     pub(super) stuck: bool,
-    /// None: nobody has polled yet.
+    /// [`None`] before the first poll.
     pub(super) view: Option<View>,
     pub(super) agents_updated: i32,
-    /// Of those that are updated.
+    /// The ready ones of those that are updated.
     pub(super) agents_ready: i32,
     pub(super) server_ready: i32,
     pub(super) server_held: bool,
     pub(super) agents_held: bool,
     /// The configuration of spire-controller-manager in the server's pod.
     pub(super) controller_manager: Option<&'static str>,
-    /// How far agents are that move in batches.
+    /// The state of agents that move in batches.
     pub(super) batch: Option<BatchStatus>,
     pub(super) keylime_unavailable: bool,
     pub(super) waits_for_keylime: BTreeMap<WorkloadKey, Waits>,
@@ -157,7 +157,7 @@ impl Case {
     }
 }
 
-/// What was seen of Keylime and of nodes with these reasons.
+/// A view of Keylime and of nodes with these reasons.
 pub(super) fn view(reach: Reason, nodes: &[NodeReason]) -> View {
     let node = |(number, reason): (usize, &NodeReason)| {
         let status = AttestedNodeStatus {

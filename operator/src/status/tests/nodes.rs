@@ -8,7 +8,7 @@ use super::case::{Case, view};
 use crate::fixture::resource;
 use crate::nodes::LoopView;
 
-/// Cases that differ in what was seen of the nodes, with the reasons of Ready, NodesAttested and
+/// Cases that differ in the view of the nodes, with the reasons of Ready, NodesAttested and
 /// Enforcing.
 pub(super) fn cases() -> Vec<(Case, [&'static str; 3])> {
     let evicting = || resource(json!({"enforcement": {"action": "Evict"}}));

@@ -1,5 +1,4 @@
-//! What of spire-controller-manager is asked for and was found, complete and valid, or what stands
-//! in the way. Pure.
+//! The set-up of spire-controller-manager, complete and valid, or the problems in its way. Pure.
 
 use keylime_attestor_api::conditions::configuration_applied as reason;
 use keylime_attestor_api::{ControllerManager, ControllerManagerMode, Mode};
@@ -13,14 +12,14 @@ use crate::model::problem::Problem;
 use crate::model::target::Manager;
 use crate::model::workload::Workload;
 
-/// Its program and its image are called so, if need be with words of a vendor before and behind.
+/// The name of its program and of its image, perhaps with a vendor's words before and behind.
 const PROGRAM: &str = "spire-controller-manager";
 
-/// What is to be set up, complete and valid; nothing where there is none, or where it is to be left
+/// The spire-controller-manager to set up; [`None`] where there is none, or where it is to be left
 /// alone.
 ///
-/// One that is there and cannot be set up is a problem, and nothing of SPIRE is changed: workloads
-/// on the nodes that attest by Keylime would get no SVIDs any longer.
+/// One that cannot be set up is a problem, and nothing of SPIRE is changed: workloads on the nodes
+/// that attest by Keylime would get no SVIDs any longer.
 pub(super) fn manager(
     mode: Mode,
     asked: &ControllerManager,
@@ -73,10 +72,10 @@ pub(super) fn manager(
     }))
 }
 
-/// What to do where the operator cannot do it.
+/// The remedy where the operator cannot set it up.
 const YOURSELF: &str = "set spec.spire.controllerManager.mode to Ignore and its parentIDTemplate yourself, as operator/README.md says";
 
-/// The one that it must be; nothing where there is no sign of one.
+/// The only candidate; [`None`] where there is no sign of one.
 fn only<'f>(
     asked: &ControllerManager,
     workload: &Workload,
@@ -107,7 +106,7 @@ fn only<'f>(
     }
 }
 
-/// The ConfigMap is nobody else's: two texts that are derived for themselves cannot share one.
+/// Refuses a ConfigMap that SPIRE's workloads use as well: two derived texts cannot share one.
 pub(super) fn shared(
     manager: &Manager,
     namespace: &str,

@@ -8,7 +8,7 @@ use crate::validate::validate;
 
 const CHART: &str = include_str!("../../../testdata/controller-manager/chart.yaml");
 
-/// What is found of a controller manager like this one in the server's pod.
+/// The discovery of a controller manager like this one in the server's pod.
 fn found(asked: Value, container: Value) -> Vec<Discovered> {
     let resource = resource(json!({"spire": {"controllerManager": asked}}));
     let mut gathered = gathered(&resource);
@@ -87,7 +87,7 @@ fn each_refusal_says_why_and_what_to_do() {
             reason::CONFIGURATION_INVALID,
             "as YAML",
         ),
-        // By its image it is one, and its configuration is not seen.
+        // One by its image, whose configuration is not found.
         (
             json!({}),
             json!({"image": "ghcr.io/spiffe/spire-controller-manager:0.7.0", "args": []}),

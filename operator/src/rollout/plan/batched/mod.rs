@@ -1,6 +1,5 @@
-//! Agents that move in batches: which of their DaemonSet's steps is due. Its update strategy is
-//! OnDelete while pods of two kinds are to live side by side, so that nothing but the operator
-//! replaces a pod.
+//! The steps of a DaemonSet whose agents move in batches. Its update strategy is OnDelete while
+//! pods of two kinds are to live side by side, so that nothing but the operator replaces a pod.
 
 use std::time::Duration;
 
@@ -20,16 +19,17 @@ use crate::rollout::batches::{self, Assessment, Facts};
 use crate::rollout::progress;
 use crate::rollout::strategy::{Strategy, on_delete};
 
-/// When to reconcile again for a batch under way, and for nodes that Keylime may pass later.
+/// The pause before a reconcile for a batch under way, and for nodes that Keylime may pass later.
 const BATCH: Duration = Duration::from_secs(5);
 const LATER: Duration = Duration::from_secs(15);
-/// When to reconcile again for a node that was not enrolled.
+/// The pause before a reconcile for a node that was not enrolled.
 const ENROLLED: Duration = Duration::from_secs(30);
-/// When to go on with what was announced.
+/// The pause before a step that the status has announced.
 const NOW: Duration = Duration::from_secs(1);
 
 impl Decision<'_> {
-    /// What a DaemonSet is due whose agents move in batches, and whether all that can be moved is.
+    /// Plans the steps of a DaemonSet whose agents move in batches; true when all agents that can
+    /// be moved are.
     pub(super) fn batched(
         &self,
         target: &Target,
@@ -65,7 +65,7 @@ impl Decision<'_> {
         self.move_on(target, workload, &overlay, share, plan)
     }
 
-    /// The template changes, and no pod with it.
+    /// Changes the template, and no pod with it.
     fn put_on(&self, target: &Target, workload: &Workload, overlay: Overlay, known: bool, plan: &mut Plan) {
         let begun = progress::begun(workload, RolloutState::Progressing, Some(overlay.hash), self.now);
         plan.rollouts.insert(target.key.clone(), begun);
@@ -78,7 +78,7 @@ impl Decision<'_> {
         plan.requeue_after(NOW);
     }
 
-    /// The next pods are replaced, when those before them are done.
+    /// Replaces the next pods, when those before them are done.
     fn move_on(
         &self,
         target: &Target,
@@ -129,11 +129,11 @@ impl Decision<'_> {
         state == RolloutState::Complete
     }
 
-    /// When to go on, should no change come first.
+    /// The pause before the next reconcile, should no change come first.
     fn pause(&self, state: RolloutState, assessment: &Assessment) -> Duration {
         match state {
             RolloutState::Complete => ENROLLED,
-            // The failure is reported first, with what the pods say, and then rolled back.
+            // The failure is reported first, with the pods' own messages, and then rolled back.
             RolloutState::Failed if self.rollout.rollback => NOW,
             _ if assessment.begins => NOW,
             _ if assessment.waiting.is_empty() => LATER,
@@ -141,7 +141,7 @@ impl Decision<'_> {
         }
     }
 
-    /// How far it is. Only a batch that is under way has a deadline.
+    /// The state of the rollout. Only a batch under way has a deadline.
     fn assessed(
         &self,
         same: Option<&RolloutStatus>,
@@ -181,7 +181,7 @@ impl Decision<'_> {
         }
     }
 
-    /// The template is given back, and still no pod with it.
+    /// Gives the template back, and still no pod with it.
     fn roll_back_batch(
         &self,
         target: &Target,
@@ -205,10 +205,10 @@ impl Decision<'_> {
     }
 }
 
-/// Nodes that the status lists as left on their old agents.
+/// Most nodes that the status lists as left on their old agents.
 const MAX_LEFT: usize = 50;
 
-/// What the status says of the batches.
+/// The status of the batches.
 fn told(assessment: &Assessment) -> BatchStatus {
     let count = |nodes: &[String]| i32::try_from(nodes.len()).unwrap_or(i32::MAX);
     let left = assessment.not_enrolled.iter().chain(&assessment.not_passed);
@@ -222,8 +222,8 @@ fn told(assessment: &Assessment) -> BatchStatus {
 }
 
 impl Plan {
-    /// Pods that carry an overlay which was withdrawn are replaced, some at a time. Then the
-    /// strategy is given back.
+    /// Replaces the pods that carry an overlay which was withdrawn, some at a time, and then gives
+    /// the strategy back.
     pub(crate) fn roll_pods_back(&mut self, pods: &[Pod], workload: &Workload, share: Share) {
         let back = batches::rolled_back(pods, share);
         self.steps.extend(back.iter().map(|pod| delete_pod(pod)));

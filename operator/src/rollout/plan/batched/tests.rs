@@ -12,7 +12,7 @@ use crate::rollout::plan::plan;
 const SERVER: Kind = Kind::StatefulSet;
 const AGENT: Kind = Kind::DaemonSet;
 
-/// A cluster of three nodes whose server is rolled out, and what was reported about its agents.
+/// A cluster of three nodes whose server is rolled out, with the last status of its agents.
 struct Scene {
     resource: KeylimeAttestor,
     gathered: Gathered,
@@ -20,7 +20,7 @@ struct Scene {
     rollout: Rollout,
 }
 
-/// Whose the update strategy is.
+/// The owner of the update strategy.
 #[derive(Clone, Copy, PartialEq)]
 enum Held {
     ByUs,
@@ -88,7 +88,7 @@ impl Scene {
         self
     }
 
-    /// Its pods: on which node, whether new, and whether ready.
+    /// Its pods: the node, true for a new one, true for a ready one.
     fn pods(mut self, pods: &[(&str, bool, bool)]) -> Self {
         let hash = self.overlay(AGENT).0;
         let pods = pods.iter().map(|(node, new, ready)| {
@@ -105,7 +105,7 @@ impl Scene {
         self
     }
 
-    /// What was reported of the agents, so many seconds ago.
+    /// The last status of the agents, so many seconds ago.
     fn reported(mut self, state: RolloutState, nodes: &[&str], ago: i64) -> Self {
         let mut agent = reported(AGENT, state, &self.overlay(AGENT).0, 0, ago);
         let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
@@ -130,7 +130,7 @@ impl Scene {
     }
 }
 
-/// What a step is, with `held` where it leaves the replacing of pods to us.
+/// A step in short, with `held` where it leaves the replacing of pods to us.
 fn short(step: &Step) -> String {
     let held = |object: &Value| if object.pointer("/spec/updateStrategy").is_some() { " held" } else { "" };
     let template = |object: &Value| if object.pointer("/spec/template").is_some() { " overlaid" } else { "" };

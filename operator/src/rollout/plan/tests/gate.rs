@@ -1,4 +1,4 @@
-//! Agents that would lose what they have are not touched.
+//! Agents that would lose their identity are left alone.
 
 use keylime_attestor_api::Unattestable;
 
@@ -30,7 +30,7 @@ impl Scene {
         Self::new().applied(SERVER, 3, 3).reported((Complete, 3, 10), (Waiting, 0, 10))
     }
 
-    /// Everything is rolled out, and the agents get another configuration.
+    /// A cluster that is rolled out, whose agents get another configuration.
     fn changed_later() -> Self {
         let mut scene = Self::new()
             .applied(SERVER, 3, 3)

@@ -8,7 +8,7 @@ use crate::model::workload::Kind;
 const SERVER: Kind = Kind::StatefulSet;
 const AGENT: Kind = Kind::DaemonSet;
 
-/// What was found, and what was reported.
+/// The gathered objects, and the last status.
 struct Scene {
     resource: keylime_attestor_api::KeylimeAttestor,
     gathered: Gathered,
@@ -39,7 +39,7 @@ impl Scene {
         overlay(&desired.owner, desired.mode, target, target.workload.as_ref().unwrap())
     }
 
-    /// Puts what is wanted of a workload in place, with its pods so far.
+    /// Applies the desired state of a workload, with its pods so far.
     fn applied(mut self, kind: Kind, updated: i32, available: i32) -> Self {
         let overlay = self.overlay(kind);
         let desired = self.desired();
@@ -180,7 +180,7 @@ fn what_was_rolled_back_is_not_tried_again_until_something_changes() {
     let tried = ["configure spire-server-keylime false", "overlay spire-server false"];
     scene.resource = resource(json!({"attestation": {"maxAttestationAge": "1m"}}));
     assert_eq!(short(&scene.plan()), tried);
-    // The pods would not see any of it, but whoever changed it wants another try.
+    // No pod would see the change, but its author wants another try.
     scene.resource = resource(json!({}));
     scene.resource.metadata.generation = Some(8);
     let plan = scene.plan();

@@ -1,4 +1,4 @@
-//! What failed at once, and what is tried again.
+//! Failures that stay, and those that are tried again.
 
 use keylime_attestor_api::{FailureCause, RetryStatus};
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::model::agents::{Agent, Keylime};
 
 impl Scene {
-    /// A server that was rolled back so long ago, of this.
+    /// A server that was rolled back so long ago, for this cause.
     fn rolled_back(cause: FailureCause, failures: i32, ago: i64) -> Self {
         let mut scene = Self::new().reported((RolledBack, 0, ago), (Waiting, 0, ago));
         scene.note(SERVER, cause, failures);
