@@ -4,5 +4,6 @@ pub(crate) mod cli;
 pub(crate) mod http;
 pub(crate) mod lease;
 pub(crate) mod log;
+mod own_plugins;
 pub(crate) mod probe;
 pub(crate) mod run;

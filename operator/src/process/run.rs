@@ -1,6 +1,5 @@
 //! The operator's life: it starts the tasks, leads when it may, and ends in order.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,22 +7,22 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use futures_util::StreamExt as _;
 use futures_util::stream::SelectAll;
-use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::controller::{Config as ControllerConfig, Error as ControllerError};
 use kube::runtime::{Controller, watcher};
-use kube::{Api, Client};
+use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{debug, info};
 
-use crate::cluster::{Cluster, Guarded, answered};
+use crate::cluster::{Cluster, Guarded};
 use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::nodes::{self, Nodes};
-use crate::plugins::{self, Checksums};
+use crate::plugins::Checksums;
 use crate::process::cli::Args;
 use crate::process::http::{self, Answer};
 use crate::process::lease::Election;
+use crate::process::own_plugins::{plugin_image, plugins_dir};
 use crate::reconcile::backoff::Memory;
 use crate::reconcile::elsewhere;
 use crate::reconcile::watches::with_watches;
@@ -31,6 +30,7 @@ use crate::reconcile::{Context, error_policy, reconcile};
 
 /// Changes that come in a burst are reconciled once.
 const DEBOUNCE: Duration = Duration::from_millis(200);
+
 /// Resources that are reconciled side by side.
 const CONCURRENCY: u16 = 4;
 
@@ -189,37 +189,4 @@ fn metrics_answers(metrics: Arc<Metrics>) -> impl Fn(&str) -> Answer {
         }
         _ => Answer::NoSuchPath,
     }
-}
-
-fn plugins_dir(args: &Args) -> Result<PathBuf> {
-    if let Some(folder) = &args.plugins_dir {
-        return Ok(folder.clone());
-    }
-    let program = std::env::current_exe().context("failed to find this program's own file")?;
-    program.parent().map(PathBuf::from).context("failed to find this program's folder")
-}
-
-/// The image of the plugins: the one given, otherwise that of the operator's own pod. Without
-/// either, resources have to name it.
-///
-/// # Errors
-/// The apiserver's refusal. For a while after its start it refuses requests that it allows later,
-/// so that one is no answer.
-async fn plugin_image(args: &Args, client: &Client) -> Result<Option<String>> {
-    if args.plugin_image.is_some() {
-        return Ok(args.plugin_image.clone());
-    }
-    let Some((name, namespace)) = args.pod_name.as_ref().zip(args.pod_namespace.as_ref()) else {
-        return Ok(None);
-    };
-    let pods = Api::<Pod>::namespaced(client.clone(), namespace);
-    let pod = answered(async || pods.get_opt(name).await).await.with_context(|| {
-        format!("failed to get the operator's own pod {namespace}/{name}, for its image: let it, or give --plugin-image")
-    })?;
-    let image = pod.as_ref().and_then(plugins::image);
-    match &image {
-        Some(image) => info!(image, "plugins are installed from the operator's own image"),
-        None => tracing::warn!(pod = name, "the image of the operator's own pod was not found"),
-    }
-    Ok(image)
 }

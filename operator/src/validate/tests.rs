@@ -3,9 +3,11 @@ use serde_json::{Value, json};
 
 use keylime_attestor_api::conditions::Reason;
 
+use super::configuration::MAX_CONFIG_MAP;
 use super::*;
 use crate::discover::discover;
 use crate::fixture::{checksums, config_map, gathered, merge, object, read, resource};
+use crate::gather::{Found, Presence};
 use crate::model::workload::Kind;
 
 /// The problems of a resource after changes of it and of the gathered objects.

@@ -1,21 +1,25 @@
 //! The metrics of nodes.
 
+mod labels;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use keylime_attestor_api::names::event;
-use keylime_attestor_api::{NodeReason, NodeState};
-use prometheus_client::encoding::EncodeLabelSet;
+use keylime_attestor_api::NodeReason;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use report::Act;
 
 use crate::model::target::Owner;
+use labels::{
+    Action, InState, NodeInState, OUTCOMES, OfNode, Resource, Transition, enforced, in_state, node_in_state,
+    of, of_node, outcome, transition,
+};
 
 /// Upper bounds of a poll's duration in seconds.
 const BUCKETS: [f64; 8] = [0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0];
@@ -58,70 +62,7 @@ pub(crate) struct NodeSeen<'v> {
     pub(crate) age: Option<Duration>,
 }
 
-/// The labels of actions on agents: the action, and its result.
-const OUTCOMES: [(&str, &str); 6] = [
-    ("evict", "done"),
-    ("evict", "failed"),
-    ("ban", "done"),
-    ("ban", "failed"),
-    ("reattest", "done"),
-    ("reattest", "failed"),
-];
-
-fn outcome(action: &report::Action) -> (&'static str, &'static str) {
-    let act = match action.action {
-        Act::Evict => "evict",
-        Act::Ban => "ban",
-        Act::Reattest => "reattest",
-    };
-    (act, if action.error.is_some() { "failed" } else { "done" })
-}
-
 type Shown = (NodeInState, OfNode);
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Resource {
-    namespace: String,
-    name: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct InState {
-    namespace: String,
-    name: String,
-    state: &'static str,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfNode {
-    namespace: String,
-    name: String,
-    node: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct NodeInState {
-    namespace: String,
-    name: String,
-    node: String,
-    state: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Transition {
-    namespace: String,
-    name: String,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Action {
-    namespace: String,
-    name: String,
-    action: &'static str,
-    outcome: &'static str,
-}
 
 impl NodeMetrics {
     /// Makes and registers the metrics, below the product's prefix.
@@ -274,35 +215,6 @@ impl NodeMetrics {
     fn shown(&self) -> MutexGuard<'_, BTreeMap<Owner, Vec<Shown>>> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn of(owner: &Owner) -> Resource {
-    Resource { namespace: owner.namespace.clone(), name: owner.name.clone() }
-}
-
-fn in_state(owner: &Owner, reason: NodeReason) -> InState {
-    let Owner { namespace, name } = owner.clone();
-    InState { namespace, name, state: reason.state().as_str(), reason: reason.as_str() }
-}
-
-fn transition(owner: &Owner, reason: &'static str) -> Transition {
-    let Owner { namespace, name } = owner.clone();
-    Transition { namespace, name, reason }
-}
-
-fn enforced(owner: &Owner, (action, outcome): (&'static str, &'static str)) -> Action {
-    let Owner { namespace, name } = owner.clone();
-    Action { namespace, name, action, outcome }
-}
-
-fn of_node(owner: &Owner, node: &str) -> OfNode {
-    let Owner { namespace, name } = owner.clone();
-    OfNode { namespace, name, node: node.to_owned() }
-}
-
-fn node_in_state(owner: &Owner, node: &str, state: NodeState) -> NodeInState {
-    let Owner { namespace, name } = owner.clone();
-    NodeInState { namespace, name, node: node.to_owned(), state: state.as_str() }
 }
 
 #[cfg(test)]

@@ -2,31 +2,29 @@
 
 mod again;
 mod batched;
+mod configuration;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::conditions::server_rolled_out;
 use keylime_attestor_api::{KeylimeAttestorStatus, Mode, Rollout, RolloutState, RolloutStatus};
-use kube::ResourceExt as _;
-use serde_json::Value;
 
-use crate::build::covers::applied;
-use crate::build::in_place;
+pub(crate) use steps::{delete, restore, stuck, withdraw};
+
 use crate::build::overlay::{Overlay, identity, overlay};
-use crate::configuration::{derived, original};
-use crate::gather::{Edited, Gathered};
-use crate::model::pod::is_stuck;
+use crate::gather::Gathered;
 use crate::model::reported::rollout_of;
 use crate::model::step::Step;
-use crate::model::target::{Desired, Owner, Role, Target, text};
-use crate::model::workload::{Workload, WorkloadKey, is_ours};
+use crate::model::target::{Desired, Owner, Role, Target};
+use crate::model::workload::{Workload, WorkloadKey};
 use crate::rollout::gate::Waits;
 use crate::rollout::progress;
 use crate::rollout::retry;
+use configuration::is_of;
 
 /// The pause before a reconcile for pods that are missing.
 const MISSING: Duration = Duration::from_secs(2);
@@ -158,60 +156,6 @@ impl Decision<'_> {
         state == RolloutState::Complete && workload.pods.complete
     }
 
-    /// The steps for a target's configuration that is not as it should be. `known` is true when it
-    /// was so before.
-    fn configuration(&self, target: &Target, known: bool) -> Vec<Step> {
-        let Desired { owner, mode, .. } = self.desired;
-        let source = &target.source;
-        let mut steps = Vec::new();
-        if let Some(manager) = &target.manager {
-            let object = derived::of_manager(owner, &target.key.namespace, manager);
-            if !is_applied(manager.beside.as_ref(), &object) {
-                steps.push(Step::Configure { object, correction: known });
-            }
-        }
-        let edited = source.beside.as_ref().is_some_and(|beside| !original::edited(beside).is_empty());
-        if *mode == Mode::InPlace {
-            let keep = in_place::keep(owner, target);
-            if !is_applied(source.beside.as_ref(), &keep) {
-                steps.push(Step::Configure { object: keep, correction: known });
-            }
-            let object = in_place::edit(owner, target);
-            if !is_applied(Some(&source.live), &object) {
-                steps.push(Step::Edit { object, correction: known });
-            }
-            return steps;
-        }
-        // An edit in place, from a former mode.
-        let edits = self.gathered.edits.iter().filter(|edit| is_of(edit, target));
-        steps.extend(edits.filter_map(|edit| restore(edit, |_, _| true)));
-        let object = derived::config_map(owner, target, self.beside(target));
-        if edited || !is_applied(source.beside.as_ref(), &object) {
-            steps.push(Step::Configure { object, correction: known });
-        }
-        steps
-    }
-
-    /// The derived texts of other workloads from the same ConfigMap of SPIRE, which an apply has to
-    /// repeat: the new one, or until an agent's turn has come the present one.
-    fn beside(&self, target: &Target) -> BTreeMap<String, String> {
-        let same = |other: &&Target| {
-            other.key != target.key
-                && other.key.namespace == target.key.namespace
-                && other.source.config_map == target.source.config_map
-        };
-        let entry = |other: &Target| {
-            let there = other.source.beside.as_ref().and_then(|map| text(map, &other.source.key));
-            let text = match other.role {
-                Role::Server => Some(other.derived.as_str()),
-                Role::Agent if self.has_begun(other) => Some(other.derived.as_str()),
-                Role::Agent => there,
-            };
-            Some((other.source.key.clone(), text?.to_owned()))
-        };
-        self.desired.targets().filter(same).filter_map(entry).collect()
-    }
-
     /// The rollout of a workload as it was last reported. One that failed has another try when the
     /// resource has changed since.
     fn rollout_of(&self, key: &WorkloadKey) -> Option<RolloutStatus> {
@@ -227,12 +171,6 @@ impl Decision<'_> {
             }),
             _ => Some(last),
         }
-    }
-
-    fn has_begun(&self, target: &Target) -> bool {
-        let Some(workload) = &target.workload else { return true };
-        let hash = overlay(&self.desired.owner, self.desired.mode, target, workload).hash;
-        self.rollout_of(&target.key).is_some_and(|previous| previous.content_hash.as_deref() == Some(&hash))
     }
 
     fn roll_back(&self, target: &Target, workload: &Workload) -> Vec<Step> {
@@ -252,24 +190,6 @@ impl Decision<'_> {
         };
         let orphans = self.gathered.ours.iter().filter(|workload| !kept(workload));
         orphans.flat_map(|workload| withdraw(self.gathered, workload)).collect()
-    }
-
-    /// The steps for our ConfigMaps that are no longer in use.
-    fn leftovers(&self) -> Vec<Step> {
-        let used = |map: &&ConfigMap| {
-            self.desired.targets().any(|target| {
-                let manager = target.manager.as_ref().map(|manager| &manager.config_map);
-                map.namespace().as_deref() == Some(&target.key.namespace)
-                    && std::iter::once(&target.source.config_map)
-                        .chain(manager)
-                        .any(|source| map.name_any() == derived::name(source))
-            })
-        };
-        let unused = |edit: &&Edited| !used(&&edit.beside);
-        let mut steps: Vec<Step> =
-            self.gathered.edits.iter().filter(unused).filter_map(|edit| restore(edit, |_, _| true)).collect();
-        steps.extend(self.gathered.our_maps.iter().filter(|map| !used(map)).map(delete));
-        steps
     }
 }
 
@@ -299,59 +219,12 @@ fn was_held(status: &KeylimeAttestorStatus, role: Role) -> bool {
     conditions.any(|condition| condition.type_ == type_ && condition.reason == server_rolled_out::PAUSED.name)
 }
 
-/// Withdraws the overlay of a workload, with the pods that would stand in its way.
-pub(crate) fn withdraw(gathered: &Gathered, workload: &Workload) -> Vec<Step> {
-    let step = Step::Withdraw { workload: workload.key.clone(), object: identity(workload) };
-    std::iter::once(step).chain(stuck(gathered, workload, None)).collect()
-}
-
-/// The steps for pods of other overlays than the wanted one that never became ready.
-pub(crate) fn stuck(gathered: &Gathered, workload: &Workload, wanted: Option<&str>) -> Vec<Step> {
-    let pods = gathered.pods.get(&workload.key).into_iter().flatten();
-    pods.filter(|pod| is_stuck(pod, wanted))
-        .map(|pod| Step::DeletePod {
-            namespace: pod.namespace().unwrap_or_default(),
-            name: pod.name_any(),
-            uid: pod.uid().unwrap_or_default(),
-        })
-        .collect()
-}
-
-/// Restores an edited ConfigMap in the entries that are picked; [`None`] when it is so already.
-pub(crate) fn restore(edit: &Edited, picked: impl Fn(Role, &str) -> bool) -> Option<Step> {
-    let Edited { live, beside } = edit;
-    let object = in_place::restore(live, beside, &picked);
-    let release = original::edited(beside).iter().all(|(role, key)| picked(*role, key));
-    let still_ours = live.managed_fields().iter().any(is_ours);
-    let due = !is_applied(Some(live), &object) || release && still_ours;
-    let release = release.then(|| in_place::owners(beside));
-    due.then_some(Step::Restore { object, release })
-}
-
-pub(crate) fn delete(map: &ConfigMap) -> Step {
-    Step::Delete {
-        namespace: map.namespace().unwrap_or_default(),
-        name: map.name_any(),
-        uid: map.uid().unwrap_or_default(),
-    }
-}
-
 /// True for a workload that carries the overlay of this resource.
 pub(crate) fn belongs_to(workload: &Workload, owner: &Owner) -> bool {
     workload
         .claimed_by
         .as_ref()
         .is_some_and(|(namespace, name)| *namespace == owner.namespace && *name == owner.name)
-}
-
-fn is_of(edit: &Edited, target: &Target) -> bool {
-    edit.live.namespace().as_deref() == Some(&target.key.namespace)
-        && edit.live.name_any() == target.source.config_map
-}
-
-fn is_applied(live: Option<&ConfigMap>, wanted: &Value) -> bool {
-    let live = live.and_then(|live| serde_json::to_value(live).ok());
-    live.is_some_and(|live| applied(&live, wanted))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 use keylime_attestor_api::Duration as Written;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
+use crate::configuration::derived;
 use crate::fixture::{apply, beside, desired, gathered, now, replace, reported, resource, status};
 use crate::model::workload::Kind;
 

@@ -1,12 +1,14 @@
 //! What is asked of the apiserver, in our own types.
 
+mod error;
+mod noted;
+
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::{AttestedNode, KeylimeAttestor, names};
 use kube::api::{Api, DynamicObject, ListParams, LogParams, ObjectList};
 use kube::core::DeserializeGuard;
@@ -16,8 +18,11 @@ use serde::de::DeserializeOwned;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
+pub(crate) use error::Error;
+pub(crate) use noted::{Noted, Told};
+
 use crate::model::target::Owner;
-use crate::model::workload::{Kind, UnreadableWorkload, Workload, WorkloadKey};
+use crate::model::workload::{Kind, Workload, WorkloadKey};
 
 /// A resource, or why it cannot be read: one of them never stops the others.
 pub(crate) type Guarded = DeserializeGuard<KeylimeAttestor>;
@@ -25,14 +30,17 @@ pub(crate) type Guarded = DeserializeGuard<KeylimeAttestor>;
 /// A log's last lines that are read, and their length in bytes: enough for SPIRE's own reason to
 /// end.
 const LOG_LINES: i64 = 20;
+
 const LOG_BYTES: i64 = 16 * 1024;
 
 /// How long the apiserver may take for an answer that is waited for, and when it is asked again.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Objects in one page of a long list.
 const PAGE: u32 = 500;
+
 /// The same of objects that anybody can make, each with up to 256 KiB of annotations.
 const PAGE_OF_ANYBODYS: u32 = 50;
 
@@ -42,108 +50,6 @@ pub(crate) struct Cluster {
     pub(crate) client: Client,
     /// At least one.
     pub(crate) namespaces: Vec<String>,
-}
-
-/// Why the apiserver gave no answer that is of use.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// The apiserver's own word.
-    #[error("failed to {verb} {what}: {}", words(.error))]
-    Api {
-        /// What was tried.
-        verb: &'static str,
-        /// On which object.
-        what: String,
-        /// What came.
-        error: Box<kube::Error>,
-    },
-    /// An object that is not what it should be.
-    #[error(transparent)]
-    Unreadable(#[from] UnreadableWorkload),
-    /// A label selector that cannot be written as a query.
-    #[error("failed to read the selector of the {0}: {1}")]
-    Selector(WorkloadKey, String),
-}
-
-/// Which Events about an object are asked for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Told<'a> {
-    Reason(&'a str),
-    Warning,
-}
-
-/// What an Event says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Noted {
-    /// When it was last so.
-    pub(crate) at: Timestamp,
-    pub(crate) reason: String,
-    pub(crate) note: String,
-}
-
-impl Noted {
-    /// Of an Event in either form: those of Kubernetes' own controllers have no series.
-    fn of(event: Event) -> Option<Self> {
-        let last = event.series.map(|series| series.last_observed_time.0);
-        let last = last
-            .or(event.deprecated_last_timestamp.map(|time| time.0))
-            .or(event.event_time.map(|time| time.0));
-        Some(Self {
-            at: last?,
-            reason: event.reason.unwrap_or_default(),
-            note: event.note.unwrap_or_default(),
-        })
-    }
-}
-
-impl Error {
-    pub(crate) fn api(verb: &'static str, what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
-        let what = what.into();
-        move |error| Self::Api { verb, what, error: Box::new(error) }
-    }
-
-    /// Whether the apiserver understood and will not: trying again by itself brings nothing.
-    pub(crate) fn is_refusal(&self) -> bool {
-        self.code().is_some_and(|code| matches!(code, 400 | 403 | 405 | 413 | 422))
-    }
-
-    /// Whether the operator lacks the right.
-    pub(crate) fn is_forbidden(&self) -> bool {
-        self.code() == Some(403)
-    }
-
-    pub(crate) fn is_not_found(&self) -> bool {
-        self.code() == Some(404)
-    }
-
-    fn code(&self) -> Option<u16> {
-        match self {
-            Self::Api { error, .. } => match &**error {
-                kube::Error::Api(status) => Some(status.code),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    /// The fields that others own, each with the apiserver's words on who.
-    pub(crate) fn owned_by_others(&self) -> Vec<String> {
-        let Self::Api { error, .. } = self else { return Vec::new() };
-        let kube::Error::Api(status) = &**error else { return Vec::new() };
-        let causes = status.details.iter().flat_map(|details| &details.causes);
-        causes
-            .filter(|cause| cause.reason == "FieldManagerConflict")
-            .map(|cause| format!("{} ({})", cause.field, cause.message))
-            .collect()
-    }
-}
-
-/// The apiserver's message without the debug form that the client library adds.
-fn words(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
-        other => other.to_string(),
-    }
 }
 
 /// Asks again and again until the apiserver itself answers, be it with a refusal: for what cannot

@@ -1,0 +1,83 @@
+//! SPIRE's configuration, with and without our node attestor.
+
+use hcl::edit;
+use k8s_openapi::api::core::v1::ConfigMap;
+use keylime_attestor_api::KeylimeAttestorSpec;
+use keylime_attestor_api::conditions::configuration_applied as reason;
+
+use super::located::Located;
+use crate::configuration::{derived, original, plugin_data};
+use crate::gather::Found;
+use crate::model::problem::Problem;
+use crate::model::target::{Asked, Plugin, Source, only_key, text};
+
+/// The largest ConfigMap in bytes, as the apiserver counts.
+pub(super) const MAX_CONFIG_MAP: usize = 1 << 20;
+
+/// An upper bound of our node attestor's size in any spelling: the schema limits every text in it.
+const OUR_PART: usize = 16 << 10;
+
+/// SPIRE's configuration, and the same with our node attestor in it.
+pub(super) fn configuration(
+    asked: &Asked,
+    located: &Located,
+    found: &Found,
+    plugin: &Plugin,
+    spec: &KeylimeAttestorSpec,
+) -> Result<(Source, String), Problem> {
+    let (namespace, name) = (&asked.key.namespace, &located.config_map);
+    let missing = |what: String| {
+        let advice = "create it, or set configMap or configPath of the workload in spec.spire";
+        Problem::new(reason::CONFIGURATION_NOT_FOUND, format!("expected {what}, it is not there: {advice}"))
+    };
+    let live = found.source.as_ref().ok_or_else(|| missing(format!("the ConfigMap {namespace}/{name}")))?;
+    let key = match &located.key {
+        Some(key) => key.clone(),
+        None => only_key(live)
+            .cloned()
+            .ok_or_else(|| missing(format!("one key in the ConfigMap {namespace}/{name}")))?,
+    };
+    let current = text(live, &key)
+        .ok_or_else(|| missing(format!("the key {key} in the ConfigMap {namespace}/{name}")))?;
+    fits(name, live)?;
+    let invalid = |error: String| {
+        let at = format!("{key} in the ConfigMap {namespace}/{name}");
+        Problem::new(reason::CONFIGURATION_INVALID, format!("{at}: {error}. The pods keep the last good one"))
+    };
+    let refused = |error: edit::Error| invalid(error.to_string());
+    let original = original::original_of(asked.role, (live, found.beside.as_ref()), &key, current)
+        .ok_or_else(|| {
+            // A text that SPIRE would not read either is reported before our own part is looked
+            // for.
+            if let Err(error) = edit::node_attestors(current) {
+                return refused(error);
+            }
+            let advice =
+                "put back what SPIRE had before, as by applying its manifests or its chart once more";
+            invalid(format!(
+                "our node attestor in it cannot be told from the rest, or what was kept is lost: {advice}"
+            ))
+        })?;
+    let data = plugin_data::plugin_data(asked.role, spec, &located.flags, (&original, located.variables))
+        .map_err(|error| invalid(error.to_string()))?;
+    let derived =
+        derived::derive(asked.role, &original, plugin, &data, located.variables).map_err(refused)?;
+    let source =
+        Source { config_map: name.clone(), key, original, live: live.clone(), beside: found.beside.clone() };
+    Ok((source, derived))
+}
+
+/// Checks the size of both ConfigMaps, SPIRE's edited in place and ours beside it: each holds at
+/// most SPIRE's content of now and our part.
+fn fits(name: &str, live: &ConfigMap) -> Result<(), Problem> {
+    let now: usize = live.data.iter().flatten().map(|(key, text)| key.len() + text.len()).sum();
+    if now + OUR_PART <= MAX_CONFIG_MAP {
+        return Ok(());
+    }
+    let expected = format!(
+        "expected at most {} bytes, so that our node attestor has room, got {now}",
+        MAX_CONFIG_MAP - OUR_PART
+    );
+    let message = format!("the ConfigMap {name}: {expected}: make SPIRE's configuration smaller");
+    Err(Problem::new(reason::CONFIGURATION_TOO_LARGE, message))
+}
