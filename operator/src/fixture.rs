@@ -1,4 +1,4 @@
-//! SPIRE as its charts set it up, for the tests of what is pure.
+//! SPIRE as its charts set it up, for the tests of pure functions.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::jiff::Timestamp;
@@ -20,7 +20,7 @@ pub(crate) const AGENT_JSON: &str = include_str!("../../plugins/hcl/testdata/cha
 pub(crate) const SERVER_HCL: &str = include_str!("../../plugins/hcl/testdata/manual-server.conf");
 pub(crate) const AGENT_HCL: &str = include_str!("../../plugins/hcl/testdata/manual-agent.conf");
 
-/// Of the resource.
+/// The generation of the resource.
 const GENERATION: i64 = 7;
 
 pub(crate) fn now() -> Timestamp {
@@ -94,7 +94,7 @@ pub(crate) fn controller_manager(
     (found.workload, found.discovered) = (Some(workload), Some(discovered));
 }
 
-/// A workload with the counts of three pods: how many run with the present template, and how many
+/// A workload of three pods, with the counts of those with the present template and of those that
 /// are available.
 pub(crate) fn workload(kind: Kind, updated: i32, available: i32) -> Workload {
     read(kind, object(kind, updated, available))
@@ -206,7 +206,7 @@ pub(crate) fn desired(resource: &KeylimeAttestor, gathered: &Gathered) -> Desire
     validate(resource, gathered, &checksums()).unwrap()
 }
 
-/// Puts a workload with other counts, and what was applied to it, in its place.
+/// Replaces a workload by one with other counts, and with what was applied to it.
 pub(crate) fn replace(
     gathered: &mut Gathered,
     kind: Kind,
@@ -222,7 +222,7 @@ pub(crate) fn replace(
     found.workload = Some(read(kind, object));
 }
 
-/// What an apply does to an object, as far as the tests need it.
+/// The effect of an apply on an object, as far as the tests need it.
 pub(crate) fn apply(object: &mut Value, applied: &Value) {
     match (object, applied) {
         (Value::Object(object), Value::Object(applied)) => {

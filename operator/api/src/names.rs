@@ -10,7 +10,7 @@ pub const FIELD_MANAGER: &str = "keylime-attestor-operator";
 /// Finalizer on a `KeylimeAttestor`: SPIRE gets everything back before the resource is gone.
 pub const FINALIZER: &str = "spire.keylime.dev/withdraw";
 
-/// What the name of a derived ConfigMap ends with; before it stands the name of SPIRE's own.
+/// The suffix of a derived ConfigMap's name, behind the name of SPIRE's own.
 pub const SUFFIX: &str = "-keylime";
 
 /// Labels of the objects that the operator makes.
@@ -30,15 +30,15 @@ pub mod label {
 
 /// Annotations.
 pub mod annotation {
-    /// On a workload's pod template: hash of what the pods read through us, so that Kubernetes
-    /// rolls them when it changes.
+    /// On a workload's pod template: hash of the texts that the pods read through us, so that
+    /// Kubernetes rolls them when one changes.
     pub const CONTENT_HASH: &str = "spire.keylime.dev/content-hash";
     /// On a workload, and on a ConfigMap that was edited in place: `namespace/name` of the
     /// `KeylimeAttestor` that changed it.
     pub const ATTESTOR: &str = "spire.keylime.dev/attestor";
     /// On a derived ConfigMap: name of the ConfigMap of SPIRE that it was derived from.
     pub const DERIVED_FROM: &str = "spire.keylime.dev/derived-from";
-    /// On a Node: the id of its agent at Keylime. Set by somebody else it is a claim that goes
+    /// On a Node: the id of its agent at Keylime. Set by somebody else, it is a claim that goes
     /// before all other ways to find the agent.
     pub const AGENT_ID: &str = "spire.keylime.dev/agent-id";
     /// On a Node whose SPIRE agent attests by Keylime: the SPIFFE ID of that agent, also while it
@@ -50,8 +50,7 @@ pub mod annotation {
 /// `NoSchedule`.
 pub const TAINT: &str = "spire.keylime.dev/not-attested";
 
-/// Where things lie inside of SPIRE's containers, in every mode. With `ConfigOnly` the user mounts
-/// them there.
+/// Paths in SPIRE's containers, in every mode. With `ConfigOnly` the user mounts the files there.
 pub mod path {
     /// The derived configuration, in a file named like the key of SPIRE's ConfigMap.
     pub const CONFIGURATION: &str = "/run/keylime-attestor/configuration";

@@ -1,4 +1,4 @@
-//! What the fields' schemas share: texts, numbers and rules. Each text has an upper length, which
+//! The common schemas of the fields: texts, numbers and rules. Each text has an upper length, which
 //! also bounds the cost of the rules.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
@@ -7,9 +7,9 @@ use serde::Serialize;
 /// A rule that the apiserver evaluates, an element of `x-kubernetes-validations`.
 #[derive(Serialize)]
 pub(crate) struct Rule {
-    /// In CEL; `self` is what the rule is attached to.
+    /// The rule in CEL; `self` is the value that it is attached to.
     pub(crate) rule: &'static str,
-    /// What the user reads when the rule is broken: what is wrong, why, and what to do.
+    /// The message for the user: the broken rule, its reason, and the remedy.
     pub(crate) message: &'static str,
 }
 

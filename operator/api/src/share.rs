@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct Percent(u8);
 
-/// So many nodes, or a part of all.
+/// A number of nodes, or a part of all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "IntOrString", into = "IntOrString")]
 pub enum Share {
-    /// So many, at least one.
+    /// A number of nodes, at least one.
     Nodes(u32),
-    /// A part of all of them.
+    /// A part of all nodes.
     Percent(Percent),
 }
 
@@ -43,14 +43,14 @@ impl Percent {
         self.0
     }
 
-    /// So much of `whole`, rounded down.
+    /// The part of `whole`, rounded down.
     pub fn of(self, whole: usize) -> usize {
         whole.saturating_mul(usize::from(self.0)) / 100
     }
 }
 
 impl Share {
-    /// So many of `whole`: at least one, and never more than there are.
+    /// The number of nodes of `whole`: at least one, and never more than there are.
     pub fn of(self, whole: usize) -> usize {
         let part = match self {
             Self::Nodes(nodes) => usize::try_from(nodes).unwrap_or(usize::MAX),

@@ -41,12 +41,12 @@ impl Verifiers {
         &self.first
     }
 
-    /// Those behind the first one.
+    /// The verifiers behind the first one.
     pub fn others(&self) -> &[Verifier] {
         &self.others
     }
 
-    /// All of them, in their order.
+    /// All verifiers, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Verifier> + Clone {
         std::iter::once(&self.first).chain(&self.others)
     }

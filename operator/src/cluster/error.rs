@@ -2,20 +2,20 @@
 
 use crate::model::workload::{UnreadableWorkload, WorkloadKey};
 
-/// Why the apiserver gave no answer that is of use.
+/// The reason why the apiserver gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The apiserver's own word.
+    /// The apiserver's refusal, or that it gave no answer.
     #[error("failed to {verb} {what}: {}", words(.error))]
     Api {
-        /// What was tried.
+        /// The request.
         verb: &'static str,
-        /// On which object.
+        /// The object.
         what: String,
-        /// What came.
+        /// The client's error.
         error: Box<kube::Error>,
     },
-    /// An object that is not what it should be.
+    /// An object of another kind than expected.
     #[error(transparent)]
     Unreadable(#[from] UnreadableWorkload),
     /// A label selector that cannot be written as a query.
@@ -29,12 +29,13 @@ impl Error {
         move |error| Self::Api { verb, what, error: Box::new(error) }
     }
 
-    /// Whether the apiserver understood and will not: trying again by itself brings nothing.
+    /// True where the apiserver understood the request and refuses it: another try by itself brings
+    /// nothing.
     pub(crate) fn is_refusal(&self) -> bool {
         self.code().is_some_and(|code| matches!(code, 400 | 403 | 405 | 413 | 422))
     }
 
-    /// Whether the operator lacks the right.
+    /// True where the operator lacks the right.
     pub(crate) fn is_forbidden(&self) -> bool {
         self.code() == Some(403)
     }
@@ -53,7 +54,7 @@ impl Error {
         }
     }
 
-    /// The fields that others own, each with the apiserver's words on who.
+    /// The fields that others own, each with the apiserver's message on the owner.
     pub(crate) fn owned_by_others(&self) -> Vec<String> {
         let Self::Api { error, .. } = self else { return Vec::new() };
         let kube::Error::Api(status) = &**error else { return Vec::new() };

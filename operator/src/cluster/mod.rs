@@ -1,4 +1,4 @@
-//! What is asked of the apiserver, in our own types.
+//! The requests to the apiserver, in our own types.
 
 mod error;
 mod noted;
@@ -24,16 +24,16 @@ pub(crate) use noted::{Noted, Told};
 use crate::model::target::Owner;
 use crate::model::workload::{Kind, Workload, WorkloadKey};
 
-/// A resource, or why it cannot be read: one of them never stops the others.
+/// A resource, or the reason why it cannot be read: one bad resource never stops the others.
 pub(crate) type Guarded = DeserializeGuard<KeylimeAttestor>;
 
-/// A log's last lines that are read, and their length in bytes: enough for SPIRE's own reason to
-/// end.
+/// The last lines of a log that are read, and their length in bytes: enough for SPIRE's own reason
+/// to end.
 const LOG_LINES: i64 = 20;
 
 const LOG_BYTES: i64 = 16 * 1024;
 
-/// How long the apiserver may take for an answer that is waited for, and when it is asked again.
+/// The longest time for an answer that is waited for, and the pause before the next request.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 const ASK_AGAIN: Duration = Duration::from_secs(2);
@@ -41,7 +41,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// Objects in one page of a long list.
 const PAGE: u32 = 500;
 
-/// The same of objects that anybody can make, each with up to 256 KiB of annotations.
+/// The same for objects that anybody can make, each with up to 256 KiB of annotations.
 const PAGE_OF_ANYBODYS: u32 = 50;
 
 /// The apiserver, and the namespaces in which the operator acts.
@@ -52,8 +52,8 @@ pub(crate) struct Cluster {
     pub(crate) namespaces: Vec<String>,
 }
 
-/// Asks again and again until the apiserver itself answers, be it with a refusal: for what cannot
-/// be done without it.
+/// Asks again and again until the apiserver itself answers, be it with a refusal: for requests that
+/// nothing can go on without.
 pub(crate) async fn answered<T>(ask: impl AsyncFn() -> kube::Result<T>) -> kube::Result<T> {
     let mut told = false;
     loop {
@@ -72,7 +72,7 @@ pub(crate) async fn answered<T>(ask: impl AsyncFn() -> kube::Result<T>) -> kube:
 }
 
 impl Cluster {
-    /// Whether the operator acts in a namespace.
+    /// True for a namespace in which the operator acts.
     pub(crate) fn manages(&self, namespace: &str) -> bool {
         self.namespaces.iter().any(|managed| managed == namespace)
     }
@@ -127,7 +127,7 @@ impl Cluster {
         list(self.apis(), &owned_by(owner), "ConfigMaps").await
     }
 
-    /// What `keep` makes of each AttestedNode of a resource.
+    /// The AttestedNodes of a resource, as `keep` reduces them.
     pub(crate) async fn attested_nodes_of<T>(
         &self,
         owner: &Owner,
@@ -137,8 +137,8 @@ impl Cluster {
         in_pages(&api, &owned_by(owner), "AttestedNodes", |node| keep(&node)).await
     }
 
-    /// What `keep` makes of the metadata of each KeylimeAttestor of every namespace. Whoever may
-    /// make them decides how many there are and what is in them.
+    /// The metadata of each KeylimeAttestor of every namespace, as `keep` reduces it. Their number
+    /// and content are up to anybody who may make them.
     pub(crate) async fn attestors_everywhere<T>(
         &self,
         keep: impl Fn(PartialObjectMeta<KeylimeAttestor>) -> Option<T>,
@@ -162,7 +162,7 @@ impl Cluster {
         secret.map_err(Error::api("get", format!("the Secret {namespace}/{name}")))
     }
 
-    /// Whether a Secret is there. The apiserver sends no content.
+    /// True where a Secret is there. The apiserver sends no content.
     pub(crate) async fn has_secret(&self, namespace: &str, name: &str) -> Result<bool, Error> {
         Ok(self.secret_version(namespace, name).await?.is_some())
     }
@@ -175,8 +175,8 @@ impl Cluster {
         Ok(found.map(|secret| secret.resource_version().unwrap_or_default()))
     }
 
-    /// The last Event about an object with a reason, or of any warning. Nothing also where it
-    /// cannot be read: Events come on top of what is known.
+    /// The last Event about an object with a reason, or any warning. [`None`] also where it cannot
+    /// be read: Events only add to a message.
     pub(crate) async fn last_event(&self, namespace: &str, uid: &str, about: Told<'_>) -> Option<Noted> {
         let (field, value) = match about {
             Told::Reason(reason) => ("reason", reason),
@@ -202,7 +202,7 @@ impl Cluster {
         Ok(list.map_err(Error::api("list", format!("the pods of the {key}")))?.items)
     }
 
-    /// What `keep` makes of each pod of a workload that may have thousands.
+    /// The pods of a workload that may have thousands, as `keep` reduces them.
     pub(crate) async fn many_pods<T>(
         &self,
         workload: &Workload,
@@ -238,7 +238,7 @@ where
     Ok(lists.into_iter().flat_map(|list| list.items).collect())
 }
 
-/// Lists page by page, so that of however many objects there are only a page is held in full.
+/// Lists page by page, so that only one page of any number of objects is held in full.
 async fn in_pages<K, T>(
     api: &Api<K>,
     selector: &str,

@@ -3,24 +3,24 @@
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::jiff::Timestamp;
 
-/// Which Events about an object are asked for.
+/// The Events about an object that are asked for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Told<'a> {
     Reason(&'a str),
     Warning,
 }
 
-/// What an Event says.
+/// The content of an Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Noted {
-    /// When it was last so.
+    /// The time at which it was last so.
     pub(crate) at: Timestamp,
     pub(crate) reason: String,
     pub(crate) note: String,
 }
 
 impl Noted {
-    /// Of an Event in either form: those of Kubernetes' own controllers have no series.
+    /// The content of an Event in either form: those of Kubernetes' own controllers have no series.
     pub(super) fn of(event: Event) -> Option<Self> {
         let last = event.series.map(|series| series.last_observed_time.0);
         let last = last

@@ -1,4 +1,4 @@
-//! Kubernetes Events on a resource: what was done, and conditions that changed.
+//! Kubernetes Events on a resource: its steps, and conditions that changed.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -12,7 +12,7 @@ use tracing::debug;
 
 use crate::model::step::Step;
 
-/// What the API takes as an Event's note, in bytes.
+/// The longest note of an Event at the API, in bytes.
 const MAX_NOTE: usize = 1024;
 
 /// Publishes Events.
@@ -39,7 +39,7 @@ impl Events {
     }
 }
 
-/// What was done.
+/// The Events of steps.
 pub(crate) fn of_steps(steps: &[Step]) -> Vec<Event> {
     steps.iter().filter_map(of_step).collect()
 }
@@ -97,7 +97,7 @@ pub(crate) fn of_transitions(before: &KeylimeAttestorStatus, after: &KeylimeAtte
     let changed = after.conditions.iter().filter(|condition| {
         let last = last(&condition.type_);
         last.is_none_or(|last| last.reason != condition.reason)
-            // At first nothing is known or wrong, which is no news.
+            // A first status in which nothing is known or wrong is no news.
             && !(last.is_none() && (condition.status == "Unknown" || calm.contains(&condition.reason.as_str())))
     });
     changed.map(of_condition).collect()
@@ -114,7 +114,7 @@ fn of_condition(condition: &Condition) -> Event {
     event(kind, reason, type_, message.clone())
 }
 
-/// An Event, its note cut to what the API takes.
+/// An Event, its note cut to the API's limit.
 pub(crate) fn event(type_: EventType, reason: &str, action: &str, note: String) -> Event {
     let mut note = note;
     if note.len() > MAX_NOTE {

@@ -15,17 +15,17 @@ use keylime_attestor_api::Keylime;
 use keylime_attestor_api::names::secret_key;
 use tempfile::TempDir;
 
-/// Longest time that a report may take; SPIRE's server answers from what it has.
+/// Longest time for a report; SPIRE's server answers from memory.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A client of Keylime's servers, with the files that it follows.
+/// A client of Keylime's servers, with its files.
 pub(crate) struct KeylimeClient {
     pub(crate) servers: Servers,
-    /// How many verifiers there are.
+    /// The number of verifiers.
     pub(crate) verifiers: usize,
-    /// Asks the plugins in SPIRE's server pods, which hold the same Secret.
+    /// The client of the plugins in SPIRE's server pods, which hold the same Secret.
     pub(crate) reporter: report::Client,
-    /// Changes when the Secret or the resource does.
+    /// A text that changes when the Secret or the resource does.
     pub(crate) version: String,
     /// Readable by this process alone, and gone with it.
     _files: TempDir,
@@ -35,7 +35,7 @@ impl KeylimeClient {
     /// A client with the certificate and key of a Secret. Reads and writes files.
     ///
     /// # Errors
-    /// All that is wrong with the Secret, or with what it is used for.
+    /// Every problem of the Secret, and of the addresses that it is used for.
     pub(crate) fn new(keylime: &Keylime, secret: &Secret, version: String) -> Result<Self, Vec<String>> {
         let keys = [secret_key::CA, secret_key::CERTIFICATE, secret_key::PRIVATE_KEY];
         let entry = |key: &str| secret.data.as_ref().and_then(|data| data.get(key));
@@ -81,7 +81,7 @@ fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(content)
 }
 
-/// A problem with a file of ours, as one with the key that it was made from.
+/// A problem of one of our files, as one of the Secret's key that it was made from.
 fn in_secret(problem: &keylime::Problem) -> String {
     let key = match problem.setting {
         Setting::CaFile => secret_key::CA,
@@ -90,7 +90,7 @@ fn in_secret(problem: &keylime::Problem) -> String {
         _ => return problem.to_string(),
     };
     let detail = match &problem.path {
-        // Nobody else can find the folder.
+        // Without the folder, which nobody else can find.
         Some(path) => problem.detail.replace(&format!("{}/", path.parent().unwrap_or(path).display()), ""),
         None => problem.detail.clone(),
     };

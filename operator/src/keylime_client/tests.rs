@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 
-/// What the condition and the events say of a Secret is what this gives.
+/// The condition and the Events about a Secret repeat these texts.
 #[test]
 fn a_damaged_key_in_the_secret_is_in_no_message() {
     let keylime: Keylime = serde_json::from_value(

@@ -1,5 +1,5 @@
-//! The plugins that this operator came with: their checksums, and the image that SPIRE's pods
-//! install them from.
+//! The plugins beside this operator: their checksums, and the image from which SPIRE's pods install
+//! them.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -17,7 +17,7 @@ pub(crate) struct Checksums {
     agent: String,
 }
 
-/// Why a plugin has no checksum.
+/// The reason why a plugin has no checksum.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "failed to read the plugin {path}: {error}; the operator's image has it beside the operator, see --plugins-dir"
@@ -59,10 +59,10 @@ fn sha256(path: &Path) -> io::Result<String> {
     }
 }
 
-/// The image of a container in the operator's pod: by digest where the kubelet names one, else as
-/// the pod asks for it.
+/// The image of a container in the operator's pod: by digest where the kubelet names one, otherwise
+/// as the pod asks for it.
 ///
-/// The container is the one called like this program, or else the first.
+/// The container is the one called like this program, or otherwise the first.
 pub(crate) fn image(pod: &Pod) -> Option<String> {
     let containers = &pod.spec.as_ref()?.containers;
     let named = containers.iter().find(|container| container.name == env!("CARGO_PKG_NAME"));
@@ -73,8 +73,8 @@ pub(crate) fn image(pod: &Pod) -> Option<String> {
     Some(status.and_then(|status| pinned(&asked, &status.image_id)).unwrap_or(asked))
 }
 
-/// The image asked for with the digest that the kubelet resolved. What it gives may be the id of an
-/// image that was never in a registry, a bare digest, which nothing can be pulled by.
+/// The image asked for with the digest that the kubelet resolved. The kubelet may give the id of an
+/// image that was never in a registry: a bare digest, by which nothing can be pulled.
 fn pinned(asked: &str, image_id: &str) -> Option<String> {
     if asked.contains('@') {
         return None;

@@ -1,5 +1,5 @@
-//! What Keylime's servers answer, asked with the Secret that SPIRE's server gets: the verifiers
-//! about all agents, the registrar in a way that it can only refuse in its own form.
+//! The answers of Keylime's servers, asked with the Secret of SPIRE's server: the verifiers about
+//! all agents, the registrar about one that it can only deny in its own form.
 
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ use super::KeylimeClient;
 /// longer.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// No node has this id: Keylime's are UUIDs, host names or hashes.
+/// An id that no node has: Keylime's are UUIDs, host names or hashes.
 const NOBODY: &str = "keylime-attestor-operator.asks-whether-you-are-there";
 
-/// What came of asking.
+/// The result of asking Keylime's servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reach {
     pub(crate) reason: Reason,
     pub(crate) message: String,
-    /// For the metrics: each server with what it gave.
+    /// Each server with its answer, for the metrics.
     pub(crate) answers: Vec<(&'static str, &'static str)>,
 }
 
 impl Reach {
-    /// Nobody was asked.
+    /// The result where nobody was asked.
     pub(crate) fn not_checked() -> Self {
         Self {
             reason: reason::NOT_CHECKED,
@@ -38,7 +38,7 @@ impl Reach {
     }
 }
 
-/// Asks the verifiers for all their agents, and the registrar whether it is there, side by side.
+/// Asks the verifiers for all their agents, and the registrar for one, side by side.
 pub(crate) async fn ask(keylime_client: &KeylimeClient) -> (States, Reach) {
     let Ok(nobody) = AgentId::new(NOBODY) else { return (States::default(), Reach::not_checked()) };
     let servers = &keylime_client.servers;
@@ -49,7 +49,7 @@ pub(crate) async fn ask(keylime_client: &KeylimeClient) -> (States, Reach) {
     (states, reach)
 }
 
-/// The first failure decides, all are told.
+/// The result of all answers: the first failure decides, the message has all.
 fn assess(verifiers: usize, failures: &[Error], registrar: Option<&Error>) -> Reach {
     let mut answers = vec![("verifier", "answered"); verifiers.saturating_sub(failures.len())];
     answers.extend(failures.iter().map(|error| ("verifier", error.reason())));
