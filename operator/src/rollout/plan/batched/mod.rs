@@ -1,17 +1,18 @@
 //! The steps of a DaemonSet whose agents move in batches. Its update strategy is OnDelete while
 //! pods of two kinds are to live side by side, so that nothing but the operator replaces a pod.
 
+mod assessed;
+mod back;
+
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use keylime_attestor_api::{BatchStatus, RolloutState, RolloutStatus, Share};
+use keylime_attestor_api::{RolloutState, RolloutStatus, Share};
 use kube::ResourceExt as _;
 
 use super::{Decision, Plan, seen};
 use crate::build::covers::applied;
-use crate::build::overlay::{Overlay, claim, identity, overlay};
-use crate::model::pod::carries_overlay;
+use crate::build::overlay::{Overlay, claim, overlay};
 use crate::model::step::Step;
 use crate::model::target::Target;
 use crate::model::workload::Workload;
@@ -22,8 +23,10 @@ use crate::rollout::strategy::{Strategy, on_delete};
 /// The pause before a reconcile for a batch under way, and for nodes that Keylime may pass later.
 const BATCH: Duration = Duration::from_secs(5);
 const LATER: Duration = Duration::from_secs(15);
+
 /// The pause before a reconcile for a node that was not enrolled.
 const ENROLLED: Duration = Duration::from_secs(30);
+
 /// The pause before a step that the status has announced.
 const NOW: Duration = Duration::from_secs(1);
 
@@ -141,97 +144,8 @@ impl Decision<'_> {
         }
     }
 
-    /// The state of the rollout. Only a batch under way has a deadline.
-    fn assessed(
-        &self,
-        same: Option<&RolloutStatus>,
-        workload: &Workload,
-        overlay: &Overlay,
-        assessment: &Assessment,
-        all_moved: bool,
-    ) -> RolloutStatus {
-        let before = same.and_then(|same| same.batch.as_ref());
-        let got_on = assessment.begins
-            || before
-                .is_none_or(|before| assessment.waiting.len() < usize::try_from(before.waiting).unwrap_or(0));
-        let last = same.filter(|_| !got_on).map_or(self.now, |same| same.last_progress_time.0);
-        let late = progress::elapsed(last, self.now) >= self.rollout.progress_deadline.get()
-            || self.gathered.uncreated.contains_key(&workload.key);
-        let was = same.map(|same| same.state);
-        let all_seen = assessment.moved + assessment.not_enrolled.len() >= desired_pods(workload).max(1);
-        let state = if all_moved || assessment.is_done() && all_seen {
-            RolloutState::Complete
-        } else if assessment.waiting.is_empty() {
-            RolloutState::Progressing
-        } else if late || was == Some(RolloutState::Failed) && !got_on {
-            RolloutState::Failed
-        } else {
-            RolloutState::Progressing
-        };
-        RolloutStatus {
-            state,
-            content_hash: Some(overlay.hash.clone()),
-            observed_generation: None,
-            last_progress_time: Time(last),
-            desired: workload.pods.desired,
-            updated: workload.pods.updated,
-            ready: workload.pods.ready,
-            batch: Some(told(assessment)),
-            retry: None,
-        }
-    }
-
-    /// Gives the template back, and still no pod with it.
-    fn roll_back_batch(
-        &self,
-        target: &Target,
-        workload: &Workload,
-        overlay: &Overlay,
-        plan: &mut Plan,
-    ) -> bool {
-        let object = match Strategy::of(workload) {
-            Strategy::Ours => on_delete(claim(&self.desired.owner, workload)),
-            _ => identity(workload),
-        };
-        plan.steps.push(Step::Withdraw { workload: target.key.clone(), object });
-        let back = progress::begun(workload, RolloutState::RolledBack, Some(overlay.hash.clone()), self.now);
-        plan.rollouts.insert(target.key.clone(), back);
-        plan.requeue_after(NOW);
-        false
-    }
-
     fn pods(&self, workload: &Workload) -> &[Pod] {
         self.gathered.pods.get(&workload.key).map(Vec::as_slice).unwrap_or_default()
-    }
-}
-
-/// Most nodes that the status lists as left on their old agents.
-const MAX_LEFT: usize = 50;
-
-/// The status of the batches.
-fn told(assessment: &Assessment) -> BatchStatus {
-    let count = |nodes: &[String]| i32::try_from(nodes.len()).unwrap_or(i32::MAX);
-    let left = assessment.not_enrolled.iter().chain(&assessment.not_passed);
-    BatchStatus {
-        nodes: assessment.batch.clone(),
-        waiting: count(&assessment.waiting),
-        not_passed: count(&assessment.not_passed),
-        not_enrolled: count(&assessment.not_enrolled),
-        left: left.take(MAX_LEFT).cloned().collect(),
-    }
-}
-
-impl Plan {
-    /// Replaces the pods that carry an overlay which was withdrawn, some at a time, and then gives
-    /// the strategy back.
-    pub(crate) fn roll_pods_back(&mut self, pods: &[Pod], workload: &Workload, share: Share) {
-        let back = batches::rolled_back(pods, share);
-        self.steps.extend(back.iter().map(|pod| delete_pod(pod)));
-        if pods.iter().any(carries_overlay) {
-            self.requeue_after(BATCH);
-        } else if Strategy::of(workload) == Strategy::Ours {
-            self.steps.push(Step::Withdraw { workload: workload.key.clone(), object: identity(workload) });
-        }
     }
 }
 
