@@ -72,7 +72,6 @@ fn measure(site: &mut Site, nodes: usize) -> Result<String> {
     wait_until_quiet(site)?;
     let fail_writes = site.writes()? - writes;
     site.set(failing, &State::pass());
-    wait_for(site, &mut operator, "attested", nodes)?;
 
     let most_kib = memory_kib(&operator, "VmHWM")?;
     operator.process.stop()?;
