@@ -64,7 +64,7 @@ async fn a_damaged_key_is_in_no_condition_event_or_log() -> Result<()> {
             secret["data"][entry] = json!(STANDARD.encode(&damaged.content));
             site.apply(&secret)?;
             site.attest(json!({"keylime": {"tls": {"secretName": name}}}))?;
-            let (reason, message) = wait::until("a verdict", TIMEOUT, || {
+            let (reason, message) = wait::until("the condition", TIMEOUT, || {
                 let (reason, message) = site.condition("ConfigurationApplied")?;
                 ensure!(!reason.is_empty(), "none yet");
                 Ok((reason, message))
