@@ -1,7 +1,8 @@
-//! Durations in Go's spelling.
+//! Durations in Go's spelling. The only reader of them, for the operator's resources too: kube's
+//! `Duration` (5.0) counts in floating point and panics on one that is too long.
 
-use std::fmt;
-use std::time;
+use std::str::FromStr;
+use std::{fmt, time};
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
@@ -15,6 +16,19 @@ impl Duration {
     /// The duration.
     pub const fn get(self) -> time::Duration {
         self.0
+    }
+}
+
+/// The reason why a text is no [`Duration`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected {EXPECTED}: {0}")]
+pub struct InvalidDuration(&'static str);
+
+impl FromStr for Duration {
+    type Err = InvalidDuration;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse(text).map_err(InvalidDuration)
     }
 }
 
@@ -41,7 +55,7 @@ impl Visitor<'_> for DurationVisitor {
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<Duration, E> {
-        parse(value).map_err(|why| E::custom(format_args!("expected {EXPECTED}: {why}")))
+        value.parse().map_err(E::custom)
     }
 }
 

@@ -45,7 +45,7 @@ mod properties;
 mod reference;
 
 pub use de::{from_str, from_str_as};
-pub use duration::Duration;
+pub use duration::{Duration, InvalidDuration};
 pub use error::{Error, Position, Reason};
 pub use fields::{Fields, Problem};
 pub use port::Port;
