@@ -68,7 +68,9 @@ fn compare(file: &Path, expected: &str) -> Result<()> {
 
 fn yaml(mut crd: Value) -> Result<String> {
     join_lines(&mut crd);
-    Ok(HEADER.to_owned() + &serde_yaml::to_string(&crd)?)
+    // Each description on one line.
+    let options = serde_yaml::ser_options! { folded_wrap_chars: usize::MAX };
+    Ok(HEADER.to_owned() + &serde_yaml::to_string_with_options(&crd, options)?)
 }
 
 /// A description is a paragraph and not lines as wide as our source.

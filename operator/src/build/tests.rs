@@ -75,6 +75,12 @@ fn objects(desired: &Desired) -> Vec<Value> {
     objects
 }
 
+/// Texts of several lines as blocks, all others on one line.
+fn yaml(object: &Value) -> String {
+    let options = serde_yaml::ser_options! { folded_wrap_chars: usize::MAX };
+    serde_yaml::to_string_with_options(object, options).unwrap()
+}
+
 #[test]
 fn what_is_applied_is_as_it_was_reviewed() {
     for (name, desired) in [
@@ -83,10 +89,7 @@ fn what_is_applied_is_as_it_was_reviewed() {
         ("manual-overlay", manual("Overlay")),
         ("manual-in-place", manual("InPlace")),
     ] {
-        let text: String = objects(&desired)
-            .iter()
-            .map(|object| format!("---\n{}", serde_yaml::to_string(object).unwrap()))
-            .collect();
+        let text: String = objects(&desired).iter().map(|object| format!("---\n{}", yaml(object))).collect();
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(format!("{name}.yaml"));
         if std::env::var_os("UPDATE_GENERATED").is_some() {
             std::fs::write(&path, &text).unwrap();

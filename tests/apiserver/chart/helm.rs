@@ -9,7 +9,6 @@ use anyhow::{Context as _, Result};
 use lab::cluster::Helm;
 use lab::process::output;
 use lab::programs::installed;
-use serde::Deserialize as _;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -46,9 +45,8 @@ pub(crate) fn lint(version: Helm, args: &[&str]) -> Result<String> {
 
 /// The objects in a text of several YAML documents.
 pub(crate) fn objects(text: &str) -> Result<Vec<Value>> {
-    let documents = serde_yaml::Deserializer::from_str(text).map(Value::deserialize);
-    let objects =
-        documents.collect::<Result<Vec<_>, _>>().context("failed to read what Helm has rendered")?;
+    let objects: Vec<Value> =
+        serde_yaml::from_multiple(text).context("failed to read what Helm has rendered")?;
     Ok(objects.into_iter().filter(|object| !object.is_null()).collect())
 }
 

@@ -2,7 +2,7 @@
 //! edited, not written anew: comments, order and every other byte stay. What comes out is read
 //! again, so that an edit which means anything else is refused and not used. Pure.
 
-use serde_yaml::{Mapping, Value};
+use serde_json::{Map, Value};
 
 const KEY: &str = "parentIDTemplate";
 const KIND: &str = "ControllerManagerConfig";
@@ -11,7 +11,7 @@ const KIND: &str = "ControllerManagerConfig";
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("failed to read it as YAML: {0}")]
-    Yaml(#[from] serde_yaml::Error),
+    Yaml(#[from] Box<serde_yaml::Error>),
     #[error("expected a mapping of kind {KIND}, as spire-controller-manager reads it, got {came}")]
     Kind {
         /// What it is instead.
@@ -47,7 +47,7 @@ pub(crate) fn derive(text: &str, replace: impl Fn(Option<&str>) -> String) -> Re
         return Ok(text.to_owned());
     }
     let mut expected = read(text)?;
-    expected.insert(KEY.into(), template.clone().into());
+    expected.insert(KEY.to_owned(), template.clone().into());
     let edited = set(text, &template).ok_or(Error::NotEditable)?;
     match read(&edited) {
         Ok(came) if came == expected => Ok(edited),
@@ -55,16 +55,22 @@ pub(crate) fn derive(text: &str, replace: impl Fn(Option<&str>) -> String) -> Re
     }
 }
 
-fn read(text: &str) -> Result<Mapping, Error> {
-    let value: Value = serde_yaml::from_str(text)?;
+fn read(text: &str) -> Result<Map<String, Value>, Error> {
+    let value = yaml(text)?;
     let kind = value.get("kind").and_then(Value::as_str).map(str::to_owned);
     match value {
-        Value::Mapping(mapping) if kind.as_deref() == Some(KIND) => Ok(mapping),
-        Value::Mapping(_) => {
+        Value::Object(mapping) if kind.as_deref() == Some(KIND) => Ok(mapping),
+        Value::Object(_) => {
             Err(Error::Kind { came: kind.map_or("none".to_owned(), |kind| kind.chars().take(80).collect()) })
         }
         _ => Err(Error::Kind { came: "no mapping".to_owned() }),
     }
+}
+
+/// The text's value. Errors without a picture of the text: they end in a condition's message.
+fn yaml(text: &str) -> Result<Value, Box<serde_yaml::Error>> {
+    let options = serde_yaml::options! { with_snippet: false };
+    serde_yaml::from_str_with_options(text, options).map_err(Box::new)
 }
 
 /// Go's template language has two actions that cannot stand within `if`.
@@ -125,7 +131,7 @@ fn end_of_value(lines: &[&str], start: usize) -> Option<usize> {
 /// The comment at a line's end: what can be left out without changing the value.
 fn comment(line: &str) -> &str {
     let line = line.trim_end_matches(['\r', '\n']);
-    let value = |line: &str| serde_yaml::from_str::<Value>(line).ok();
+    let value = |line: &str| yaml(line).ok();
     let whole = value(line);
     let mut comments = line.match_indices(" #").map(|(at, _)| line.split_at(at));
     comments.find(|(rest, _)| value(rest) == whole).map(|(_, comment)| comment).unwrap_or_default()
@@ -135,7 +141,7 @@ fn comment(line: &str) -> &str {
 /// cannot hold it.
 fn scalar(text: &str) -> String {
     if text.chars().any(|c| c.is_control() || c == '\u{85}' || c == '\u{2028}' || c == '\u{2029}') {
-        return serde_json::Value::from(text).to_string();
+        return Value::from(text).to_string();
     }
     format!("'{}'", text.replace('\'', "''"))
 }

@@ -76,7 +76,8 @@ fn what_cannot_be_edited_safely_is_refused() {
         ("kind: ConfigMap\n", "got ConfigMap"),
         ("a: 1\n", "got none"),
         ("- a\n", "got no mapping"),
-        ("\t", "as YAML"),
+        ("\t", "got no mapping"),
+        ("kind: [", "as YAML"),
     ] {
         let error = wrapped(text).unwrap_err().to_string();
         assert!(error.contains(expected), "{text:?}: {error}");
