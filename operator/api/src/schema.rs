@@ -54,14 +54,57 @@ pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "maxProperties": 32,
-        "additionalProperties": {"type": "string", "maxLength": 63, "pattern": "^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$"},
+        "additionalProperties": {"type": "string", "maxLength": 63, "pattern": LABEL_VALUE},
     })
 }
+
+/// Expressions on labels, as in Kubernetes' own selectors, of which kube reads the very same.
+pub(crate) fn label_expressions(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 32,
+        "items": {
+            "type": "object",
+            "required": ["key", "operator"],
+            "properties": {
+                "key": {
+                    "description": "Key of the label.",
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 317,
+                    "pattern": LABEL_KEY,
+                },
+                "operator": {
+                    "description": "How the label is compared: In and NotIn with the values, Exists and DoesNotExist by its key alone. NotIn and DoesNotExist also select nodes without the label.",
+                    "type": "string",
+                    "enum": ["In", "NotIn", "Exists", "DoesNotExist"],
+                },
+                "values": {
+                    "description": "Values that In and NotIn compare with; with the other operators there are none.",
+                    "type": "array",
+                    "maxItems": 64,
+                    "items": {"type": "string", "maxLength": 63, "pattern": LABEL_VALUE},
+                },
+            },
+            "x-kubernetes-validations": [VALUES],
+        },
+    })
+}
+
+const VALUES: Rule = Rule {
+    rule: "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+    message: "values are needed with the operators In and NotIn, and not allowed with Exists and DoesNotExist",
+};
 
 /// Labels as the plugins and the resolver take them: with underscores, as services in container
 /// networks have, and without hyphens at their ends.
 const HOST: &str = "^([0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*|\
     [A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\\.?)$";
+
+const LABEL_VALUE: &str = "^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$";
+
+/// A name, with a DNS subdomain before it or without.
+const LABEL_KEY: &str = "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$";
 
 const SUBDOMAIN: &str = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$";
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+use kube::core::{Selector, SelectorExt as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +41,7 @@ pub struct Nodes {
     pub metrics_by_node: bool,
 }
 
-/// Which nodes.
+/// Which nodes, as in Kubernetes' own label selectors: all labels and expressions have to hold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeSelector {
@@ -47,12 +49,23 @@ pub struct NodeSelector {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::labels")]
     pub match_labels: BTreeMap<String, String>,
+
+    /// Expressions that a node's labels must satisfy, each a label's key, an operator and, for In
+    /// and NotIn, values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::label_expressions")]
+    pub match_expressions: Vec<LabelSelectorRequirement>,
 }
 
 impl NodeSelector {
-    /// Whether a node with these labels is selected.
+    /// True for a node with these labels that is selected. With an expression that the schema
+    /// refuses, no node is.
     pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+        let selector = LabelSelector {
+            match_labels: Some(self.match_labels.clone()),
+            match_expressions: Some(self.match_expressions.clone()),
+        };
+        Selector::try_from(selector).is_ok_and(|selector| selector.matches(labels))
     }
 }
 
@@ -75,21 +88,4 @@ impl Default for Nodes {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_selector_wants_all_of_its_labels() {
-        let labels = |pairs: &[(&str, &str)]| {
-            pairs
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                .collect::<BTreeMap<_, _>>()
-        };
-        let selector = NodeSelector { match_labels: labels(&[("a", "1"), ("b", "")]) };
-        assert!(selector.selects(&labels(&[("a", "1"), ("b", ""), ("c", "3")])));
-        assert!(!selector.selects(&labels(&[("a", "1")])));
-        assert!(!selector.selects(&labels(&[("a", "2"), ("b", "")])));
-        assert!(NodeSelector::default().selects(&labels(&[])));
-    }
-}
+mod tests;
