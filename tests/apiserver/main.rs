@@ -3,4 +3,5 @@
 
 mod chart;
 mod crd;
+mod documents;
 mod operator;

@@ -6,6 +6,7 @@ pub mod apiserver;
 pub mod cluster;
 pub mod damage;
 pub mod dns;
+pub mod documents;
 pub mod fake_keylime;
 pub mod fake_spire;
 pub mod host;

@@ -3,6 +3,7 @@
 
 mod agent_plugin;
 mod configuration;
+mod documents;
 mod enforcement;
 mod key_secrecy;
 mod keylime_faults;

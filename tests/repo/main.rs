@@ -1,5 +1,6 @@
 //! The repository's own checks. They need nothing but the built programs and git.
 
+mod blocks;
 mod readme;
 mod words;
 

@@ -9,4 +9,3 @@ mod release;
 mod rendered;
 mod rights;
 mod values;
-mod without_helm;

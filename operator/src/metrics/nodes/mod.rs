@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use keylime_attestor_api::names::event;
 use keylime_attestor_api::NodeReason;
+use keylime_attestor_api::names::event;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;

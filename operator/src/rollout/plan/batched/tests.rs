@@ -1,4 +1,6 @@
-use keylime_attestor_api::{BatchStatus, Duration as Written, KeylimeAttestor, KeylimeAttestorStatus, Rollout};
+use keylime_attestor_api::{
+    BatchStatus, Duration as Written, KeylimeAttestor, KeylimeAttestorStatus, Rollout,
+};
 use serde_json::{Value, json};
 
 use super::*;
