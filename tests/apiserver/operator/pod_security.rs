@@ -11,7 +11,7 @@ const CHART: &str = include_str!("../../../operator/testdata/controller-manager/
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_that_is_admitted_as_restricted_stays_so_with_the_overlay() -> Result<()> {
-    let mut site = Site::start("restricted").await?;
+    let mut site = Site::start("pod-security").await?;
     let label = "pod-security.kubernetes.io/enforce=restricted";
     site.kubectl(&["label", "namespace", &site.namespace, label])?;
     let user = json!({"runAsUser": 1000, "runAsGroup": 1000});
