@@ -5,9 +5,9 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 use lab::process::output;
 use lab::programs::built;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::helm::{HELMS, at, lint, objects, template, text, value_set, value_sets};
+use super::helm::{HELMS, NAMESPACE, at, lint, objects, template, text, value_set, value_sets};
 
 const SEEN_EVERYWHERE: [&str; 3] = ["nodes", "attestednodes", "keylimeattestors"];
 
@@ -88,6 +88,35 @@ fn the_network_policy_lets_out_to_what_the_resource_names() -> Result<()> {
     assert_eq!(egress("default")?, [vec![8881, 8891], vec![9797]]);
     assert_eq!(egress("attestor")?, [vec![9881, 8881, 9882, 8891], vec![9798, 9797]]);
     assert_eq!(egress("namespaces")?, [vec![8881, 8891, 18881, 18891], vec![9797, 19797]]);
+    Ok(())
+}
+
+/// By anybody but the operator it is not reached, and whatever else the pod serves is as before.
+#[test]
+fn the_report_port_is_open_to_the_operator_alone() -> Result<()> {
+    let objects = objects(&template(HELMS[0], &["--values", text(&value_set("namespaces"))?])?)?;
+    let of_servers = |object: &&Value| {
+        at(object, "/kind") == "NetworkPolicy" && at(object, "/metadata/namespace") == "spire-server"
+    };
+    let policy = objects.iter().find(of_servers).context("no policy")?;
+    assert_eq!(
+        policy.pointer("/spec/podSelector"),
+        Some(&json!({"matchLabels": {"app.kubernetes.io/name": "server"}}))
+    );
+    let pods = objects.iter().find(|object| at(object, "/kind") == "Deployment").context("no Deployment")?;
+    let operator = pods.pointer("/spec/selector").context("no selector")?;
+    let everybody = json!([
+        {"port": 1, "endPort": 19796, "protocol": "TCP"},
+        {"port": 19798, "endPort": 65535, "protocol": "TCP"},
+        {"port": 1, "endPort": 65535, "protocol": "UDP"},
+    ]);
+    let namespace = json!({"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}});
+    let ingress = json!([
+        {"ports": everybody},
+        {"ports": [{"port": 19797, "protocol": "TCP"}],
+            "from": [{"namespaceSelector": namespace, "podSelector": operator}]},
+    ]);
+    assert_eq!(policy.pointer("/spec/ingress"), Some(&ingress));
     Ok(())
 }
 
