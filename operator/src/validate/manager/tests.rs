@@ -98,7 +98,7 @@ fn each_refusal_says_why_and_what_to_do() {
         (
             json!({}),
             json!({}),
-            "{kind: ControllerManagerConfig}",
+            "kind: ControllerManagerConfig\nparentIDTemplate: &a b\nx: *a\n",
             reason::CONFIGURATION_INVALID,
             "without touching the rest",
         ),
