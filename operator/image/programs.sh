@@ -38,9 +38,7 @@ PKG_CONFIG_LIBDIR=$tss \
   RUSTC_WRAPPER=$here/rustc.sh \
   "${build[@]}" "${programs[@]/#/--package=}"
 
-# A release is stripped by its profile. With their debug information the others are larger than the memory that init containers may use.
-strip=()
-[ "$profile" = release ] || strip=(--strip)
+# cargo strips no package that has settings of its own. With its debug information one is larger than the memory that init containers may use.
 for program in "${programs[@]}"; do
-  install -m 0755 "${strip[@]}" "$target/$platform/${profile/#dev/debug}/$program" "$into/"
+  install -m 0755 --strip "$target/$platform/${profile/#dev/debug}/$program" "$into/"
 done

@@ -9,7 +9,7 @@ use lab::cluster::{Cluster, Helm, Options, World};
 use lab::spire::Release;
 
 use super::audit;
-use super::resource::{self, config_map, derived, expect_keylime, expect_psat, expect_ready_with, say};
+use super::resource::{self, config_map, derived, expect_keylime, expect_psat, say};
 use super::snapshot::{Snapshot, expect_nothing_of_ours};
 use super::templates::Watch;
 
@@ -61,10 +61,10 @@ fn upgrade_spire(cluster: &Cluster) -> Result<()> {
     let watch = Watch::start(cluster)?;
     for level in ["info", "debug"] {
         let set = format!("logLevel={level}");
-        for _ in 0..2 {
-            cluster.install_spire(HELM, &[&VALUES[..], &[set.as_str()]].concat())?;
-        }
-        expect_ready_with(cluster, &format!("log_level = \"{level}\""))?;
+        let values = [&VALUES[..], &[set.as_str()]].concat();
+        resource::upgrade(cluster, HELM, &values, &format!("log_level = \"{level}\""))?;
+        // Nothing is new to it.
+        cluster.install_spire(HELM, &values)?;
     }
     let states = watch.end()?;
     ensure!(states > 10, "{states} states only: nothing was replaced");

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use lab::cluster::{Cluster, Helm, NODES, Node, Options, World};
 use lab::wait;
 
-use super::resource::{self, TIMEOUT, derived, expect_keylime, expect_psat, expect_ready_with, member, say};
+use super::resource::{self, TIMEOUT, derived, expect_keylime, expect_psat, member, say};
 use super::snapshot::{Snapshot, expect_nothing_of_ours};
 use super::templates::Watch;
 use super::{apiserver_away, audit, failing_rollouts, quick_start};
@@ -52,8 +52,7 @@ fn one_resource_has_the_nodes_attested_by_keylime_until_it_is_deleted() -> Resul
     an_upgrade_that_changes_nothing(&cluster)?;
     an_upgrade_that_changes_values(&cluster)?;
     say(clock, "SPIRE was upgraded");
-    cluster.install_spire(HELM, &[])?;
-    expect_ready_with(&cluster, "\"debug\"")?;
+    resource::upgrade(&cluster, HELM, &[], "\"debug\"")?;
     say(clock, "and upgraded back");
 
     quick_start::delete(&cluster, clock)?;
@@ -131,8 +130,7 @@ fn an_upgrade_that_changes_nothing(cluster: &Cluster) -> Result<()> {
 /// without the plugin.
 fn an_upgrade_that_changes_values(cluster: &Cluster) -> Result<()> {
     let watch = Watch::start(cluster)?;
-    cluster.install_spire(HELM, &VALUES)?;
-    expect_ready_with(cluster, "\"info\"")?;
+    resource::upgrade(cluster, HELM, &VALUES, "\"info\"")?;
     ensure!(
         derived(cluster, "spire-server", "server.conf")?.contains("\"agent_ttl\": \"30m\""),
         "it has not the new TTL"

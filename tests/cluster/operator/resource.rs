@@ -64,15 +64,21 @@ pub(crate) fn config_map(cluster: &Cluster, name: &str, key: &str) -> Result<Str
     Ok(map["data"][key].as_str().unwrap_or_default().to_owned())
 }
 
-/// Waits until both derived configurations have this, and SPIRE runs with them.
-pub(crate) fn expect_ready_with(cluster: &Cluster, text: &str) -> Result<()> {
+/// Upgrades SPIRE, and waits until both derived configurations have this text and SPIRE runs with
+/// them.
+pub(crate) fn upgrade(cluster: &Cluster, helm: Helm, values: &[&str], text: &str) -> Result<()> {
+    // For a moment Ready is still what it was, while the configurations are new.
+    let since = || member(cluster, ".status.conditions[?(@.type==\"Ready\")].lastTransitionTime");
+    let before = since()?;
+    cluster.install_spire(helm, values)?;
     wait::until(&format!("{text} in force"), TIMEOUT, || {
         for (of, key) in [("spire-server", "server.conf"), ("spire-agent", "agent.conf")] {
             let derived = derived(cluster, of, key)?;
             ensure!(derived.contains(text), "{of} has {derived}");
         }
         let ready = member(cluster, ".status.conditions[?(@.type==\"Ready\")].status")?;
-        ensure!(ready == "True", "Ready is {ready}");
+        let since = since()?;
+        ensure!(ready == "True" && since != before, "Ready is {ready} since {since}");
         Ok(())
     })?;
     cluster.wait_for_spire()
