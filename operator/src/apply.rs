@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use keylime_attestor_api::RolloutStatus;
 use keylime_attestor_api::conditions::configuration_applied as reason;
 use keylime_attestor_api::names::FIELD_MANAGER;
+use keylime_attestor_api::{OwnedObject, RolloutStatus};
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions, ValidationDirective};
 use serde::de::DeserializeOwned;
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Error};
 use crate::model::managed_fields::{FieldOwners, released};
+use crate::model::owned;
 use crate::model::problem::Problem;
 use crate::model::step::Step;
 use crate::model::workload::{WorkloadKey, is_ours};
@@ -25,6 +26,8 @@ use crate::rollout::plan::Plan;
 pub(crate) struct Applied {
     /// Those that were carried out.
     pub(crate) done: Vec<Step>,
+    /// What carries something of the resource then.
+    pub(crate) carrying: Vec<OwnedObject>,
     /// Why the next one was not.
     pub(crate) problem: Option<Problem>,
     /// The rollouts as they are now.
@@ -37,15 +40,20 @@ pub(crate) struct Applied {
     pub(crate) requeue: Option<Duration>,
 }
 
-/// Carries out the steps until one is refused; those behind it may need it.
+/// Carries out the steps until one is refused; those behind it may need it. `carrying` are the
+/// objects that carry something, and those that the steps give something.
 ///
 /// # Errors
 /// When the apiserver does not answer, or an object changed under us: trying again helps.
-pub(crate) async fn apply(cluster: &Cluster, plan: Plan) -> Result<Applied, Error> {
+pub(crate) async fn apply(
+    cluster: &Cluster,
+    plan: Plan,
+    mut carrying: Vec<OwnedObject>,
+) -> Result<Applied, Error> {
     let Plan { steps, mut rollouts, waits_for_server, waits_for_keylime, requeue } = plan;
     let (mut done, mut problem) = (Vec::new(), None);
     for step in steps {
-        match carry_out(cluster, &step).await {
+        match carry_out(cluster, &step, &mut carrying).await {
             Ok(()) => done.push(step),
             Err(ApplyError::Problem(stopped)) => {
                 problem = Some(stopped);
@@ -62,7 +70,7 @@ pub(crate) async fn apply(cluster: &Cluster, plan: Plan) -> Result<Applied, Erro
         // What was not applied has not begun.
         rollouts.retain(|key, rollout| rollout.updated > 0 || done.iter().any(|step| rolls(step, key)));
     }
-    Ok(Applied { done, problem, rollouts, waits_for_server, waits_for_keylime, requeue })
+    Ok(Applied { done, carrying, problem, rollouts, waits_for_server, waits_for_keylime, requeue })
 }
 
 /// Whether a step has a workload's pods replaced.
@@ -81,11 +89,13 @@ impl From<Error> for ApplyError {
     }
 }
 
-async fn carry_out(cluster: &Cluster, step: &Step) -> Result<(), ApplyError> {
+async fn carry_out(cluster: &Cluster, step: &Step, carrying: &mut [OwnedObject]) -> Result<(), ApplyError> {
     match step {
         Step::Configure { object, correction } => {
             let api = cluster.namespaced::<ConfigMap>(namespace(object));
-            write(&api, object, *correction, &format!("the ConfigMap {}", name(object))).await
+            let made = write(&api, object, *correction, &format!("the ConfigMap {}", name(object))).await?;
+            owned::made(carrying, &made.metadata);
+            Ok(())
         }
         // SPIRE's own entry is somebody else's, whose value is replaced on purpose.
         Step::Edit { object, correction: _ } => {
@@ -94,7 +104,7 @@ async fn carry_out(cluster: &Cluster, step: &Step) -> Result<(), ApplyError> {
         }
         Step::Overlay { workload, object, correction } => {
             let api = cluster.workloads(workload.kind, &workload.namespace);
-            write(&api, object, *correction, &format!("the {workload}")).await
+            write(&api, object, *correction, &format!("the {workload}")).await.map(drop)
         }
         Step::Hold { workload, object } => {
             let api: Api<DynamicObject> = cluster.workloads(workload.kind, &workload.namespace);
@@ -123,15 +133,15 @@ async fn carry_out(cluster: &Cluster, step: &Step) -> Result<(), ApplyError> {
 
 /// Applies without force, so that it shows who else wants a field. What was ours before is taken
 /// back from whoever took it.
-async fn write<K>(api: &Api<K>, object: &Value, correction: bool, what: &str) -> Result<(), ApplyError>
+async fn write<K>(api: &Api<K>, object: &Value, correction: bool, what: &str) -> Result<K, ApplyError>
 where
     K: Clone + DeserializeOwned + std::fmt::Debug + kube::Resource,
 {
     match put(api, object, false, what).await {
-        Ok(_) => Ok(()),
+        Ok(written) => Ok(written),
         Err(error) if !error.owned_by_others().is_empty() => {
             if correction || holds_fields(api, name(object)).await? {
-                return Ok(put(api, object, true, what).await.map(drop)?);
+                return Ok(put(api, object, true, what).await?);
             }
             let others = error.owned_by_others().join("; ");
             Err(ApplyError::Problem(Problem::new(

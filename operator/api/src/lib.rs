@@ -39,7 +39,7 @@ pub use spire::{
 };
 pub use status::{
     BatchStatus, ConfigMapEntry, ControllerManagerStatus, EnforcementStatus, FailureCause, Format,
-    KeylimeAttestorStatus, NodeNotAttested, NodesStatus, RetryStatus, RolloutState, RolloutStatus,
-    WorkloadStatus,
+    KeylimeAttestorStatus, NodeNotAttested, NodesStatus, OwnedObject, RetryStatus, RolloutState,
+    RolloutStatus, WorkloadStatus,
 };
 pub use verifiers::{NoVerifier, Verifier, Verifiers};

@@ -1,7 +1,5 @@
 //! Lists of objects, of a resource's own and of everybody's.
 
-use futures_util::future::try_join_all;
-use k8s_openapi::api::core::v1::ConfigMap;
 use keylime_attestor_api::{AttestedNode, KeylimeAttestor, names};
 use kube::api::{Api, ListParams, ObjectList};
 use kube::core::PartialObjectMeta;
@@ -9,33 +7,14 @@ use serde::de::DeserializeOwned;
 
 use super::{Cluster, Error};
 use crate::model::target::Owner;
-use crate::model::workload::{Kind, Workload};
 
 /// Objects in one page of a long list.
 const PAGE: u32 = 500;
 
 /// The same for objects that anybody can make, each with up to 256 KiB of annotations.
-const PAGE_OF_ANYBODYS: u32 = 50;
+pub(crate) const PAGE_OF_ANYBODYS: u32 = 50;
 
 impl Cluster {
-    /// The workloads that carry the overlay of a resource.
-    pub(crate) async fn workloads_of(&self, owner: &Owner) -> Result<Vec<Workload>, Error> {
-        let mut found = Vec::new();
-        for kind in Kind::ALL {
-            let apis = self.namespaces.iter().map(|namespace| self.workloads(kind, namespace));
-            let what = format!("{}s", kind.as_str());
-            for object in list(apis.collect(), &owned_by(owner), &what).await? {
-                found.push(Workload::read(kind, object)?);
-            }
-        }
-        Ok(found)
-    }
-
-    /// The ConfigMaps that were made for a resource.
-    pub(crate) async fn config_maps_of(&self, owner: &Owner) -> Result<Vec<ConfigMap>, Error> {
-        list(self.apis(), &owned_by(owner), "ConfigMaps").await
-    }
-
     /// The AttestedNodes of a resource, as `keep` reduces them.
     pub(crate) async fn attested_nodes_of<T>(
         &self,
@@ -64,16 +43,6 @@ impl Cluster {
             }
         }
     }
-}
-
-async fn list<K>(apis: Vec<Api<K>>, selector: &str, what: &str) -> Result<Vec<K>, Error>
-where
-    K: Clone + DeserializeOwned + std::fmt::Debug,
-{
-    let params = ListParams::default().labels(selector);
-    let lists = try_join_all(apis.iter().map(|api| api.list(&params))).await;
-    let lists: Vec<ObjectList<K>> = lists.map_err(Error::api("list", what))?;
-    Ok(lists.into_iter().flat_map(|list| list.items).collect())
 }
 
 /// Lists page by page, so that only one page of any number of objects is held in full.

@@ -16,6 +16,7 @@ use tracing::debug;
 
 pub(crate) use answered::answered;
 pub(crate) use error::Error;
+pub(crate) use lists::PAGE_OF_ANYBODYS;
 pub(crate) use noted::{Noted, Told};
 pub(crate) use pods::selector;
 
@@ -68,6 +69,13 @@ impl Cluster {
     pub(crate) async fn config_map(&self, namespace: &str, name: &str) -> Result<Option<ConfigMap>, Error> {
         let map = self.namespaced::<ConfigMap>(namespace).get_opt(name).await;
         map.map_err(Error::api("get", format!("the ConfigMap {namespace}/{name}")))
+    }
+
+    /// True for a ConfigMap that is there. The apiserver sends no content.
+    pub(crate) async fn has_config_map(&self, namespace: &str, name: &str) -> Result<bool, Error> {
+        let found = self.namespaced::<ConfigMap>(namespace).get_metadata_opt(name).await;
+        let found = found.map_err(Error::api("get", format!("the ConfigMap {namespace}/{name}")))?;
+        Ok(found.is_some())
     }
 
     /// A Secret with its content.

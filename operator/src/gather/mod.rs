@@ -1,22 +1,23 @@
 //! Reads all that a decision is made on: SPIRE's workloads and ConfigMaps, what is ours already,
 //! the Secrets, and the operator's own image.
 
+mod owned;
 pub(crate) mod pods;
 mod secret_versions;
 mod secrets;
 mod uncreated;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::jiff::Timestamp;
-use keylime_attestor_api::KeylimeAttestor;
+use keylime_attestor_api::{KeylimeAttestor, OwnedObject};
 use kube::ResourceExt as _;
 
 use crate::cluster::{Cluster, Error};
+use crate::configuration::original;
 use crate::configuration::parent::config;
-use crate::configuration::{derived, original};
 use crate::discover::{Discovered, discover, manager};
 use crate::keylime_client::KeylimeClient;
 use crate::model::agents::Agents;
@@ -32,10 +33,14 @@ pub(crate) struct Gathered {
     pub(crate) found: BTreeMap<WorkloadKey, Found>,
     /// What may be spire-controller-manager in the server's pod.
     pub(crate) managers: Vec<FoundManager>,
-    /// The workloads that carry this resource's overlay, named by it or not.
+    /// What carries something of this resource, as the status should say it.
+    pub(crate) carrying: Vec<OwnedObject>,
+    /// The workloads among them, named by the resource or not.
     pub(crate) ours: Vec<Workload>,
-    /// The ConfigMaps that were made for this resource.
+    /// The ConfigMaps among them.
     pub(crate) our_maps: Vec<ConfigMap>,
+    /// By namespace and name: ConfigMaps of others where ours would be.
+    pub(crate) foreign: BTreeSet<(String, String)>,
     /// The ConfigMaps of SPIRE that are edited in place, each with ours beside it.
     pub(crate) edits: Vec<Edited>,
     /// By namespace and name: the Secrets that SPIRE's pods mount.
@@ -126,20 +131,16 @@ pub(crate) async fn gather(
     image: Option<String>,
 ) -> Result<Gathered, Error> {
     let owner = Owner::of(resource);
-    let mut gathered = Gathered {
-        image,
-        claims: claims(resource, others),
-        ours: cluster.workloads_of(&owner).await?,
-        our_maps: cluster.config_maps_of(&owner).await?,
-        ..Gathered::default()
-    };
+    let mut gathered = Gathered { image, claims: claims(resource, others), ..Gathered::default() };
+    let status = resource.status.clone().unwrap_or_default();
+    owned::read(cluster, &status, &mut gathered).await?;
     // What is elsewhere has nothing of ours.
     let asked = Asked::all(resource).into_iter();
     for asked in asked.filter(|asked| cluster.manages(&asked.key.namespace)) {
-        let found = find(cluster, &asked).await?;
+        let found = find(cluster, &mut gathered, &asked).await?;
         gathered.found.insert(asked.key, found);
     }
-    gathered.managers = managers(cluster, resource, &gathered).await?;
+    gathered.managers = managers(cluster, resource, &mut gathered).await?;
     for beside in &gathered.our_maps {
         let Some(name) = original::source_of(beside).filter(|_| !original::edited(beside).is_empty()) else {
             continue;
@@ -149,7 +150,6 @@ pub(crate) async fn gather(
             gathered.edits.push(Edited { live, beside: beside.clone() });
         }
     }
-    let status = resource.status.clone().unwrap_or_default();
     gathered.uncreated = uncreated::of_rolling(cluster, &gathered, &status, Timestamp::now()).await;
     let in_batches = resource.spec.rollout.as_ref().is_some_and(|rollout| rollout.batch_size.is_some());
     gathered.pods = pods::of_unfinished(cluster, &gathered, in_batches).await?;
@@ -165,7 +165,7 @@ pub(crate) async fn gather(
     Ok(gathered)
 }
 
-async fn find(cluster: &Cluster, asked: &Asked) -> Result<Found, Error> {
+async fn find(cluster: &Cluster, gathered: &mut Gathered, asked: &Asked) -> Result<Found, Error> {
     let workload = cluster.workload(&asked.key).await?;
     let discovered = workload.as_ref().map(|workload| discover(asked, workload));
     let name = match &discovered {
@@ -176,7 +176,7 @@ async fn find(cluster: &Cluster, asked: &Asked) -> Result<Found, Error> {
     let (mut source, mut beside) = (None, None);
     if let Some(name) = name {
         source = cluster.config_map(namespace, name).await?;
-        beside = cluster.config_map(namespace, &derived::name(name)).await?;
+        beside = owned::beside(cluster, gathered, namespace, name).await?;
     }
     Ok(Found { role: asked.role, workload, discovered, source, beside })
 }
@@ -186,7 +186,7 @@ async fn find(cluster: &Cluster, asked: &Asked) -> Result<Found, Error> {
 async fn managers(
     cluster: &Cluster,
     resource: &KeylimeAttestor,
-    gathered: &Gathered,
+    gathered: &mut Gathered,
 ) -> Result<Vec<FoundManager>, Error> {
     let asked = &resource.spec.spire.controller_manager;
     let server = gathered.found.values().find(|found| found.role == Role::Server);
@@ -195,12 +195,11 @@ async fn managers(
     };
     let spire = found.discovered.as_ref().and_then(|discovered| discovered.as_ref().ok());
     let candidates = manager::candidates(asked, workload, spire.map(|spire| spire.container.as_str()));
-    let named = asked.container.is_some();
+    let (named, namespace) = (asked.container.is_some(), workload.key.namespace.clone());
     let mut managers = Vec::new();
     for discovered in candidates {
-        let (namespace, name) = (&workload.key.namespace, &discovered.config_map);
-        let source = cluster.config_map(namespace, name).await?;
-        let beside = cluster.config_map(namespace, &derived::name(name)).await?;
+        let source = cluster.config_map(&namespace, &discovered.config_map).await?;
+        let beside = owned::beside(cluster, gathered, &namespace, &discovered.config_map).await?;
         let manager = FoundManager { discovered, source, beside };
         let is_one = manager.entry().is_some_and(|(_, text)| config::parent_id_template(text).is_ok());
         if named || is_one {

@@ -4,6 +4,7 @@
 pub(crate) mod agents;
 pub(crate) mod managed_fields;
 pub(crate) mod node;
+pub(crate) mod owned;
 pub(crate) mod pod;
 pub(crate) mod problem;
 pub(crate) mod reported;

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::conditions::configuration_applied as reason;
-use keylime_attestor_api::{KeylimeAttestor, Mode, names};
+use keylime_attestor_api::{KeylimeAttestor, Mode, OwnedObject, names};
 use kube::ResourceExt as _;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
@@ -38,6 +38,7 @@ use crate::cluster::{Cluster, Error as ApiError, Guarded};
 use crate::events::Events;
 use crate::gather::{Gathered, gather};
 use crate::metrics::Metrics;
+use crate::model::owned;
 use crate::model::problem::Problem;
 use crate::model::target::{Desired, Owner};
 use crate::nodes::Nodes;
@@ -48,6 +49,7 @@ use crate::reconcile::withdraw::withdraw;
 use crate::rollout::plan::{Plan, plan};
 use crate::rollout::withdrawal::withdraw_from_spire;
 use crate::status::attempt::Attempt;
+use crate::status::write;
 use crate::validate::validate;
 
 /// When to reconcile again what is in order, or what only somebody else can put in order and
@@ -196,10 +198,24 @@ async fn attempt(context: &Context, resource: &KeylimeAttestor, now: Timestamp) 
     let plan = due(resource, &desired, &gathered, now);
     let (plan, diagnosis) = failure::diagnosed(&context.cluster, resource, &desired, &gathered, plan).await;
     let (plan, mut problems) = fighting::held_back(&context.memory, &owner, &gathered, plan, Instant::now());
-    let applied = apply(&context.cluster, plan).await?;
+    let carrying = owned::with(&carrying(&desired, &gathered), &plan.steps);
+    write::carrying(&context.cluster, resource, &carrying).await?;
+    let applied = apply(&context.cluster, plan, carrying).await?;
     fighting::corrected(&context.memory, &owner, &applied.done, Instant::now());
     problems.splice(..0, applied.problem.clone());
     Ok(Attempt::Applied { gathered, desired: Box::new(desired), applied, problems, diagnosis })
+}
+
+/// What carries something of the resource: what its status names, and its workloads with an
+/// overlay that nobody wrote down, as of a resource that was deleted by force.
+fn carrying(desired: &Desired, gathered: &Gathered) -> Vec<OwnedObject> {
+    let workloads = desired.targets().filter_map(|target| target.workload.as_ref());
+    let managed = workloads.filter(|workload| workload.managed).map(owned::workload);
+    let mut carrying = gathered.carrying.clone();
+    carrying.extend(managed);
+    carrying.sort();
+    carrying.dedup();
+    carrying
 }
 
 /// The steps that may be taken now.
@@ -208,7 +224,7 @@ fn due(resource: &KeylimeAttestor, desired: &Desired, gathered: &Gathered, now: 
     let rollout = resource.spec.rollout.clone().unwrap_or_default();
     // Who no longer wants his workloads touched gets them back in the order of a deletion.
     let back = (desired.mode == Mode::ConfigOnly)
-        .then(|| withdraw_from_spire(&desired.owner, gathered, &previous, rollout.batch_size, now))
+        .then(|| withdraw_from_spire(gathered, &previous, rollout.batch_size, now))
         .flatten();
     back.unwrap_or_else(|| plan(desired, gathered, &previous, &rollout, now))
 }

@@ -2,15 +2,15 @@
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::ConfigMap;
+use keylime_attestor_api::KeylimeAttestor;
 use keylime_attestor_api::conditions::configuration_applied::APPLIED;
-use keylime_attestor_api::{KeylimeAttestor, names};
 use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Controller, watcher};
 use kube::{Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
-use crate::cluster::{Cluster, Guarded};
+use crate::cluster::{Cluster, Guarded, PAGE_OF_ANYBODYS};
 use crate::configuration::derived;
 use crate::model::target::Asked;
 
@@ -39,12 +39,11 @@ where
     let mut controller = controller;
     for api in cluster.apis::<PartialObjectMeta<K>>() {
         let store = store.clone();
-        controller = controller.watches(api, watcher::Config::default(), move |object| {
+        let config = watcher::Config::default().page_size(PAGE_OF_ANYBODYS);
+        controller = controller.watches(api, config, move |object| {
             let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-            let owner = owner(&object);
             let is_concerned = |resource: &KeylimeAttestor| {
-                let own = (resource.namespace().unwrap_or_default(), resource.name_any());
-                owner.as_ref() == Some(&own) || concerns(resource, &namespace, &name)
+                carries(resource, &K::kind(&()), &namespace, &name) || concerns(resource, &namespace, &name)
             };
             concerned(&store, is_concerned)
         });
@@ -61,11 +60,10 @@ fn concerned(
     concerned.map(|resource| ObjectRef::from_obj(&**resource)).collect()
 }
 
-/// The resource that an object is labelled with.
-fn owner<K: Resource>(object: &PartialObjectMeta<K>) -> Option<(String, String)> {
-    let labels = object.labels();
-    let namespace = labels.get(names::label::ATTESTOR_NAMESPACE)?;
-    Some((namespace.clone(), labels.get(names::label::ATTESTOR_NAME)?.clone()))
+/// Whether an object carries something of a resource, named by it or not.
+fn carries(resource: &KeylimeAttestor, kind: &str, namespace: &str, name: &str) -> bool {
+    let mut objects = resource.status.iter().flat_map(|status| &status.objects);
+    objects.any(|object| object.kind == kind && object.namespace == namespace && object.name == name)
 }
 
 fn names_workload(resource: &KeylimeAttestor, namespace: &str, name: &str) -> bool {

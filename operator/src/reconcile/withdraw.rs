@@ -31,7 +31,7 @@ pub(super) async fn withdraw(context: &Context, resource: &KeylimeAttestor) -> R
         Err(error) => return Err(error.into()),
     };
     let applied = match due(resource, &gathered, now) {
-        Withdrawal::Going(plan) => apply(&context.cluster, plan).await?,
+        Withdrawal::Going(plan) => apply(&context.cluster, plan, gathered.carrying.clone()).await?,
         // What is on the nodes stays until SPIRE is back: its entries may hang on it.
         Withdrawal::Done if context.nodes.withdraw(resource).await? => {
             info!(namespace = owner.namespace, name = owner.name, "everything is withdrawn");
@@ -55,7 +55,7 @@ pub(super) async fn withdraw(context: &Context, resource: &KeylimeAttestor) -> R
 fn due(resource: &KeylimeAttestor, gathered: &Gathered, now: Timestamp) -> Withdrawal {
     let previous = resource.status.clone().unwrap_or_default();
     let batch_size = resource.spec.rollout.as_ref().and_then(|rollout| rollout.batch_size);
-    withdrawal(&Owner::of(resource), gathered, &previous, batch_size, now)
+    withdrawal(gathered, &previous, batch_size, now)
 }
 
 /// What stands in the way of a withdrawal: a step that was refused, or pods that are not replaced

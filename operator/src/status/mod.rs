@@ -9,7 +9,7 @@ mod workloads;
 pub(crate) mod write;
 
 use k8s_openapi::jiff::Timestamp;
-use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus, NodesStatus};
+use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus, NodesStatus, OwnedObject};
 
 use crate::nodes::{View, summary};
 use crate::status::attempt::Attempt;
@@ -39,6 +39,15 @@ pub(crate) fn status(facts: &Facts<'_>) -> KeylimeAttestorStatus {
         server,
         controller_manager: parent_ids::controller_manager(facts),
         agents,
+        objects: objects(facts),
+    }
+}
+
+/// What carries something of the resource; what was written down of it stays where nobody could look.
+fn objects(facts: &Facts<'_>) -> Vec<OwnedObject> {
+    match facts.attempt {
+        Attempt::Applied { applied, .. } => applied.carrying.clone(),
+        attempt => attempt.gathered().map_or(&facts.previous.objects, |gathered| &gathered.carrying).clone(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The write of a status.
 
-use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus};
+use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus, OwnedObject};
 use kube::Resource as _;
 use kube::api::{Api, ObjectMeta, Patch, PatchParams};
 use serde_json::json;
@@ -21,6 +21,24 @@ pub(crate) async fn write(
         return Ok(false);
     }
     apply(cluster, &resource.metadata, status).await
+}
+
+/// Writes down the objects that are about to carry something of a resource, where its status does
+/// not have them yet.
+///
+/// # Errors
+/// The apiserver's refusal, or that it is away.
+pub(crate) async fn carrying(
+    cluster: &Cluster,
+    resource: &KeylimeAttestor,
+    carrying: &[OwnedObject],
+) -> Result<(), Error> {
+    let mut status = resource.status.clone().unwrap_or_default();
+    if carrying.iter().all(|object| status.objects.contains(object)) {
+        return Ok(());
+    }
+    status.objects = carrying.to_vec();
+    apply(cluster, &resource.metadata, &status).await.map(drop)
 }
 
 /// Applies a status; false where the resource is gone.

@@ -92,6 +92,7 @@ impl Context<'_> {
         let (found, discovered) = discovered(spec.spire.mode, asked, found)?;
         let plugin = self.plugin(asked.role);
         let (source, derived) = configuration(asked, &discovered, found, &plugin, spec)?;
+        self.is_free(&asked.key.namespace, &source.config_map)?;
         let secret = match asked.role {
             Role::Server => Some(spec.keylime.tls.secret_name.clone()),
             Role::Agent => spec.keylime.agent.tls.as_ref().map(|tls| tls.secret_name.clone()),
@@ -122,7 +123,20 @@ impl Context<'_> {
         let Some(workload) = &server.workload else { return Ok(None) };
         let manager = manager::manager(spec.spire.mode, asked, workload, &self.gathered.managers, &parents)?;
         let Some(manager) = manager else { return Ok(None) };
+        self.is_free(&server.key.namespace, &manager.config_map)?;
         manager::shared(&manager, &server.key.namespace, targets).map_or(Ok(Some(manager)), Err)
+    }
+
+    /// No other has a ConfigMap where ours beside one of SPIRE is to be.
+    fn is_free(&self, namespace: &str, config_map: &str) -> Result<(), Problem> {
+        let name = derived::name(config_map);
+        if !self.gathered.foreign.contains(&(namespace.to_owned(), name.clone())) {
+            return Ok(());
+        }
+        let message = format!(
+            "expected no ConfigMap {namespace}/{name}, or the one that was made for this resource, found another: find out whose it is;              one that an earlier KeylimeAttestor left behind can be deleted"
+        );
+        Err(Problem::new(reason::CONFIG_MAP_NOT_OURS, message))
     }
 
     fn plugin(&self, role: Role) -> Plugin {

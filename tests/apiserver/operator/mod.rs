@@ -17,6 +17,7 @@ mod node_restriction;
 mod nodes;
 mod one_config_map;
 mod overlay;
+mod ownership;
 mod pod_security;
 mod pods;
 mod refused;

@@ -97,6 +97,9 @@ reasons! {
         CONFIGURATION_TOO_LARGE = False "ConfigurationTooLarge":
             "With our node attestor in it, the configuration no longer fits into a ConfigMap (1 MiB).",
             "Make SPIRE's configuration smaller.";
+        CONFIG_MAP_NOT_OURS = False "ConfigMapNotOurs":
+            "Where a derived ConfigMap is to be, there is one that was not made for this resource; it is left alone.",
+            "Find out whose it is. One that an earlier KeylimeAttestor left behind can be deleted; else rename SPIRE's ConfigMap.";
         SECRET_NOT_FOUND = False "SecretNotFound":
             "A Secret that is to be mounted is not in the namespace of the pods that mount it.",
             "Create it, copy it, or have it issued in the namespace that the message names.";

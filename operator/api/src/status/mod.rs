@@ -53,6 +53,32 @@ pub struct KeylimeAttestorStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub agents: Vec<WorkloadStatus>,
+
+    /// What carries something of this resource: the ConfigMaps that were made for it, and the
+    /// workloads with its overlay. These and no others are changed and withdrawn, whatever labels
+    /// others have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["kind", "namespace", "name"]))]
+    pub objects: Vec<OwnedObject>,
+}
+
+/// An object that carries something of a resource.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnedObject {
+    /// ConfigMap, or the kind of the workload.
+    pub kind: String,
+
+    /// Namespace of the object.
+    pub namespace: String,
+
+    /// Name of the object.
+    pub name: String,
+
+    /// UID of the object: another of the same name is not this resource's. Absent while it is being
+    /// made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
 }
 
 /// The nodes that the resource selects: how many are in which state, and which are not attested.

@@ -36,8 +36,6 @@ pub(crate) struct Workload {
     pub(crate) pods: PodCounts,
     /// The setting of its own that keeps its pods from being replaced.
     pub(crate) held: Option<&'static str>,
-    /// The `KeylimeAttestor` (namespace, name) whose overlay it carries, by its labels.
-    pub(crate) claimed_by: Option<(String, String)>,
     /// True where the apiserver counts fields of it as ours.
     pub(crate) managed: bool,
     /// The managed fields.
@@ -104,7 +102,6 @@ impl Workload {
 
     fn new(key: WorkloadKey, metadata: ObjectMeta, live: Value, parts: Parts) -> Self {
         let Parts { template, selector, pods, held } = parts;
-        let label = |key| metadata.labels.as_ref().and_then(|labels| labels.get(key)).cloned();
         let fields = metadata.managed_fields.as_deref().unwrap_or_default();
         Self {
             uid: metadata.uid.clone().unwrap_or_default(),
@@ -114,7 +111,6 @@ impl Workload {
             selector,
             pods,
             held,
-            claimed_by: label(names::label::ATTESTOR_NAMESPACE).zip(label(names::label::ATTESTOR_NAME)),
             managed: fields.iter().any(is_ours),
             last_writer: last_writer(fields),
             fields: fields.to_vec(),
@@ -164,7 +160,7 @@ pub(crate) fn is_ours(entry: &ManagedFieldsEntry) -> bool {
         && entry.subresource.is_none()
 }
 
-/// The labels that name an object's resource.
+/// The labels by which people find the objects of a resource.
 pub(crate) fn owner_labels(namespace: &str, name: &str) -> BTreeMap<String, String> {
     BTreeMap::from([
         (names::label::MANAGED_BY.to_owned(), names::FIELD_MANAGER.to_owned()),

@@ -19,7 +19,7 @@ use crate::build::overlay::{Overlay, identity, overlay};
 use crate::gather::Gathered;
 use crate::model::reported::rollout_of;
 use crate::model::step::Step;
-use crate::model::target::{Desired, Owner, Role, Target};
+use crate::model::target::{Desired, Role, Target};
 use crate::model::workload::{Workload, WorkloadKey};
 use crate::rollout::gate::Waits;
 use crate::rollout::progress;
@@ -217,14 +217,6 @@ fn was_held(status: &KeylimeAttestorStatus, role: Role) -> bool {
     };
     let mut conditions = status.conditions.iter();
     conditions.any(|condition| condition.type_ == type_ && condition.reason == server_rolled_out::PAUSED.name)
-}
-
-/// True for a workload that carries the overlay of this resource.
-pub(crate) fn belongs_to(workload: &Workload, owner: &Owner) -> bool {
-    workload
-        .claimed_by
-        .as_ref()
-        .is_some_and(|(namespace, name)| *namespace == owner.namespace && *name == owner.name)
 }
 
 #[cfg(test)]

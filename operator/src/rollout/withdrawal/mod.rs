@@ -1,5 +1,5 @@
 //! The withdrawal: the agents first, then the server, each with its rollout, and our own objects
-//! last. Goes by our labels and by the last status, not by the workloads that the resource names
+//! last. Goes by what the status names as ours, not by the workloads that the resource names
 //! now. Pure.
 
 use std::collections::BTreeMap;
@@ -11,9 +11,9 @@ use crate::gather::Gathered;
 use crate::model::pod::carries_overlay;
 use crate::model::reported::rollout_of;
 use crate::model::step::Step;
-use crate::model::target::{Owner, Role};
+use crate::model::target::Role;
 use crate::model::workload::{Kind, Workload, WorkloadKey};
-use crate::rollout::plan::{Plan, belongs_to, delete, restore, stuck, withdraw};
+use crate::rollout::plan::{Plan, delete, restore, stuck, withdraw};
 use crate::rollout::progress;
 
 /// The progress of a withdrawal.
@@ -27,13 +27,12 @@ pub(crate) enum Withdrawal {
 
 /// Plans the withdrawal of a resource that is being deleted.
 pub(crate) fn withdrawal(
-    owner: &Owner,
     gathered: &Gathered,
     previous: &KeylimeAttestorStatus,
     batch_size: Option<Share>,
     now: Timestamp,
 ) -> Withdrawal {
-    if let Some(plan) = withdraw_from_spire(owner, gathered, previous, batch_size, now) {
+    if let Some(plan) = withdraw_from_spire(gathered, previous, batch_size, now) {
         return Withdrawal::Going(plan);
     }
     let steps: Vec<Step> = gathered.our_maps.iter().map(delete).collect();
@@ -43,7 +42,6 @@ pub(crate) fn withdrawal(
 /// The steps until SPIRE has back what it had, its agents first; [`None`] when it has. Our own
 /// objects stay.
 pub(crate) fn withdraw_from_spire(
-    owner: &Owner,
     gathered: &Gathered,
     previous: &KeylimeAttestorStatus,
     batch_size: Option<Share>,
@@ -60,7 +58,7 @@ pub(crate) fn withdraw_from_spire(
         let mut waits = false;
         for workload in workloads.values().filter(|workload| role_of(workload) == role && !workload.deleting)
         {
-            waits |= one(owner, gathered, workload, previous, now, &mut plan);
+            waits |= one(gathered, workload, previous, now, &mut plan);
             waits |= in_batches(gathered, workload, batch_size, &mut plan);
         }
         if waits || !plan.steps.is_empty() {
@@ -72,7 +70,6 @@ pub(crate) fn withdraw_from_spire(
 
 /// Plans the steps of one workload; true while its pods are being replaced.
 fn one(
-    owner: &Owner,
     gathered: &Gathered,
     workload: &Workload,
     previous: &KeylimeAttestorStatus,
@@ -80,7 +77,7 @@ fn one(
     plan: &mut Plan,
 ) -> bool {
     let previous = rollout_of(previous, &workload.key);
-    if belongs_to(workload, owner) {
+    if gathered.ours.iter().any(|ours| ours.key == workload.key) {
         plan.steps.extend(withdraw(gathered, workload));
         let begun = progress::begun(workload, RolloutState::Withdrawing, None, now);
         plan.rollouts.insert(workload.key.clone(), begun);

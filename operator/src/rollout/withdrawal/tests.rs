@@ -2,28 +2,18 @@ use keylime_attestor_api::RolloutState::{Complete, RolledBack, Withdrawing};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::fixture::{apply, config_map, gathered, now, object, read, replace, reported, resource, status};
+use crate::fixture::{
+    config_map, gathered, now, object, read, replace, reported, resource, status, workload,
+};
 use crate::model::workload::owner_labels;
 
 const SERVER: Kind = Kind::StatefulSet;
 const AGENT: Kind = Kind::DaemonSet;
 
-fn owner() -> Owner {
-    Owner { namespace: "spire-system".to_owned(), name: "spire".to_owned() }
-}
-
-/// A workload with our overlay.
-fn ours(kind: Kind) -> Value {
-    json!({"metadata": {"labels": owner_labels("spire-system", "spire")}, "kind": kind.as_str()})
-}
-
 fn both() -> Gathered {
     let mut gathered = gathered(&resource(json!({})));
     for kind in [SERVER, AGENT] {
-        let mut live = object(kind, 3, 3);
-        apply(&mut live, &ours(kind));
-        gathered.ours.push(read(kind, live));
-        replace(&mut gathered, kind, 3, 3, Some(&ours(kind)));
+        gathered.ours.push(workload(kind, 3, 3));
     }
     gathered.our_maps.push(config_map("spire-system", "spire-agent-keylime", "agent.conf", ""));
     gathered
@@ -37,7 +27,7 @@ fn taken(gathered: &mut Gathered, kind: Kind, updated: i32) {
 
 fn due(gathered: &Gathered, server: RolloutState, agent: RolloutState, ago: i64) -> Vec<String> {
     let previous = status(reported(SERVER, server, "h", 0, ago), vec![reported(AGENT, agent, "h", 0, ago)]);
-    match withdrawal(&owner(), gathered, &previous, None, now()) {
+    match withdrawal(gathered, &previous, None, now()) {
         Withdrawal::Done => vec!["done".to_owned()],
         Withdrawal::Going(plan) => {
             let mut said: Vec<String> = plan
@@ -113,7 +103,7 @@ fn what_moved_in_batches_under_somebody_elses_strategy_goes_back_in_batches() {
         gathered.pods.insert(key, serde_json::from_value(pods).unwrap());
         let previous =
             status(reported(SERVER, Complete, "h", 3, 5), vec![reported(AGENT, Withdrawing, "h", 0, 5)]);
-        match withdrawal(&owner(), &gathered, &previous, batch_size, now()) {
+        match withdrawal(&gathered, &previous, batch_size, now()) {
             Withdrawal::Done => panic!("not done"),
             Withdrawal::Going(plan) => plan
                 .steps
@@ -132,4 +122,14 @@ fn what_moved_in_batches_under_somebody_elses_strategy_goes_back_in_batches() {
     let pods = || json!([pod("a", true), pod("b", true), pod("c", false)]);
     assert_eq!(due(pods(), Some(Share::Nodes(1))), ["a"]);
     assert_eq!(due(pods(), None), Vec::<String>::new());
+}
+
+#[test]
+fn a_workload_that_bears_our_labels_and_is_not_ours_is_left_alone() {
+    let labels = json!({"metadata": {"labels": owner_labels("spire-system", "spire")}});
+    let mut labelled = gathered(&resource(json!({})));
+    for kind in [SERVER, AGENT] {
+        replace(&mut labelled, kind, 3, 3, Some(&labels));
+    }
+    assert_eq!(due(&labelled, RolledBack, RolledBack, 9), ["done"]);
 }

@@ -1,0 +1,152 @@
+//! Which objects carry something of a resource: those that its status names by kind, name and UID.
+//! Labels tell people, and prove nothing: anybody can copy them. Pure.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use keylime_attestor_api::OwnedObject;
+use serde_json::Value;
+
+use crate::model::step::Step;
+use crate::model::workload::{Workload, is_ours};
+
+const CONFIG_MAP: &str = "ConfigMap";
+
+/// A ConfigMap as it was found.
+pub(crate) fn config_map(found: &ObjectMeta) -> OwnedObject {
+    OwnedObject {
+        kind: CONFIG_MAP.to_owned(),
+        namespace: found.namespace.clone().unwrap_or_default(),
+        name: found.name.clone().unwrap_or_default(),
+        uid: found.uid.clone(),
+    }
+}
+
+/// A workload as it was found.
+pub(crate) fn workload(found: &Workload) -> OwnedObject {
+    OwnedObject {
+        kind: found.key.kind.as_str().to_owned(),
+        namespace: found.key.namespace.clone(),
+        name: found.key.name.clone(),
+        uid: Some(found.uid.clone()),
+    }
+}
+
+/// Whether what was found is what was written down. One without UID was about to be made then: it
+/// is ours where nobody else has a part in it.
+pub(crate) fn is(written: &OwnedObject, found: &ObjectMeta) -> bool {
+    let mut fields = found.managed_fields.iter().flatten();
+    match &written.uid {
+        Some(uid) => found.uid.as_ref() == Some(uid),
+        None => found.managed_fields.is_some() && fields.all(is_ours),
+    }
+}
+
+/// What is to be written down before steps are taken, so that whatever they make is known wherever
+/// they are cut off: what carries something already, and what the steps give something.
+pub(crate) fn with(carrying: &[OwnedObject], steps: &[Step]) -> Vec<OwnedObject> {
+    let mut objects = carrying.to_vec();
+    let receivers = steps.iter().filter_map(receiver);
+    for object in receivers {
+        let same = objects.iter().position(|other| is_same(other, &object));
+        match same.and_then(|at| objects.get_mut(at)) {
+            Some(there) if object.uid.is_some() => *there = object,
+            Some(_) => {}
+            None => objects.push(object),
+        }
+    }
+    objects.sort();
+    objects
+}
+
+/// Completes what was written down of an object by what the apiserver made of it.
+pub(crate) fn made(objects: &mut [OwnedObject], found: &ObjectMeta) {
+    let made = config_map(found);
+    let written = objects.iter_mut().find(|object| is_same(object, &made));
+    if let Some(written) = written.filter(|written| is(written, found)) {
+        *written = made;
+    }
+}
+
+/// What a step gives something. SPIRE's own ConfigMap is known by ours beside it.
+fn receiver(step: &Step) -> Option<OwnedObject> {
+    let (kind, object) = match step {
+        Step::Configure { object, .. } => (CONFIG_MAP, object),
+        Step::Overlay { workload, object, .. } | Step::Hold { workload, object } => {
+            (workload.kind.as_str(), object)
+        }
+        Step::Edit { .. }
+        | Step::Withdraw { .. }
+        | Step::Restore { .. }
+        | Step::Delete { .. }
+        | Step::DeletePod { .. } => return None,
+    };
+    let text = |key: &str| object.get("metadata")?.get(key).and_then(Value::as_str).map(str::to_owned);
+    Some(OwnedObject {
+        kind: kind.to_owned(),
+        namespace: text("namespace")?,
+        name: text("name")?,
+        uid: text("uid"),
+    })
+}
+
+fn is_same(one: &OwnedObject, other: &OwnedObject) -> bool {
+    (&one.kind, &one.namespace, &one.name) == (&other.kind, &other.namespace, &other.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use keylime_attestor_api::names::FIELD_MANAGER;
+    use serde_json::json;
+
+    use super::*;
+    use crate::fixture;
+    use crate::model::workload::Kind;
+
+    fn map(name: &str, uid: Option<&str>) -> OwnedObject {
+        OwnedObject {
+            kind: CONFIG_MAP.to_owned(),
+            namespace: "n".to_owned(),
+            name: name.to_owned(),
+            uid: uid.map(str::to_owned),
+        }
+    }
+
+    fn found(name: &str, uid: &str, managers: &[&str]) -> ObjectMeta {
+        let entry = |manager: &&str| json!({"manager": manager, "operation": "Apply"});
+        let fields: Vec<Value> = managers.iter().map(entry).collect();
+        let metadata = json!({"namespace": "n", "name": name, "uid": uid, "managedFields": fields});
+        serde_json::from_value(metadata).unwrap()
+    }
+
+    #[test]
+    fn an_object_is_known_by_its_uid_and_one_that_was_about_to_be_made_by_its_only_writer() {
+        for (written, managers, ours) in [
+            (Some("u"), &["somebody"][..], true),
+            (Some("another"), &[FIELD_MANAGER], false),
+            (None, &[FIELD_MANAGER], true),
+            (None, &[FIELD_MANAGER, "somebody"], false),
+            (None, &["somebody"], false),
+        ] {
+            assert_eq!(is(&map("m", written), &found("m", "u", managers)), ours, "{written:?} {managers:?}");
+        }
+    }
+
+    #[test]
+    fn what_steps_are_about_to_change_is_written_down_and_no_uid_is_lost() {
+        let configure = |name: &str| Step::Configure {
+            object: json!({"metadata": {"namespace": "n", "name": name}}),
+            correction: false,
+        };
+        let agent = fixture::workload(Kind::DaemonSet, 3, 3);
+        let overlay = Step::Overlay {
+            workload: agent.key.clone(),
+            object: crate::build::overlay::identity(&agent),
+            correction: false,
+        };
+        let mut objects =
+            with(&[map("b", Some("u"))], &[configure("b"), overlay, configure("a"), configure("c")]);
+        assert_eq!(objects, [map("a", None), map("b", Some("u")), map("c", None), workload(&agent)]);
+        made(&mut objects, &found("a", "v", &[FIELD_MANAGER]));
+        made(&mut objects, &found("c", "w", &[FIELD_MANAGER, "somebody"]));
+        assert_eq!(objects[..3], [map("a", Some("v")), map("b", Some("u")), map("c", None)]);
+    }
+}
