@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use lab::cluster::{Cluster, Component, NODES, Node};
+use lab::cluster::{Cluster, Component, Helm, NODES, Node, Options, World};
 use lab::wait;
 
 use super::seen::{
@@ -17,24 +17,28 @@ const MORE: &str = "  nodes: {interval: 5s, grace: 10s}
   enforcement: {action: Evict, interval: 2s}
 ";
 
-/// By everybody who looks, within seconds; and all of it comes right by itself.
-pub(crate) fn is_seen_and_evicted_until_it_passes_again(cluster: &Cluster, clock: Instant) -> Result<()> {
+#[test]
+fn a_node_that_fails_loses_its_identity_until_it_passes_again() -> Result<()> {
+    let clock = Instant::now();
+    let cluster = Cluster::start(&Options::of(World::BY_HAND))?;
+    cluster.install_spire(Helm::V4, &["agent.keysOnDisk=true"])?;
+    cluster.install_operator(Helm::V4)?;
     cluster.apply(&(cluster.attestor("Overlay", "StatefulSet") + MORE))?;
-    expect_ready(cluster)?;
+    expect_ready(&cluster)?;
     say(clock, "all agents run with the plugin");
-    expect_all_attested(cluster)?;
+    expect_all_attested(&cluster)?;
     for node in NODES {
-        expect_event(cluster, node, "Reattested")?;
+        expect_event(&cluster, node, "Reattested")?;
     }
     say(clock, "both nodes are attested, whose agents lived on with their former SVIDs before");
 
-    one_fails(cluster, NODES)?;
+    one_fails(&cluster, NODES)?;
     say(clock, "a node failed, was evicted, and came back");
-    one_is_banned(cluster, NODES)?;
+    one_is_banned(&cluster, NODES)?;
     say(clock, "a node was banned, and an administrator let it in again");
-    all_fail(cluster)?;
+    all_fail(&cluster)?;
     say(clock, "all nodes failed at once, and none was evicted");
-    nobody_knows(cluster)?;
+    nobody_knows(&cluster)?;
     say(clock, "the verifier was away, and nobody was evicted");
 
     cluster.at_server(&["delete", "kla/spire", "--timeout=120s"])?;
@@ -45,16 +49,18 @@ pub(crate) fn is_seen_and_evicted_until_it_passes_again(cluster: &Cluster, clock
         ensure!(!left.contains("spire.keylime.dev/"), "the operator left {left}");
         // An agent whose keys are on its disk lives on with what it has, until somebody evicts it.
         cluster.spire_server(&["agent", "evict", "-spiffeID", &cluster.keylime_id(node)?])?;
-        expect_listed(cluster, &cluster.psat_id(node)?)?;
+        expect_listed(&cluster, &cluster.psat_id(node)?)?;
     }
-    Ok(())
+    cluster.stop()
 }
 
 /// Seen everywhere, evicted, refused; the other node is as before. Repaired, it comes back without
 /// anybody.
 fn one_fails(cluster: &Cluster, [passing, failing]: [Node; 2]) -> Result<()> {
     let (kept, lost) = (cluster.keylime_id(passing)?, cluster.keylime_id(failing)?);
-    for (node, workload) in [(passing, "on-passing"), (failing, "on-failing")] {
+    for (node, id, workload) in [(passing, &kept, "on-passing"), (failing, &lost, "on-failing")] {
+        let selector = format!("k8s:pod-name:{workload}");
+        cluster.create_entry(id, &format!("spiffe://example.org/{workload}"), &[&selector])?;
         cluster.start_workload(workload, node)?;
         wait::until("an SVID", TIMEOUT, || cluster.workload_id(workload))?;
     }

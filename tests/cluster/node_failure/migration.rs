@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use lab::cluster::{Cluster, NODES, Node};
+use lab::cluster::{Cluster, Helm, NODES, Node, Options, World};
 use lab::wait;
 
 use super::seen::{
@@ -18,27 +18,31 @@ const MORE: &str = "    controllerManager: {}
   rollout: {batchSize: 1, progressDeadline: 45s}
 ";
 
-/// Both nodes' workloads keep their identities all the while.
-pub(crate) fn there_and_back(cluster: &Cluster, clock: Instant) -> Result<()> {
+#[test]
+fn nodes_move_one_by_one_and_workloads_keep_their_identities() -> Result<()> {
+    let clock = Instant::now();
+    let cluster = Cluster::start(&Options::of(World::BY_HAND.managing_entries()))?;
+    cluster.install_spire(Helm::V4, &[])?;
+    cluster.install_operator(Helm::V4)?;
     for node in NODES {
         cluster.start_workload(&workload(node), node)?;
-        expect_identity(cluster, node)?;
+        expect_identity(&cluster, node)?;
     }
     say(clock, "workloads on both nodes have their SVIDs by k8s_psat");
 
-    a_wrong_key_stops_the_first_step(cluster, NODES)?;
+    a_wrong_key_stops_the_first_step(&cluster, NODES)?;
     say(clock, "the first node's key was wrong: it is back, and the other was not touched");
 
-    the_rest_follows_the_first(cluster, NODES)?;
+    the_rest_follows_the_first(&cluster, NODES)?;
     say(clock, "both nodes are attested by Keylime");
 
     cluster.at_server(&["delete", "kla/spire", "--timeout=180s"])?;
     for node in NODES {
-        expect_listed(cluster, &cluster.psat_id(node)?)?;
-        expect_identity(cluster, node)?;
+        expect_listed(&cluster, &cluster.psat_id(node)?)?;
+        expect_identity(&cluster, node)?;
     }
     say(clock, "workloads on both nodes have their SVIDs by k8s_psat again");
-    Ok(())
+    cluster.stop()
 }
 
 /// The registrar holds a key for the first node that its TPM does not have.

@@ -7,21 +7,3 @@
 mod failing_node;
 mod migration;
 mod seen;
-
-use std::time::Instant;
-
-use anyhow::Result;
-use lab::cluster::{Cluster, Helm, Options, World};
-
-#[test]
-fn nodes_move_one_by_one_and_one_that_fails_loses_its_identity() -> Result<()> {
-    let clock = Instant::now();
-    let cluster = Cluster::start(&Options::of(World::BY_HAND.managing_entries()))?;
-    cluster.install_spire(Helm::V4, &[])?;
-    cluster.install_operator(Helm::V4)?;
-    migration::there_and_back(&cluster, clock)?;
-    // Agents that live on with the SVIDs that they have, when they are started anew.
-    cluster.install_spire(Helm::V4, &["agent.keysOnDisk=true"])?;
-    failing_node::is_seen_and_evicted_until_it_passes_again(&cluster, clock)?;
-    cluster.stop()
-}

@@ -191,6 +191,20 @@ impl Cluster {
         Ok(pods.lines().next().with_context(|| format!("no SPIRE agent on {}", node.name))?.to_owned())
     }
 
+    /// Creates an entry for workloads of one agent, the parent. Selectors are `type:value`, such as
+    /// `k8s:pod-name:workload`.
+    ///
+    /// # Errors
+    /// When the SPIRE server refuses it.
+    pub fn create_entry(&self, parent: &str, spiffe_id: &str, selectors: &[&str]) -> Result<()> {
+        let mut command = vec!["entry", "create", "-parentID", parent, "-spiffeID", spiffe_id];
+        for selector in selectors {
+            command.extend(["-selector", selector]);
+        }
+        self.spire_server(&command)?;
+        Ok(())
+    }
+
     /// Starts a pod on a node, in the namespace `default`, that can fetch its SVID. It runs SPIRE's
     /// agent as a client of the node's agent. Where spire-controller-manager runs, it makes the
     /// entry `spiffe://example.org/NAME` for it.
