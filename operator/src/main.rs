@@ -2,9 +2,9 @@
 //!
 //! [`process::run`] starts two loops over the resources, side by side. [`reconcile`] brings SPIRE
 //! to what a resource asks for, when something changes, and hands the other loop its
-//! [`nodes::Inputs`]: a client of Keylime, and whose pods to follow. [`nodes`] finds out at each
-//! interval how every node is, and hands back a [`nodes::View`], which the status tells of.
-//! `ARCHITECTURE.md` draws both.
+//! [`nodes::Inputs`]: a client of Keylime, whose pods to follow, and whether Nodes may be marked.
+//! [`nodes`] finds out at each interval how every node is, and hands back a [`nodes::View`], which
+//! the status tells of and agents' rollouts wait for. `ARCHITECTURE.md` draws both.
 
 mod apply;
 mod build;

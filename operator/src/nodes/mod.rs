@@ -12,7 +12,6 @@ mod build;
 mod cache;
 mod enforcement_events;
 mod facts;
-
 mod matching;
 mod node_events;
 mod poll;

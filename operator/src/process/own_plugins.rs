@@ -20,7 +20,7 @@ pub(super) fn plugins_dir(args: &Args) -> Result<PathBuf> {
 }
 
 /// The image of the plugins: the one given, otherwise that of the operator's own pod. Without
-/// either, resources have to name it.
+/// either, no resource can be applied.
 ///
 /// # Errors
 /// The apiserver's refusal. For a while after its start it refuses requests that it allows later,

@@ -1,5 +1,5 @@
-//! The resource's loop. What happens when a `KeylimeAttestor` is applied is [`attempt`]: five steps,
-//! each of which takes what those before it returned.
+//! The resource's loop. What happens when a `KeylimeAttestor` is applied is [`settle`]: five steps,
+//! each of which takes what those before it returned; the first four are [`attempt`].
 //!
 //! 1. [`gather`]: what the cluster has.
 //! 2. [`validate`]: the spec and what was gathered, as what should be, or what is wrong with them.
@@ -7,9 +7,10 @@
 //! 4. [`apply`]: takes them.
 //! 5. [`report`]: the status that follows, written where it changed, and the Events.
 //!
-//! Only the first, the fourth and the last touch the network. A resource that is being deleted goes
-//! the same way in [`withdraw`]. Wherever a reconcile is cut off, the next one goes on from what the
-//! cluster has.
+//! The second and third are pure. Before the fourth the pods of a rollout that just failed are asked
+//! why, corrections that somebody keeps reverting are held back, and what is about to be made is
+//! written into the status. A resource that is being deleted goes the same way in [`withdraw`].
+//! Wherever a reconcile is cut off, the next one goes on from what the cluster has.
 
 pub(crate) mod backoff;
 pub(crate) mod elsewhere;

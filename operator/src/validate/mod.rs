@@ -134,7 +134,7 @@ impl Context<'_> {
             return Ok(());
         }
         let message = format!(
-            "expected no ConfigMap {namespace}/{name}, or the one that was made for this resource, found another: find out whose it is;              one that an earlier KeylimeAttestor left behind can be deleted"
+            "expected no ConfigMap {namespace}/{name}, or the one that was made for this resource, found another: find out whose it is; one that an earlier KeylimeAttestor left behind can be deleted"
         );
         Err(Problem::new(reason::CONFIG_MAP_NOT_OURS, message))
     }
