@@ -1,0 +1,147 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use super::*;
+use crate::nodes::assess::tests::passing;
+
+fn node(taints: &[&str]) -> NodeFacts {
+    let taint =
+        |key: &&str| Taint { key: (*key).to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() };
+    NodeFacts {
+        name: "n".to_owned(),
+        uid: "u".to_owned(),
+        resource_version: "7".to_owned(),
+        taints: taints.iter().map(taint).collect(),
+        ..NodeFacts::default()
+    }
+}
+
+#[test]
+fn what_is_kept_on_a_node() {
+    let long = "x".repeat(64);
+    for (agent, label) in [("a-1", Some("a-1")), (&long, None), ("-a", None), ("a_", None)] {
+        let mut status = passing();
+        (status.agent_id, status.spiffe_id) = (Some(agent.to_owned()), Some("spiffe://x".to_owned()));
+        let spire = SpireAgent { observed: true, ..SpireAgent::default() };
+        let marks = marks(&node(&[]), spire, NodeReason::Attested, &status);
+        assert_eq!((marks.agent_id.as_deref(), marks.label.as_deref()), (Some(agent), label));
+        assert_eq!(marks.spiffe_id.as_deref(), Some("spiffe://x"));
+    }
+}
+
+#[test]
+fn what_is_in_doubt_or_claimed_is_not_written_there() {
+    let mut status = passing();
+    (status.agent_id, status.spiffe_id) = (Some("a".to_owned()), Some("s".to_owned()));
+    let spire = SpireAgent { observed: true, ..SpireAgent::default() };
+    for reason in [NodeReason::AgentMoved, NodeReason::AmbiguousAgent] {
+        assert_eq!(marks(&node(&[]), spire, reason, &status), Marks::default());
+    }
+    let claimed = NodeFacts { claim: Some("a".to_owned()), ..node(&[]) };
+    let marks = marks(&claimed, spire, NodeReason::Attested, &status);
+    assert_eq!((marks.agent_id, marks.label.as_deref()), (None, Some("a")));
+}
+
+/// Whether a node's workloads hang on its agent at Keylime: its pod's overlay and whether it is
+/// ready, what SPIRE has, and what was so.
+fn parent(pod: Option<(bool, bool)>, observed: bool, held: bool, was: bool, managed: bool) -> Option<String> {
+    let pod = pod.map(|(overlaid, ready)| PodFacts {
+        ready,
+        hash: overlaid.then(|| "h".to_owned()),
+        ..PodFacts::default()
+    });
+    let mut node = node(&[]);
+    node.marks.label = was.then(|| "a".to_owned());
+    let mut status = passing();
+    status.agent_id = Some("a".to_owned());
+    status.spiffe_id = held.then(|| "spiffe://x".to_owned());
+    marks(&node, SpireAgent { pod: pod.as_ref(), observed, managed }, NodeReason::Attested, &status).label
+}
+
+#[test]
+fn workloads_hang_on_their_old_agent_until_the_node_has_attested() {
+    for (pod, observed, held, is_parent) in [
+        (Some((false, true)), true, false, false),
+        // An agent of Keylime that SPIRE remembers, and the old one runs again.
+        (Some((false, true)), true, true, false),
+        (Some((true, true)), true, false, false),
+        (Some((true, true)), true, true, true),
+        (Some((true, false)), false, false, false),
+        (Some((true, true)), false, false, true),
+        (None, false, false, false),
+    ] {
+        let came = parent(pod, observed, held, false, true);
+        assert_eq!(came.is_some(), is_parent, "{pod:?} {observed} {held}");
+    }
+}
+
+#[test]
+fn a_node_that_fails_does_not_get_its_workloads_back_by_its_old_attestor() {
+    for pod in [Some((true, false)), Some((true, true)), None] {
+        for observed in [true, false] {
+            assert!(parent(pod, observed, false, true, true).is_some(), "{pod:?} {observed}");
+        }
+    }
+    // Its old agent was put back.
+    assert_eq!(parent(Some((false, true)), true, false, true, true), None);
+    // Nobody knows which agent it runs.
+    assert_eq!(parent(Some((false, true)), true, false, true, false), None);
+    assert_eq!(parent(Some((false, true)), false, false, true, false), None);
+}
+
+#[test]
+fn a_pod_that_ends_says_nothing_about_the_one_that_follows() {
+    let ending = PodFacts { leaving: true, ..PodFacts::default() };
+    let spire = SpireAgent { pod: Some(&ending), observed: true, managed: true };
+    let mut status = passing();
+    (status.agent_id, status.spiffe_id) = (Some("a".to_owned()), Some("s".to_owned()));
+    assert_eq!(marks(&node(&[]), spire, NodeReason::Attested, &status).label.as_deref(), Some("a"));
+}
+
+#[test]
+fn what_keylime_no_longer_knows_keeps_its_parent() {
+    let mut node = node(&[]);
+    (node.marks.label, node.marks.spiffe_id) = (Some("a".to_owned()), Some("s".to_owned()));
+    let mut status = passing();
+    (status.agent_id, status.spiffe_id) = (None, None);
+    let marks =
+        marks(&node, SpireAgent { managed: true, ..SpireAgent::default() }, NodeReason::NotEnrolled, &status);
+    assert_eq!(
+        (marks.label.as_deref(), marks.spiffe_id.as_deref(), marks.agent_id),
+        (Some("a"), Some("s"), None)
+    );
+}
+
+#[test]
+fn taints_of_others_stay() {
+    let after = |taints: &[&str], wanted: bool| {
+        let patch = taint_patch(&node(taints), Some(wanted))?;
+        assert_eq!(patch.pointer("/metadata/resourceVersion"), Some(&json!("7")));
+        let keys = patch.pointer("/spec/taints").and_then(Value::as_array).unwrap().iter();
+        Some(keys.map(|taint| taint["key"].as_str().unwrap().to_owned()).collect::<Vec<_>>())
+    };
+    assert_eq!(after(&["other"], true), Some(vec!["other".to_owned(), names::TAINT.to_owned()]));
+    assert_eq!(after(&["other", names::TAINT], false), Some(vec!["other".to_owned()]));
+    assert_eq!((after(&["other"], false), after(&[names::TAINT], true)), (None, None));
+    assert_eq!(taint_patch(&node(&[names::TAINT]), None), None);
+}
+
+#[test]
+fn only_who_was_attested_and_lost_it_is_tainted() {
+    use NodeState::{Attested, Failing, NotEnrolled, Pending, Unknown};
+    let wanted = |asked, state, attested: Option<Time>| {
+        wants_taint(asked, &AttestedNodeStatus { state, first_attested: attested, ..passing() })
+    };
+    let once = || Some(Time(Timestamp::UNIX_EPOCH));
+    for state in [Attested, Failing, NotEnrolled, Pending, Unknown] {
+        assert_eq!(wanted(false, state, once()), Some(false));
+        assert_eq!(wanted(true, state, None), Some(false), "it was never attested");
+    }
+    assert_eq!(wanted(true, Attested, once()), Some(false));
+    for state in [Pending, Unknown] {
+        assert_eq!(wanted(true, state, once()), None, "it keeps what it has");
+    }
+    for state in [Failing, NotEnrolled] {
+        assert_eq!(wanted(true, state, once()), Some(true));
+    }
+}
