@@ -21,30 +21,30 @@ use crate::model::workload::{WorkloadKey, is_ours};
 use crate::rollout::gate::Waits;
 use crate::rollout::plan::Plan;
 
-/// What became of a plan.
+/// The result of a plan.
 #[derive(Debug, Default)]
 pub(crate) struct Applied {
-    /// Those that were carried out.
+    /// The steps that were carried out.
     pub(crate) done: Vec<Step>,
-    /// What carries something of the resource then.
+    /// The objects that carry something of the resource afterwards.
     pub(crate) carrying: Vec<OwnedObject>,
-    /// Why the next one was not.
+    /// The problem that stopped the next step.
     pub(crate) problem: Option<Problem>,
-    /// The rollouts as they are now.
+    /// The rollouts of now.
     pub(crate) rollouts: BTreeMap<WorkloadKey, RolloutStatus>,
-    /// The agents wait for the server.
+    /// True where the agents wait for the server.
     pub(crate) waits_for_server: bool,
-    /// The agents that wait for Keylime, and why.
+    /// The agents that wait for Keylime, with the reasons.
     pub(crate) waits_for_keylime: BTreeMap<WorkloadKey, Waits>,
-    /// When to go on, should no change of the cluster come first.
+    /// The pause before the next reconcile, should no change of the cluster come first.
     pub(crate) requeue: Option<Duration>,
 }
 
 /// Carries out the steps until one is refused; those behind it may need it. `carrying` are the
-/// objects that carry something, and those that the steps give something.
+/// objects that carry something of the resource, with those that the steps make or change.
 ///
 /// # Errors
-/// When the apiserver does not answer, or an object changed under us: trying again helps.
+/// An apiserver that is away, or an object that changed meanwhile: a later try helps.
 pub(crate) async fn apply(
     cluster: &Cluster,
     plan: Plan,
@@ -67,13 +67,13 @@ pub(crate) async fn apply(
         }
     }
     if problem.is_some() {
-        // What was not applied has not begun.
+        // A rollout whose step was not applied has not begun.
         rollouts.retain(|key, rollout| rollout.updated > 0 || done.iter().any(|step| rolls(step, key)));
     }
     Ok(Applied { done, carrying, problem, rollouts, waits_for_server, waits_for_keylime, requeue })
 }
 
-/// Whether a step has a workload's pods replaced.
+/// True for a step that has a workload's pods replaced.
 fn rolls(step: &Step, key: &WorkloadKey) -> bool {
     matches!(step, Step::Overlay { workload, .. } | Step::Withdraw { workload, .. } if workload == key)
 }
@@ -97,7 +97,7 @@ async fn carry_out(cluster: &Cluster, step: &Step, carrying: &mut [OwnedObject])
             owned::made(carrying, &made.metadata);
             Ok(())
         }
-        // SPIRE's own entry is somebody else's, whose value is replaced on purpose.
+        // With force: SPIRE's own entry has another owner, whose value is replaced on purpose.
         Step::Edit { object, correction: _ } => {
             let api = cluster.namespaced::<ConfigMap>(namespace(object));
             Ok(put(&api, object, true, &format!("the ConfigMap {}", name(object))).await.map(drop)?)
@@ -131,8 +131,8 @@ async fn carry_out(cluster: &Cluster, step: &Step, carrying: &mut [OwnedObject])
     }
 }
 
-/// Applies without force, so that it shows who else wants a field. What was ours before is taken
-/// back from whoever took it.
+/// Applies without force, so that a conflict shows the other owners of a field. An object that was
+/// ours before is corrected with force.
 async fn write<K>(api: &Api<K>, object: &Value, correction: bool, what: &str) -> Result<K, ApplyError>
 where
     K: Clone + DeserializeOwned + std::fmt::Debug + kube::Resource,
@@ -153,7 +153,7 @@ where
     }
 }
 
-/// Whether the apiserver counts fields of the object as ours.
+/// True where the apiserver counts fields of the object as ours.
 async fn holds_fields<K>(api: &Api<K>, name: &str) -> Result<bool, Error>
 where
     K: Clone + DeserializeOwned + std::fmt::Debug + kube::Resource,
@@ -169,15 +169,16 @@ where
     api.patch(name(object), &params(force), &Patch::Apply(object)).await.map_err(Error::api("apply", what))
 }
 
-/// The texts from before, and then the apiserver's book of who owns them: an entry that is merely
-/// no longer applied would be deleted.
+/// Restores the texts from before, and then their managed fields: an entry that is merely no longer
+/// applied would be deleted.
 async fn restore(api: &Api<ConfigMap>, object: &Value, release: Option<&FieldOwners>) -> Result<(), Error> {
     let what = format!("the ConfigMap {}", name(object));
     let restored = put(api, object, true, &what).await?;
     let Some(owners) = release else { return Ok(()) };
     let fields = released(restored.managed_fields(), owners);
-    // An empty list would be taken as no change.
+    // The apiserver takes an empty list as no change, and one empty entry as no managed fields.
     let fields = if fields.is_empty() { json!([{}]) } else { json!(fields) };
+    // With a test: a write of others in between would lose its managed fields.
     let patch = json!([
         {"op": "test", "path": "/metadata/resourceVersion", "value": restored.resource_version()},
         {"op": "replace", "path": "/metadata/managedFields", "value": fields},
@@ -190,8 +191,8 @@ async fn restore(api: &Api<ConfigMap>, object: &Value, release: Option<&FieldOwn
     released.map_err(Error::api("release", what))
 }
 
-/// With the field manager of the operator; a field that does not exist is an error and not a
-/// warning.
+/// The parameters of an apply: the operator's field manager, and an error, not a warning, for a
+/// field that does not exist.
 fn params(force: bool) -> PatchParams {
     PatchParams {
         force,
@@ -200,12 +201,13 @@ fn params(force: bool) -> PatchParams {
     }
 }
 
+/// The parameters of a delete of the object with this UID: another may have its name by now.
 fn only(uid: &str) -> DeleteParams {
     let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
     DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() }
 }
 
-/// What is not there, or is another object by now, needs nothing withdrawn.
+/// Success, too, for an object that is gone or is another by now: it carries nothing of ours.
 fn gone_is_fine(result: Result<(), Error>) -> Result<(), ApplyError> {
     match result {
         Err(error) if error.is_not_found() => Ok(()),

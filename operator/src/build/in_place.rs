@@ -12,7 +12,7 @@ use crate::configuration::original::{PLUGIN_NAME, edited, kept, original, prefix
 use crate::model::managed_fields::{FieldOwners, owners_of};
 use crate::model::target::{Owner, Role, Target, annotation, text};
 
-/// Who owned each edited entry before, as the apiserver keeps book of it.
+/// The annotation with the former owners of each edited entry, by the managed fields.
 const OWNERS: &str = "spire.keylime.dev/owners";
 
 /// The ConfigMap that keeps the originals: of this target, and of those that share SPIRE's
@@ -36,14 +36,14 @@ pub(crate) fn keep(owner: &Owner, target: &Target) -> Value {
     derived::object(owner, &target.key.namespace, &source.config_map, annotations, data)
 }
 
-/// Who owned the edited entries, by what is kept.
+/// The former owners of the edited entries, by the annotation.
 pub(crate) fn owners(beside: &ConfigMap) -> FieldOwners {
     let kept = annotation(beside.metadata.annotations.as_ref(), OWNERS);
     kept.and_then(|kept| serde_json::from_str(kept).ok()).unwrap_or_default()
 }
 
-/// SPIRE's own ConfigMap with our part in this target's entry. Other entries that are edited are
-/// ours, too, and have to be said again.
+/// SPIRE's own ConfigMap with our part in this target's entry. Other edited entries are ours, too,
+/// and an apply has to repeat them.
 pub(crate) fn edit(owner: &Owner, target: &Target) -> Value {
     let source = &target.source;
     let mut data = BTreeMap::from([(source.key.as_str(), target.derived.as_str())]);
@@ -61,8 +61,8 @@ pub(crate) fn edit(owner: &Owner, target: &Target) -> Value {
 }
 
 /// SPIRE's own ConfigMap with the texts from before, in the entries that are picked; the others are
-/// said again as they are, because one that is left out would be deleted. Edits that somebody made
-/// beside ours stay; where they cannot be told from ours, they give way.
+/// repeated as they are, because one that is left out would be deleted. Edits of others beside ours
+/// stay; where they cannot be told from ours, they are lost.
 pub(crate) fn restore(live: &ConfigMap, beside: &ConfigMap, picked: impl Fn(Role, &str) -> bool) -> Value {
     let mut data = BTreeMap::new();
     for (role, key) in edited(beside) {

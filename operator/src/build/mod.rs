@@ -1,4 +1,4 @@
-//! The objects that should be: pure, from a [`Desired`](crate::model::target::Desired).
+//! The objects to apply, from a [`Desired`](crate::model::target::Desired). Pure.
 
 pub(crate) mod covers;
 pub(crate) mod in_place;

@@ -1,4 +1,4 @@
-//! What is added to a workload: only fields that nobody owns.
+//! The overlay of a workload: only fields that nobody else owns.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::model::target::{Manager, Owner, Role, Target};
 use crate::model::workload::{Workload, owner_labels};
 
 const CONFIGURATION: &str = "keylime-attestor-configuration";
-/// The folder that the plugin is installed into.
+/// The volume that the plugin is installed into.
 pub(super) const PLUGIN: &str = "keylime-attestor-plugin";
 const SOCKET: &str = "keylime-attestor-socket";
 const TLS: &str = "keylime-attestor-tls";
@@ -22,10 +22,10 @@ const CONTROLLER_MANAGER: &str = "keylime-attestor-controller-manager";
 /// An overlay and the hash that its pods carry.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Overlay {
-    /// What is applied, whole.
+    /// The whole object to apply.
     pub(crate) patch: Value,
-    /// Over all that the pods read through us, the overlay itself included; not over the Secrets'
-    /// contents, which the plugins follow.
+    /// A hash over all that the pods read through us, the overlay itself included; not over the
+    /// Secrets' contents, whose changes the plugins follow by themselves.
     pub(crate) hash: String,
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn overlay(owner: &Owner, mode: Mode, target: &Target, workload: &Wor
     Overlay { patch, hash }
 }
 
-/// The workload as ours, and nothing in its pods.
+/// The workload with our labels and annotation, and nothing in its pods.
 pub(crate) fn claim(owner: &Owner, workload: &Workload) -> Value {
     let mut patch = identity(workload);
     merge(
@@ -59,8 +59,8 @@ pub(crate) fn claim(owner: &Owner, workload: &Workload) -> Value {
     patch
 }
 
-/// The workload and nothing else: applied, it takes out all that was applied before. With the uid
-/// it can never make an object.
+/// The identity of a workload: an apply of it alone removes all that was applied before. With the
+/// UID it can never make an object.
 pub(crate) fn identity(workload: &Workload) -> Value {
     json!({
         "apiVersion": "apps/v1",
@@ -98,7 +98,7 @@ fn pod(mode: Mode, target: &Target) -> Value {
         }}));
     }
     if let Some(secret) = &target.secret {
-        // Without an fsGroup the files are root's, and SPIRE may run as somebody else.
+        // Without an fsGroup the files are root's, and SPIRE may run as another user.
         let mode = if fs_group { 0o440 } else { 0o444 };
         volumes.push(json!({"name": TLS, "secret": {"secretName": secret, "defaultMode": mode}}));
     }
@@ -156,8 +156,9 @@ fn container(own_file: bool, target: &Target) -> Value {
     container
 }
 
-/// Where the plugin makes its socket, and SPIRE the one on which the plugin finds SPIRE's services:
-/// that is in `TMPDIR`. Who has a folder of his own for it keeps it.
+/// The environment of SPIRE's container: the folder of the plugin's socket and, in `TMPDIR`, that
+/// of SPIRE's socket with its services for the plugin. A container with a temporary folder of its
+/// own keeps it.
 fn environment(target: &Target) -> Value {
     let variable = |name: &str| json!({"name": name, "value": path::SOCKET});
     let mut variables = vec![variable("PLUGIN_UNIX_SOCKET_DIR")];

@@ -1,5 +1,5 @@
-//! What is applied, whole, for each kind of workload, language and mode, compared with `testdata`.
-//! `UPDATE_GENERATED=1 cargo test -p keylime-attestor-operator` writes it anew.
+//! The objects to apply, whole, for each kind of workload, language and mode, compared with
+//! `testdata`. `UPDATE_GENERATED=1 cargo test -p keylime-attestor-operator` writes it anew.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -33,12 +33,12 @@ pub(crate) fn derive(
     edit::set_node_attestor(original, &element, placement, variables)
 }
 
-/// How a configuration is written; SPIRE decides it by the first character, too.
+/// The format of a configuration, by its first character, as SPIRE decides it, too.
 pub(crate) fn format(text: &str) -> Format {
     if text.trim_start().starts_with('{') { Format::Json } else { Format::Hcl }
 }
 
-/// Name of the ConfigMap beside SPIRE's.
+/// The name of our ConfigMap beside SPIRE's.
 pub(crate) fn name(config_map: &str) -> String {
     format!("{config_map}{SUFFIX}")
 }
@@ -57,7 +57,7 @@ pub(crate) fn of_manager(owner: &Owner, namespace: &str, manager: &Manager) -> V
     object(owner, namespace, config_map, BTreeMap::new(), BTreeMap::from([(key.clone(), derived.clone())]))
 }
 
-/// A ConfigMap of ours beside the one of SPIRE that is named.
+/// Our ConfigMap beside SPIRE's of this name.
 pub(crate) fn object(
     owner: &Owner,
     namespace: &str,

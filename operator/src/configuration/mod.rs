@@ -1,4 +1,4 @@
-//! SPIRE's configuration as text: how ours is made from what the workload has. Pure.
+//! SPIRE's configuration as text: the derived one, from that of the workload. Pure.
 
 pub(crate) mod derived;
 pub(crate) mod original;

@@ -55,7 +55,7 @@ fn server(spec: &KeylimeAttestorSpec, enforcement: Option<Value>) -> Vec<(&'stat
     ]
 }
 
-/// As `host:port`, an IPv6 address in brackets.
+/// The addresses of verifiers as `host:port`, an IPv6 address in brackets.
 fn addresses(verifiers: &[Verifier]) -> Vec<String> {
     let address = |Verifier { host, port }: &Verifier| match host.contains(':') {
         true => format!("[{host}]:{port}"),

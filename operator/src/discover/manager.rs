@@ -14,13 +14,13 @@ pub(crate) struct Discovered {
     /// Its flags, without the one that names the configuration.
     pub(crate) flags: Vec<String>,
     pub(crate) config_map: String,
-    /// [`None`] is the only key that there is.
+    /// The key; [`None`] for the only one in the ConfigMap.
     pub(crate) key: Option<String>,
     /// The container's own command, unless it is ours.
     pub(crate) command: Option<Vec<String>>,
 }
 
-/// The containers that may run it. What the resource says wins over what is found.
+/// The containers that may run it. The resource's settings go before the discovered ones.
 pub(crate) fn candidates(
     asked: &ControllerManager,
     workload: &Workload,
@@ -54,8 +54,8 @@ fn candidate(asked: &ControllerManager, workload: &Workload, container: &Contain
     })
 }
 
-/// Relative paths begin in the container's working directory, which the program's image leaves at
-/// the root.
+/// The path in the container. A relative one begins in the working directory, which the program's
+/// image leaves at the root.
 fn absolute(container: &Container, path: String) -> String {
     if path.starts_with('/') {
         return path;

@@ -1,5 +1,5 @@
-//! Finds out of a workload what the resource leaves open: the container that runs SPIRE, its
-//! configuration file, and the ConfigMap behind it.
+//! The discovery in a workload of settings that the resource leaves open: the container that runs
+//! SPIRE, its configuration file, and the ConfigMap behind it.
 
 pub(crate) mod container;
 pub(crate) mod manager;
@@ -13,25 +13,25 @@ use crate::model::problem::Problem;
 use crate::model::target::Asked;
 use crate::model::workload::Workload;
 
-/// Where SPIRE's programs look for relative paths: the working directory of their images.
+/// The folder of relative paths for SPIRE's programs: the working directory of their images.
 pub(crate) const WORKING_DIRECTORY: &str = "/opt/spire";
 
-/// What runs SPIRE in a workload, and where its configuration comes from.
+/// The container that runs SPIRE in a workload, and the source of its configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Discovered {
     pub(crate) container: String,
     /// SPIRE's flags, without the one that names the configuration.
     pub(crate) flags: Vec<String>,
-    /// SPIRE's own configuration file.
+    /// The path of SPIRE's own configuration file.
     pub(crate) config_path: String,
     pub(crate) config_map: String,
-    /// [`None`] is the only key that there is.
+    /// The key; [`None`] for the only one in the ConfigMap.
     pub(crate) key: Option<String>,
     /// The container's own command, unless it is ours.
     pub(crate) command: Option<Vec<String>>,
 }
 
-/// Reads the workload. What the resource says wins over what is found.
+/// Reads the workload. The resource's settings go before the discovered ones.
 pub(crate) fn discover(asked: &Asked, workload: &Workload) -> Result<Discovered, Problem> {
     let container = container::find(asked, workload)?;
     let arguments = Arguments::of(container);
@@ -74,7 +74,7 @@ fn not_mounted(workload: &Workload, container: &Container, config_path: &str) ->
     )
 }
 
-/// What a container's command and arguments say.
+/// A container's command and arguments, parsed.
 pub(super) struct Arguments {
     pub(super) config: Option<String>,
     pub(super) flags: Vec<String>,
@@ -82,7 +82,8 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    /// Kubernetes appends args to command; with our command in place, SPIRE's own are args alone.
+    /// Parses both. Kubernetes appends args to command; with our command in place, SPIRE's own
+    /// arguments are args alone.
     pub(super) fn of(container: &Container) -> Self {
         let foreign = |command: &Vec<String>| !command.is_empty() && !is_ours(command);
         let command = container.command.clone().filter(foreign);
@@ -97,14 +98,14 @@ impl Arguments {
 }
 
 impl Arguments {
-    /// Whether they name a configuration of SPIRE, which is HCL or JSON: what is called YAML is
-    /// another program's.
+    /// True where they name a configuration of SPIRE, which is HCL or JSON: a YAML file is another
+    /// program's.
     pub(super) fn names_configuration(&self) -> bool {
         self.config.as_ref().is_some_and(|path| !path.ends_with(".yaml") && !path.ends_with(".yml"))
     }
 }
 
-/// Whether a command is one that we give a container.
+/// True for a command that an overlay of ours gives a container.
 fn is_ours(command: &[String]) -> bool {
     let folders = [path::CONFIGURATION, path::CONTROLLER_MANAGER];
     command
@@ -112,16 +113,17 @@ fn is_ours(command: &[String]) -> bool {
         .any(|word| folders.iter().any(|folder| word.trim_start_matches("--config=").starts_with(folder)))
 }
 
-/// The path after -config, and the other flags. Written as Go's flag package reads them.
+/// The path after -config, and the other flags, parsed as Go's flag package does.
 fn parse(words: &[String]) -> (Option<String>, Vec<String>) {
     let mut config = None;
     let mut flags = Vec::new();
-    // For images whose entry point is the program alone.
+    // Present with images whose entry point is the program alone.
     let words = words.strip_prefix(&["run".to_owned()]).unwrap_or(words);
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let name = word.strip_prefix("--").or_else(|| word.strip_prefix('-'));
         match name {
+            // Go's flag package reads no flag behind `--`.
             Some("") => break,
             Some("config") => config = words.next().cloned(),
             Some(name) if name.starts_with("config=") => {
@@ -137,8 +139,8 @@ fn absolute(path: String) -> String {
     if path.starts_with('/') { path } else { format!("{WORKING_DIRECTORY}/{path}") }
 }
 
-/// The ConfigMap and the key that a path in a container comes from: by the mount that lies nearest
-/// above it.
+/// The ConfigMap and the key behind a path in a container, by the mount nearest above it, which
+/// hides the others.
 pub(super) fn mounted(pod: Option<&PodSpec>, container: &Container, path: &str) -> Option<(String, String)> {
     let mounts = container.volume_mounts.iter().flatten();
     let (mount, rest) = mounts
@@ -149,7 +151,7 @@ pub(super) fn mounted(pod: Option<&PodSpec>, container: &Container, path: &str) 
     sources(volume).find_map(|(name, items)| Some((name, key(items, &file)?)))
 }
 
-/// The part of `path` below `folder`; nothing when they are the same.
+/// The part of `path` below `folder`, empty when they are the same; [`None`] for a path elsewhere.
 fn below<'p>(folder: &str, path: &'p str) -> Option<&'p str> {
     let rest = path.strip_prefix(folder.trim_end_matches('/'))?;
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }

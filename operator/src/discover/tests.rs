@@ -5,7 +5,8 @@ use super::*;
 use crate::fixture::{merge, object, read, resource};
 use crate::model::workload::Kind;
 
-/// The agent as the resource names it with these fields, found in a workload with this pod.
+/// The discovery of an agent that the resource names with these fields, in a workload with this
+/// pod.
 fn found(asked: Value, pod: Value) -> Result<Discovered, Problem> {
     let mut agent = json!({"name": "spire-agent"});
     merge(&mut agent, &asked);

@@ -1,5 +1,5 @@
-//! Reads all that a decision is made on: SPIRE's workloads and ConfigMaps, what is ours already,
-//! the Secrets, and the operator's own image.
+//! Reads the inputs of a decision: SPIRE's workloads and ConfigMaps, our own objects, the Secrets,
+//! and the operator's own image.
 
 mod owned;
 pub(crate) mod pods;
@@ -26,71 +26,71 @@ use crate::model::problem::Problem;
 use crate::model::target::{Asked, Owner, Role, only_key, text};
 use crate::model::workload::{Kind, Workload, WorkloadKey};
 
-/// What was found.
+/// The gathered objects of a resource.
 #[derive(Default)]
 pub(crate) struct Gathered {
-    /// For each workload that the resource names.
+    /// The workloads that the resource names.
     pub(crate) found: BTreeMap<WorkloadKey, Found>,
-    /// What may be spire-controller-manager in the server's pod.
+    /// The candidates for spire-controller-manager in the server's pod.
     pub(crate) managers: Vec<FoundManager>,
-    /// What carries something of this resource, as the status should say it.
+    /// The objects that carry something of this resource, for its status.
     pub(crate) carrying: Vec<OwnedObject>,
     /// The workloads among them, named by the resource or not.
     pub(crate) ours: Vec<Workload>,
     /// The ConfigMaps among them.
     pub(crate) our_maps: Vec<ConfigMap>,
-    /// By namespace and name: ConfigMaps of others where ours would be.
+    /// The ConfigMaps of others in the place of ours, by namespace and name.
     pub(crate) foreign: BTreeSet<(String, String)>,
     /// The ConfigMaps of SPIRE that are edited in place, each with ours beside it.
     pub(crate) edits: Vec<Edited>,
-    /// By namespace and name: the Secrets that SPIRE's pods mount.
+    /// The Secrets that SPIRE's pods mount, by namespace and name.
     pub(crate) secrets: BTreeMap<(String, String), Presence>,
-    /// What the operator itself asks Keylime with.
+    /// The operator's own client of Keylime; [`None`] without a usable Secret.
     pub(crate) keylime_client: Option<Arc<KeylimeClient>>,
-    /// Pods of StatefulSets that are not complete, and of DaemonSets that move in batches.
+    /// The pods of StatefulSets that are not complete, and of DaemonSets that move in batches.
     pub(crate) pods: BTreeMap<WorkloadKey, Vec<Pod>>,
-    /// What Keylime and SPIRE say about the nodes, where agents move in batches.
+    /// The standing of the nodes, where agents move in batches.
     pub(crate) nodes: BTreeMap<String, Node>,
-    /// What is known of the agents that may change, and of their nodes.
+    /// The agents that may change, and their nodes.
     pub(crate) agents: Agents,
-    /// The workloads of whose pods one cannot be created, each with the reason.
+    /// The workloads with a pod that cannot be created, each with the reason.
     pub(crate) uncreated: BTreeMap<WorkloadKey, String>,
-    /// The versions of the Secrets that SPIRE's pods mount, as a hash; nothing while one cannot be
-    /// seen.
+    /// A hash over the versions of the Secrets that SPIRE's pods mount; [`None`] where none is
+    /// read.
     pub(crate) secret_versions: Option<String>,
-    /// Whether it is known which agents SPIRE has.
+    /// True where the agents of SPIRE are known.
     pub(crate) knows_identities: bool,
     /// The operator's own image.
     pub(crate) image: Option<String>,
-    /// Workloads that an older resource has, each with that resource.
+    /// The workloads that another resource has before this one, each with that resource.
     pub(crate) claims: BTreeMap<WorkloadKey, Owner>,
 }
 
-/// What was found of a workload that the resource names.
+/// A workload that the resource names, with its ConfigMaps.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) role: Role,
     pub(crate) workload: Option<Workload>,
-    /// What was found in the workload, when there is one.
+    /// Its container and configuration; [`None`] without a workload.
     pub(crate) discovered: Option<Result<Discovered, Problem>>,
     /// SPIRE's ConfigMap.
     pub(crate) source: Option<ConfigMap>,
-    /// Ours beside it.
+    /// Our ConfigMap beside it.
     pub(crate) beside: Option<ConfigMap>,
 }
 
-/// What may be spire-controller-manager.
+/// A candidate for spire-controller-manager, with its ConfigMaps.
 #[derive(Clone, Debug)]
 pub(crate) struct FoundManager {
     pub(crate) discovered: manager::Discovered,
     /// Its own ConfigMap.
     pub(crate) source: Option<ConfigMap>,
-    /// Ours beside it.
+    /// Our ConfigMap beside it.
     pub(crate) beside: Option<ConfigMap>,
 }
 
 impl FoundManager {
-    /// The key of the configuration, and the configuration.
+    /// The key and the text of the configuration.
     pub(crate) fn entry(&self) -> Option<(&str, &str)> {
         let source = self.source.as_ref()?;
         let key = match &self.discovered.key {
@@ -105,25 +105,25 @@ impl FoundManager {
 #[derive(Clone, Debug)]
 pub(crate) struct Edited {
     pub(crate) live: ConfigMap,
-    /// Ours, which keeps the originals.
+    /// Our ConfigMap, which keeps the originals.
     pub(crate) beside: ConfigMap,
 }
 
-/// Whether a Secret can be mounted.
+/// The state of a Secret that is to be mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
     There,
     Missing,
-    /// What is wrong with its content.
+    /// The problems of its content.
     Incomplete(Vec<String>),
-    /// The operator may not see it.
+    /// The operator has no right to read it.
     Forbidden,
 }
 
-/// Reads everything for one resource.
+/// Reads the objects of one resource.
 ///
 /// # Errors
-/// When the apiserver does not answer or refuses.
+/// The apiserver's refusal, or that it is away.
 pub(crate) async fn gather(
     cluster: &Cluster,
     resource: &KeylimeAttestor,
@@ -133,8 +133,9 @@ pub(crate) async fn gather(
     let owner = Owner::of(resource);
     let mut gathered = Gathered { image, claims: claims(resource, others), ..Gathered::default() };
     let status = resource.status.clone().unwrap_or_default();
+    // First our own objects: a ConfigMap of our name that is not among them counts as foreign.
     owned::read(cluster, &status, &mut gathered).await?;
-    // What is elsewhere has nothing of ours.
+    // A workload of a namespace that is not managed has nothing of ours, and may not be read.
     let asked = Asked::all(resource).into_iter();
     for asked in asked.filter(|asked| cluster.manages(&asked.key.namespace)) {
         let found = find(cluster, &mut gathered, &asked).await?;
@@ -181,8 +182,8 @@ async fn find(cluster: &Cluster, gathered: &mut Gathered, asked: &Asked) -> Resu
     Ok(Found { role: asked.role, workload, discovered, source, beside })
 }
 
-/// The containers beside SPIRE's server that may run spire-controller-manager. Of several that
-/// nobody named, those whose configuration is not of its kind are others.
+/// The candidates for spire-controller-manager beside SPIRE's server. Without a name in the
+/// resource, a container counts only with a configuration of its kind.
 async fn managers(
     cluster: &Cluster,
     resource: &KeylimeAttestor,
@@ -209,8 +210,8 @@ async fn managers(
     Ok(managers)
 }
 
-/// The workloads of this resource that others have: who is in a workload's own namespace, where
-/// its administrator has a say, before who is elsewhere; then the older one, then by name.
+/// The workloads of this resource that others have. A resource in a workload's own namespace, where
+/// its administrator has a say, goes before one elsewhere; then the older one, then by name.
 fn claims(resource: &KeylimeAttestor, others: &[KeylimeAttestor]) -> BTreeMap<WorkloadKey, Owner> {
     let mut claims = BTreeMap::new();
     for Asked { key, .. } in Asked::all(resource) {

@@ -10,7 +10,7 @@ use crate::configuration::derived;
 use crate::model::owned;
 use crate::model::workload::{Kind, WorkloadKey};
 
-/// Fills in what carries something, as it is now. What is another object by now carries nothing.
+/// Reads the objects that carry something. One of the same name and another UID carries nothing.
 pub(super) async fn read(
     cluster: &Cluster,
     status: &KeylimeAttestorStatus,
@@ -19,6 +19,7 @@ pub(super) async fn read(
     for object in &status.objects {
         let OwnedObject { kind, namespace, name, uid } = object;
         if !cluster.manages(namespace) {
+            // Kept unread: the namespace may be managed again.
             gathered.carrying.push(object.clone());
             continue;
         }
@@ -40,7 +41,8 @@ pub(super) async fn read(
     Ok(())
 }
 
-/// Ours beside a ConfigMap of SPIRE. Another's of the same name is not read, but noted.
+/// Our ConfigMap beside one of SPIRE. Another's of the same name is not read, but recorded as
+/// foreign.
 pub(super) async fn beside(
     cluster: &Cluster,
     gathered: &mut Gathered,

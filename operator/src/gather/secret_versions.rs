@@ -1,5 +1,5 @@
-//! The versions of the Secrets that SPIRE's pods mount: a rollout that failed may have failed of
-//! one, and is tried again with another.
+//! The versions of the Secrets that SPIRE's pods mount: a rollout that failed may have failed
+//! because of one, and is tried again with another.
 
 use keylime_attestor_api::{KeylimeAttestorStatus, RolloutState};
 use ring::digest::{SHA256, digest};
@@ -7,8 +7,8 @@ use ring::digest::{SHA256, digest};
 use super::Gathered;
 use crate::cluster::Cluster;
 
-/// As a hash, of those that the operator may read; nothing where it may read none. Looked up
-/// while a rollout is under way or was rolled back, and not otherwise: nobody would ask.
+/// A hash over the versions that the operator may read; [`None`] where it may read none. Not read
+/// while every rollout is complete or waiting: nothing would use it.
 pub(super) async fn hash(
     cluster: &Cluster,
     gathered: &Gathered,

@@ -1,5 +1,5 @@
-//! The Secrets that SPIRE's pods mount. Only the one that the operator itself asks Keylime with is
-//! read; of the others it is seen that they are there.
+//! The Secrets that SPIRE's pods mount. Only the one of the operator's own client of Keylime is
+//! read; of the others only the existence is checked.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::model::target::{Asked, Role};
 
 type Secrets = BTreeMap<(String, String), Presence>;
 
-/// Looks for every Secret that the resource names where it is to be mounted.
+/// Checks every Secret that the resource names, where it is to be mounted.
 pub(super) async fn secrets(
     cluster: &Cluster,
     resource: &KeylimeAttestor,

@@ -1,4 +1,4 @@
-//! What is outside of the namespaces in which the operator acts: said on the resource, and left
+//! Resources and workloads outside of the managed namespaces: reported on the resource, and left
 //! alone.
 
 use std::time::Duration;
@@ -18,11 +18,11 @@ use crate::model::problem::Problem;
 use crate::model::target::Asked;
 use crate::status::write;
 
-/// How often resources are looked for elsewhere, and how long another operator, which acts there,
-/// has to say something first.
+/// The interval of the search for resources elsewhere, and the time for another operator, which
+/// acts there, to write a status first.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// What is wrong with a resource that names workloads elsewhere.
+/// The problem of a resource that names workloads elsewhere.
 pub(super) fn problem(cluster: &Cluster, resource: &KeylimeAttestor) -> Option<Problem> {
     let asked = Asked::all(resource);
     let outside = asked.iter().find(|asked| !cluster.manages(&asked.key.namespace))?;
@@ -32,7 +32,7 @@ pub(super) fn problem(cluster: &Cluster, resource: &KeylimeAttestor) -> Option<P
     ))
 }
 
-/// Says on each resource elsewhere, of which nobody has said anything, that nobody acts on it.
+/// Writes the status of each resource elsewhere that has none: no operator acts on it.
 pub(crate) async fn tell(cluster: Cluster, mut stop: watch::Receiver<bool>) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -58,7 +58,7 @@ async fn tell_all(cluster: &Cluster) {
     };
     let nobodys = match cluster.attestors_everywhere(nobodys).await {
         Ok(nobodys) => nobodys,
-        // These are told as a courtesy; its own the operator follows by itself.
+        // Not a failure: the status of a resource elsewhere is a courtesy.
         Err(error) => return debug!(%error, "resources of other namespaces were not seen"),
     };
     for resource in nobodys {
@@ -70,7 +70,7 @@ async fn tell_all(cluster: &Cluster) {
     }
 }
 
-/// Whether no operator has written the status of a resource elsewhere in the time that one has.
+/// True for a resource elsewhere without a status after the time that an operator has for it.
 fn is_nobodys(cluster: &Cluster, resource: &ObjectMeta, now: Timestamp) -> bool {
     let age = resource.creation_timestamp.as_ref().map(|created| now.duration_since(created.0));
     let is_old = age.and_then(|age| Duration::try_from(age).ok()).is_some_and(|age| age > INTERVAL);
@@ -79,7 +79,7 @@ fn is_nobodys(cluster: &Cluster, resource: &ObjectMeta, now: Timestamp) -> bool 
     is_old && !has_status && !cluster.manages(resource.namespace.as_deref().unwrap_or_default())
 }
 
-/// One condition.
+/// The status of a resource elsewhere: one condition.
 fn status(cluster: &Cluster, resource: &ObjectMeta, now: Timestamp) -> KeylimeAttestorStatus {
     let condition = Condition {
         type_: NAMESPACE_NOT_MANAGED.condition.as_str().to_owned(),

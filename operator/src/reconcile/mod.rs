@@ -1,16 +1,17 @@
-//! The resource's loop. What happens when a `KeylimeAttestor` is applied is [`settle`]: five steps,
-//! each of which takes what those before it returned; the first four are [`attempt`].
+//! The resource's loop. [`settle`] reconciles a `KeylimeAttestor` in five steps, each of which
+//! takes the results of those before it; the first four are [`attempt`].
 //!
-//! 1. [`gather`]: what the cluster has.
-//! 2. [`validate`]: the spec and what was gathered, as what should be, or what is wrong with them.
-//! 3. [`due`]: the steps from the one to the other that may be taken now.
-//! 4. [`apply`]: takes them.
-//! 5. [`report`]: the status that follows, written where it changed, and the Events.
+//! 1. [`gather`]: the objects of the cluster.
+//! 2. [`validate`]: the desired state, from the spec and these objects, or the problems in its way.
+//! 3. [`due`]: the steps towards the desired state that may be taken now.
+//! 4. [`apply`]: carries them out.
+//! 5. [`report`]: the status, written where it changed, and the Events.
 //!
-//! The second and third are pure. Before the fourth the pods of a rollout that just failed are asked
-//! why, corrections that somebody keeps reverting are held back, and what is about to be made is
-//! written into the status. A resource that is being deleted goes the same way in [`withdraw`].
-//! Wherever a reconcile is cut off, the next one goes on from what the cluster has.
+//! The second and third are pure. Before the fourth a rollout that just failed is diagnosed,
+//! corrections that somebody keeps reverting are held back, and the objects that are about to be
+//! made are written into the status. A resource that is being deleted goes the same way in
+//! [`withdraw`]. A reconcile that is cut off is continued by the next one, from the state of the
+//! cluster.
 
 pub(crate) mod backoff;
 pub(crate) mod elsewhere;
@@ -53,22 +54,22 @@ use crate::status::attempt::Attempt;
 use crate::status::write;
 use crate::validate::validate;
 
-/// When to reconcile again what is in order, or what only somebody else can put in order and
-/// nothing tells of.
+/// The pause before the next reconcile of a resource in order, and of one with a problem, whose
+/// solution by others no watch may show.
 const CALM: Duration = Duration::from_secs(60);
 const PROBLEM: Duration = Duration::from_secs(15);
-/// When to go on with a withdrawal, should no change of a workload come first.
+/// The pause in a withdrawal, should no change of a workload come first.
 const WITHDRAWING: Duration = Duration::from_secs(5);
-/// At most once in this time, whatever is due.
+/// The shortest pause, whatever is due.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// What all reconciles share.
+/// The shared parts of all reconciles.
 pub(crate) struct Context {
     pub(crate) cluster: Cluster,
     pub(crate) events: Arc<Events>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) checksums: Checksums,
-    /// Where the plugins are installed from, if it is known.
+    /// The image that the plugins are installed from, if it is known.
     pub(crate) image: Option<String>,
     /// All resources, of every namespace that is managed.
     pub(crate) resources: Vec<Store<Guarded>>,
@@ -76,7 +77,7 @@ pub(crate) struct Context {
     pub(crate) nodes: Arc<Nodes>,
 }
 
-/// Why a reconcile did not come to its end.
+/// The reason why a reconcile did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(transparent)]
@@ -85,12 +86,12 @@ pub(crate) enum Error {
     Invalid(Box<InvalidObject>),
     #[error("failed to set or remove the finalizer: {0}")]
     Finalizer(String),
-    /// Not an error: the resource has to stay until everything is back.
+    /// Not a failure: the resource has to stay until SPIRE is restored.
     #[error("SPIRE does not have everything back yet")]
     Withdrawing,
 }
 
-/// Brings one resource nearer to what it asks for.
+/// Reconciles one resource.
 pub(crate) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let start = Instant::now();
     let result = settle_or_withdraw(&object, &context).await;
@@ -103,12 +104,12 @@ pub(crate) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Re
     result
 }
 
-/// When to try again. What waits is no failure.
+/// The action after an error. A withdrawal that waits is no failure, and has no backoff.
 pub(crate) fn error_policy(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     match error {
         Error::Withdrawing => Action::requeue(WITHDRAWING),
-        // Until somebody changes it.
+        // Only a change of the resource can help, and wakes it.
         Error::Invalid(_) => {
             warn!(namespace, name, %error, "a resource cannot be read");
             Action::await_change()
@@ -138,7 +139,7 @@ async fn settle_or_withdraw(object: &Guarded, context: &Context) -> Result<Actio
             Ok(action)
         }
         Err(finalizer::Error::ApplyFailed(error) | finalizer::Error::CleanupFailed(error)) => Err(error),
-        // It is gone, finalizer and all.
+        // The resource is gone, with its finalizer.
         Err(finalizer::Error::AddFinalizer(kube::Error::Api(status)))
         | Err(finalizer::Error::RemoveFinalizer(kube::Error::Api(status)))
             if status.code == 404 =>
@@ -149,7 +150,7 @@ async fn settle_or_withdraw(object: &Guarded, context: &Context) -> Result<Actio
     }
 }
 
-/// The resource as it is now: the watch may be behind our own last status.
+/// The resource of now, from the apiserver: the watch may be behind our own last status.
 async fn fresh(object: &Guarded, context: &Context) -> Result<Option<KeylimeAttestor>, Error> {
     let unreadable = |invalid: InvalidObject| Error::Invalid(Box::new(invalid));
     object.0.as_ref().map_err(|invalid| unreadable(invalid.clone()))?;
@@ -170,7 +171,7 @@ fn forget(context: &Context, owner: &Owner) {
     context.metrics.forget(owner);
 }
 
-/// Makes it so, or says what stands in the way.
+/// Applies the desired state as far as it may go, and reports the result.
 async fn settle(context: &Context, resource: &KeylimeAttestor) -> Result<Action, Error> {
     let now = seconds(Timestamp::now());
     let attempt = attempt(context, resource, now).await?;
@@ -178,7 +179,7 @@ async fn settle(context: &Context, resource: &KeylimeAttestor) -> Result<Action,
     Ok(Action::requeue(requeue(&attempt)))
 }
 
-/// The steps up to the status.
+/// The first four steps, up to the status.
 async fn attempt(context: &Context, resource: &KeylimeAttestor, now: Timestamp) -> Result<Attempt, Error> {
     let owner = Owner::of(resource);
     if let Some(problem) = elsewhere::problem(&context.cluster, resource) {
@@ -200,6 +201,7 @@ async fn attempt(context: &Context, resource: &KeylimeAttestor, now: Timestamp) 
     let (plan, diagnosis) = failure::diagnosed(&context.cluster, resource, &desired, &gathered, plan).await;
     let (plan, mut problems) = fighting::held_back(&context.memory, &owner, &gathered, plan, Instant::now());
     let carrying = owned::with(&carrying(&desired, &gathered), &plan.steps);
+    // Before the apply: an object that is made and not recorded would never be withdrawn.
     write::carrying(&context.cluster, resource, &carrying).await?;
     let applied = apply(&context.cluster, plan, carrying).await?;
     fighting::corrected(&context.memory, &owner, &applied.done, Instant::now());
@@ -207,8 +209,8 @@ async fn attempt(context: &Context, resource: &KeylimeAttestor, now: Timestamp) 
     Ok(Attempt::Applied { gathered, desired: Box::new(desired), applied, problems, diagnosis })
 }
 
-/// What carries something of the resource: what its status names, and its workloads with an
-/// overlay that nobody wrote down, as of a resource that was deleted by force.
+/// The objects that carry something of the resource: those that its status names, and its workloads
+/// with an overlay that the status does not name, such as that of a resource deleted by force.
 fn carrying(desired: &Desired, gathered: &Gathered) -> Vec<OwnedObject> {
     let workloads = desired.targets().filter_map(|target| target.workload.as_ref());
     let managed = workloads.filter(|workload| workload.managed).map(owned::workload);
@@ -219,18 +221,18 @@ fn carrying(desired: &Desired, gathered: &Gathered) -> Vec<OwnedObject> {
     carrying
 }
 
-/// The steps that may be taken now.
+/// The steps that are due.
 fn due(resource: &KeylimeAttestor, desired: &Desired, gathered: &Gathered, now: Timestamp) -> Plan {
     let previous = resource.status.clone().unwrap_or_default();
     let rollout = resource.spec.rollout.clone().unwrap_or_default();
-    // Who no longer wants his workloads touched gets them back in the order of a deletion.
+    // After a change to ConfigOnly the workloads are restored in the order of a deletion.
     let back = (desired.mode == Mode::ConfigOnly)
         .then(|| withdraw_from_spire(gathered, &previous, rollout.batch_size, now))
         .flatten();
     back.unwrap_or_else(|| plan(desired, gathered, &previous, &rollout, now))
 }
 
-/// When to reconcile again, should no change of the cluster come first.
+/// The pause before the next reconcile, should no change of the cluster come first.
 fn requeue(attempt: &Attempt) -> Duration {
     let due = attempt.applied().and_then(|applied| applied.requeue).unwrap_or(CALM);
     let longest = if attempt.problems().is_empty() { CALM } else { PROBLEM };
@@ -247,7 +249,7 @@ fn others(context: &Context) -> Vec<KeylimeAttestor> {
     all.filter_map(|resource| resource.0.as_ref().ok().cloned()).collect()
 }
 
-/// The API keeps whole seconds; more would look like a change each time.
+/// The time in whole seconds, as the API keeps it; a fraction would look like a change each time.
 fn seconds(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }

@@ -1,5 +1,4 @@
-//! What a reconcile hands on: the status and Events to whoever reads the resource, and what it
-//! found to the nodes' loop.
+//! The outputs of a reconcile: the status, the Events, and the inputs of the nodes' loop.
 
 use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::KeylimeAttestor;
@@ -15,7 +14,7 @@ use crate::reconcile::{Context, Error};
 use crate::status::attempt::Attempt;
 use crate::status::{Facts, status, write};
 
-/// Writes the status, and tells of what changed.
+/// Writes the status, and publishes Events of the steps and of its transitions.
 pub(super) async fn report(
     context: &Context,
     resource: &KeylimeAttestor,
@@ -24,7 +23,7 @@ pub(super) async fn report(
 ) -> Result<(), Error> {
     let previous = resource.status.clone().unwrap_or_default();
     let owner = Owner::of(resource);
-    // A resource that is being deleted says nothing new about nodes.
+    // The status of a resource that is being deleted says nothing new about nodes.
     let view = (!attempt.is_withdrawal()).then(|| context.nodes.view(&owner)).flatten();
     let status = status(&Facts {
         resource,
@@ -54,7 +53,7 @@ pub(super) async fn report(
     Ok(())
 }
 
-/// Gives the nodes' loop what it goes by. A client of Keylime that is the same stays, with its
+/// Sets the inputs of the nodes' loop. A client of Keylime of the same version stays, with its
 /// connections.
 pub(super) fn set_inputs(context: &Context, owner: &Owner, gathered: &Gathered, is_valid: bool) {
     let pods = |role: Role| {

@@ -1,4 +1,4 @@
-//! Which changes in the cluster have which resources reconciled.
+//! The watches of the cluster, and the resources that each change has reconciled.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -23,7 +23,7 @@ pub(crate) fn with_watches(cluster: &Cluster, controller: Controller<Guarded>) -
     watch::<ConfigMap>(cluster, controller, &store, may_use_config_map)
 }
 
-/// Whether a resource has to do with an object of this namespace and name.
+/// True for a resource that has to do with an object of this namespace and name.
 type Concerns = fn(&KeylimeAttestor, &str, &str) -> bool;
 
 fn watch<K>(
@@ -60,7 +60,7 @@ fn concerned(
     concerned.map(|resource| ObjectRef::from_obj(&**resource)).collect()
 }
 
-/// Whether an object carries something of a resource, named by it or not.
+/// True for an object that carries something of a resource, named by its spec or not.
 fn carries(resource: &KeylimeAttestor, kind: &str, namespace: &str, name: &str) -> bool {
     let mut objects = resource.status.iter().flat_map(|status| &status.objects);
     objects.any(|object| object.kind == kind && object.namespace == namespace && object.name == name)
@@ -70,8 +70,8 @@ fn names_workload(resource: &KeylimeAttestor, namespace: &str, name: &str) -> bo
     Asked::all(resource).iter().any(|asked| asked.key.namespace == namespace && asked.key.name == name)
 }
 
-/// By name once all are found. Until then any ConfigMap beside a workload may be the one that is
-/// waited for.
+/// True for a ConfigMap that a resource may use: by name once all are found; until then any in a
+/// workload's namespace may be the missing one.
 fn may_use_config_map(resource: &KeylimeAttestor, namespace: &str, name: &str) -> bool {
     let asked = Asked::all(resource);
     if !asked.iter().any(|asked| asked.key.namespace == namespace) {

@@ -1,5 +1,6 @@
-//! Deletion of a resource: SPIRE gets back what it had, agents first, then our own objects and what
-//! is on the nodes go, and the finalizer last.
+//! The withdrawal of a resource that is being deleted: SPIRE's workloads and ConfigMaps are
+//! restored, agents first, then our own objects and our part on the nodes go, and the finalizer
+//! last.
 
 use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::conditions::degraded;
@@ -16,7 +17,7 @@ use crate::rollout::progress;
 use crate::rollout::withdrawal::{Withdrawal, withdrawal};
 use crate::status::attempt::{Attempt, Hindrance};
 
-/// Withdraws everything. Ok only when all of it is: the finalizer goes then.
+/// Withdraws a resource. `Ok` only when nothing of it is left, since the finalizer goes then.
 pub(super) async fn withdraw(context: &Context, resource: &KeylimeAttestor) -> Result<Action, Error> {
     let now = seconds(Timestamp::now());
     let owner = Owner::of(resource);
@@ -32,7 +33,8 @@ pub(super) async fn withdraw(context: &Context, resource: &KeylimeAttestor) -> R
     };
     let applied = match due(resource, &gathered, now) {
         Withdrawal::Going(plan) => apply(&context.cluster, plan, gathered.carrying.clone()).await?,
-        // What is on the nodes stays until SPIRE is back: its entries may hang on it.
+        // Our part on the nodes stays until SPIRE is restored: the parents of its entries may hang
+        // on it.
         Withdrawal::Done if context.nodes.withdraw(resource).await? => {
             info!(namespace = owner.namespace, name = owner.name, "everything is withdrawn");
             forget(context, &owner);
@@ -58,8 +60,7 @@ fn due(resource: &KeylimeAttestor, gathered: &Gathered, now: Timestamp) -> Withd
     withdrawal(gathered, &previous, batch_size, now)
 }
 
-/// What stands in the way of a withdrawal: a step that was refused, or pods that are not replaced
-/// in time.
+/// The hindrance of a withdrawal: a step that was refused, or pods that are not replaced in time.
 async fn hindrance(
     context: &Context,
     resource: &KeylimeAttestor,
@@ -77,7 +78,8 @@ async fn hindrance(
     let previous = resource.status.iter().flat_map(|status| &status.conditions);
     let known = previous.into_iter().any(|condition| condition.reason == degraded::WITHDRAWAL_STUCK.name);
     let workload = gathered.found.get(key).and_then(|found| found.workload.as_ref());
-    // What was said first is kept: asked again, a pod says it in other words.
+    // The first diagnosis is kept: a later one of the same pod may differ in words, and each would
+    // be a change of the status.
     let Some(workload) = workload.filter(|_| !known) else { return Some(Hindrance { diagnosis: None }) };
     let since = rollout.last_progress_time.0;
     let diagnosis = pods::diagnose(&context.cluster, workload, &[], since).await;

@@ -1,4 +1,4 @@
-//! Why a node is in its state: every reason, with what it means and what to do. They are on the
+//! The reasons of a node's state, each with its meaning and its remedy. They are on the
 //! `AttestedNode`, in `status.nodes`, and the reasons of the Events about nodes.
 //! `operator/docs/nodes.md` has them as a table, made by [`markdown`] and compared in a test.
 
@@ -24,12 +24,12 @@ pub mod keylime {
 pub mod identity {
     /// SPIRE has the agent.
     pub const ISSUED: &str = "Issued";
-    /// Nobody tells what SPIRE has: `spec.enforcement` is absent, or SPIRE's server pods do not
-    /// report.
+    /// The agents of SPIRE are not known: `spec.enforcement` is absent, or SPIRE's server pods do
+    /// not report.
     pub const NOT_OBSERVED: &str = "NotObserved";
 }
 
-/// Why a node is in its state. Stable over versions.
+/// The reason of a node's state. Stable over versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum NodeReason {
     /// Nothing stands against it.
@@ -42,9 +42,9 @@ pub enum NodeReason {
     KeylimeUnreachable,
     /// Its last success is too old.
     Stale,
-    /// The verifier does not hear of it.
+    /// The verifier does not reach its agent, or has not heard from it for too long.
     NotHeardOf,
-    /// No agent was found.
+    /// No verifier has an agent that belongs to it.
     NotEnrolled,
     /// Two agents or two nodes claim each other.
     AmbiguousAgent,
@@ -52,7 +52,7 @@ pub enum NodeReason {
     AgentMoved,
     /// SPIRE does not have it.
     IdentityNotIssued,
-    /// Nobody tells whether SPIRE has it.
+    /// It is not known whether SPIRE has it.
     IdentityUnknown,
     /// SPIRE has it under another attestor.
     IdentityOfOtherAttestor,
@@ -63,7 +63,7 @@ pub enum NodeReason {
 }
 
 impl NodeReason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 14] = [
         Self::Attested,
         Self::KeylimeAttestationFailed,
@@ -81,7 +81,7 @@ impl NodeReason {
         Self::NotEnrolled,
     ];
 
-    /// The reason as the resource has it.
+    /// The name of the reason, as the resources have it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Attested => "Attested",
@@ -125,7 +125,7 @@ impl NodeReason {
         }
     }
 
-    /// What it means.
+    /// The meaning of the reason.
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Attested => "Keylime passes the node, and nothing stands against it.",
@@ -161,7 +161,7 @@ impl NodeReason {
         }
     }
 
-    /// What to do about it.
+    /// The remedy.
     pub const fn remedy(self) -> &'static str {
         match self {
             Self::Attested => "Nothing.",

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// From 1% to 100%, written with the sign.
+/// A percentage from 1% to 100%, written with the sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Percent(u8);
@@ -26,10 +26,10 @@ pub enum Share {
 /// A text that is no [`Percent`], or a value that is no [`Share`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidShare {
-    /// Expected a percentage.
+    /// A text that is no percentage from 1% to 100%.
     #[error("failed to read the percentage: expected 1% to 100%, got {0:?}")]
     Percent(String),
-    /// Expected a number of nodes.
+    /// A number of nodes below one.
     #[error("failed to read the number of nodes: expected at least 1, got {0}")]
     Nodes(i32),
 }
@@ -117,6 +117,7 @@ impl From<Share> for IntOrString {
     }
 }
 
+/// The pattern of a percentage in the schema.
 const PERCENT: &str = "^([1-9][0-9]?|100)%$";
 
 impl JsonSchema for Percent {

@@ -22,7 +22,7 @@ pub struct Verifier {
     pub port: u16,
 }
 
-/// At least one verifier.
+/// Keylime's verifiers, at least one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Verifier>", into = "Vec<Verifier>")]
 pub struct Verifiers {
@@ -36,7 +36,7 @@ pub struct Verifiers {
 pub struct NoVerifier;
 
 impl Verifiers {
-    /// The first one, whose host is the registrar's unless that has its own.
+    /// The first verifier, whose host is the registrar's unless that has its own.
     pub fn first(&self) -> &Verifier {
         &self.first
     }

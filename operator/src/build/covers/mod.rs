@@ -1,9 +1,9 @@
-//! Whether an object as it is has all that was applied to it, so that nothing has to be written.
+//! The comparison of a live object with its wanted state, so that nothing is applied without need.
 
 use serde_json::Value;
 
-/// Whether an object has everything that an apply of `wanted` would write. The kind, which lists
-/// leave out, does not count.
+/// True for an object that has everything that an apply of `wanted` would write. The kind, which
+/// lists leave out, does not count.
 pub(crate) fn applied(live: &Value, wanted: &Value) -> bool {
     ["metadata", "spec", "data"].iter().all(|part| {
         let wanted = wanted.get(part);
@@ -11,7 +11,7 @@ pub(crate) fn applied(live: &Value, wanted: &Value) -> bool {
     })
 }
 
-/// Whether `live` holds everything in `wanted`, whatever else it holds. Elements of lists that
+/// True where `live` holds everything in `wanted`, whatever else it holds. Elements of lists that
 /// Kubernetes merges are found by their name or mount path, other lists have to be equal.
 fn covers(live: &Value, wanted: &Value) -> bool {
     match (live, wanted) {
@@ -25,8 +25,7 @@ fn covers(live: &Value, wanted: &Value) -> bool {
     }
 }
 
-/// What tells an element of a merged list from the others. A mount has both, and is told by its
-/// path.
+/// The key of an element in a merged list. A mount's is its path, not its name.
 fn id(element: &Value) -> Option<&str> {
     element.get("mountPath").or_else(|| element.get("name"))?.as_str()
 }

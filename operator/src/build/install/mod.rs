@@ -29,11 +29,11 @@ pub(super) fn spire(target: &Target) -> Option<&Container> {
     containers.find(|container| Some(&container.name) == target.container.as_ref())
 }
 
-/// The user of SPIRE's container, and less than anything else that it may.
+/// The security context with the user of SPIRE's container, and none of its other rights.
 ///
-/// What stands on the pod holds for both containers. What stands on SPIRE's alone has to be said
-/// again: Pod Security `restricted` asks each container for it, and a user of our own would not fit
-/// a pod that runs as root.
+/// The pod's settings hold for both containers. Those of SPIRE's container alone are repeated: Pod
+/// Security `restricted` asks each container for them, and a user of our own would not fit a pod
+/// that runs as root.
 fn security_context(spire: Option<&SecurityContext>) -> SecurityContext {
     SecurityContext {
         run_as_non_root: spire.and_then(|spire| spire.run_as_non_root),

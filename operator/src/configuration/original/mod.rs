@@ -1,5 +1,4 @@
-//! SPIRE's configuration as it was before our part came into it, where its own ConfigMap is edited.
-//! Pure.
+//! SPIRE's configuration without our part, where its own ConfigMap is edited in place. Pure.
 
 use hcl::edit::{self, Variables};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -9,10 +8,10 @@ use serde_json::Map;
 use crate::configuration::derived::derive;
 use crate::model::target::{Plugin, Role, annotation, text};
 
-/// Which name the edited configurations give the plugin.
+/// The annotation with the plugin's name in the edited configurations.
 pub(crate) const PLUGIN_NAME: &str = "spire.keylime.dev/plugin-name";
 
-/// What stands before the key of an entry that is kept.
+/// The prefix of a kept entry's key.
 pub(crate) const fn prefix(role: Role) -> &'static str {
     match role {
         Role::Server => "original-server.",
@@ -28,14 +27,14 @@ pub(crate) struct Kept<'a> {
     pub(crate) plugin: &'a str,
 }
 
-/// What is kept for an entry of SPIRE's ConfigMap.
+/// The kept text of an entry of SPIRE's ConfigMap.
 pub(crate) fn kept<'a>(beside: Option<&'a ConfigMap>, role: Role, key: &str) -> Option<Kept<'a>> {
     let beside = beside?;
     let plugin = annotation(beside.metadata.annotations.as_ref(), PLUGIN_NAME)?;
     Some(Kept { original: text(beside, &format!("{}{key}", prefix(role)))?, plugin })
 }
 
-/// The entries of SPIRE's ConfigMap that are edited, by what is kept.
+/// The edited entries of SPIRE's ConfigMap, by the kept texts.
 pub(crate) fn edited(beside: &ConfigMap) -> Vec<(Role, &str)> {
     let keys = beside.data.iter().flatten().map(|(key, _)| key);
     keys.filter_map(|key| {
@@ -44,13 +43,13 @@ pub(crate) fn edited(beside: &ConfigMap) -> Vec<(Role, &str)> {
     .collect()
 }
 
-/// The ConfigMap of SPIRE that one of ours was made from.
+/// The name of SPIRE's ConfigMap that one of ours was derived from.
 pub(crate) fn source_of(beside: &ConfigMap) -> Option<&str> {
     annotation(beside.metadata.annotations.as_ref(), annotation::DERIVED_FROM)
 }
 
-/// As [`original`], of SPIRE's ConfigMap and ours beside it. Where ours is gone, what was kept is
-/// lost: an edited text is then no original.
+/// As [`original`], from SPIRE's ConfigMap and ours beside it. Where ours is gone, the kept texts
+/// are lost: an edited text is then no original.
 pub(crate) fn original_of(
     role: Role,
     (source, beside): (&ConfigMap, Option<&ConfigMap>),
@@ -67,19 +66,19 @@ pub(crate) fn original_of(
     (!current.contains(&program)).then(|| current.to_owned())
 }
 
-/// SPIRE's configuration without our node attestor, from the text as it is and what was kept.
+/// SPIRE's configuration without our node attestor, from the current and the kept text.
 ///
-/// Where nobody has edited the text since, this is what was kept, byte for byte. Where somebody
-/// has, his edits stay. [`None`] when ours is in it and cannot be told from the rest.
+/// Without other edits since, this is the kept text, byte for byte; edits of others stay. [`None`]
+/// where our node attestor is in it and cannot be told from the rest.
 pub(crate) fn original(role: Role, kept: Option<Kept<'_>>, current: &str) -> Option<String> {
     let Some(Kept { original, plugin }) = kept else { return Some(current.to_owned()) };
     let names = edit::node_attestors(current).ok();
     if names.is_some_and(|names| !names.iter().any(|name| name == plugin)) {
         return Some(current.to_owned());
     }
-    // With the same element in both, what still differs are the edits of others.
+    // With the same element in both, only the edits of others still differ.
     let plugin = Plugin { name: plugin.to_owned(), checksum: "0".repeat(64), image: String::new() };
-    // Whether variables may stand in it was decided when it was edited.
+    // Variables in the text were checked when it was edited, and are allowed here.
     let set = |text: &str| derive(role, text, &plugin, &Map::new(), Variables::Expanded).ok();
     let (then, now) = (set(original)?, set(current)?);
     if then == now {
@@ -103,7 +102,7 @@ fn splice(original: &str, then: &str, now: &str) -> Option<String> {
     Some([now.get(..at)?, before, now.get(at + after.len()..)?].concat())
 }
 
-/// Bytes that two texts begin with alike.
+/// The length in bytes of the beginning that two texts share.
 fn common(a: impl Iterator<Item = char>, b: impl Iterator<Item = char>) -> usize {
     a.zip(b).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum()
 }

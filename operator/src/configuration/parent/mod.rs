@@ -1,5 +1,5 @@
-//! Whom `spire-controller-manager` makes the parent of a pod's entry: the agent that Keylime
-//! attested, where the node has one. Pure.
+//! The parent that `spire-controller-manager` gives a pod's entry: the agent that Keylime attested,
+//! where the node has one. Pure.
 
 pub(crate) mod config;
 
@@ -7,8 +7,8 @@ use evidence::AgentPathTemplate;
 use keylime_attestor_api::KeylimeAttestorSpec;
 use keylime_attestor_api::names::{annotation, label};
 
-/// What `spire-controller-manager` takes when its configuration has no template: the agents of
-/// SPIRE's own attestor for Kubernetes.
+/// The default template of `spire-controller-manager`: the agents of SPIRE's own attestor for
+/// Kubernetes.
 const DEFAULT: &str =
     "spiffe://{{ .TrustDomain }}/spire/agent/k8s_psat/{{ .ClusterName }}/{{ .NodeMeta.UID }}";
 
@@ -20,14 +20,14 @@ pub(crate) struct Parents<'a> {
 }
 
 impl<'a> Parents<'a> {
-    /// [`None`] where the resource's own template cannot be read.
+    /// The agents of a resource; [`None`] where its path template cannot be read.
     pub(crate) fn of(spec: &'a KeylimeAttestorSpec) -> Option<Self> {
         let path = AgentPathTemplate::parse(&spec.attestation.agent_path_template).ok()?;
         Some(Self { path, plugin_name: &spec.spire.plugin_name })
     }
 
-    /// The `parentIDTemplate` that serves nodes which attest by Keylime and, by what was there
-    /// before, those which do not.
+    /// The `parentIDTemplate` for nodes that attest by Keylime and, by the original one, for those
+    /// that do not.
     ///
     /// No variable is used: with `-expand-env` a dollar sign would be the environment's.
     pub(crate) fn template(&self, original: Option<&str>) -> String {
@@ -47,8 +47,8 @@ impl<'a> Parents<'a> {
         .concat()
     }
 
-    /// Whether a template knows of them already: by what the operator keeps on the Nodes, or by a
-    /// path that has the plugin's name.
+    /// True for a template that names them already: by the operator's label or annotation on the
+    /// Nodes, or by a path with the plugin's name.
     pub(crate) fn are_known_to(&self, template: &str) -> bool {
         let id = self.path.translate("", self.plugin_name, "\0");
         let path = id.trim_start_matches("spiffe://").split('\0').next().unwrap_or_default();

@@ -44,7 +44,7 @@ fn what_knows_of_keylime_stays() {
     ] {
         assert_eq!(template(json!({}), Some(known)), known);
     }
-    // A path that starts like those of all other attestors says nothing.
+    // A path that starts like those of all other attestors is no sign of Keylime.
     let changes = json!({"attestation": {"agentPathTemplate": "/{{ .AgentID }}"}});
     assert_ne!(template(changes, Some(DEFAULT)), DEFAULT);
 }

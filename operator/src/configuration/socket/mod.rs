@@ -1,4 +1,4 @@
-//! Where SPIRE's server listens for its own API, which the plugin in it asks about agents. Pure.
+//! The socket of the API of SPIRE's server, which the plugin asks about agents. Pure.
 
 use hcl::edit::Variables;
 use serde::Deserialize;
@@ -20,8 +20,8 @@ struct Server {
     socket_path: String,
 }
 
-/// The path as SPIRE takes it: from a flag, or else from its configuration. An environment variable
-/// in it stays, since SPIRE puts in its value in both places or in none.
+/// The path of the socket, as SPIRE reads it: from a flag, or else from its configuration. An
+/// environment variable in it stays, since SPIRE replaces it in both places or in none.
 pub(crate) fn server_api(
     flags: &[String],
     configuration: &str,
@@ -38,7 +38,7 @@ pub(crate) fn server_api(
     })
 }
 
-/// The last one counts, as for Go's flag package.
+/// The value of `-socketPath`; the last one counts, as for Go's flag package.
 fn flag(flags: &[String]) -> Option<&str> {
     let mut words = flags.iter();
     let mut path = None;

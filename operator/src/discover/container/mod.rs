@@ -1,4 +1,4 @@
-//! Which container of a workload runs SPIRE. Pure.
+//! The search for the container that runs SPIRE in a workload. Pure.
 
 use k8s_openapi::api::core::v1::Container;
 use keylime_attestor_api::conditions::configuration_applied as reason;
@@ -10,8 +10,8 @@ use crate::model::workload::Workload;
 
 /// The container that the resource names, or else the one that runs SPIRE.
 ///
-/// Other programs of SPIRE's pods have a `-config`, too, and SPIRE itself need not have one. So its
-/// program or image decides, and the flag only among those that are alike in that.
+/// Other programs of SPIRE's pods have a `-config`, too, and SPIRE itself need not have one. So the
+/// program or image decides, and the flag only among equals.
 pub(super) fn find<'w>(asked: &Asked, workload: &'w Workload) -> Result<&'w Container, Problem> {
     let all = workload.containers();
     if let Some(name) = &asked.container {
@@ -46,8 +46,8 @@ pub(super) fn find<'w>(asked: &Asked, workload: &'w Workload) -> Result<&'w Cont
     }
 }
 
-/// Whether a container's command or image is a program of SPIRE. Vendors put words before and
-/// behind its name in that of the image.
+/// True for a container whose command or image is a program of SPIRE. Vendors' images have words
+/// before and behind its name.
 pub(crate) fn runs(container: &Container, program: &str) -> bool {
     let command = container.command.iter().flatten().chain(container.args.iter().flatten().take(1));
     let image = container.image.as_deref().map(repository).unwrap_or_default();

@@ -5,7 +5,7 @@ use super::*;
 use crate::fixture::{merge, object, read, resource};
 use crate::model::workload::Kind;
 
-/// The server's container, found in a pod with these; the message where there is none.
+/// The name of the server's container in a pod with these containers, or the problem's message.
 fn found(asked: Option<&str>, containers: Value) -> Result<String, String> {
     let mut server = json!({"name": "spire-server"});
     if let Some(name) = asked {
@@ -34,7 +34,7 @@ fn spires_program_or_image_is_told_from_others_that_have_a_configuration_too() {
     let oidc = || container("oidc", "ghcr.io/spiffe/oidc-discovery-provider:1.13.3", CONFIG);
     for spire in [
         container("a", "ghcr.io/spiffe/spire-server:1.13.3", CONFIG),
-        // It has a default, too.
+        // SPIRE has a default path of its configuration, too.
         container("a", "ghcr.io/spiffe/spire-server:1.13.3", &[]),
         container("a", "registry.example:5000/spire-server@sha256:0", CONFIG),
         container("a", "registry.example/vendor/spiffe-spire-server-rhel9:v1", CONFIG),

@@ -1,4 +1,4 @@
-//! Pods that hold up a rollout: which they are, and what is wrong with them.
+//! Pods that hold up a rollout, and their diagnosis.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use crate::cluster::{Cluster, Error, Noted, Told};
 use crate::model::pod::{self, is_ready};
 use crate::model::workload::{Kind, Workload, WorkloadKey};
 
-/// Longest message in characters; a condition's may have 32768, a person reads less.
+/// The longest message in characters; a condition's may have 32768, more than a human reads.
 const MAX_MESSAGE: usize = 700;
 
 /// The pods of every StatefulSet that is not complete: one that orders its pods does not replace a
-/// pod that never became ready. With `in_batches` also those of the DaemonSets that have something to
-/// be replaced or that wait for us to do so.
+/// pod that never became ready. With `in_batches` also those of DaemonSets that are not complete,
+/// or whose update strategy leaves the replacing of pods to us.
 pub(super) async fn of_unfinished(
     cluster: &Cluster,
     gathered: &Gathered,
@@ -41,17 +41,17 @@ pub(super) async fn of_unfinished(
     Ok(pods)
 }
 
-/// What keeps a workload's pods from being ready.
+/// The reason why a workload's pods are not ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PodDiagnosis {
     pub(crate) message: String,
-    /// Where the pod is, if there is one.
+    /// The node of the pod, if it has one.
     pub(crate) node: Option<String>,
-    /// As far as the pod tells.
+    /// The cause, as far as the pod tells it.
     pub(crate) cause: FailureCause,
 }
 
-/// What is said of a pod that could not be created.
+/// The diagnosis of a pod that could not be created.
 pub(crate) fn uncreated(why: &str) -> PodDiagnosis {
     let message = format!("a pod cannot be created: {why}");
     PodDiagnosis {
@@ -61,8 +61,8 @@ pub(crate) fn uncreated(why: &str) -> PodDiagnosis {
     }
 }
 
-/// What is wrong with the first pod of a workload that is not ready, on these nodes if any are
-/// given; where all are ready, why there are not more.
+/// The diagnosis of a workload's first pod that is not ready, on these nodes if any are given;
+/// where all are ready, of the pod that could not be created.
 pub(crate) async fn diagnose(
     cluster: &Cluster,
     workload: &Workload,
@@ -83,7 +83,7 @@ pub(crate) async fn diagnose(
         && let Some(event) =
             cluster.last_event(&workload.key.namespace, &pod.uid().unwrap_or_default(), Told::Warning).await
     {
-        // What waits for a volume says so in no status.
+        // A pod that waits for a volume has the reason in no status, only in an Event.
         state = format!("{}: {}", event.reason, event.note);
         cause = cause_of_event(&event, cause);
     }
@@ -98,7 +98,7 @@ pub(crate) async fn diagnose(
     Some(PodDiagnosis { message: message.chars().take(MAX_MESSAGE).collect(), node, cause })
 }
 
-/// Whether the cluster itself is the cause: no node for the pod, or no image.
+/// The cause by a pod's status: the cluster, where there is no node or no image for the pod.
 fn cause(pod: &Pod) -> FailureCause {
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let unscheduled = conditions.filter(|condition| condition.status == "False");
@@ -114,10 +114,10 @@ fn cause(pod: &Pod) -> FailureCause {
     }
 }
 
-/// How a kubelet says that it cannot get an image.
+/// A kubelet's reasons for an image that it cannot get.
 const NO_IMAGE: [&str; 4] = ["ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ErrImageNeverPull"];
 
-/// An Event of a kubelet that cannot mount a Secret names it.
+/// The cause by an Event. A kubelet that cannot mount a Secret names it in the note.
 fn cause_of_event(event: &Noted, otherwise: FailureCause) -> FailureCause {
     match event.reason.as_str() {
         "FailedMount" if event.note.contains("secret") => FailureCause::Secret,
@@ -128,8 +128,8 @@ fn cause_of_event(event: &Noted, otherwise: FailureCause) -> FailureCause {
     }
 }
 
-/// What the pod's status says, the first of: a container that waits or ended, and why it is not
-/// scheduled.
+/// The state of a pod in words: that of the first container that waits or failed, or else the first
+/// condition that is false.
 pub(crate) fn state(pod: &Pod) -> String {
     let Some(status) = &pod.status else { return "it has no status yet".to_owned() };
     if let Some(text) = containers(pod).find_map(failure_of) {
@@ -165,8 +165,8 @@ fn failure_of(status: &ContainerStatus) -> Option<String> {
     Some(format!("container {name} ended with {}{message}", ended.exit_code))
 }
 
-/// The container whose log tells more, and whether in its previous run: one that failed, or else
-/// one that runs and does not become ready.
+/// The container with the log to read, and true for the log of its previous run: one that failed,
+/// or else one that runs and does not become ready.
 fn failed(pod: &Pod) -> Option<(String, bool)> {
     let failed = containers(pod).find_map(|status| {
         let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref());
@@ -187,7 +187,7 @@ fn telling_line(log: &str) -> Option<&str> {
     lines.clone().find(|line| ERRORS.iter().any(|level| line.contains(level))).or_else(|| lines.next())
 }
 
-/// How SPIRE marks an error in its log, as text and as JSON.
+/// The marks of an error in SPIRE's log, as text and as JSON.
 const ERRORS: [&str; 4] = ["level=error", "level=fatal", "\"level\":\"error\"", "\"level\":\"fatal\""];
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
-//! Pods that a workload's controller is refused: by a quota, an admission policy or a webhook.
-//! There is no pod that could tell; the controller does, in the Deployment's condition, and of the
-//! other kinds only in Events.
+//! Pods that the apiserver refuses to a workload's controller, by a quota, an admission policy or a
+//! webhook. The reason is in a Deployment's condition, and for the other kinds only in Events.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +14,12 @@ use crate::cluster::{Cluster, Told};
 use crate::model::reported::rollout_of;
 use crate::model::workload::{Kind, Workload, WorkloadKey};
 
-/// For so many seconds a pod may be missing: one is, for a moment, whenever it is replaced.
+/// The seconds for which a pod may be missing: one is, for a moment, whenever it is replaced.
 const MOMENT: i64 = 2;
 
 const REASON: &str = "FailedCreate";
 
-/// The workloads whose rollout is under way and that are refused pods for it, each with the reason.
+/// The workloads with a rollout under way whose pods cannot be created, each with the reason.
 pub(super) async fn of_rolling(
     cluster: &Cluster,
     gathered: &Gathered,
@@ -40,7 +39,7 @@ pub(super) async fn of_rolling(
     uncreated
 }
 
-/// Why the last pod of a workload could not be created, if that was since then.
+/// The reason why the last pod of a workload could not be created, if that was after `since`.
 pub(super) async fn why(cluster: &Cluster, workload: &Workload, since: Timestamp) -> Option<String> {
     if workload.key.kind == Kind::Deployment {
         return replica_failure(workload);
@@ -55,7 +54,7 @@ fn waits(rollout: &RolloutStatus, workload: &Workload, now: Timestamp) -> bool {
         && now.duration_since(rollout.last_progress_time.0).as_secs() >= MOMENT
 }
 
-/// What the Deployment's condition says, which goes when a pod could be created.
+/// The message of a Deployment's condition ReplicaFailure, which goes when a pod can be created.
 fn replica_failure(workload: &Workload) -> Option<String> {
     let conditions = workload.live.pointer("/status/conditions").and_then(Value::as_array)?;
     let conditions =

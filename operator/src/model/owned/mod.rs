@@ -1,5 +1,5 @@
-//! Which objects carry something of a resource: those that its status names by kind, name and UID.
-//! Labels tell people, and prove nothing: anybody can copy them. Pure.
+//! The objects that carry something of a resource: its status names them by kind, name and UID.
+//! Labels are for humans and prove nothing: anybody can copy them. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use keylime_attestor_api::OwnedObject;
@@ -10,7 +10,7 @@ use crate::model::workload::{Workload, is_ours};
 
 const CONFIG_MAP: &str = "ConfigMap";
 
-/// A ConfigMap as it was found.
+/// The status's entry of a ConfigMap.
 pub(crate) fn config_map(found: &ObjectMeta) -> OwnedObject {
     OwnedObject {
         kind: CONFIG_MAP.to_owned(),
@@ -20,7 +20,7 @@ pub(crate) fn config_map(found: &ObjectMeta) -> OwnedObject {
     }
 }
 
-/// A workload as it was found.
+/// The status's entry of a workload.
 pub(crate) fn workload(found: &Workload) -> OwnedObject {
     OwnedObject {
         kind: found.key.kind.as_str().to_owned(),
@@ -30,8 +30,8 @@ pub(crate) fn workload(found: &Workload) -> OwnedObject {
     }
 }
 
-/// Whether what was found is what was written down. One without UID was about to be made then: it
-/// is ours where nobody else has a part in it.
+/// True for a found object that is the one of an entry. One without UID was about to be made then:
+/// it is ours where no other field manager has a part in it.
 pub(crate) fn is(written: &OwnedObject, found: &ObjectMeta) -> bool {
     let mut fields = found.managed_fields.iter().flatten();
     match &written.uid {
@@ -40,8 +40,8 @@ pub(crate) fn is(written: &OwnedObject, found: &ObjectMeta) -> bool {
     }
 }
 
-/// What is to be written down before steps are taken, so that whatever they make is known wherever
-/// they are cut off: what carries something already, and what the steps give something.
+/// The entries before steps are taken, so that each object is known wherever the steps are cut off:
+/// those that carry something already, and those that the steps make or change.
 pub(crate) fn with(carrying: &[OwnedObject], steps: &[Step]) -> Vec<OwnedObject> {
     let mut objects = carrying.to_vec();
     let receivers = steps.iter().filter_map(receiver);
@@ -57,7 +57,7 @@ pub(crate) fn with(carrying: &[OwnedObject], steps: &[Step]) -> Vec<OwnedObject>
     objects
 }
 
-/// Completes what was written down of an object by what the apiserver made of it.
+/// Completes the entry of an object that was made, with its UID from the apiserver.
 pub(crate) fn made(objects: &mut [OwnedObject], found: &ObjectMeta) {
     let made = config_map(found);
     let written = objects.iter_mut().find(|object| is_same(object, &made));
@@ -66,7 +66,7 @@ pub(crate) fn made(objects: &mut [OwnedObject], found: &ObjectMeta) {
     }
 }
 
-/// What a step gives something. SPIRE's own ConfigMap is known by ours beside it.
+/// The object that a step makes or changes. SPIRE's own ConfigMap is known by ours beside it.
 fn receiver(step: &Step) -> Option<OwnedObject> {
     let (kind, object) = match step {
         Step::Configure { object, .. } => (CONFIG_MAP, object),

@@ -1,4 +1,4 @@
-//! What is remembered between reconciles. Losing it costs a few requests and nothing else: whatever
+//! The memory between reconciles. Its loss costs a few requests and nothing else: all state that
 //! counts is in the cluster.
 
 use std::collections::HashMap;
@@ -8,24 +8,24 @@ use std::time::Duration;
 use crate::model::target::Owner;
 use crate::rollout::fighting::Fighting;
 
-/// How long to wait after the first failure of a resource, and at most.
+/// The wait after the first failure of a resource, and the longest.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// Shared by all reconciles.
+/// The memory that all reconciles share.
 #[derive(Debug, Default)]
 pub(crate) struct Memory(Mutex<HashMap<Owner, OfOne>>);
 
-/// What is remembered of one resource.
+/// The memory of one resource.
 #[derive(Debug, Default)]
 pub(crate) struct OfOne {
-    /// By the object that somebody else keeps reverting.
+    /// The corrections that somebody else keeps reverting, by object.
     pub(crate) fighting: HashMap<String, Fighting>,
     failures: u32,
 }
 
 impl Memory {
-    /// Works on what is remembered of a resource.
+    /// Runs `work` on the memory of a resource.
     pub(crate) fn of<T>(&self, owner: &Owner, work: impl FnOnce(&mut OfOne) -> T) -> T {
         work(self.all().entry(owner.clone()).or_default())
     }
@@ -34,7 +34,8 @@ impl Memory {
         self.all().remove(owner);
     }
 
-    /// A panic while the lock is held leaves nothing half done that would matter.
+    /// The memory of all resources, also after a panic under the lock, which leaves nothing half
+    /// done that would matter.
     fn all(&self) -> MutexGuard<'_, HashMap<Owner, OfOne>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -45,7 +46,7 @@ impl OfOne {
         self.failures = 0;
     }
 
-    /// How long to wait before the next try, longer with each failure.
+    /// Counts a failure; the wait before the next try, longer with each.
     pub(crate) fn failed(&mut self) -> Duration {
         let wait = FIRST_WAIT.saturating_mul(2u32.saturating_pow(self.failures)).min(LONGEST_WAIT);
         self.failures = self.failures.saturating_add(1);

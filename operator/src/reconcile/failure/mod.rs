@@ -1,4 +1,4 @@
-//! Rollouts that have just failed: what is said of it, and what they failed of.
+//! The diagnosis of rollouts that have just failed, and the cause.
 
 use keylime_attestor_api::{FailureCause, KeylimeAttestor, RolloutState, RolloutStatus};
 
@@ -12,7 +12,7 @@ use crate::model::workload::Workload;
 use crate::rollout::plan::Plan;
 use crate::rollout::retry;
 
-/// The plan with what each rollout failed of that has failed now, and what is said of the first.
+/// The plan with the cause of each rollout that has failed now, and the diagnosis of the first.
 pub(super) async fn diagnosed(
     cluster: &Cluster,
     resource: &KeylimeAttestor,
@@ -49,7 +49,8 @@ async fn diagnose(
     pods::diagnose(cluster, workload, nodes, rollout.last_progress_time.0).await
 }
 
-/// What a pod could not have is said by itself. What its program says may have come from Keylime.
+/// The cause of a failure. One outside of the pod is certain; a failure of its program may be
+/// Keylime's.
 fn cause(agents: &Agents, diagnosis: Option<&PodDiagnosis>) -> FailureCause {
     let said = diagnosis.map_or(FailureCause::Pods, |diagnosis| diagnosis.cause);
     let node = diagnosis.and_then(|diagnosis| diagnosis.node.as_deref());

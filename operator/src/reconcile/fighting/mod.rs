@@ -17,7 +17,8 @@ use crate::model::workload::last_writer;
 use crate::reconcile::backoff::Memory;
 use crate::rollout::plan::Plan;
 
-/// The plan without the corrections that have to wait, and who goes on fighting.
+/// The plan without the corrections that have to wait, and a problem for each object that is still
+/// being reverted.
 pub(crate) fn held_back(
     memory: &Memory,
     owner: &Owner,
@@ -50,7 +51,7 @@ pub(crate) fn held_back(
     })
 }
 
-/// Notes the corrections that were made.
+/// Records the corrections that were made.
 pub(crate) fn corrected(memory: &Memory, owner: &Owner, done: &[Step], now: Instant) {
     memory.of(owner, |memory| {
         for object in done.iter().filter_map(corrects) {
@@ -84,7 +85,7 @@ fn problem(object: &str, writer: Option<String>) -> Problem {
     )
 }
 
-/// Who, other than us, last wrote an object.
+/// The field manager, other than us, that last wrote an object.
 fn writer(gathered: &Gathered, object: &str) -> Option<String> {
     let named = gathered.found.values().filter_map(|found| found.workload.as_ref());
     if let Some(workload) = named.into_iter().find(|workload| workload.key.to_string() == object) {

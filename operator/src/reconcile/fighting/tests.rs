@@ -33,7 +33,7 @@ fn who_reverts_again_and_again_is_waited_for() {
     assert_eq!(problem.reason, FIGHTING);
     assert!(problem.message.contains("ConfigMap n/spire-agent-keylime"), "{}", problem.message);
 
-    // The turn comes, and when nothing is reverted any longer it is over.
+    // The correction has its turn, and the problem ends when nothing is reverted any longer.
     let (plan, _) = held_back(&memory, &owner(), &gathered, due(), now + Duration::from_secs(10));
     assert_eq!(plan.steps, [correction()]);
     let later = now + Duration::from_secs(60);

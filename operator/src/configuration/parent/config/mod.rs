@@ -1,6 +1,6 @@
 //! The configuration of `spire-controller-manager` with another `parentIDTemplate`. The text is
-//! edited, not written anew: comments, order and every other byte stay. What comes out is read
-//! again, so that an edit which means anything else is refused and not used. Pure.
+//! edited, not written anew: comments, order and every other byte stay. The result is read again,
+//! and refused where it means anything else. Pure.
 
 use std::str::FromStr as _;
 
@@ -10,14 +10,14 @@ use yaml_edit::YamlFile;
 const KEY: &str = "parentIDTemplate";
 const KIND: &str = "ControllerManagerConfig";
 
-/// Why a configuration is not edited.
+/// The reason why a configuration is not edited.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("failed to read it as YAML: {0}")]
     Yaml(#[from] Box<serde_yaml::Error>),
     #[error("expected a mapping of kind {KIND}, as spire-controller-manager reads it, got {came}")]
     Kind {
-        /// What it is instead.
+        /// The kind that it has instead.
         came: String,
     },
     #[error("expected {KEY} to be a text, it is something else")]
@@ -28,7 +28,7 @@ pub(crate) enum Error {
     NotEditable,
 }
 
-/// The template that a configuration has; [`None`] is the program's own.
+/// The template of a configuration; [`None`] for the program's own.
 pub(crate) fn parent_id_template(text: &str) -> Result<Option<String>, Error> {
     match read(text)?.get(KEY) {
         None | Some(Value::Null) => Ok(None),
@@ -68,13 +68,14 @@ fn read(text: &str) -> Result<Map<String, Value>, Error> {
     }
 }
 
-/// The text's value. Errors without a picture of the text: they end in a condition's message.
+/// The value of a text, with errors that do not quote the text: they end in a condition's message.
 fn yaml(text: &str) -> Result<Value, Box<serde_yaml::Error>> {
     let options = serde_yaml::options! { with_snippet: false };
     serde_yaml::from_str_with_options(text, options).map_err(Box::new)
 }
 
-/// Go's template language has two actions that cannot stand within `if`.
+/// True for a template with an action that cannot stand within `if`: Go's template language has
+/// two.
 fn cannot_be_nested(template: &str) -> bool {
     template.split("{{").skip(1).any(|action| {
         let action = action.trim_start_matches('-').trim_start();
@@ -82,7 +83,7 @@ fn cannot_be_nested(template: &str) -> bool {
     })
 }
 
-/// Sets the template, in the place of the one that is there or behind the last key.
+/// Sets the template, in the place of the present one or behind the last key.
 fn set(text: &str, template: &str) -> Option<String> {
     let file = YamlFile::from_str(text).ok()?;
     file.document()?.as_mapping()?.set(KEY, template);
