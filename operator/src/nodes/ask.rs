@@ -1,5 +1,5 @@
-//! What Keylime and SPIRE say: every verifier about its agents, and every pod of SPIRE's server
-//! about what SPIRE holds.
+//! The questions to Keylime and SPIRE: to each verifier about its agents, and to each pod of
+//! SPIRE's server about the agents that SPIRE has.
 
 use std::collections::BTreeSet;
 
@@ -14,16 +14,16 @@ use super::spire::Reported;
 use super::{Context, Inputs};
 use crate::keylime_client::reach::{self, Reach};
 
-/// What SPIRE's server pods reported, and why some did not.
+/// The reports of SPIRE's server pods, and the reasons why some are missing.
 #[derive(Default)]
 pub(super) struct Reports {
     pub(super) reports: Vec<Reported>,
     pub(super) unreported: Vec<String>,
-    /// The pods that there are, whether they report or not, as far as that is known.
+    /// The names of all pods, whether they report or not; [`None`] when the list failed.
     pub(super) pods: Option<BTreeSet<String>>,
 }
 
-/// What every verifier says of its agents, and whether Keylime's servers answer.
+/// The verifiers' records of their agents, and the reachability of Keylime's servers.
 pub(super) async fn ask_keylime(inputs: &Inputs) -> (States, Reach) {
     match &inputs.keylime_client {
         Some(keylime_client) => reach::ask(keylime_client).await,
@@ -31,7 +31,7 @@ pub(super) async fn ask_keylime(inputs: &Inputs) -> (States, Reach) {
     }
 }
 
-/// Only where SPIRE's server pods are set up to report.
+/// The reports of SPIRE's server pods; none are asked for where they are not set up to report.
 pub(super) async fn ask_spire(context: &Context, resource: &KeylimeAttestor, inputs: &Inputs) -> Reports {
     let Some(enforcement) = &resource.spec.enforcement else {
         return Reports { pods: Some(BTreeSet::new()), ..Reports::default() };

@@ -1,9 +1,9 @@
-//! The nodes of a `KeylimeAttestor`: what Kubernetes, Keylime and SPIRE say about each, polled at
+//! The nodes of a `KeylimeAttestor`: their state in Kubernetes, at Keylime and at SPIRE, polled at
 //! `spec.nodes.interval`.
 //!
-//! A poll reads (Nodes, pods and `AttestedNode`s are followed; verifiers and SPIRE's server pods
-//! are asked), matches and assesses purely, and writes what changed. What it saw is a [`View`], which
-//! the reconcile loop puts into the status.
+//! A poll reads (Nodes, pods and `AttestedNode`s are watched; verifiers and SPIRE's server pods are
+//! asked), matches and assesses purely, and writes the changes. Its result is a [`View`], which the
+//! reconcile loop puts into the status.
 
 mod agents;
 mod ask;
@@ -47,32 +47,32 @@ use facts::{AttestedNodeFacts, NodeFacts, PodFacts};
 
 pub(crate) use schedule::run;
 
-/// What was seen at the last poll of the nodes of one resource.
+/// The result of the last poll of a resource's nodes.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
-    /// When the poll began. In whole seconds.
+    /// The time at which the poll began, in whole seconds.
     pub(crate) at: Timestamp,
-    /// The nodes that the resource selects, by name, but those that belong to another resource.
+    /// The nodes that the resource selects, by name, without those that belong to another resource.
     pub(crate) nodes: BTreeMap<String, NodeView>,
     /// The agents of Keylime that fit no node of the cluster.
     pub(crate) unmatched: Vec<AgentId>,
-    /// A resource that has nodes which this one selects as well, and how many.
+    /// Another resource that owns nodes which this one selects as well, and their number.
     pub(crate) elsewhere: Option<(Owner, usize)>,
-    /// Whether Keylime's servers answered.
+    /// The reachability of Keylime's servers.
     pub(crate) reach: Reach,
-    /// What the plugins in SPIRE's server pods say about themselves.
+    /// The enforcement loops that the plugins in SPIRE's server pods report.
     pub(crate) loops: Vec<LoopView>,
-    /// By pod, also of those that said nothing now: when its plugin started, and the number of its
-    /// last action that was told.
+    /// By pod, also of those that gave no report now: the start of its plugin, and the number of
+    /// its last action with an event.
     pub(crate) told: BTreeMap<String, (u64, u64)>,
-    /// Why others of them said nothing.
+    /// The reasons why other pods gave no report.
     pub(crate) unreported: Vec<String>,
-    /// Why the nodes could not be polled, or what was seen could not be written.
+    /// The reason why the nodes could not be polled, or a write failed.
     pub(crate) trouble: Option<String>,
 }
 
 impl View {
-    /// What is counted of it.
+    /// The numbers of the poll, for the metrics.
     fn counted(&self, resource: &KeylimeAttestor, duration: Duration) -> Poll<'_> {
         let now = self.at.as_second();
         let nodes = self.nodes.iter().map(|(name, node)| NodeSeen {
@@ -93,19 +93,19 @@ impl View {
     }
 }
 
-/// One node.
+/// A node of a view.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeView {
-    /// Why it is in its state, which is the reason's.
+    /// The reason for its state, which follows from the reason.
     pub(crate) reason: NodeReason,
-    /// When Keylime last found it good, as of this poll, in Unix seconds; its `AttestedNode` is not
-    /// written for that alone.
+    /// The time of its last success at Keylime, as of this poll, in Unix seconds; its
+    /// `AttestedNode` is not written for that alone.
     pub(crate) last_success: Option<i64>,
-    /// What its `AttestedNode` says.
+    /// The status of its `AttestedNode`.
     pub(crate) status: Arc<AttestedNodeStatus>,
 }
 
-/// The plugin in one pod of SPIRE's server.
+/// The enforcement loop of the plugin in a pod of SPIRE's server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LoopView {
     pub(crate) pod: String,
@@ -114,34 +114,34 @@ pub(crate) struct LoopView {
     pub(crate) error: Option<String>,
 }
 
-/// What all polls share.
+/// The context of all polls.
 pub(crate) struct Context {
     pub(crate) cluster: Cluster,
     pub(crate) events: Arc<Events>,
     pub(crate) metrics: Arc<Metrics>,
-    /// All resources, of every namespace that is managed.
+    /// All resources, of all namespaces that are managed.
     pub(crate) resources: Vec<Store<Guarded>>,
     pub(crate) nodes: Arc<Nodes>,
 }
 
-/// What the reconcile loop found out, for the polls to go by.
+/// The inputs of a poll, from the reconcile loop.
 #[derive(Clone, Default)]
 pub(crate) struct Inputs {
-    /// None: nobody can be asked.
+    /// [`None`] where no client could be made: then Keylime is not asked.
     pub(crate) keylime_client: Option<Arc<KeylimeClient>>,
-    /// Nothing stands in the way of what the resource asks for. Until then nothing is put on Nodes
-    /// or taken off.
+    /// True where nothing stands in the way of the desired state. Until then nothing is put on
+    /// Nodes or taken off.
     pub(crate) is_valid: bool,
     /// The pods of SPIRE's server.
     pub(crate) server: Option<PodsKey>,
-    /// Those of SPIRE's agents.
+    /// The pods of SPIRE's agents.
     pub(crate) agents: BTreeSet<PodsKey>,
 }
 
 /// Namespace and label selector.
 type PodsKey = (String, String);
 
-/// What is cached for all polls, and what is known of each resource.
+/// The caches of all polls, and the state of each resource.
 pub(crate) struct Nodes {
     cluster: Cluster,
     nodes: Cache<NodeFacts>,
@@ -151,10 +151,11 @@ pub(crate) struct Nodes {
     changed: watch::Sender<u64>,
 }
 
-/// What is known of the nodes of one resource.
+/// The state of a resource's nodes.
 #[derive(Default)]
 struct Tracked {
-    /// One poll or withdrawal at a time.
+    /// Held by a poll or a withdrawal: one at a time, so that no poll writes what was just
+    /// withdrawn.
     turn: tokio::sync::Mutex<History>,
     latest: Mutex<Latest>,
 }
@@ -166,17 +167,17 @@ struct Latest {
     said: Option<summary::Said>,
 }
 
-/// What counts from one poll to the next.
+/// The history from one poll to the next.
 #[derive(Default)]
 struct History {
-    /// By node, with its uid, as it was written.
+    /// The statuses as they were written, by node, each with the Node's UID.
     written: BTreeMap<String, (String, Arc<AttestedNodeStatus>)>,
     /// The verifiers that give no answer, by host and port, each with the time since when.
     silent: BTreeMap<String, Timestamp>,
-    /// By pod of SPIRE's server: when its plugin started, and the number of its last action that
-    /// was told.
+    /// By pod of SPIRE's server: the start of its plugin, and the number of its last action with an
+    /// event.
     told: BTreeMap<String, (u64, u64)>,
-    /// The uid of the resource when it was withdrawn.
+    /// The UID of the resource that was withdrawn: one of the same name that follows it is polled.
     withdrawn: Option<String>,
 }
 
@@ -196,27 +197,27 @@ impl Nodes {
         Self { cluster, nodes, attested_nodes, pods: Mutex::default(), all: Mutex::default(), changed }
     }
 
-    /// Gives the polls what they go by.
+    /// Sets the inputs of the next polls.
     pub(crate) fn set_inputs(&self, owner: &Owner, inputs: Inputs) {
         lock(&self.tracked(owner).latest).inputs = Some(inputs);
     }
 
-    /// What was last given.
+    /// The last inputs.
     pub(crate) fn inputs(&self, owner: &Owner) -> Option<Inputs> {
         lock(&self.tracked(owner).latest).inputs.clone()
     }
 
-    /// What was last seen.
+    /// The result of the last poll.
     pub(crate) fn view(&self, owner: &Owner) -> Option<Arc<View>> {
         lock(&self.tracked(owner).latest).view.clone()
     }
 
-    /// Changes whenever a status has something new to say.
+    /// The number of changes to a status: another one whenever a status has to be written.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
 
-    /// Makes a poll known, and tells the reconcile loop when the status has something new to say.
+    /// Publishes the result of a poll, and wakes the reconcile loop when the status changes by it.
     fn publish(&self, owner: &Owner, resource: &KeylimeAttestor, view: View) {
         let said = Some(summary::said(resource, &view));
         let tracked = self.tracked(owner);
@@ -232,7 +233,7 @@ impl Nodes {
         Arc::clone(lock(&self.all).entry(owner.clone()).or_default())
     }
 
-    /// Forgets the resources that are no more, and ends the watches that nobody needs any longer.
+    /// Forgets the resources that are gone, and ends the watches that none of the others needs.
     fn retain(&self, owners: &BTreeSet<Owner>) {
         let mut needed = BTreeSet::new();
         lock(&self.all).retain(|owner, tracked| {
@@ -242,7 +243,7 @@ impl Nodes {
         lock(&self.pods).retain(|key, _| needed.contains(key));
     }
 
-    /// Another number whenever a pod of SPIRE's agents has changed.
+    /// A number that changes with every change of the pods of SPIRE's agents.
     fn pod_changes(&self, inputs: &Inputs) -> u64 {
         let pods = lock(&self.pods);
         let caches = inputs.agents.iter().filter_map(|key| pods.get(key));
@@ -265,7 +266,7 @@ impl Nodes {
         Ok(by_node)
     }
 
-    /// The pods of one workload, cached from now on.
+    /// The pods of a workload, watched from the first call on.
     fn cached_pods(&self, key: &PodsKey) -> Arc<Cache<PodFacts>> {
         Arc::clone(lock(&self.pods).entry(key.clone()).or_insert_with(|| {
             let api = self.cluster.namespaced::<Pod>(&key.0);
@@ -274,7 +275,7 @@ impl Nodes {
     }
 }
 
-/// A panic while the lock is held leaves nothing half done that would matter.
+/// The lock, also after a panic under it, which leaves nothing half done that would matter.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! One poll of the nodes of one resource: ask, match, assess, write what changed, tell what is new.
+//! A poll of a resource's nodes: asks, matches, assesses, writes the changes, and publishes events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,14 +21,14 @@ use super::write::{self, Wanted};
 use super::{Context, History, Inputs, LoopView, NodeView, View, build, enforcement_events, node_events};
 use crate::model::target::Owner;
 
-/// What Kubernetes has.
+/// The objects in the cluster, from the caches.
 struct InCluster {
     nodes: BTreeMap<String, Arc<NodeFacts>>,
     attested_nodes: BTreeMap<String, Arc<AttestedNodeFacts>>,
     pods: BTreeMap<String, Arc<PodFacts>>,
 }
 
-/// Polls. Whether something was seen; if not, it is tried again soon.
+/// Polls the nodes of a resource. False when the caches are not filled: the next poll comes soon.
 pub(super) async fn poll(context: &Context, resource: &KeylimeAttestor, inputs: &Inputs) -> bool {
     let owner = Owner::of(resource);
     let tracked = context.nodes.tracked(&owner);
@@ -68,7 +68,7 @@ pub(super) async fn poll(context: &Context, resource: &KeylimeAttestor, inputs: 
             poll.see(&mut history, &mut view).await;
             true
         }
-        // At the start, and soon over: what the status says stays.
+        // Only at the start, and soon over: the view stays, and with it the status.
         Err(NotCached::NotYet) => return false,
         Err(error) => {
             view.trouble = Some(format!("The nodes and their pods are not known: {error}."));
@@ -90,7 +90,7 @@ fn in_cluster(context: &Context, inputs: &Inputs) -> Result<InCluster, NotCached
     })
 }
 
-/// A poll under way.
+/// A poll that is under way.
 struct Poll<'a> {
     context: &'a Context,
     resource: &'a KeylimeAttestor,
@@ -102,7 +102,7 @@ struct Poll<'a> {
     at: Timestamp,
 }
 
-/// A node that is this resource's, assessed.
+/// A node of this resource, with its assessment.
 struct Assessed {
     node: Arc<NodeFacts>,
     previous: Option<Arc<AttestedNodeStatus>>,
@@ -117,6 +117,7 @@ impl Poll<'_> {
         let spire = SpireAgents::of(&self.reports.reports, now);
         let mut assessed = self.assess(history, spire.as_ref(), view);
         if let Some(spire) = &spire {
+            // Before the write: the status records the pod that was asked to attest anew.
             self.have_attest_anew(&mut assessed, spire).await;
         }
         self.tell_actions(history, &assessed).await;
@@ -127,12 +128,12 @@ impl Poll<'_> {
         view.loops = self.reports.reports.iter().map(loop_view).collect();
     }
 
-    /// Which verifiers give no answer, and since when.
+    /// Notes the verifiers that give no answer, each with the time since when.
     fn note_silence(&self, history: &mut History) {
         let inputs = self.context.nodes.inputs(self.owner).and_then(|inputs| inputs.keylime_client);
         let silent: BTreeSet<String> = match inputs {
             Some(_) => self.states.failures.iter().map(|error| error.server().endpoint.to_string()).collect(),
-            // Nobody could be asked.
+            // Without a client no verifier was asked: all that a node had count as silent.
             None => history.written.values().filter_map(|(_, status)| status.verifier.clone()).collect(),
         };
         history.silent.retain(|verifier, _| silent.contains(verifier));
@@ -141,7 +142,7 @@ impl Poll<'_> {
         }
     }
 
-    /// Assesses every node that the resource selects and that no other resource has.
+    /// Assesses the nodes that the resource selects and that no other resource owns.
     fn assess(&self, history: &History, spire: Option<&SpireAgents>, view: &mut View) -> Vec<Assessed> {
         let before = self.before(history);
         let Matches { nodes: matches, unmatched } = self.matches(history, &before);
@@ -192,10 +193,11 @@ impl Poll<'_> {
         assessed
     }
 
-    /// What was written of each node that is still the same, by this resource or by another.
+    /// The status written last of each node that is still the same, by this resource or by another.
     fn before(&self, history: &History) -> BTreeMap<String, Arc<AttestedNodeStatus>> {
         let mut before = BTreeMap::new();
         for (name, node) in &self.cluster.nodes {
+            // Before the cache: the watch may not have delivered our last write yet.
             let written = history
                 .written
                 .get(name)
@@ -236,8 +238,7 @@ impl Poll<'_> {
         self.resource.spec.nodes.selector.as_ref().is_none_or(|selector| selector.selects(&node.labels))
     }
 
-    /// The other resource that has a node: the one that took it first. One that is no more has
-    /// none.
+    /// The other resource that owns a node: the first one that took it. One that is gone owns none.
     fn other_owner(&self, node: &str) -> Option<Owner> {
         let owner =
             self.cluster.attested_nodes.get(node)?.owner.clone().filter(|owner| owner != self.owner)?;
@@ -245,10 +246,12 @@ impl Poll<'_> {
         let is_there = self.context.resources.iter().flat_map(|store| store.state()).any(|resource| {
             resource.name_any() == owner.name && resource.namespace().as_ref() == Some(&owner.namespace)
         });
+        // A resource in a namespace that is not managed cannot be seen from here: it counts as
+        // there.
         (is_there || !cluster.manages(&owner.namespace)).then_some(owner)
     }
 
-    /// Asks SPIRE's server to evict agents that live on under their former attestor, though their
+    /// Asks SPIRE's server to evict agents that keep their former attestor's identity, though their
     /// pods run our plugin and Keylime passes them: once a pod, and only when it was so at the last
     /// poll as well.
     async fn have_attest_anew(&self, assessed: &mut [Assessed], spire: &SpireAgents) {
@@ -273,7 +276,7 @@ impl Poll<'_> {
         }
     }
 
-    /// What the plugins did since the last poll.
+    /// Publishes the plugins' actions since the last poll, as metrics, log lines and events.
     async fn tell_actions(&self, history: &mut History, assessed: &[Assessed]) {
         let Reports { reports, pods, .. } = self.reports;
         for enforcement_events::Untold { action, event } in
@@ -300,7 +303,8 @@ impl Poll<'_> {
         }
     }
 
-    /// Writes what changed, and tells it once it is written.
+    /// Writes the changes. Their events follow each write, so that none tells of a state that was
+    /// not written.
     async fn write(&self, history: &mut History, assessed: Vec<Assessed>, view: &mut View) {
         let mut writes = Vec::new();
         let spec = &self.resource.spec;
@@ -311,7 +315,7 @@ impl Poll<'_> {
                 managed: spec.spire.mode != Mode::ConfigOnly,
             };
             let Assessment { reason, healthy, last_success, status } = assessment;
-            // The same text is kept once.
+            // An equal status is shared, not kept twice: there may be thousands.
             let status = match &previous {
                 Some(previous) if **previous == status => Arc::clone(previous),
                 _ => Arc::new(status),
@@ -353,7 +357,7 @@ impl Poll<'_> {
         }
     }
 
-    /// Takes everything off nodes that are no longer this resource's.
+    /// Withdraws from the nodes that are no longer this resource's.
     async fn tidy_up(&self, history: &mut History, view: &mut View) {
         let stays = |name: &str| view.nodes.contains_key(name);
         let ours = self
@@ -375,7 +379,7 @@ impl Poll<'_> {
     fn trouble(&self, view: &mut View, error: &crate::cluster::Error) {
         warn!(namespace = self.owner.namespace, name = self.owner.name, %error, "what was seen of a node could not be written");
         self.context.metrics.nodes.poll_failed(self.owner);
-        // Somebody else was faster, and the next poll sees it.
+        // Any other error is a conflict or passes by itself, and the next poll writes again.
         if error.is_refusal() {
             view.trouble.get_or_insert_with(|| format!("Not everything could be written: {error}."));
         }

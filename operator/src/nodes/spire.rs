@@ -1,4 +1,4 @@
-//! Which agents SPIRE holds, as the plugins in its server pods report it. Pure.
+//! The agents that SPIRE has, by the reports of the plugins in its server pods. Pure.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use report::Report;
 
 use super::facts::NodeFacts;
 
-/// What one pod of SPIRE's server reported.
+/// The report of a pod of SPIRE's server.
 #[derive(Clone, Debug)]
 pub(crate) struct Reported {
     pub(crate) pod: String,
@@ -16,7 +16,7 @@ pub(crate) struct Reported {
     pub(crate) report: Report,
 }
 
-/// The agents of all reports, by what they are looked up by.
+/// The agents of all reports: ours by their ID at Keylime, others by their node.
 #[derive(Debug, Default)]
 pub(crate) struct SpireAgents {
     ours: BTreeMap<AgentId, Held>,
@@ -37,7 +37,7 @@ pub(crate) struct Other {
     pub(crate) spiffe_id: String,
     pub(crate) attestation_type: String,
     pub(crate) expires: u64,
-    /// Who reported it.
+    /// The endpoint of the pod that reported it.
     pub(crate) endpoint: Endpoint,
 }
 
@@ -48,8 +48,8 @@ enum NodeKey {
 }
 
 impl SpireAgents {
-    /// What the reports say together; nothing when none of them has seen SPIRE's agents. Agents
-    /// whose SVID has ended have no identity.
+    /// The agents of all reports together; [`None`] when none of the reports' loops has polled
+    /// SPIRE's agents. Agents whose SVID has ended have no identity.
     pub(crate) fn of(reports: &[Reported], now: u64) -> Option<Self> {
         let mut all = None;
         for Reported { endpoint, report, .. } in reports {
@@ -64,7 +64,7 @@ impl SpireAgents {
         all
     }
 
-    /// The agent of our attestation type that has this id at Keylime.
+    /// The agent of our attestation type with this ID at Keylime.
     pub(crate) fn ours(&self, agent: &AgentId) -> Option<&Held> {
         self.ours.get(agent)
     }
@@ -81,7 +81,7 @@ impl SpireAgents {
         if attestation_type == plugin_name {
             let Some(id) = agent_id else { return };
             let held = Held { spiffe_id: spiffe_id.clone(), banned: *banned, expires: *expires };
-            // After a change of the path template an agent may be there twice: the newer one
+            // After a change of the path template SPIRE may have an agent twice: the newer one
             // counts.
             let newer = self.ours.get(id).is_none_or(|known| known.expires <= held.expires);
             if newer {
@@ -95,7 +95,8 @@ impl SpireAgents {
             expires: *expires,
             endpoint: endpoint.clone(),
         };
-        // A uid is of one node for ever, a name may come again: it only counts without.
+        // A UID is one node's for ever, while a name may come again: the name only counts without a
+        // UID.
         let key = match (node_uid, node_name) {
             (Some(uid), _) => NodeKey::Uid(uid.clone()),
             (None, Some(name)) => NodeKey::Name(name.clone()),

@@ -1,4 +1,4 @@
-//! Taking back what is on nodes, when their resource is deleted or no longer selects them.
+//! Withdrawal from nodes, when their resource is deleted or no longer selects them.
 
 use std::collections::BTreeSet;
 
@@ -12,11 +12,11 @@ use crate::model::target::Owner;
 
 impl Nodes {
     /// Takes everything of a resource off the nodes and deletes its `AttestedNode`s; no poll
-    /// follows. True when nothing was left to do: until then it is to be called again, since what
-    /// was written last may not have been seen yet.
+    /// follows. True when nothing was left to do: until then it is to be called again, since the
+    /// watch may not have delivered the last writes yet.
     ///
     /// # Errors
-    /// When the apiserver does not take it.
+    /// The apiserver's refusal, or that it is away.
     pub(crate) async fn withdraw(&self, resource: &KeylimeAttestor) -> Result<bool, Error> {
         let owner = Owner::of(resource);
         let tracked = self.tracked(&owner);
@@ -24,7 +24,7 @@ impl Nodes {
         history.withdrawn.clone_from(&resource.metadata.uid);
         let (nodes, attested_nodes) = match (self.nodes.all(), self.attested_nodes.all()) {
             (Ok(nodes), Ok(attested_nodes)) => (nodes, attested_nodes),
-            // What the operator may not read, it has not written.
+            // An operator that may not read them has not written them either.
             (Err(NotCached::Forbidden(_)), _) | (_, Err(NotCached::Forbidden(_))) => return Ok(true),
             _ => return Ok(false),
         };
@@ -32,7 +32,7 @@ impl Nodes {
             .iter()
             .filter(|(_, attested_node)| attested_node.owner.as_ref() == Some(&owner))
             .map(|(name, _)| name);
-        // What was on a Node may be seen only after its AttestedNode is gone.
+        // The watch may deliver our last write to a Node only after its AttestedNode is gone.
         let left = nodes.values().filter(|node| write::is_marked(node)).map(|node| &node.name);
         let of_nobody = left.filter(|name| {
             attested_nodes.get(*name).is_none_or(|attested_node| attested_node.owner.is_none())
@@ -45,19 +45,19 @@ impl Nodes {
         Ok(names.is_empty())
     }
 
-    /// Has the workloads of nodes hang on their former agents again where these are back; those of
-    /// the others keep the parent that still runs. To be called again and again while SPIRE is
-    /// being withdrawn from; no poll follows.
+    /// Gives the workloads of nodes their former parents back where those agents run again;
+    /// elsewhere they keep the parent that still runs. To be called again and again during the
+    /// withdrawal from SPIRE; no poll follows.
     ///
     /// # Errors
-    /// When the apiserver does not take it.
+    /// The apiserver's refusal, or that it is away.
     pub(crate) async fn restore_parents(&self, resource: &KeylimeAttestor) -> Result<(), Error> {
         let owner = Owner::of(resource);
         let tracked = self.tracked(&owner);
         let mut history = tracked.turn.lock().await;
         history.withdrawn.clone_from(&resource.metadata.uid);
         let pods = self.pods(&self.inputs(&owner).unwrap_or_default());
-        // What is not seen yet is seen the next time.
+        // Not cached yet: the next call has it.
         let (Ok(nodes), Ok(attested_nodes), Ok(pods)) = (self.nodes.all(), self.attested_nodes.all(), pods)
         else {
             return Ok(());
@@ -73,8 +73,8 @@ impl Nodes {
         Ok(())
     }
 
-    /// Takes what is ours off a Node, and deletes its `AttestedNode`: last, since it tells what is
-    /// ours.
+    /// Takes our annotations, label and taint off a Node, and deletes its `AttestedNode`: last,
+    /// since that is the record of whose they are.
     pub(super) async fn withdraw_node(&self, node: Option<&NodeFacts>, name: &str) -> Result<(), Error> {
         if let Some(node) = node {
             write::unmark(&self.cluster, node).await?;

@@ -1,4 +1,5 @@
-//! Writes what changed, a few objects at a time: `AttestedNode`s, and what is kept on Nodes.
+//! Writes the changes, a few objects at a time: `AttestedNode`s, and the annotations, label and
+//! taint on Nodes.
 
 use std::sync::Arc;
 
@@ -13,10 +14,10 @@ use super::facts::{AttestedNodeFacts, Marks, NodeFacts};
 use crate::cluster::{Cluster, Error};
 use crate::model::target::Owner;
 
-/// Objects that are written side by side.
+/// The number of nodes that are written at the same time.
 pub(super) const CONCURRENCY: usize = 8;
 
-/// What one node should come to.
+/// The desired state of a node, and the state that was read.
 pub(super) struct Wanted {
     pub(super) node: Arc<NodeFacts>,
     pub(super) attested_node: Option<Arc<AttestedNodeFacts>>,
@@ -25,7 +26,7 @@ pub(super) struct Wanted {
     pub(super) taint: Option<bool>,
 }
 
-/// Brings one node to it. Whatever is so already is not written.
+/// Brings a node to its desired state. An object that has it already is not written.
 pub(super) async fn node(cluster: &Cluster, owner: &Owner, wanted: &Wanted) -> Result<(), Error> {
     let Wanted { node, attested_node, status, marks, taint } = wanted;
     let api: Api<AttestedNode> = Api::all(cluster.client.clone());
@@ -44,11 +45,12 @@ pub(super) async fn node(cluster: &Cluster, owner: &Owner, wanted: &Wanted) -> R
     mark(cluster, node, marks, *taint).await
 }
 
-/// What is kept on the Node itself.
+/// Applies the taint, the annotations and the label to the Node itself.
 async fn mark(cluster: &Cluster, node: &NodeFacts, marks: &Marks, taint: Option<bool>) -> Result<(), Error> {
     let api: Api<Node> = Api::all(cluster.client.clone());
     let what = || format!("the Node {}", node.name);
-    // First, since it goes by the version of the Node that was read.
+    // First: the taint's patch is for the resourceVersion that was read, which the apply below
+    // changes.
     if let Some(patch) = build::taint_patch(node, taint) {
         let patch = Patch::Merge(patch);
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
@@ -66,17 +68,18 @@ async fn mark(cluster: &Cluster, node: &NodeFacts, marks: &Marks, taint: Option<
     Ok(())
 }
 
-/// Whether something of ours is on a Node.
+/// True where an annotation, a label or a taint of ours is on a Node.
 pub(super) fn is_marked(node: &NodeFacts) -> bool {
     node.marks != Marks::default() || build::taint_patch(node, Some(false)).is_some()
 }
 
-/// Takes what is ours off a Node.
+/// Takes our annotations, label and taint off a Node.
 pub(super) async fn unmark(cluster: &Cluster, node: &NodeFacts) -> Result<(), Error> {
     mark(cluster, node, &Marks::default(), Some(false)).await
 }
 
-/// Takes off a Node what makes its agent at Keylime the parent of its workloads.
+/// Takes off a Node the label and the SPIFFE ID that make its agent at Keylime the parent of its
+/// workloads.
 pub(super) async fn unparent(cluster: &Cluster, node: &NodeFacts) -> Result<(), Error> {
     let marks = Marks { agent_id: node.marks.agent_id.clone(), ..Marks::default() };
     mark(cluster, node, &marks, None).await
@@ -89,6 +92,7 @@ pub(super) async fn delete(cluster: &Cluster, name: &str) -> Result<(), Error> {
     gone_is_fine(deleted.map_err(Error::api("delete", format!("the AttestedNode {name}"))))
 }
 
+/// Success also for an object that is gone: there is nothing left to write.
 fn gone_is_fine(result: Result<(), Error>) -> Result<(), Error> {
     match result {
         Err(error) if error.is_not_found() => Ok(()),

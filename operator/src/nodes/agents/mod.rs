@@ -1,5 +1,5 @@
-//! What the polls of the nodes tell the reconcile loop about agents that may change: what Keylime
-//! says, and which pods there are. From memory alone.
+//! The agents that may change, for the reconcile loop: their nodes at Keylime, and their pods. From
+//! memory alone.
 
 use keylime_attestor_api::AttestedNodeStatus;
 use keylime_attestor_api::conditions::Status;
@@ -13,7 +13,7 @@ use crate::model::agents::{Agent, Agents, Keylime};
 use crate::model::target::{Owner, Role};
 
 impl Nodes {
-    /// What is known of the agents of a resource. Their pods are followed from the first call on.
+    /// The agents of a resource. Their pods are watched from the first call on.
     pub(crate) fn agents(&self, owner: &Owner, gathered: &Gathered) -> Agents {
         let view = self.view(owner);
         let mut agents = Agents { keylime: view.and_then(|view| keylime(&view)), ..Agents::default() };
@@ -31,7 +31,7 @@ impl Nodes {
     }
 }
 
-/// Nothing when the nodes themselves could not be seen.
+/// Keylime's answers at the last poll; [`None`] when the nodes themselves could not be polled.
 fn keylime(view: &View) -> Option<Keylime> {
     if view.nodes.is_empty() && view.trouble.is_some() {
         return None;
@@ -43,7 +43,7 @@ fn keylime(view: &View) -> Option<Keylime> {
     })
 }
 
-/// Why Keylime does not pass a node; nothing when it does.
+/// The reason why Keylime does not pass a node; [`None`] when it does.
 fn refused(status: &AttestedNodeStatus) -> Option<String> {
     let healthy = status.conditions.iter().find(|condition| condition.type_ == KEYLIME_HEALTHY);
     match healthy {

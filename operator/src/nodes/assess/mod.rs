@@ -1,5 +1,5 @@
-//! A node's state, why, and since when: from what Kubernetes, Keylime and SPIRE say, and from what
-//! was so before. Pure.
+//! A node's state, its reason, and the time since when: from Kubernetes, Keylime and SPIRE, and
+//! from the state before. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,24 +15,24 @@ use super::facts::{NodeFacts, PodFacts};
 use super::matching::Match;
 use super::spire::{Held, SpireAgents};
 
-/// What is the same for all nodes of a poll.
+/// The inputs that are the same for all nodes of a poll.
 pub(crate) struct Rules<'a> {
-    /// Oldest acceptable success; none: any.
+    /// The greatest age of an acceptable success; [`None`] accepts any.
     pub(crate) max_age: Option<Duration>,
-    /// How long a state is kept while its verifier is silent.
+    /// The time for which a state is kept while its verifier is silent.
     pub(crate) grace: Duration,
-    /// In whole seconds.
+    /// The time of the poll, in whole seconds.
     pub(crate) now: Timestamp,
     /// The verifiers that give no answer, by host and port, each with the time since when.
     pub(crate) silent: &'a BTreeMap<String, Timestamp>,
     pub(crate) spire: Option<&'a SpireAgents>,
-    /// Whether SPIRE's server pods should report.
+    /// True where SPIRE's server pods should report.
     pub(crate) observed: bool,
-    /// Whether the operator puts the plugin into the agents' pods.
+    /// True where the operator puts the plugin into the agents' pods.
     pub(crate) managed: bool,
 }
 
-/// What is known of one node.
+/// The inputs for a node.
 pub(crate) struct Seen<'a> {
     pub(crate) node: &'a NodeFacts,
     pub(crate) matched: &'a Match,
@@ -43,18 +43,18 @@ pub(crate) struct Seen<'a> {
     pub(crate) previous: Option<&'a AttestedNodeStatus>,
 }
 
-/// What it comes to.
+/// The result for a node.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Assessment {
     pub(crate) reason: NodeReason,
-    /// Whether Keylime passes the node.
+    /// True where Keylime passes the node.
     pub(crate) healthy: bool,
-    /// When Keylime last found it good, in Unix seconds.
+    /// The time of its last success at Keylime, in Unix seconds.
     pub(crate) last_success: Option<i64>,
     pub(crate) status: AttestedNodeStatus,
 }
 
-/// Assesses one node.
+/// Assesses a node.
 pub(crate) fn assess(rules: &Rules<'_>, seen: &Seen<'_>) -> Assessment {
     let keylime = match by_keylime(rules, seen) {
         Word::Said(keylime) => keylime,
@@ -79,9 +79,9 @@ pub(crate) fn assess(rules: &Rules<'_>, seen: &Seen<'_>) -> Assessment {
     Assessment { reason, healthy, last_success, status }
 }
 
-/// What Keylime says.
+/// Keylime's part of an assessment.
 struct Keylime {
-    /// Attested when it passes the node.
+    /// [`NodeReason::Attested`] when Keylime passes the node.
     reason: NodeReason,
     message: String,
     agent: Option<(AgentId, MatchedBy)>,
@@ -91,7 +91,7 @@ struct Keylime {
 
 enum Word {
     Said(Keylime),
-    /// Its verifier is silent, but not for long.
+    /// Its verifier is silent, for less than the grace.
     Waits,
 }
 
@@ -156,8 +156,8 @@ fn whole(reason: NodeReason) -> Keylime {
     Keylime::new(reason, message)
 }
 
-/// What is so while verifiers are silent: the state stays for a while. A node that one of those
-/// that answer ought to know is not known.
+/// The state while verifiers are silent: the previous one within the grace. A node whose own
+/// verifier answers, without its agent, is not enrolled.
 fn silent(rules: &Rules<'_>, seen: &Seen<'_>, agent: Option<(&AgentId, MatchedBy)>) -> Word {
     let previous = seen.previous;
     let verifier = previous.and_then(|previous| previous.verifier.as_ref());
@@ -198,7 +198,7 @@ fn own((agent, by): (&AgentId, MatchedBy)) -> (AgentId, MatchedBy) {
     (agent.clone(), by)
 }
 
-/// What was so, unchanged.
+/// The previous assessment, unchanged.
 fn unchanged(previous: Option<&AttestedNodeStatus>) -> Option<Assessment> {
     let status = previous?.clone();
     let healthy = status
@@ -209,12 +209,12 @@ fn unchanged(previous: Option<&AttestedNodeStatus>) -> Option<Assessment> {
     Some(Assessment { reason: NodeReason::parse(&status.reason)?, healthy, last_success, status })
 }
 
-/// What SPIRE says, and its agent's pod.
+/// SPIRE's part of an assessment, with its agent's pod.
 struct Spire {
-    /// What stands against a node that Keylime passes.
+    /// The reason and message against a node that Keylime passes.
     against: Option<(NodeReason, String)>,
     spiffe_id: Option<String>,
-    /// Status, reason and message of IdentityIssued.
+    /// The status, reason and message of the condition IdentityIssued.
     identity: (&'static str, &'static str, String),
 }
 
@@ -237,12 +237,12 @@ fn by_spire(rules: &Rules<'_>, seen: &Seen<'_>, keylime: &Keylime) -> Spire {
         (reason, text, identity)
     };
     let other = spire.other(seen.node);
-    // The record of an agent that is no more ends before that of the one that runs.
+    // The record of an agent that is gone ends before that of the one that runs.
     let outlived = |held: &Held| !rules.managed && other.is_some_and(|other| other.expires > held.expires);
     let held = held.filter(|held| held.banned || !outlived(held));
     let (reason, text, identity) = match (held, other) {
-        // A record stays until its SVID would have ended, whoever has attested since: after a
-        // rollback it tells of an agent that is no more.
+        // SPIRE keeps a record until its SVID would have ended, whoever has attested since: after a
+        // rollback it is of an agent that is gone.
         (Some(held), other) if !held.banned && without_plugin && other.is_none() => {
             let message =
                 "Its SPIRE agent runs without the plugin; SPIRE still has a record of the one before.";
@@ -260,11 +260,13 @@ fn by_spire(rules: &Rules<'_>, seen: &Seen<'_>, keylime: &Keylime) -> Spire {
         (_, None) => missing(NodeReason::IdentityNotIssued, String::new()),
     };
     let against =
+        // A ban goes before the pod: a banned agent cannot become ready, so that would hide the
+        // reason.
         if reason == NodeReason::Banned { Some((reason, text)) } else { unready.or(Some((reason, text))) };
     Spire { against, spiffe_id: None, identity }
 }
 
-/// An agent that runs without our plugin; its pod may say something worse.
+/// The result for an agent that runs without our plugin; a pod that is not ready goes first.
 fn without_identity(unready: Option<(NodeReason, String)>, message: &str) -> Spire {
     let reason = NodeReason::IdentityNotIssued;
     let text = format!("{} {message}", reason.meaning());
@@ -272,14 +274,15 @@ fn without_identity(unready: Option<(NodeReason, String)>, message: &str) -> Spi
     Spire { against: unready.or(Some((reason, text))), spiffe_id: None, identity }
 }
 
-/// Nobody tells what SPIRE holds.
+/// The result where no pod of SPIRE's server reports.
 fn unreported(rules: &Rules<'_>, seen: &Seen<'_>, unready: Option<(NodeReason, String)>) -> Spire {
     let message = if rules.observed {
         "no pod of SPIRE's server reports what SPIRE holds; see the condition Enforcing of the KeylimeAttestor"
     } else {
         "it is not known what SPIRE holds; `enforcement: {}` in the spec of the KeylimeAttestor turns that on, and nothing else"
     };
-    // A SPIFFE ID that was known stays while nobody tells: entries of workloads hang on it.
+    // A SPIFFE ID that was known stays while there are no reports: entries of workloads have it as
+    // their parent.
     let before = seen.previous.filter(|_| rules.observed).and_then(|previous| previous.spiffe_id.clone());
     let identity = ("Unknown", identity::NOT_OBSERVED, message.to_owned());
     // Where the operator did not put the plugin into the pods, a node that Keylime passes may
@@ -335,7 +338,7 @@ fn status(
         reattested_pod: previous.and_then(|last| last.reattested_pod.clone()),
         conditions: conditions.into_iter().map(|found| build(found, previous, &now)).collect(),
     };
-    // A success that is newer is no news by itself.
+    // A newer success alone is not written: else every poll would be a write to every node.
     if previous != Some(&status) {
         let seconds = keylime.last_success.and_then(|seconds| i64::try_from(seconds).ok());
         status.last_success = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()).map(Time);

@@ -29,7 +29,7 @@ fn record(status: &str, last_success: Option<u64>) -> AgentState {
     }
 }
 
-/// What a poll has to go by; by default Keylime passes the node and nobody tells what SPIRE holds.
+/// The inputs of a poll; by default Keylime passes the node and no pod reports what SPIRE has.
 struct Case {
     matched: Match,
     record: Option<AgentState>,
@@ -199,7 +199,7 @@ fn a_node_that_stays_good_is_not_written_again() {
     let (before, now) = (first.status.clone(), NOW + 60);
     let later = Case { previous: Some(first.status), now, ..Case::of("PASS", Some(NOW as u64 + 59)) };
     assert_eq!(later.assess().status, before);
-    // When it fails, the last success is what the verifier says now.
+    // When it fails, the last success is the one of the verifier's record of now.
     let failed =
         Case { previous: Some(before), now, ..Case::of("FAIL", Some(NOW as u64 + 59)) }.assess().status;
     assert_eq!(failed.last_success, Some(Time(at(NOW + 59))));
@@ -228,7 +228,7 @@ fn a_silent_verifier_fails_nobody() {
             (&before.agent_id, &before.last_success)
         );
         assert!(after.status.message.contains(reason.as_str()), "{}", after.status.message);
-        // It stays so, word for word.
+        // The next poll yields the same text.
         let later = Case { now: NOW + 600, ..Case::silent_for(720, Some(after.status.clone())) };
         assert_eq!(later.assess().status, after.status);
     }
@@ -239,7 +239,7 @@ fn a_silent_verifier_holds_up_its_own_agents_only() {
     let other = vec![("10.0.0.6:8881", NOW - 500)];
     let case = |previous| Case { record: None, silent: other.clone(), previous, ..Case::new() };
     assert_eq!(case(Some(passing())).assess().reason, NodeReason::NotEnrolled);
-    // Nobody knew it: the silent one might.
+    // No previous verifier: the silent one might know it.
     assert_eq!(case(None).assess().reason, NodeReason::KeylimeUnreachable);
     assert_eq!(Case { silent: other, ..Case::new() }.assess().reason, NodeReason::Attested);
 }
@@ -268,7 +268,7 @@ fn a_pod_without_the_plugin_has_no_identity_from_it() {
         assert!(old.healthy);
         assert_eq!(conditions(&old.status)[2], ("False", "IdentityNotIssued"));
         assert_eq!(assessed(pod(Some("h")), observed, true).reason, NodeReason::Attested);
-        // Nothing in such a pod tells whether its user has put the plugin into it.
+        // Nothing in such a pod shows whether its user has put the plugin into it.
         assert_eq!(assessed(pod(None), observed, false).reason, NodeReason::IdentityUnknown);
     }
 }
@@ -311,7 +311,7 @@ fn a_record_of_an_agent_that_ran_before_a_rollback_is_no_identity() {
     let both = of(back(), json!([keylime_agent(false), psat_agent()]));
     assert_eq!((both.reason, both.status.spiffe_id), (NodeReason::IdentityOfOtherAttestor, None));
     assert_eq!(of(back(), json!([keylime_agent(true)])).reason, NodeReason::Banned);
-    // Who is not managed by the operator has no pods of its making.
+    // Agents that the operator does not manage have no pods of its making.
     let unmanaged = Case { managed: false, pod: back(), ..Case::held(json!([keylime_agent(false)])) };
     assert_eq!(unmanaged.assess().reason, NodeReason::Attested);
 }
@@ -321,7 +321,7 @@ fn where_the_operator_puts_no_plugin_only_spire_tells_who_attested() {
     let unmanaged = |case: Case| Case { managed: false, ..case }.assess();
     let untold = unmanaged(Case::new());
     assert_eq!((untold.reason, untold.status.state), (NodeReason::IdentityUnknown, NodeState::Unknown));
-    // Asked to report, and silent.
+    // Set up to report, without a report.
     let silent = unmanaged(Case { observed: true, ..Case::new() });
     assert_eq!(silent.reason, NodeReason::IdentityUnknown);
     let failing = unmanaged(Case::of("FAIL", Some(NOW as u64 - 1)));

@@ -1,5 +1,5 @@
-//! The objects that should be: an `AttestedNode` for each node, and what is kept on the Node
-//! itself. Pure.
+//! The desired objects: an `AttestedNode` for each node, and the annotations, label and taint on
+//! the Node itself. Pure.
 
 use k8s_openapi::api::core::v1::Taint;
 use keylime_attestor_api::names::{self, annotation, label};
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::facts::{AttestedNodeFacts, Marks, NodeFacts, PodFacts};
 use crate::model::target::Owner;
 
-/// Longest value of a label.
+/// The longest value of a label, in bytes.
 const MAX_LABEL: usize = 63;
 
 /// The `AttestedNode` without its status.
@@ -30,7 +30,7 @@ pub(super) fn attested_node(owner: &Owner, node: &NodeFacts) -> Value {
     })
 }
 
-/// Its status, to be applied to the subresource.
+/// The status of an `AttestedNode`, to be applied to the subresource.
 pub(super) fn status(node: &str, status: &AttestedNodeStatus) -> Value {
     json!({
         "apiVersion": AttestedNode::api_version(&()),
@@ -40,30 +40,31 @@ pub(super) fn status(node: &str, status: &AttestedNodeStatus) -> Value {
     })
 }
 
-/// Whether an `AttestedNode` is there and belongs to this resource and this Node.
+/// True where an `AttestedNode` exists and belongs to this resource and this Node.
 pub(super) fn is_made(attested_node: Option<&AttestedNodeFacts>, owner: &Owner, node: &NodeFacts) -> bool {
     attested_node.is_some_and(|attested_node| {
         attested_node.owner.as_ref() == Some(owner) && attested_node.node_uid.as_ref() == Some(&node.uid)
     })
 }
 
-/// What is known of a node's SPIRE agent, other than its state.
+/// The facts about a node's SPIRE agent, other than its state.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SpireAgent<'a> {
     pub(super) pod: Option<&'a PodFacts>,
-    /// SPIRE's server pods should report which agents SPIRE has.
+    /// True where SPIRE's server pods should report which agents SPIRE has.
     pub(super) observed: bool,
-    /// The agents' pods carry an overlay of ours, so that one without it has its old attestor.
+    /// True where the agents' pods carry an overlay of ours, so that one without it has its former
+    /// attestor.
     pub(super) managed: bool,
 }
 
-/// What should be on a Node. An agent that is in doubt is not written there, nor one that somebody
-/// else has written there.
+/// The desired annotations and label on a Node. An agent that is in doubt is not written there, nor
+/// one that somebody else has written there.
 ///
-/// Label and SPIFFE ID make the agent at Keylime the parent of the node's workloads. They come when
-/// the node has attested by it, not before: until then its workloads hang on its old agent. They
-/// stay when it fails: otherwise a node that Keylime fails would get its workloads back by its old
-/// attestor.
+/// Label and SPIFFE ID make the agent at Keylime the parent of the node's workloads. They are set
+/// when the node has attested by it, not before: until then its workloads have their former parent.
+/// They stay when the node fails: otherwise a node that Keylime fails would get its workloads back
+/// by its former attestor.
 pub(super) fn marks(
     node: &NodeFacts,
     spire: SpireAgent<'_>,
@@ -86,7 +87,7 @@ pub(super) fn marks(
     }
 }
 
-/// Whether a node's workloads hang on its agent at Keylime.
+/// True where a node's agent at Keylime is the parent of its workloads.
 fn is_parent(node: &NodeFacts, spire: SpireAgent<'_>, status: &AttestedNodeStatus) -> bool {
     let pod = spire.pod.filter(|pod| !pod.leaving);
     if spire.managed && pod.is_some_and(|pod| pod.hash.is_none()) {
@@ -100,7 +101,8 @@ fn is_parent(node: &NodeFacts, spire: SpireAgent<'_>, status: &AttestedNodeStatu
     attested || was && spire.managed
 }
 
-/// What is applied to a Node. With the uid it can never make a Node of the same name anew.
+/// The apply of the annotations and the label to a Node. With the UID it can never create a Node of
+/// the same name.
 pub(super) fn marked(node: &NodeFacts, marks: &Marks) -> Value {
     let some = |pairs: [(&str, &Option<String>); 2]| -> Map<String, Value> {
         pairs.into_iter().filter_map(|(key, value)| Some((key.to_owned(), json!(value.as_ref()?)))).collect()
@@ -119,12 +121,12 @@ pub(super) fn marked(node: &NodeFacts, marks: &Marks) -> Value {
     json!({"apiVersion": "v1", "kind": "Node", "metadata": metadata})
 }
 
-/// Whether the Node should have our taint; nothing while that cannot be said, so that it keeps what
-/// it has.
+/// True where the Node should have our taint; [`None`] while that is not known, so that it keeps
+/// what it has.
 ///
-/// Only who was attested and then lost it has something to lose: a node that is still to be moved,
-/// or to be enrolled, goes on as before. Silence taints nobody, or whoever floods a node's port
-/// would take the node out of the cluster.
+/// Only a node that was attested and then lost it is tainted: one that is still to be moved, or to
+/// be enrolled, goes on as before. Silence taints no node: else flooding a node's port would take
+/// the node out of the cluster.
 pub(super) fn wants_taint(asked: bool, status: &AttestedNodeStatus) -> Option<bool> {
     match status.state {
         _ if !asked || status.first_attested.is_none() => Some(false),
@@ -134,9 +136,9 @@ pub(super) fn wants_taint(asked: bool, status: &AttestedNodeStatus) -> Option<bo
     }
 }
 
-/// The merge patch that sets or removes our taint; nothing when it is so. The API keeps taints as
-/// one value, which others write as well: the patch fails when the Node is another than the one
-/// that was read.
+/// The merge patch that sets or removes our taint; [`None`] when there is nothing to change. The
+/// API keeps taints as one value, which others write as well: the resourceVersion makes the patch
+/// fail when the Node has changed since it was read.
 pub(super) fn taint_patch(node: &NodeFacts, wanted: Option<bool>) -> Option<Value> {
     let is_ours = |taint: &Taint| taint.key == names::TAINT && taint.effect == "NoSchedule";
     if wanted? == node.taints.iter().any(is_ours) {

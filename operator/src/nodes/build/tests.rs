@@ -42,8 +42,8 @@ fn what_is_in_doubt_or_claimed_is_not_written_there() {
     assert_eq!((marks.agent_id, marks.label.as_deref()), (None, Some("a")));
 }
 
-/// Whether a node's workloads hang on its agent at Keylime: its pod's overlay and whether it is
-/// ready, what SPIRE has, and what was so.
+/// The cases of a parent: its pod's overlay and readiness, the agent that SPIRE has, and the marks
+/// before.
 fn parent(pod: Option<(bool, bool)>, observed: bool, held: bool, was: bool, managed: bool) -> Option<String> {
     let pod = pod.map(|(overlaid, ready)| PodFacts {
         ready,
@@ -62,7 +62,7 @@ fn parent(pod: Option<(bool, bool)>, observed: bool, held: bool, was: bool, mana
 fn workloads_hang_on_their_old_agent_until_the_node_has_attested() {
     for (pod, observed, held, is_parent) in [
         (Some((false, true)), true, false, false),
-        // An agent of Keylime that SPIRE remembers, and the old one runs again.
+        // SPIRE still has the agent of Keylime, while the former one runs again.
         (Some((false, true)), true, true, false),
         (Some((true, true)), true, false, false),
         (Some((true, true)), true, true, true),
@@ -82,9 +82,9 @@ fn a_node_that_fails_does_not_get_its_workloads_back_by_its_old_attestor() {
             assert!(parent(pod, observed, false, true, true).is_some(), "{pod:?} {observed}");
         }
     }
-    // Its old agent was put back.
+    // The former agent was put back.
     assert_eq!(parent(Some((false, true)), true, false, true, true), None);
-    // Nobody knows which agent it runs.
+    // The agent on the node is not known.
     assert_eq!(parent(Some((false, true)), true, false, true, false), None);
     assert_eq!(parent(Some((false, true)), false, false, true, false), None);
 }

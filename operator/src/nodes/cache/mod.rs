@@ -1,5 +1,5 @@
-//! Follows objects of one kind and keeps of each only what is needed: at thousands of nodes the
-//! objects themselves would fill the memory.
+//! Watches objects of one kind and keeps the members of each that are used: at thousands of nodes
+//! the objects themselves would fill the memory.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -13,37 +13,37 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 use tracing::debug;
 
-/// What is kept of the objects, by name. The watch ends with it.
+/// The facts about the objects, by name. The watch ends with the cache.
 pub(crate) struct Cache<F> {
     seen: Arc<RwLock<Seen<F>>>,
     task: JoinHandle<()>,
 }
 
-/// Why there is nothing to go by.
+/// The reason why a cache has no objects.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotCached {
     /// The first list has not arrived.
     #[error("failed to list them so far: the apiserver has not answered yet")]
     NotYet,
-    /// It will not arrive by itself.
+    /// The first list failed.
     #[error("failed to list them: {0}")]
     Failed(String),
-    /// The operator may not.
+    /// The operator has no right to list.
     #[error("failed to list them: the operator has no right to: {0}; the chart's ClusterRole gives it")]
     Forbidden(String),
 }
 
 struct Seen<F> {
     objects: BTreeMap<String, Arc<F>>,
-    /// Those of a list that is under way, which replaces the others when it is complete.
+    /// The objects of a list that is under way, which replaces the others when it is complete.
     listed: BTreeMap<String, Arc<F>>,
     missing: Option<NotCached>,
-    /// How often something that is kept has changed.
+    /// The number of changes to the facts.
     changes: u64,
 }
 
 impl<F: PartialEq + Send + Sync + 'static> Cache<F> {
-    /// Starts to follow. `read` takes out of an object what is kept of it.
+    /// Starts the watch. `read` takes from an object the facts about it.
     pub(crate) fn start<K>(api: Api<K>, config: watcher::Config, read: fn(K) -> F) -> Self
     where
         K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
@@ -64,15 +64,15 @@ impl<F: PartialEq + Send + Sync + 'static> Cache<F> {
         Self { seen, task }
     }
 
-    /// Another number whenever something that is kept has changed.
+    /// The number of changes to the facts.
     pub(crate) fn changes(&self) -> u64 {
         self.seen.read().unwrap_or_else(PoisonError::into_inner).changes
     }
 
-    /// All objects.
+    /// The facts about all objects, by name.
     ///
     /// # Errors
-    /// Until they have been listed once.
+    /// [`NotCached`] until they have been listed once.
     pub(crate) fn all(&self) -> Result<BTreeMap<String, Arc<F>>, NotCached> {
         let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
         match &seen.missing {
@@ -115,7 +115,7 @@ impl<F: PartialEq> Seen<F> {
             }
             Err(error) => {
                 debug!(%error, "a watch begins anew");
-                // What was seen before is still the best that there is.
+                // The objects from before are still the best that there is.
                 if self.missing.is_some() {
                     self.missing = Some(why(&error));
                 }

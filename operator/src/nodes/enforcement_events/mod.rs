@@ -1,5 +1,5 @@
-//! What the plugins in SPIRE's server pods did to agents: each is told once, also when the operator
-//! or SPIRE's server starts again. Pure.
+//! The events of the plugins' actions on agents: one event each, also across restarts of the
+//! operator or of SPIRE's server. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,18 +10,18 @@ use report::{Act, Action};
 use super::node_events::NodeEvent;
 use super::spire::Reported;
 
-/// By pod: when its plugin started, and the number of its last action that was told.
+/// By pod: the start of its plugin, and the number of its last action with an event.
 pub(super) type Told = BTreeMap<String, (u64, u64)>;
 
-/// An action that was not told yet, with the SPIFFE ID that it was about.
+/// An action that has had no event yet, and its event.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Untold {
     pub(super) action: Action,
     pub(super) event: NodeEvent,
 }
 
-/// Takes over what the status says was told, where nothing is remembered: the operator started
-/// after that.
+/// Takes over the numbers of the status where none are remembered: those are from before the
+/// operator started.
 pub(super) fn recall(told: &mut Told, status: &[EnforcementStatus]) {
     for EnforcementStatus { name, started, last_action, .. } in status {
         let started = u64::try_from(started.0.as_second()).unwrap_or_default();
@@ -30,14 +30,14 @@ pub(super) fn recall(told: &mut Told, status: &[EnforcementStatus]) {
     }
 }
 
-/// What was not told yet. It counts as told then, for as long as its pod is among those that there
-/// are: one may fail to report for a while.
+/// The actions without an event so far. They count as published from then on, for as long as their
+/// pod exists: one may fail to report for a while.
 pub(super) fn untold(told: &mut Told, reports: &[Reported], pods: Option<&BTreeSet<String>>) -> Vec<Untold> {
     let mut untold = Vec::new();
     for Reported { pod, report, .. } in reports {
         let last = match told.get(pod) {
             Some((started, last)) if *started == report.plugin_started => *last,
-            // Another process counts from 1 again.
+            // Another process of the plugin counts from 1 again.
             _ => 0,
         };
         let new = report.actions.iter().filter(|action| action.sequence > last);

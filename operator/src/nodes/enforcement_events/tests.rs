@@ -26,7 +26,7 @@ fn each_action_is_told_once() {
     assert_eq!(sequences(&mut told, &reports(10, &[])), [0u64; 0]);
     assert_eq!(sequences(&mut told, &[]), [0u64; 0]);
     assert_eq!(sequences(&mut told, &reports(10, &[3, 4])), [4]);
-    // SPIRE's server started again.
+    // After a restart of SPIRE's server.
     assert_eq!(sequences(&mut told, &reports(20, &[1])), [1]);
 }
 
@@ -53,7 +53,7 @@ fn what_was_told_of_a_pod_is_known_for_as_long_as_there_is_the_pod() {
     of_both.extend(reports(10, &[1, 2]));
     of_both[1].pod = "spire-server-1".to_owned();
     assert_eq!(untold(&mut told, &of_both, Some(&there)).len(), 3);
-    // One of them does not report for a while.
+    // A pod without a report for a while.
     assert_eq!(untold(&mut told, &of_both[..1], Some(&there)), []);
     assert_eq!(untold(&mut told, &of_both, Some(&there)), []);
     untold(&mut told, &of_both[..1], Some(&BTreeSet::from(["spire-server-0".to_owned()])));

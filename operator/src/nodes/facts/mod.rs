@@ -1,4 +1,5 @@
-//! What is kept of a Node, of a SPIRE agent's pod, and of an `AttestedNode`.
+//! The facts about a Node, about a SPIRE agent's pod, and about an `AttestedNode`: the members that
+//! are used.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,16 +15,16 @@ use crate::gather::pods;
 use crate::model::pod::is_ready;
 use crate::model::target::Owner;
 
-/// What is kept of a Node.
+/// The facts about a Node.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct NodeFacts {
     pub(crate) name: String,
     pub(crate) uid: String,
     pub(crate) resource_version: String,
     pub(crate) labels: BTreeMap<String, String>,
-    /// The agent that somebody other than us names in the annotation.
+    /// The agent ID in the annotation, where its field has an owner other than us.
     pub(crate) claim: Option<String>,
-    /// What is on it that we applied.
+    /// The annotations and the label on it whose fields are ours.
     pub(crate) marks: Marks,
     pub(crate) system_uuid: String,
     pub(crate) hostnames: Vec<String>,
@@ -31,40 +32,40 @@ pub(crate) struct NodeFacts {
     pub(crate) taints: Vec<Taint>,
 }
 
-/// What the operator keeps on a Node.
+/// The operator's annotations and label on a Node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Marks {
-    /// The annotation with the agent's id.
+    /// The annotation with the agent's ID.
     pub(crate) agent_id: Option<String>,
     /// The annotation with the agent's SPIFFE ID.
     pub(crate) spiffe_id: Option<String>,
-    /// The label with the agent's id.
+    /// The label with the agent's ID.
     pub(crate) label: Option<String>,
 }
 
-/// What is kept of a pod that runs a SPIRE agent.
+/// The facts about a pod that runs a SPIRE agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PodFacts {
     pub(crate) uid: String,
     pub(crate) node: String,
     pub(crate) ready: bool,
-    /// What keeps it from being ready.
+    /// The reason why it is not ready; empty when it is.
     pub(crate) message: String,
-    /// The hash of the overlay that it runs with.
+    /// The hash of the overlay that it runs with; [`None`] for one without an overlay of ours.
     pub(crate) hash: Option<String>,
     pub(crate) leaving: bool,
-    /// To tell the newer of two.
+    /// The time of its creation, in Unix seconds: tells the newer of two.
     pub(crate) created: i64,
 }
 
-/// What is kept of an `AttestedNode`.
+/// The facts about an `AttestedNode`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct AttestedNodeFacts {
     /// The `KeylimeAttestor` that it belongs to.
     pub(crate) owner: Option<Owner>,
-    /// The Node that it goes with.
+    /// The UID of the Node that owns it.
     pub(crate) node_uid: Option<String>,
-    /// Absent also when it cannot be read.
+    /// [`None`] also when it does not parse.
     pub(crate) status: Option<AttestedNodeStatus>,
 }
 
@@ -107,7 +108,7 @@ impl PodFacts {
         }
     }
 
-    /// Whether the agent runs with its former attestor.
+    /// True where the agent runs with its former attestor.
     pub(crate) fn is_back(&self) -> bool {
         self.ready && self.hash.is_none() && !self.leaving
     }
@@ -129,7 +130,8 @@ impl AttestedNodeFacts {
     }
 }
 
-/// What is ours of a Node's annotations and labels, and what somebody else claims.
+/// The annotations and the label on a Node that are ours, and the agent ID that somebody else
+/// claims.
 fn annotations(metadata: &ObjectMeta) -> (Marks, Option<String>) {
     let fields = metadata.managed_fields.as_deref().unwrap_or_default();
     let annotation = |key: &str| metadata.annotations.as_ref().and_then(|all| all.get(key)).cloned();
@@ -141,6 +143,8 @@ fn annotations(metadata: &ObjectMeta) -> (Marks, Option<String>) {
         spiffe_id: own(annotation::SPIFFE_ID),
         label: label_value.filter(|_| ours("labels", label::NODE_AGENT_ID)),
     };
+    // Anybody who may write Nodes can set our annotation. The managed fields tell whose it is: with
+    // another owner, or without us, it is a claim.
     let others =
         fields.iter().any(|entry| !is_ours(entry) && owns(entry, "annotations", annotation::AGENT_ID));
     let claim = annotation(annotation::AGENT_ID).filter(|_| others || marks.agent_id.is_none());

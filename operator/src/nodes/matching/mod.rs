@@ -1,5 +1,5 @@
-//! Which agent of Keylime belongs to which node. Two claims on one node or one agent are reported
-//! and never guessed. Pure.
+//! Matches nodes with the agents of Keylime. Two claims on one node or one agent are reported and
+//! never guessed. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -11,32 +11,33 @@ use keylime_attestor_api::MatchedBy;
 
 use super::facts::NodeFacts;
 
-/// What a node has to do with Keylime.
+/// The result of matching, for a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Match {
-    /// This is its agent.
+    /// Its agent, and the way it was found.
     Agent(AgentId, MatchedBy),
-    /// It has none.
+    /// No agent.
     Nobody,
-    /// It cannot be said, for this reason.
+    /// Several agents or nodes claim each other, or the claim does not parse; with the text for the
+    /// user.
     Ambiguous(String),
-    /// An agent that was on another node that is still there. The text says which and where; the id
-    /// is given to the node that it was on.
+    /// An agent that was on another node that is still there. The text names the agent and both
+    /// nodes; the node that it was on keeps its ID.
     Moved(String, Option<(AgentId, MatchedBy)>),
 }
 
-/// What was matched before, by node.
+/// The matches of the previous poll, by node.
 pub(crate) type Previous = BTreeMap<String, (AgentId, MatchedBy)>;
 
-/// An agent, and where its verifier reaches it.
+/// The agents by ID, each with the contact at which its verifier reaches it.
 pub(crate) type Agents = BTreeMap<AgentId, Option<Contact>>;
 
-/// What came of matching.
+/// The result of matching.
 #[derive(Debug, Default)]
 pub(crate) struct Matches {
-    /// Every node of the cluster.
+    /// All nodes of the cluster.
     pub(crate) nodes: BTreeMap<String, Match>,
-    /// The agents that no node has anything to do with.
+    /// The agents that fit no node.
     pub(crate) unmatched: Vec<AgentId>,
 }
 
@@ -72,7 +73,7 @@ pub(crate) fn match_all(
     Matches { nodes: claims.settle(nodes, previous), unmatched }
 }
 
-/// Agents by their ids, which are compared without regard to case, and by address.
+/// The agents by ID, compared without regard to case.
 struct Index<'a> {
     ids: BTreeMap<String, Vec<&'a AgentId>>,
 }
@@ -91,7 +92,8 @@ impl<'a> Index<'a> {
     }
 }
 
-/// The first way that finds an agent decides.
+/// Adds the claims by ID. The first way that finds an agent decides: the system UUID, then the
+/// names.
 fn by_id(name: &str, node: &NodeFacts, index: &Index<'_>, claims: &mut Claims) {
     let uuid = index.named(&node.system_uuid);
     if !uuid.is_empty() {
@@ -106,8 +108,8 @@ fn by_id(name: &str, node: &NodeFacts, index: &Index<'_>, claims: &mut Claims) {
     names.into_iter().for_each(|agent| claims.add(name, agent.clone(), MatchedBy::NodeName));
 }
 
-/// Only nodes and agents that no id brought together: where an agent is reached says less than its
-/// id. Whole names go before short ones.
+/// Adds the claims by contact, of nodes and agents that no ID has matched: a contact says less than
+/// an ID. Whole names go before short ones.
 fn by_contact(nodes: &Nodes, agents: &Agents, claims: &mut Claims) {
     let contacts = Contacts::of(agents.iter().filter(|(agent, _)| !claims.by_agent.contains_key(*agent)));
     let free: Vec<_> = nodes.iter().filter(|(name, _)| claims.is_free(name)).collect();
@@ -127,12 +129,12 @@ fn by_contact(nodes: &Nodes, agents: &Agents, claims: &mut Claims) {
     }
 }
 
-/// Agents by where their verifiers reach them.
+/// The agents by the contact at which their verifiers reach them.
 #[derive(Default)]
 struct Contacts<'a> {
     addresses: BTreeMap<IpAddr, Vec<&'a AgentId>>,
     names: BTreeMap<String, Vec<&'a AgentId>>,
-    /// By the first label of the name; with whether the name has others.
+    /// By the first label of the name; true for a name with more than one label.
     short: BTreeMap<String, Vec<(bool, &'a AgentId)>>,
 }
 
@@ -155,7 +157,8 @@ impl<'a> Contacts<'a> {
         contacts
     }
 
-    /// One of the two names is a short one: two that are whole and differ are of two machines.
+    /// The agents that match by the first label, where one of the two names is a short one: two
+    /// whole names that differ are of two machines.
     fn by_short_name(&self, names: &[String]) -> BTreeSet<&'a AgentId> {
         let has_full = names.iter().any(|name| is_full(name));
         let found = names.iter().filter_map(|name| self.short.get(short(name))).flatten();
@@ -175,12 +178,12 @@ fn is_full(name: &str) -> bool {
     name.contains('.')
 }
 
-/// Who claims whom.
+/// The claims between nodes and agents, in both directions.
 #[derive(Default)]
 struct Claims {
     by_node: BTreeMap<String, BTreeMap<AgentId, MatchedBy>>,
     by_agent: BTreeMap<AgentId, BTreeSet<String>>,
-    /// Nodes whose claim cannot be read.
+    /// The nodes whose claim does not parse, with the text for the user.
     spoiled: BTreeMap<String, String>,
 }
 
@@ -225,8 +228,8 @@ impl Claims {
         }
     }
 
-    /// Agents that were on another node that is still there, unless somebody has said where they
-    /// belong.
+    /// The agents that were on another node that is still there, unless an annotation says where
+    /// they belong.
     fn moved(
         &self,
         matches: &BTreeMap<String, Match>,

@@ -62,7 +62,7 @@ fn two_claims_are_reported_on_all_concerned() {
         &'a [&'a str],
     );
     let cases: [Case<'_>; 7] = [
-        // Two nodes say the same; a node says what another one is by its UUID.
+        // Two nodes with the same claim; a node that claims another one's UUID.
         (&[("a", Some("x"), "", "", ""), ("b", Some("x"), "", "", "")], &[("x", "")], &["a", "b"]),
         (&[("a", Some("u"), "", "", ""), ("b", None, "U", "", "")], &[("u", "")], &["a", "b"]),
         // Cloned machines.
@@ -120,7 +120,7 @@ fn an_agent_that_is_reached_by_name_is_the_one_of_the_node_of_that_name() {
         assert_eq!(matches.nodes[name], expected, "{name} {hostname} {contact}");
         assert_eq!(matches.unmatched.is_empty(), found, "{name} {hostname} {contact}");
     }
-    // Whole names go first; what fits two nodes by a short one is said.
+    // Whole names go first; a short one that fits two nodes is reported.
     let two = nodes(&[("w.a", None, "", "w.a", ""), ("w.b", None, "", "w.b", "")]);
     let matches = matched(&two, &agents(&[("x", "w.a"), ("y", "w.b")]));
     assert_eq!(matches["w.a"], Match::Agent(self::id("x"), NodeName));
@@ -162,18 +162,18 @@ fn an_agent_that_moves_is_an_alarm_until_somebody_says_where_it_belongs() {
         match_all(&nodes(all), &known, &previous(before), &BTreeSet::new()).nodes
     };
     let (old, new) = (("old", None, "", "", "10.0.0.1"), ("new", None, "", "", "10.0.0.2"));
-    // Again and again, as long as both are there.
+    // At every poll, as long as both are there.
     let matches = matched(&[old, new], &[("old", "x")]);
     let text = "agent x was on node old and now answers for node new".to_owned();
     assert_eq!(matches["old"], Match::Moved(text.clone(), Some((id("x"), SystemUuid))));
     assert_eq!(matches["new"], Match::Moved(text, None));
-    // The old node is gone, or somebody says so.
+    // The old node is gone, or an annotation names the agent.
     assert_eq!(matched(&[new], &[("old", "x")])["new"], Match::Agent(id("x"), InternalIp));
     let said = matched(&[old, ("new", Some("x"), "", "", "10.0.0.2")], &[("old", "x")]);
     assert_eq!((&said["new"], &said["old"]), (&Match::Agent(id("x"), Annotation), &Match::Nobody));
     let said = matched(&[("old", Some("x"), "", "", ""), new], &[("old", "x")]);
     assert_eq!((&said["old"], &said["new"]), (&Match::Agent(id("x"), Annotation), &Match::Nobody));
-    // It never moved.
+    // The agent never moved.
     assert_eq!(matched(&[old, new], &[("new", "x")])["new"], Match::Agent(id("x"), InternalIp));
 }
 

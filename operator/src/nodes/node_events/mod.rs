@@ -1,5 +1,5 @@
-//! Events about nodes: what changed, on the `AttestedNode` and on the Node, with a reason that a
-//! person understands. Pure but for the publishing.
+//! Events about nodes: changes of state, on the `AttestedNode` and on the Node, with a reason for
+//! the user. Pure but for the publishing.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use keylime_attestor_api::names::event;
@@ -9,7 +9,7 @@ use kube::runtime::events::{Event, EventType};
 
 use crate::events::{self, Events};
 
-/// Something that is told about a node.
+/// An event about a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NodeEvent {
     pub(super) reason: &'static str,
@@ -17,7 +17,7 @@ pub(super) struct NodeEvent {
     pub(super) bad: bool,
 }
 
-/// What a new state of a node is worth telling.
+/// The events of a node's new state.
 pub(super) fn of(
     previous: Option<&AttestedNodeStatus>,
     reason: NodeReason,
@@ -32,8 +32,8 @@ pub(super) fn of(
     }
     let first = previous.is_none();
     let changed = previous.is_none_or(|previous| previous.reason != reason.as_str());
-    // That a new node is fine or on its way is no news, and that one is back among those that pass
-    // has been said.
+    // A new node that passes or is on its way is no news, and for one that passes again the event
+    // is above.
     let calm = match reason {
         NodeReason::Attested => first || failed,
         NodeReason::KeylimeAttestationPending
@@ -43,7 +43,8 @@ pub(super) fn of(
         _ => false,
     };
     if changed && !calm {
-        // A SPIRE agent is not ready in every rollout; when it cannot be, the kubelet warns.
+        // No warning for an agent that is not ready: that is so in every rollout, and the kubelet
+        // warns when it stays so.
         let bad = !matches!(
             reason,
             NodeReason::Attested
@@ -56,7 +57,7 @@ pub(super) fn of(
     events
 }
 
-/// Tells it, on both objects.
+/// Publishes the events on both objects.
 pub(super) async fn publish(recorder: &Events, node: &str, uid: &str, events: &[NodeEvent]) {
     for NodeEvent { reason, note, bad } in events {
         let kind = if *bad { EventType::Warning } else { EventType::Normal };

@@ -1,5 +1,4 @@
-//! When the nodes of which resource are polled. One poll that takes long, or breaks, holds up no
-//! other.
+//! The schedule of the polls. A poll that takes long, or panics, holds up no other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,42 +13,42 @@ use tracing::{debug, warn};
 use super::{Context, poll};
 use crate::model::target::Owner;
 
-/// How often it is seen which resources there are and which polls are due.
+/// The interval at which due polls are started.
 const TICK: Duration = Duration::from_millis(500);
 
-/// When nothing could be seen, the next poll comes soon.
+/// The time from a poll that saw nothing to the next one.
 const SOON: Duration = Duration::from_secs(2);
 
-/// Between the beginnings of two polls where pods of SPIRE's agents change: a workload waits for
-/// its new parent until somebody has polled the node whose agent has just become ready, and in a
-/// rollout many do so one after the other.
+/// The least time between the beginnings of two polls where pods of SPIRE's agents change: a
+/// workload gets its new parent only when the node whose agent has just become ready is polled, and
+/// in a rollout many become so one after the other.
 const PODS_CHANGE: Duration = Duration::from_secs(2);
 
-/// When a resource's nodes are polled next.
+/// The next poll of a resource's nodes.
 struct Due {
     begun: Instant,
-    /// Of the pods of SPIRE's agents, when the last poll began.
+    /// The changes of the pods of SPIRE's agents, as of the beginning of the last poll.
     pods: u64,
-    /// What the last poll went by: another version of it is polled at once.
+    /// The version of the last poll's inputs: another one is polled at once.
     version: Version,
     at: Instant,
-    /// While a poll is under way.
+    /// True while a poll is under way.
     running: bool,
 }
 
 impl Due {
-    /// Whether the next poll begins now.
+    /// True when the next poll begins now.
     fn is_over(&self, version: &Version, pods: u64, now: Instant) -> bool {
         let pods_changed = self.pods != pods && self.begun + PODS_CHANGE <= now;
         !self.running && (self.at <= now || self.version != *version || pods_changed)
     }
 }
 
-/// The uid and the generation of the resource, and the version of the Keylime client.
+/// The UID and the generation of the resource, and the version of the Keylime client.
 type Version = (Option<String>, Option<i64>, Option<String>);
 
-/// Polls the nodes of every resource, until it is asked to end; polls that are under way come to
-/// their end.
+/// Polls the nodes of all resources until the process ends; polls that are under way come to their
+/// end.
 pub(crate) async fn run(context: Arc<Context>, mut stop: watch::Receiver<bool>) {
     let mut dues: BTreeMap<Owner, Due> = BTreeMap::new();
     let mut polls = JoinSet::new();
@@ -74,7 +73,7 @@ fn finish(dues: &mut BTreeMap<Owner, Due>, ended: Ended) {
             }
         }
         Err(error) => {
-            // Which one it was is not known: all that run are taken as ended. The turn keeps two
+            // The error does not name the poll: all that run are taken as ended. The turn keeps two
             // polls of one resource apart.
             warn!(%error, "a poll of nodes broke off");
             dues.values_mut().for_each(|due| due.running = false);
@@ -89,7 +88,7 @@ fn start(context: &Arc<Context>, dues: &mut BTreeMap<Owner, Due>, polls: &mut Jo
     context.nodes.retain(&owners);
     for resource in resources {
         let owner = Owner::of(&resource);
-        // The reconcile loop finds out first where everything is.
+        // Without inputs the reconcile loop has not yet found SPIRE's workloads and Keylime.
         let Some(inputs) = context.nodes.inputs(&owner) else { continue };
         let keylime_client =
             inputs.keylime_client.as_ref().map(|keylime_client| keylime_client.version.clone());

@@ -1,4 +1,4 @@
-//! What the status of a `KeylimeAttestor` says about its nodes. Pure.
+//! The nodes' part of a `KeylimeAttestor`'s status. Pure.
 
 use evidence::AgentId;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -12,12 +12,12 @@ use keylime_attestor_api::{
 
 use super::View;
 
-/// So many nodes are listed in the status, and named in a condition.
+/// The most nodes that are listed in the status, and the most that are named in a condition.
 const LISTED: usize = 50;
 const NAMED: usize = 10;
 
-/// `status.nodes`. The time of the poll only goes along with other changes: else every poll would
-/// be a write.
+/// `status.nodes`. The time of the poll only changes along with other members: else every poll
+/// would be a write.
 pub(crate) fn nodes(view: &View, previous: Option<&NodesStatus>) -> NodesStatus {
     let of = |state| count(view.nodes.values().filter(|node| node.status.state == state).count());
     let all = not_attested(view);
@@ -149,11 +149,11 @@ pub(crate) fn enforcing(enforcement: Option<&Enforcement>, view: Option<&View>) 
     if unreported.is_empty() {
         return (ENFORCING, ENFORCING.meaning.to_owned());
     }
-    // One is enough to act on all agents.
+    // One pod is enough to act on all agents.
     (ENFORCING, format!("{} Of others nothing is known: {unreported}.", ENFORCING.meaning))
 }
 
-/// All that the status says by a view, but when it was seen.
+/// The members of the status that follow from a view, without the time of the poll.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Said {
     nodes: NodesStatus,
@@ -163,7 +163,8 @@ pub(crate) struct Said {
     reach: (Reason, String),
 }
 
-/// What the status says by a view: while it is the same there is nothing to write.
+/// The members of the status that follow from a view: while they are the same there is nothing to
+/// write.
 pub(crate) fn said(resource: &KeylimeAttestor, view: &View) -> Said {
     Said {
         nodes: NodesStatus { last_poll_time: None, ..nodes(view, None) },

@@ -63,7 +63,7 @@ fn agents_that_fit_no_node_are_counted_and_named_beside_nodes_that_have_none() {
     );
     let status = nodes(&lacking, None);
     assert_eq!((status.agents_without_node, status.first_agents_without_node.len()), (12, 10));
-    // A Keylime has agents that are no nodes of this cluster: nothing is amiss.
+    // Agents at Keylime may be of other machines than this cluster's nodes: no problem.
     assert!(!attested(Some(&with(&[("a", NodeReason::Attested)]))).1.contains("agent-00"));
 }
 
@@ -133,7 +133,7 @@ fn what_the_loops_say_decides() {
     one_of_two.unreported = vec!["pod spire-server-1: no answer".to_owned()];
     let (reason, message) = enforcing(Some(&of(Action::Evict)), Some(&one_of_two));
     assert!(reason == e::ENFORCING && message.ends_with("spire-server-1: no answer."), "{message}");
-    // Also of one that says nothing now.
+    // Also of a pod without a report now.
     assert_eq!(loops(&view(&[])).len(), 1);
     let [status] = &loops(&one(Evict, None, None))[..] else { panic!("one loop") };
     assert_eq!(
