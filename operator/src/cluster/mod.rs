@@ -1,6 +1,5 @@
 //! The requests to the apiserver, in our own types.
 
-mod answered;
 mod error;
 mod lists;
 mod noted;
@@ -14,7 +13,6 @@ use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::{Client, Resource, ResourceExt as _};
 use tracing::debug;
 
-pub(crate) use answered::answered;
 pub(crate) use error::Error;
 pub(crate) use lists::PAGE_OF_ANYBODYS;
 pub(crate) use noted::{Noted, Told};

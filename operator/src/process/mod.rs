@@ -1,5 +1,6 @@
 //! The process: command line, log, Lease, HTTP ports, and the tasks that run as long as it does.
 
+mod apiserver;
 pub(crate) mod cli;
 pub(crate) mod http;
 pub(crate) mod lease;

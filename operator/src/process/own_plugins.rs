@@ -7,7 +7,6 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
 use tracing::{info, warn};
 
-use crate::cluster::answered;
 use crate::plugins;
 use crate::process::cli::Args;
 
@@ -23,8 +22,7 @@ pub(super) fn plugins_dir(args: &Args) -> Result<PathBuf> {
 /// either, no resource can be applied.
 ///
 /// # Errors
-/// The apiserver's refusal. For a while after its start it refuses requests that it allows later,
-/// so that one is no answer.
+/// When the apiserver refuses to tell, or is away.
 pub(super) async fn plugin_image(args: &Args, client: &Client) -> Result<Option<String>> {
     if args.plugin_image.is_some() {
         return Ok(args.plugin_image.clone());
@@ -33,7 +31,7 @@ pub(super) async fn plugin_image(args: &Args, client: &Client) -> Result<Option<
         return Ok(None);
     };
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
-    let pod = answered(async || pods.get_opt(name).await).await.with_context(|| {
+    let pod = pods.get_opt(name).await.with_context(|| {
         format!("failed to get the operator's own pod {namespace}/{name}, for its image: let it, or give --plugin-image")
     })?;
     let image = pod.as_ref().and_then(plugins::image);

@@ -19,6 +19,7 @@ use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::nodes::{self, Nodes};
 use crate::plugins::Checksums;
+use crate::process::apiserver;
 use crate::process::cli::Args;
 use crate::process::http::{self, Answer};
 use crate::process::lease::Election;
@@ -84,8 +85,9 @@ async fn operate(
     election.give_back().await
 }
 
-/// The requests before all others. While the apiserver is away, this waits for it.
+/// The requests before all others.
 async fn begin(args: &Args, client: &Client) -> Result<(Option<String>, Option<Election>)> {
+    apiserver::ready(client).await;
     let image = plugin_image(args, client).await?;
     let election = if args.leader_elect { Some(Election::enter(args, client.clone()).await?) } else { None };
     Ok((image, election))

@@ -12,7 +12,6 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::{debug, info};
 
-use crate::cluster::answered;
 use crate::process::cli::Args;
 
 /// Name of the Lease.
@@ -53,8 +52,6 @@ impl Election {
         let holder =
             holder.ok_or_else(|| anyhow!("expected POD_NAME: the Lease is held in the name of the pod"))?;
         let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
-        // Asked first: the manager gives up at once when the apiserver is away.
-        drop(answered(async || api.get_opt(NAME).await).await);
         let lease = LeaseManagerBuilder::new(client, NAME).with_namespace(namespace).with_identity(&holder);
         let lease = lease.with_duration(DURATION).with_grace(GRACE).build().await;
         let lease = lease.with_context(|| format!("failed to get or make the Lease {namespace}/{NAME}"))?;
