@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# All tests, in two groups side by side: those with a cluster, of which there is one at a time and which wait for it most of the time; and the
-# rest, which is built meanwhile. The cluster's output follows that of the rest. Fails when a test of either failed, and names it last.
+# All tests, in two groups side by side: those with a cluster, of which there is one at a time and which take longest; and the rest, which is
+# built meanwhile and gives way to them. The cluster's output follows that of the rest. Fails when a test of either failed, and names it last.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # Always the whole workspace: a part of it would be built anew, with the features that it needs alone.
 cargo test --workspace --no-run --test cluster
+# The first test with a cluster needs no image. Who needs it makes it, and so waits for this and tells why it failed.
+operator/image/image.sh >/dev/null 2>&1 &
 
 log=$(mktemp)
 others_log=$(mktemp)
@@ -19,9 +21,9 @@ trap 'exit 143' TERM
 until grep -q Running "$log" || ! kill -0 "$group" 2>/dev/null; do sleep 1; done
 status=0
 {
-    cargo test --workspace --no-fail-fast || status=$?
+    nice cargo test --workspace --no-fail-fast || status=$?
     # They wait, for the most part: for what others do, and for time to pass.
-    cargo test --workspace --no-fail-fast --test real --test apiserver -- --test-threads=4 || status=$?
+    nice cargo test --workspace --no-fail-fast --test real --test apiserver -- --test-threads=4 || status=$?
     exit "$status"
 } 2>&1 | tee "$others_log" || status=$?
 wait "$group" || status=$?

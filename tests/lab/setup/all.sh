@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# all.sh FOLDER lab|demo|test: what the lab needs, or what the demo or the tests need, with this project's own programs and image. All that
+# all.sh FOLDER lab|demo|test: what the lab needs, or what the demo or the tests need, with this project's own programs. All that
 # can be is made side by side. Leaves links to the lab's programs in FOLDER, where the tests look.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -31,10 +31,16 @@ start_lab() {
 start_own() {
   cd "$here/../../.."
   case $purpose in
-    demo) start programs cargo build --package lab --bin demo ;;
-    test) start programs cargo build --workspace --bins ;;
+    demo)
+      start programs cargo build --package lab --bin demo
+      start image operator/image/image.sh
+      ;;
+    # The image itself is made beside the first tests, which need none.
+    test)
+      start programs cargo build --workspace --bins --test cluster
+      start tpm2-tss operator/image/static-tss.sh
+      ;;
   esac
-  start image operator/image/image.sh
 }
 
 "$here/packages.sh"
