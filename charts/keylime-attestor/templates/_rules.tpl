@@ -57,11 +57,11 @@
 
 {{/* What the operator does with nodes, which are in no namespace. */}}
 {{- define "keylime-attestor.nodeRules" -}}
-# Which nodes there are, and by what their agents at Keylime are known: system UUID, names, addresses, and the annotation that names one.
+# Which nodes there are, and by what their agents at Keylime are known: system UUID, names and addresses.
 - apiGroups: [""]
   resources: [nodes]
   verbs: [list, watch]
-# The annotations and the label that tell a node's agent and its SPIFFE ID, and the taint of `spec.nodes.taint`.
+# The label and the annotation that tell a node's agent and its SPIFFE ID, and the taint of `spec.nodes.taint`.
 - apiGroups: [""]
   resources: [nodes]
   verbs: [patch]

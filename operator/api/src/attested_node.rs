@@ -6,7 +6,9 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// An `AttestedNode` asks for nothing: it has a status only.
+use crate::schema;
+
+/// The fields of an `AttestedNode`: a status, and an administrator's claim where there is one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, CustomResource, JsonSchema)]
 #[kube(
     group = "spire.keylime.dev",
@@ -20,7 +22,8 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     derive = "Default",
     doc = "An AttestedNode tells what Keylime, Kubernetes and SPIRE say about the node of the same name. The operator makes and keeps it for each node \
-           that a KeylimeAttestor selects; it goes with the node, and with the KeylimeAttestor. There is nothing to be set.",
+           that a KeylimeAttestor selects; it goes with the node, and with the KeylimeAttestor. Nothing needs to be set: spec.agentId is for a node whose agent \
+           at Keylime is another than the one that was found, or was not found.",
     printcolumn(
         name = "Attested",
         type_ = "string",
@@ -54,7 +57,23 @@ use serde::{Deserialize, Serialize};
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
-pub struct AttestedNodeFields {}
+pub struct AttestedNodeFields {
+    /// What an administrator says about the node. The operator never writes it.
+    #[serde(default)]
+    pub spec: AttestedNodeSpec,
+}
+
+/// What an administrator says about the node. Whoever may write it decides by which machine's
+/// attestation the node is assessed; a node's kubelet may not.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttestedNodeSpec {
+    /// Id of the node's agent at Keylime. It goes before every other way to find the agent, and
+    /// takes it from a node that had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::agent_id")]
+    pub agent_id: Option<String>,
+}
 
 /// What is known about the node. Written when it changes, and never by anybody but the operator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -65,10 +84,9 @@ pub struct AttestedNodeStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
 
-    /// How the agent was found: by the node's annotation spire.keylime.dev/agent-id (Annotation),
-    /// by an id that is the machine's system UUID (SystemUUID), by an id or a contact name that is
-    /// the node's name or hostname (NodeName), or by the address that the verifier has of it
-    /// (InternalIP).
+    /// How the agent was found: named in spec.agentId, now or before (Spec), by an id that is the
+    /// machine's system UUID (SystemUUID), by an id or a contact name that is the node's name or
+    /// hostname (NodeName), or by the address that the verifier has of it (InternalIP).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matched_by: Option<MatchedBy>,
 
@@ -113,6 +131,11 @@ pub struct AttestedNodeStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reattested_pod: Option<String>,
 
+    /// The other agents that fit what the node says of itself by now, where there are some. Its
+    /// agent stays the one in agentId: only spec.agentId changes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflict: Option<String>,
+
     /// What is so, in terms of Attested (Keylime passes the node and nothing stands against it),
     /// KeylimeHealthy (Keylime passes it) and IdentityIssued (SPIRE has an agent on it that was
     /// attested by Keylime).
@@ -139,11 +162,12 @@ pub enum NodeState {
     NotEnrolled,
 }
 
-/// How a node's agent was found, in the order in which it is tried.
+/// How a node's agent was found, in the order in which it is tried. Once found it stays the node's:
+/// what follows Spec, the node's kubelet writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum MatchedBy {
-    /// By the node's annotation.
-    Annotation,
+    /// Named by an administrator, in the spec of the `AttestedNode`.
+    Spec,
     /// The id is the machine's system UUID.
     #[serde(rename = "SystemUUID")]
     SystemUuid,

@@ -25,7 +25,9 @@ mod status;
 mod verifiers;
 
 pub use attestation::Attestation;
-pub use attested_node::{AttestedNode, AttestedNodeFields, AttestedNodeStatus, MatchedBy, NodeState};
+pub use attested_node::{
+    AttestedNode, AttestedNodeFields, AttestedNodeSpec, AttestedNodeStatus, MatchedBy, NodeState,
+};
 pub use attestor::{KeylimeAttestor, KeylimeAttestorSpec};
 pub use duration::{Duration, InvalidDuration};
 pub use enforcement::{Action, Enforcement};

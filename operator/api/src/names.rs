@@ -38,9 +38,6 @@ pub mod annotation {
     pub const ATTESTOR: &str = "spire.keylime.dev/attestor";
     /// On a derived ConfigMap: name of the ConfigMap of SPIRE that it was derived from.
     pub const DERIVED_FROM: &str = "spire.keylime.dev/derived-from";
-    /// On a Node: the id of its agent at Keylime. Set by somebody else, it is a claim that goes
-    /// before all other ways to find the agent.
-    pub const AGENT_ID: &str = "spire.keylime.dev/agent-id";
     /// On a Node whose SPIRE agent attests by Keylime: the SPIFFE ID of that agent, also while it
     /// is evicted.
     pub const SPIFFE_ID: &str = "spire.keylime.dev/spiffe-id";
@@ -94,6 +91,9 @@ pub mod event {
     pub const POD_REPLACED: &str = "PodReplaced";
     /// A workload is out of the operator's hands again.
     pub const WITHDRAWN: &str = "Withdrawn";
+    /// On a Node and its `AttestedNode`: what the node says of itself fits another agent than the
+    /// one that it has.
+    pub const AGENT_CHANGED: &str = "AgentChanged";
     /// On a Node and its `AttestedNode`: Keylime passes it again.
     pub const RECOVERED: &str = "KeylimeAttestationRecovered";
     /// On a Node and its `AttestedNode`: SPIRE's server evicted its agent.

@@ -39,6 +39,11 @@ pub(crate) fn label_name(_: &mut SchemaGenerator) -> Schema {
     text(63, "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
 }
 
+/// The id of an agent at Keylime, which is a segment of a path there.
+pub(crate) fn agent_id(_: &mut SchemaGenerator) -> Schema {
+    text(255, "^[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*$")
+}
+
 /// A key of a ConfigMap, as the apiserver allows it.
 pub(crate) fn config_map_key(_: &mut SchemaGenerator) -> Schema {
     text(253, "^[A-Za-z0-9_.-]+$")

@@ -15,7 +15,7 @@ use super::ask::{Reports, ask_keylime, ask_spire};
 use super::assess::{Assessment, Rules, Seen, assess};
 use super::cache::NotCached;
 use super::facts::{AttestedNodeFacts, NodeFacts, PodFacts};
-use super::matching::{Agents, Match, Matches, Previous, match_all};
+use super::matching::{Agents, Claims, Conflict, Match, Matches, Previous, match_all};
 use super::spire::{Reported, SpireAgents};
 use super::write::{self, Wanted};
 use super::{Context, History, Inputs, LoopView, NodeView, View, build, enforcement_events, node_events};
@@ -108,6 +108,7 @@ struct Assessed {
     previous: Option<Arc<AttestedNodeStatus>>,
     pod: Option<Arc<PodFacts>>,
     assessment: Assessment,
+    conflict: Option<Conflict>,
 }
 
 impl Poll<'_> {
@@ -145,7 +146,7 @@ impl Poll<'_> {
     /// Assesses the nodes that the resource selects and that no other resource owns.
     fn assess(&self, history: &History, spire: Option<&SpireAgents>, view: &mut View) -> Vec<Assessed> {
         let before = self.before(history);
-        let Matches { nodes: matches, unmatched } = self.matches(history, &before);
+        let Matches { nodes: matches, mut conflicts, unmatched } = self.matches(&before);
         view.unmatched = unmatched;
         let doubts: BTreeMap<String, &Doubt> = self
             .states
@@ -177,6 +178,7 @@ impl Poll<'_> {
             };
             let previous = before.get(name).cloned();
             let pod = self.cluster.pods.get(name).cloned();
+            let conflict = conflicts.remove(name);
             let assessment = assess(
                 &rules,
                 &Seen {
@@ -186,9 +188,10 @@ impl Poll<'_> {
                     doubt: agent.and_then(|agent| doubts.get(agent.as_str()).copied()),
                     pod: pod.as_deref(),
                     previous: previous.as_deref(),
+                    conflict: conflict.as_ref(),
                 },
             );
-            assessed.push(Assessed { node: Arc::clone(node), previous, pod, assessment });
+            assessed.push(Assessed { node: Arc::clone(node), previous, pod, assessment, conflict });
         }
         assessed
     }
@@ -218,20 +221,31 @@ impl Poll<'_> {
         before
     }
 
-    fn matches(&self, history: &History, before: &BTreeMap<String, Arc<AttestedNodeStatus>>) -> Matches {
+    fn matches(&self, before: &BTreeMap<String, Arc<AttestedNodeStatus>>) -> Matches {
         let mut previous = Previous::new();
-        let mut held = BTreeSet::new();
         for (name, status) in before {
             let Some((agent, by)) = status.agent_id.as_ref().zip(status.matched_by) else { continue };
             let Ok(agent) = agent.parse() else { continue };
             previous.insert(name.clone(), (agent, by));
-            if status.verifier.as_ref().is_some_and(|verifier| history.silent.contains_key(verifier)) {
-                held.insert(name.clone());
-            }
         }
         let agents: Agents =
             self.states.agents.iter().map(|(agent, state)| (agent.clone(), state.contact.clone())).collect();
-        match_all(&self.cluster.nodes, &agents, &previous, &held)
+        match_all(&self.cluster.nodes, &agents, &self.claims(), &previous)
+    }
+
+    /// The agents that administrators named. One named before the Node's `AttestedNode` was made
+    /// counts, one named for an earlier Node of the name does not.
+    fn claims(&self) -> Claims {
+        let mut claims = Claims::new();
+        for (name, attested_node) in &self.cluster.attested_nodes {
+            let Some(claim) = &attested_node.claim else { continue };
+            let is_of =
+                |node: &Arc<NodeFacts>| attested_node.node_uid.as_ref().is_none_or(|uid| *uid == node.uid);
+            if self.cluster.nodes.get(name).is_some_and(is_of) {
+                claims.insert(name.clone(), claim.clone());
+            }
+        }
+        claims
     }
 
     fn selects(&self, node: &NodeFacts) -> bool {
@@ -261,7 +275,7 @@ impl Poll<'_> {
             return;
         };
         let reason = NodeReason::IdentityOfOtherAttestor;
-        for Assessed { node, previous, pod, assessment } in assessed {
+        for Assessed { node, previous, pod, assessment, .. } in assessed {
             let Some(pod) = pod.as_ref().filter(|pod| pod.ready && pod.hash.is_some()) else { continue };
             let again = previous.as_ref().is_some_and(|previous| previous.reason == reason.as_str());
             let asked = assessment.status.reattested_pod.as_ref() == Some(&pod.uid);
@@ -308,7 +322,7 @@ impl Poll<'_> {
     async fn write(&self, history: &mut History, assessed: Vec<Assessed>, view: &mut View) {
         let mut writes = Vec::new();
         let spec = &self.resource.spec;
-        for Assessed { node, previous, assessment, pod } in assessed {
+        for Assessed { node, previous, assessment, pod, conflict } in assessed {
             let spire = build::SpireAgent {
                 pod: pod.as_deref(),
                 observed: spec.enforcement.is_some(),
@@ -331,7 +345,8 @@ impl Poll<'_> {
                 status: Arc::clone(&status),
                 node,
             };
-            let events = node_events::of(previous.as_deref(), reason, healthy, &status);
+            let mut events = node_events::of(previous.as_deref(), reason, healthy, &status);
+            events.extend(node_events::of_conflict(previous.as_deref(), conflict));
             view.nodes.insert(wanted.node.name.clone(), NodeView { reason, last_success, status });
             writes.push((wanted, events));
         }

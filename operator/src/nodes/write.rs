@@ -1,4 +1,4 @@
-//! Writes the changes, a few objects at a time: `AttestedNode`s, and the annotations, label and
+//! Writes the changes, a few objects at a time: `AttestedNode`s, and the annotation, label and
 //! taint on Nodes.
 
 use std::sync::Arc;
@@ -32,11 +32,16 @@ pub(super) async fn node(cluster: &Cluster, owner: &Owner, wanted: &Wanted) -> R
     let api: Api<AttestedNode> = Api::all(cluster.client.clone());
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let what = || format!("the AttestedNode {}", node.name);
-    if !build::is_made(attested_node.as_deref(), owner, node) {
+    let mut attested_node = attested_node.as_deref();
+    if build::is_outlived(attested_node, node) {
+        delete(cluster, &node.name).await?;
+        attested_node = None;
+    }
+    if !build::is_made(attested_node, owner, node) {
         let object = Patch::Apply(build::attested_node(owner, node));
         api.patch(&node.name, &params, &object).await.map_err(Error::api("apply", what()))?;
     }
-    if attested_node.as_ref().and_then(|attested_node| attested_node.status.as_ref()) != Some(&**status) {
+    if attested_node.and_then(|attested_node| attested_node.status.as_ref()) != Some(&**status) {
         let object = Patch::Apply(build::status(&node.name, status));
         api.patch_status(&node.name, &params, &object)
             .await
@@ -45,7 +50,7 @@ pub(super) async fn node(cluster: &Cluster, owner: &Owner, wanted: &Wanted) -> R
     mark(cluster, node, marks, *taint).await
 }
 
-/// Applies the taint, the annotations and the label to the Node itself.
+/// Applies the taint, the annotation and the label to the Node itself.
 async fn mark(cluster: &Cluster, node: &NodeFacts, marks: &Marks, taint: Option<bool>) -> Result<(), Error> {
     let api: Api<Node> = Api::all(cluster.client.clone());
     let what = || format!("the Node {}", node.name);
@@ -73,7 +78,7 @@ pub(super) fn is_marked(node: &NodeFacts) -> bool {
     node.marks != Marks::default() || build::taint_patch(node, Some(false)).is_some()
 }
 
-/// Takes our annotations, label and taint off a Node.
+/// Takes our annotation, label and taint off a Node.
 pub(super) async fn unmark(cluster: &Cluster, node: &NodeFacts) -> Result<(), Error> {
     mark(cluster, node, &Marks::default(), Some(false)).await
 }
@@ -81,8 +86,7 @@ pub(super) async fn unmark(cluster: &Cluster, node: &NodeFacts) -> Result<(), Er
 /// Takes off a Node the label and the SPIFFE ID that make its agent at Keylime the parent of its
 /// workloads.
 pub(super) async fn unparent(cluster: &Cluster, node: &NodeFacts) -> Result<(), Error> {
-    let marks = Marks { agent_id: node.marks.agent_id.clone(), ..Marks::default() };
-    mark(cluster, node, &marks, None).await
+    mark(cluster, node, &Marks::default(), None).await
 }
 
 /// Deletes an `AttestedNode`.

@@ -4,7 +4,6 @@ use anyhow::{Context as _, Result, ensure};
 use lab::fake_keylime::Node;
 use serde_json::{Value, json};
 
-use super::nodes::annotation;
 use super::pods;
 use super::site::Site;
 use super::spire::{self, MANAGER, MANAGER_KEY};
@@ -175,14 +174,14 @@ async fn workloads_keep_their_parents_until_the_agent_of_their_node_is_back() ->
     // What gives the workloads of the other node their parent stays as well.
     ensure!(container(&site)?.get("command").is_some());
     ensure!(site.exists("configmap/spire-controller-manager-keylime")?);
-    ensure!(annotation(&site, "back-a", "agent-id")?.is_some(), "that goes with all the rest");
+    ensure!(site.exists("attestednode/back-a")?, "that goes with all the rest");
 
     go_back("back-b")?;
     pods::ready(&site, "back-b")?;
     site.wait("the parent of the other node to go", |site| Ok(!parent(site, "back-b")?))?;
     ensure!(site.hash("statefulset/spire-server")?.is_some(), "the server was not last");
     site.let_go()?;
-    ensure!(annotation(&site, "back-a", "agent-id")?.is_none());
+    ensure!(!site.exists("attestednode/back-a")?);
     operator.stop()
 }
 

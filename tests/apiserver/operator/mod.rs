@@ -12,6 +12,7 @@ mod drift;
 mod elsewhere;
 mod failures;
 mod in_place;
+mod kubelets;
 mod life;
 mod node_restriction;
 mod nodes;

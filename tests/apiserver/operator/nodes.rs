@@ -42,7 +42,7 @@ pub(crate) fn passing(id: &str) -> Node {
     Node { id: id.to_owned(), ..Node::recorded() }
 }
 
-fn at_address(id: &str, ip: &str) -> Node {
+pub(crate) fn at_address(id: &str, ip: &str) -> Node {
     passing(id).with_states([State::pass().with("ip", json!(ip))])
 }
 
@@ -61,12 +61,17 @@ pub(crate) fn annotation(site: &Site, node: &str, key: &str) -> Result<Option<St
     Ok(value.and_then(Value::as_str).map(str::to_owned))
 }
 
+/// Names a node's agent as an administrator.
+pub(crate) fn claim(site: &Site, node: &str, agent: &str) -> Result<()> {
+    site.patch(&format!("attestednode/{node}"), &json!({"spec": {"agentId": agent}}))
+}
+
 fn conditions(attested: &Value) -> Vec<String> {
     let all = attested.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
     all.map(|condition| format!("{}={}", condition["type"], condition["status"]).replace('"', "")).collect()
 }
 
-fn event_reasons(site: &Site, node: &str) -> Result<Vec<String>> {
+pub(crate) fn event_reasons(site: &Site, node: &str) -> Result<Vec<String>> {
     let events: Value = serde_json::from_str(&site.server.kubectl(&[
         "get",
         "events",
@@ -128,7 +133,6 @@ async fn each_state_of_a_node_is_shown_and_told() -> Result<()> {
     ensure!(attested["metadata"]["labels"]["spire.keylime.dev/attestor-name"] == "spire");
     expect(&site, "by-name", "KeylimeAttestationPending")?;
     ensure!(expect(&site, "by-ip", "Attested")?["status"]["matchedBy"] == "InternalIP");
-    ensure!(annotation(&site, "by-ip", "agent-id")?.as_deref() == Some("some-id"));
     let label = |site: &Site| -> Result<Value> {
         let node = site.get("node/by-ip")?;
         Ok(node["metadata"]["labels"]["node-restriction.kubernetes.io/keylime-agent-id"].clone())
@@ -199,35 +203,53 @@ async fn each_state_of_a_node_is_shown_and_told() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn claims_conflicts_and_moves_are_told_and_settled_by_people() -> Result<()> {
     let nodes = [("a", "", "10.0.1.1"), ("b", "", "10.0.1.2")];
-    let (site, operator) = site("claims", &nodes, json!({})).await?;
+    let (mut site, operator) = site("claims", &nodes, json!({})).await?;
     site.keylime.add(at_address("x", "10.0.1.1"));
     expect(&site, "a", "Attested")?;
     // Another agent says to be at the same address.
     site.keylime.add(at_address("y", "10.0.1.1"));
-    let status = &expect(&site, "a", "AmbiguousAgent")?["status"];
-    ensure!(
-        status["state"] == "Unknown" && status["message"].as_str().is_some_and(|text| text.contains("x, y")),
-        "{status}"
-    );
-    site.wait("the mark to go", |site| Ok(annotation(site, "a", "agent-id")?.is_none()))?;
-    site.kubectl(&["annotate", "node", "a", "spire.keylime.dev/agent-id=x"])?;
-    ensure!(expect(&site, "a", "Attested")?["status"]["matchedBy"] == "Annotation");
+    site.wait("the event", |site| Ok(event_reasons(site, "a")?.contains(&"Node AmbiguousAgent".to_owned())))?;
+    let status = &expect(&site, "a", "Attested")?["status"];
+    ensure!(status["conflict"].as_str().is_some_and(|text| text.contains("fits y as well")), "{status}");
+    // Neither the old node nor an operator that starts anew takes it for the other one.
+    operator.stop()?;
+    let operator = site.operator()?;
+    let by = |node: &str, by: &str, agent: &str| {
+        site.wait(&format!("{node} to have {agent} by {by}"), |site| {
+            let status = &site.get(&format!("attestednode/{node}"))?["status"];
+            Ok(status["matchedBy"] == by && status["agentId"] == agent)
+        })
+    };
+    claim(&site, "a", "y")?;
+    by("a", "Spec", "y")?;
+    ensure!(expect(&site, "a", "Attested")?["status"]["conflict"].is_null(), "an administrator has said it");
+    claim(&site, "a", "x")?;
+    by("a", "Spec", "x")?;
     site.keylime.remove("y");
-    site.kubectl(&["annotate", "node", "a", "spire.keylime.dev/agent-id-"])?;
-    site.wait("the address to count again", |site| {
-        Ok(site.get("attestednode/a")?["status"]["matchedBy"] == "InternalIP")
-    })?;
-    // It turns up on another node.
+    // It answers at another node. The one that has it keeps it.
     site.keylime.add(at_address("x", "10.0.1.2"));
-    expect(&site, "a", "AgentMoved")?;
     expect(&site, "b", "AgentMoved")?;
+    expect(&site, "a", "Attested")?;
     site.wait_for("NodesAttested", "NodesNotAttested")?;
-    // Until the old node is gone. Nothing collects garbage here.
+    // Until the old node is gone. What was said of it does not count for the next one of its name,
+    // though nothing collects garbage here.
     site.kubectl(&["delete", "node", "a"])?;
+    site.make_node("a", "", "10.0.1.9")?;
     expect(&site, "b", "Attested")?;
+    ensure!(expect(&site, "a", "NotEnrolled")?["spec"]["agentId"].is_null());
+    site.kubectl(&["delete", "node", "a"])?;
     site.wait("what is known of the node to go", |site| Ok(!site.exists("attestednode/a")?))?;
     site.make_node("c", "X", "10.0.1.3")?;
     expect(&site, "c", "AgentMoved")?;
+    expect(&site, "b", "Attested")?;
+    // An administrator may name the agent before the node is there.
+    site.apply(&json!({"apiVersion": "spire.keylime.dev/v1alpha1", "kind": "AttestedNode",
+        "metadata": {"name": "d"}, "spec": {"agentId": "z"}}))?;
+    site.keylime.add(passing("z"));
+    site.make_node("d", "", "10.0.1.8")?;
+    ensure!(expect(&site, "d", "Attested")?["status"]["matchedBy"] == "Spec");
+    let refused = claim(&site, "d", "../z").map_err(|error| format!("{error:#}"));
+    ensure!(refused.as_ref().is_err_and(|text| text.contains("spec.agentId")), "{refused:?}");
     operator.stop()
 }
 
@@ -246,7 +268,6 @@ async fn a_keylime_that_is_gone_makes_nodes_unknown_and_never_failing() -> Resul
     );
     site.wait_for("NodesAttested", "NodesUnknown")?;
     site.wait_for("KeylimeReachable", "Unreachable")?;
-    ensure!(annotation(&site, "n", "agent-id")?.as_deref() == Some("n-1"));
     site.keylime.verifier.heal();
     expect(&site, "n", "Attested")?;
     site.wait_for("KeylimeReachable", "Reachable")?;

@@ -48,7 +48,7 @@ pub enum NodeReason {
     NotEnrolled,
     /// Two agents or two nodes claim each other.
     AmbiguousAgent,
-    /// The agent was on another node that is still there.
+    /// Its agent would be that of another node that is still there.
     AgentMoved,
     /// SPIRE does not have it.
     IdentityNotIssued,
@@ -145,7 +145,7 @@ impl NodeReason {
             Self::NotEnrolled => "No verifier has an agent that belongs to the node.",
             Self::AmbiguousAgent => "Several agents claim the node, or several nodes the agent.",
             Self::AgentMoved => {
-                "The agent was on another node that is still there: one TPM answers in two places, or a machine was renamed."
+                "What fits the node is the agent of another node that is still there, and stays with that one: a machine was renamed, or a node passes itself off as another."
             }
             Self::IdentityNotIssued => {
                 "Keylime passes the node, but SPIRE has no agent for it that was attested by Keylime."
@@ -176,13 +176,13 @@ impl NodeReason {
                 "Check that the node's Keylime agent runs, and that the verifier runs and reaches it."
             }
             Self::NotEnrolled => {
-                "Enrol it (keylime_tenant -c add), or name its agent in the node's annotation spire.keylime.dev/agent-id."
+                "Enrol it (keylime_tenant -c add), or name its agent in `spec.agentId` of the AttestedNode."
             }
             Self::AmbiguousAgent => {
-                "Name the agent in the annotation spire.keylime.dev/agent-id of each node that the message names, or remove the agents that are no more from Keylime."
+                "Name the agent in `spec.agentId` of the AttestedNode of each node that the message names, or remove the agents that are no more from Keylime."
             }
             Self::AgentMoved => {
-                "If the agent was moved on purpose, name it in the annotation spire.keylime.dev/agent-id of its node, or remove the old node from the cluster. If not, treat it as an incident."
+                "If the agent was moved on purpose, name it in `spec.agentId` of this AttestedNode, or remove the other node from the cluster. If not, treat it as an incident."
             }
             Self::IdentityNotIssued => {
                 "See the log of the node's SPIRE agent; it attests by itself when Keylime passes."

@@ -12,7 +12,7 @@ use keylime_attestor_api::node_reason::{identity, keylime as keylime_reason, nod
 use keylime_attestor_api::{AttestedNodeStatus, MatchedBy, NodeReason, NodeState};
 
 use super::facts::{NodeFacts, PodFacts};
-use super::matching::Match;
+use super::matching::{Conflict, Match};
 use super::spire::{Held, SpireAgents};
 
 /// The inputs that are the same for all nodes of a poll.
@@ -41,6 +41,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) doubt: Option<&'a Doubt>,
     pub(crate) pod: Option<&'a PodFacts>,
     pub(crate) previous: Option<&'a AttestedNodeStatus>,
+    pub(crate) conflict: Option<&'a Conflict>,
 }
 
 /// The result for a node.
@@ -109,10 +110,7 @@ fn by_keylime(rules: &Rules<'_>, seen: &Seen<'_>) -> Word {
     let (agent, by) = match seen.matched {
         Match::Agent(agent, by) => (agent, *by),
         Match::Ambiguous(text) => return Word::Said(Keylime::advised(NodeReason::AmbiguousAgent, text)),
-        Match::Moved(text, stays) => {
-            let moved = Keylime::advised(NodeReason::AgentMoved, text);
-            return Word::Said(Keylime { agent: stays.clone(), ..moved });
-        }
+        Match::Moved(text) => return Word::Said(Keylime::advised(NodeReason::AgentMoved, text)),
         Match::Nobody if !rules.silent.is_empty() => return silent(rules, seen, None),
         Match::Nobody => return Word::Said(whole(NodeReason::NotEnrolled)),
     };
@@ -123,7 +121,7 @@ fn by_keylime(rules: &Rules<'_>, seen: &Seen<'_>) -> Word {
         Some(doubt) => Keylime::new(NodeReason::AmbiguousAgent, doubt.to_string()),
         None if !rules.silent.is_empty() => return silent(rules, seen, Some((agent, by))),
         None => {
-            let text = format!("no verifier has agent {agent}, which the node's annotation names");
+            let text = format!("no verifier has agent {agent}, which is the node's");
             Keylime::advised(NodeReason::NotEnrolled, &text)
         }
     };
@@ -336,6 +334,7 @@ fn status(
             .and_then(|last| last.first_attested.clone())
             .or_else(|| (state == NodeState::Attested).then(|| now.clone())),
         reattested_pod: previous.and_then(|last| last.reattested_pod.clone()),
+        conflict: seen.conflict.map(|conflict| conflict.text.clone()),
         conditions: conditions.into_iter().map(|found| build(found, previous, &now)).collect(),
     };
     // A newer success alone is not written: else every poll would be a write to every node.

@@ -95,6 +95,7 @@ impl Case {
                 doubt: self.doubt.as_ref(),
                 pod: self.pod.as_ref(),
                 previous: self.previous.as_ref(),
+                conflict: None,
             },
         )
     }
@@ -157,7 +158,7 @@ fn cases() -> Vec<(Case, NodeReason, [&'static str; 3])> {
             AmbiguousAgent,
             [unknown, unknown, unknown],
         ),
-        (of(Match::Moved("x".to_owned(), None)), AgentMoved, [unknown, unknown, unknown]),
+        (of(Match::Moved("x".to_owned())), AgentMoved, [unknown, unknown, unknown]),
         (Case::silent_for(120, Some(passing())), KeylimeUnreachable, [unknown, unknown, unknown]),
         (Case::silent_for(0, None), KeylimeUnreachable, [unknown, unknown, unknown]),
         (Case::held(json!([keylime_agent(false), psat_agent()])), Attested, [yes, yes, yes]),
@@ -271,13 +272,6 @@ fn a_pod_without_the_plugin_has_no_identity_from_it() {
         // Nothing in such a pod shows whether its user has put the plugin into it.
         assert_eq!(assessed(pod(None), observed, false).reason, NodeReason::IdentityUnknown);
     }
-}
-
-#[test]
-fn an_agent_that_moved_stays_in_the_books_of_its_old_node() {
-    let stays = Some((AgentId::new("a").unwrap(), SystemUuid));
-    let moved = |stays| Case { matched: Match::Moved("x".to_owned(), stays), ..Case::new() }.assess().status;
-    assert_eq!((moved(stays).agent_id.as_deref(), moved(None).agent_id), (Some("a"), None));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The desired objects: an `AttestedNode` for each node, and the annotations, label and taint on
-//! the Node itself. Pure.
+//! The desired objects: an `AttestedNode` for each node, and the annotation, label and taint on the
+//! Node itself. Pure.
 
 use k8s_openapi::api::core::v1::Taint;
 use keylime_attestor_api::names::{self, annotation, label};
@@ -40,6 +40,12 @@ pub(super) fn status(node: &str, status: &AttestedNodeStatus) -> Value {
     })
 }
 
+/// True where an `AttestedNode` is that of an earlier Node of the name, with what was said of it.
+pub(super) fn is_outlived(attested_node: Option<&AttestedNodeFacts>, node: &NodeFacts) -> bool {
+    let uid = attested_node.and_then(|attested_node| attested_node.node_uid.as_ref());
+    uid.is_some_and(|uid| *uid != node.uid)
+}
+
 /// True where an `AttestedNode` exists and belongs to this resource and this Node.
 pub(super) fn is_made(attested_node: Option<&AttestedNodeFacts>, owner: &Owner, node: &NodeFacts) -> bool {
     attested_node.is_some_and(|attested_node| {
@@ -58,8 +64,7 @@ pub(super) struct SpireAgent<'a> {
     pub(super) managed: bool,
 }
 
-/// The desired annotations and label on a Node. An agent that is in doubt is not written there, nor
-/// one that somebody else has written there.
+/// The desired annotation and label on a Node. An agent that is in doubt is not written there.
 ///
 /// Label and SPIFFE ID make the agent at Keylime the parent of the node's workloads. They are set
 /// when the node has attested by it, not before: until then its workloads have their former parent.
@@ -74,17 +79,13 @@ pub(super) fn marks(
     let doubtful = matches!(reason, NodeReason::AmbiguousAgent | NodeReason::AgentMoved);
     let agent = status.agent_id.clone().filter(|_| !doubtful);
     let before = node.marks.clone();
-    let label = match &agent {
-        Some(agent) => Some(agent.clone()).filter(|agent| is_label_value(agent)),
+    let label = match agent {
+        Some(agent) => Some(agent).filter(|agent| is_label_value(agent)),
         None => before.label,
     };
     let spiffe_id = status.spiffe_id.clone().filter(|_| !doubtful).or(before.spiffe_id);
     let is_parent = is_parent(node, spire, status);
-    Marks {
-        label: label.filter(|_| is_parent),
-        spiffe_id: spiffe_id.filter(|_| is_parent),
-        agent_id: agent.filter(|_| node.claim.is_none()),
-    }
+    Marks { label: label.filter(|_| is_parent), spiffe_id: spiffe_id.filter(|_| is_parent) }
 }
 
 /// True where a node's agent at Keylime is the parent of its workloads.
@@ -101,21 +102,18 @@ fn is_parent(node: &NodeFacts, spire: SpireAgent<'_>, status: &AttestedNodeStatu
     attested || was && spire.managed
 }
 
-/// The apply of the annotations and the label to a Node. With the UID it can never create a Node of
+/// The apply of the annotation and the label to a Node. With the UID it can never create a Node of
 /// the same name.
 pub(super) fn marked(node: &NodeFacts, marks: &Marks) -> Value {
-    let some = |pairs: [(&str, &Option<String>); 2]| -> Map<String, Value> {
-        pairs.into_iter().filter_map(|(key, value)| Some((key.to_owned(), json!(value.as_ref()?)))).collect()
-    };
-    let annotations =
-        some([(annotation::AGENT_ID, &marks.agent_id), (annotation::SPIFFE_ID, &marks.spiffe_id)]);
-    let labels = some([(label::NODE_AGENT_ID, &marks.label), ("", &None)]);
     let mut metadata =
         Map::from_iter([("name".to_owned(), json!(node.name)), ("uid".to_owned(), json!(node.uid))]);
     // With an empty map the apiserver would go on to list us among the Node's managers.
-    for (name, values) in [("annotations", annotations), ("labels", labels)] {
-        if !values.is_empty() {
-            metadata.insert(name.to_owned(), Value::Object(values));
+    for (map, key, value) in [
+        ("annotations", annotation::SPIFFE_ID, &marks.spiffe_id),
+        ("labels", label::NODE_AGENT_ID, &marks.label),
+    ] {
+        if let Some(value) = value {
+            metadata.insert(map.to_owned(), json!({key: value}));
         }
     }
     json!({"apiVersion": "v1", "kind": "Node", "metadata": metadata})

@@ -24,22 +24,19 @@ fn what_is_kept_on_a_node() {
         (status.agent_id, status.spiffe_id) = (Some(agent.to_owned()), Some("spiffe://x".to_owned()));
         let spire = SpireAgent { observed: true, ..SpireAgent::default() };
         let marks = marks(&node(&[]), spire, NodeReason::Attested, &status);
-        assert_eq!((marks.agent_id.as_deref(), marks.label.as_deref()), (Some(agent), label));
+        assert_eq!(marks.label.as_deref(), label);
         assert_eq!(marks.spiffe_id.as_deref(), Some("spiffe://x"));
     }
 }
 
 #[test]
-fn what_is_in_doubt_or_claimed_is_not_written_there() {
+fn what_is_in_doubt_is_not_written_there() {
     let mut status = passing();
     (status.agent_id, status.spiffe_id) = (Some("a".to_owned()), Some("s".to_owned()));
     let spire = SpireAgent { observed: true, ..SpireAgent::default() };
     for reason in [NodeReason::AgentMoved, NodeReason::AmbiguousAgent] {
         assert_eq!(marks(&node(&[]), spire, reason, &status), Marks::default());
     }
-    let claimed = NodeFacts { claim: Some("a".to_owned()), ..node(&[]) };
-    let marks = marks(&claimed, spire, NodeReason::Attested, &status);
-    assert_eq!((marks.agent_id, marks.label.as_deref()), (None, Some("a")));
 }
 
 /// The cases of a parent: its pod's overlay and readiness, the agent that SPIRE has, and the marks
@@ -106,10 +103,7 @@ fn what_keylime_no_longer_knows_keeps_its_parent() {
     (status.agent_id, status.spiffe_id) = (None, None);
     let marks =
         marks(&node, SpireAgent { managed: true, ..SpireAgent::default() }, NodeReason::NotEnrolled, &status);
-    assert_eq!(
-        (marks.label.as_deref(), marks.spiffe_id.as_deref(), marks.agent_id),
-        (Some("a"), Some("s"), None)
-    );
+    assert_eq!((marks.label.as_deref(), marks.spiffe_id.as_deref()), (Some("a"), Some("s")));
 }
 
 #[test]

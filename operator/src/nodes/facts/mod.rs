@@ -10,6 +10,7 @@ use keylime_attestor_api::AttestedNodeStatus;
 use keylime_attestor_api::names::{FIELD_MANAGER, annotation, label};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
+use serde_json::Value;
 
 use crate::gather::pods;
 use crate::model::pod::is_ready;
@@ -22,9 +23,7 @@ pub(crate) struct NodeFacts {
     pub(crate) uid: String,
     pub(crate) resource_version: String,
     pub(crate) labels: BTreeMap<String, String>,
-    /// The agent ID in the annotation, where its field has an owner other than us.
-    pub(crate) claim: Option<String>,
-    /// The annotations and the label on it whose fields are ours.
+    /// The annotation and the label on it whose fields are ours.
     pub(crate) marks: Marks,
     pub(crate) system_uuid: String,
     pub(crate) hostnames: Vec<String>,
@@ -32,11 +31,9 @@ pub(crate) struct NodeFacts {
     pub(crate) taints: Vec<Taint>,
 }
 
-/// The operator's annotations and label on a Node.
+/// The operator's annotation and label on a Node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Marks {
-    /// The annotation with the agent's ID.
-    pub(crate) agent_id: Option<String>,
     /// The annotation with the agent's SPIFFE ID.
     pub(crate) spiffe_id: Option<String>,
     /// The label with the agent's ID.
@@ -65,21 +62,21 @@ pub(crate) struct AttestedNodeFacts {
     pub(crate) owner: Option<Owner>,
     /// The UID of the Node that owns it.
     pub(crate) node_uid: Option<String>,
+    /// The agent ID that an administrator named.
+    pub(crate) claim: Option<String>,
     /// [`None`] also when it does not parse.
     pub(crate) status: Option<AttestedNodeStatus>,
 }
 
 impl NodeFacts {
     pub(crate) fn read(node: Node) -> Self {
-        let (marks, claim) = annotations(&node.metadata);
         let status = node.status.unwrap_or_default();
         let of = |type_: &'static str| {
             let addresses = status.addresses.iter().flatten();
             addresses.filter(move |address| address.type_ == type_).map(|address| address.address.clone())
         };
         Self {
-            claim,
-            marks,
+            marks: marks(&node.metadata),
             hostnames: of("Hostname").collect(),
             addresses: of("InternalIP").filter_map(|address| address.parse().ok()).collect(),
             system_uuid: status.node_info.map(|info| info.system_uuid).unwrap_or_default(),
@@ -125,30 +122,24 @@ impl AttestedNodeFacts {
                 .iter()
                 .find(|owner| owner.kind == "Node")
                 .map(|owner| owner.uid.clone()),
+            claim: object.data.pointer("/spec/agentId").and_then(Value::as_str).map(str::to_owned),
             status: object.data.get("status").and_then(|status| serde_json::from_value(status.clone()).ok()),
         }
     }
 }
 
-/// The annotations and the label on a Node that are ours, and the agent ID that somebody else
-/// claims.
-fn annotations(metadata: &ObjectMeta) -> (Marks, Option<String>) {
+/// The annotation and the label on a Node that are ours. Anybody who may write the Node can set
+/// them, too: the managed fields tell whose they are.
+fn marks(metadata: &ObjectMeta) -> Marks {
     let fields = metadata.managed_fields.as_deref().unwrap_or_default();
-    let annotation = |key: &str| metadata.annotations.as_ref().and_then(|all| all.get(key)).cloned();
-    let ours = |map: &str, key: &str| fields.iter().any(|entry| is_ours(entry) && owns(entry, map, key));
-    let own = |key: &str| annotation(key).filter(|_| ours("annotations", key));
-    let label_value = metadata.labels.as_ref().and_then(|all| all.get(label::NODE_AGENT_ID)).cloned();
-    let marks = Marks {
-        agent_id: own(annotation::AGENT_ID),
-        spiffe_id: own(annotation::SPIFFE_ID),
-        label: label_value.filter(|_| ours("labels", label::NODE_AGENT_ID)),
+    let own = |map: &str, values: &Option<BTreeMap<String, String>>, key: &str| {
+        let value = values.as_ref().and_then(|all| all.get(key)).cloned();
+        value.filter(|_| fields.iter().any(|entry| is_ours(entry) && owns(entry, map, key)))
     };
-    // Anybody who may write Nodes can set our annotation. The managed fields tell whose it is: with
-    // another owner, or without us, it is a claim.
-    let others =
-        fields.iter().any(|entry| !is_ours(entry) && owns(entry, "annotations", annotation::AGENT_ID));
-    let claim = annotation(annotation::AGENT_ID).filter(|_| others || marks.agent_id.is_none());
-    (marks, claim)
+    Marks {
+        spiffe_id: own("annotations", &metadata.annotations, annotation::SPIFFE_ID),
+        label: own("labels", &metadata.labels, label::NODE_AGENT_ID),
+    }
 }
 
 fn is_ours(entry: &ManagedFieldsEntry) -> bool {

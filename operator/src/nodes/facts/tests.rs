@@ -12,7 +12,7 @@ fn owned(manager: &str, keys: &[&str]) -> Value {
 fn node(fields: &[Value]) -> NodeFacts {
     let node = json!({
         "metadata": {"name": "n", "uid": "u", "labels": {"a": "b"}, "managedFields": fields,
-            "annotations": {"spire.keylime.dev/agent-id": "x", "spire.keylime.dev/spiffe-id": "y"}},
+            "annotations": {"spire.keylime.dev/spiffe-id": "y"}},
         "spec": {"taints": [{"key": "k", "effect": "NoSchedule"}]},
         "status": {
             "addresses": [{"type": "InternalIP", "address": "10.0.0.1"}, {"type": "InternalIP", "address": "fd00::1"},
@@ -33,17 +33,26 @@ fn what_matters_of_a_node_is_kept() {
 }
 
 #[test]
-fn an_annotation_is_a_claim_unless_it_is_ours_alone() {
-    let (agent, spiffe) = (annotation::AGENT_ID, annotation::SPIFFE_ID);
-    for (fields, claim, mark) in [
-        (vec![], Some("x"), None),
-        (vec![owned(FIELD_MANAGER, &[agent, spiffe])], None, Some("x")),
-        (vec![owned("kubectl-annotate", &[agent])], Some("x"), None),
-        (vec![owned(FIELD_MANAGER, &[agent]), owned("kubectl-annotate", &[agent])], Some("x"), Some("x")),
-        (vec![owned(FIELD_MANAGER, &[agent]), owned("kubelet", &[spiffe])], None, Some("x")),
+fn a_mark_is_one_that_the_operator_wrote() {
+    let spiffe = annotation::SPIFFE_ID;
+    for (fields, mark) in [
+        (vec![], None),
+        (vec![owned(FIELD_MANAGER, &[spiffe])], Some("y")),
+        (vec![owned("kubelet", &[spiffe])], None),
+        (vec![owned(FIELD_MANAGER, &[]), owned("kubelet", &[spiffe])], None),
+        (vec![owned(FIELD_MANAGER, &[spiffe]), owned("kubectl-annotate", &[spiffe])], Some("y")),
     ] {
-        let node = node(&fields);
-        assert_eq!((node.claim.as_deref(), node.marks.agent_id.as_deref()), (claim, mark), "{fields:?}");
+        assert_eq!(node(&fields).marks.spiffe_id.as_deref(), mark, "{fields:?}");
     }
-    assert_eq!(node(&[owned(FIELD_MANAGER, &[spiffe])]).marks.spiffe_id.as_deref(), Some("y"));
+}
+
+#[test]
+fn a_claim_is_in_the_spec_of_the_attested_node() {
+    let claim = |object: Value| AttestedNodeFacts::read(serde_json::from_value(object).unwrap()).claim;
+    let metadata = json!({"name": "n", "annotations": {"spire.keylime.dev/agent-id": "x"}});
+    let object = |spec: Value| json!({"apiVersion": "spire.keylime.dev/v1alpha1", "kind": "AttestedNode", "metadata": metadata, "spec": spec});
+    assert_eq!(
+        (claim(object(json!({"agentId": "a"}))), claim(object(json!({})))),
+        (Some("a".to_owned()), None)
+    );
 }

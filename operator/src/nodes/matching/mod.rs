@@ -1,15 +1,23 @@
-//! Matches nodes with the agents of Keylime. Two claims on one node or one agent are reported and
-//! never guessed. Pure.
+//! Matches nodes with the agents of Keylime. Pure.
+//!
+//! A node has, in this order, the agent that an administrator named, the agent that it had at the
+//! last poll, or the one agent that fits what the node says of itself. The last of these its kubelet
+//! writes, and so whoever has the node: it finds an agent once, for a node without one, among the
+//! agents without a node. From then on the match stands, also while Keylime does not know the agent,
+//! and only an administrator changes it. Whatever else would is reported, on the node that says it.
+
+mod fit;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use evidence::AgentId;
 use keylime::Contact;
-use keylime_attestor_api::MatchedBy;
+use keylime_attestor_api::names::event;
+use keylime_attestor_api::{MatchedBy, NodeReason};
 
 use super::facts::NodeFacts;
+use fit::{Fits, Index};
 
 /// The result of matching, for a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,10 +29,20 @@ pub(crate) enum Match {
     /// Several agents or nodes claim each other, or the claim does not parse; with the text for the
     /// user.
     Ambiguous(String),
-    /// An agent that was on another node that is still there. The text names the agent and both
-    /// nodes; the node that it was on keeps its ID.
-    Moved(String, Option<(AgentId, MatchedBy)>),
+    /// An agent that another node has. The text names the agent and both nodes.
+    Moved(String),
 }
+
+/// What fits a node beside the agent that it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Conflict {
+    /// The reason of its event.
+    pub(crate) reason: &'static str,
+    pub(crate) text: String,
+}
+
+/// The agent IDs that administrators named, as they wrote them, by node.
+pub(crate) type Claims = BTreeMap<String, String>;
 
 /// The matches of the previous poll, by node.
 pub(crate) type Previous = BTreeMap<String, (AgentId, MatchedBy)>;
@@ -37,181 +55,93 @@ pub(crate) type Agents = BTreeMap<AgentId, Option<Contact>>;
 pub(crate) struct Matches {
     /// All nodes of the cluster.
     pub(crate) nodes: BTreeMap<String, Match>,
+    /// The nodes that keep their agent although another one fits them.
+    pub(crate) conflicts: BTreeMap<String, Conflict>,
     /// The agents that fit no node.
     pub(crate) unmatched: Vec<AgentId>,
 }
 
 type Nodes = BTreeMap<String, Arc<NodeFacts>>;
 
-/// Matches all nodes of the cluster with all agents. `held` are the nodes whose verifier gives no
-/// answer at the moment: they keep the agent that they had, and no other node gets it.
-pub(crate) fn match_all(
-    nodes: &Nodes,
-    agents: &Agents,
-    previous: &Previous,
-    held: &BTreeSet<String>,
-) -> Matches {
-    let mut claims = Claims::default();
+/// Matches all nodes of the cluster with all agents.
+pub(crate) fn match_all(nodes: &Nodes, agents: &Agents, claims: &Claims, previous: &Previous) -> Matches {
     let index = Index::of(agents);
-    for (name, node) in nodes {
-        if let Some(claim) = &node.claim {
-            match AgentId::new(claim) {
-                Ok(agent) => claims.add(name, agent, MatchedBy::Annotation),
-                Err(error) => {
-                    let text = format!("the annotation {} names no agent: {error}", annotation());
-                    claims.spoiled.insert(name.clone(), text);
-                }
-            }
-        } else if let Some((agent, by)) = previous.get(name).filter(|_| held.contains(name)) {
-            claims.add(name, agent.clone(), *by);
-        } else {
-            by_id(name, node, &index, &mut claims);
-        }
-    }
-    by_contact(nodes, agents, &mut claims);
-    let unmatched = agents.keys().filter(|agent| !claims.by_agent.contains_key(*agent)).cloned().collect();
-    Matches { nodes: claims.settle(nodes, previous), unmatched }
+    let mut pairs = Pairs::standing(nodes, claims, previous);
+    let conflicts = conflicts(nodes, &pairs, &index);
+    // A contact says less than an ID.
+    pairs.find(nodes, |node| index.by_id(node));
+    pairs.find(nodes, |node| index.by_contact(node));
+    let unmatched = agents.keys().filter(|agent| !pairs.by_agent.contains_key(*agent)).cloned().collect();
+    let nodes = nodes.keys().map(|name| (name.clone(), pairs.of(name))).collect();
+    Matches { nodes, conflicts, unmatched }
 }
 
-/// The agents by ID, compared without regard to case.
-struct Index<'a> {
-    ids: BTreeMap<String, Vec<&'a AgentId>>,
-}
-
-impl<'a> Index<'a> {
-    fn of(agents: &'a Agents) -> Self {
-        let mut ids: BTreeMap<String, Vec<&AgentId>> = BTreeMap::new();
-        for agent in agents.keys() {
-            ids.entry(agent.as_str().to_ascii_lowercase()).or_default().push(agent);
-        }
-        Self { ids }
-    }
-
-    fn named(&self, text: &str) -> &[&'a AgentId] {
-        self.ids.get(&text.to_ascii_lowercase()).map(Vec::as_slice).unwrap_or_default()
-    }
-}
-
-/// Adds the claims by ID. The first way that finds an agent decides: the system UUID, then the
-/// names.
-fn by_id(name: &str, node: &NodeFacts, index: &Index<'_>, claims: &mut Claims) {
-    let uuid = index.named(&node.system_uuid);
-    if !uuid.is_empty() {
-        uuid.iter().for_each(|agent| claims.add(name, (*agent).clone(), MatchedBy::SystemUuid));
-        return;
-    }
-    let names: BTreeSet<&AgentId> = std::iter::once(name)
-        .chain(node.hostnames.iter().map(String::as_str))
-        .flat_map(|text| index.named(text))
-        .copied()
-        .collect();
-    names.into_iter().for_each(|agent| claims.add(name, agent.clone(), MatchedBy::NodeName));
-}
-
-/// Adds the claims by contact, of nodes and agents that no ID has matched: a contact says less than
-/// an ID. Whole names go before short ones.
-fn by_contact(nodes: &Nodes, agents: &Agents, claims: &mut Claims) {
-    let contacts = Contacts::of(agents.iter().filter(|(agent, _)| !claims.by_agent.contains_key(*agent)));
-    let free: Vec<_> = nodes.iter().filter(|(name, _)| claims.is_free(name)).collect();
-    for (name, node) in free {
-        let names: Vec<String> =
-            std::iter::once(name).chain(&node.hostnames).map(|name| plain(name)).collect();
-        let addresses = node.addresses.iter().map(IpAddr::to_canonical);
-        let at: BTreeSet<&AgentId> =
-            addresses.filter_map(|at| contacts.addresses.get(&at)).flatten().copied().collect();
-        let mut named: BTreeSet<&AgentId> =
-            names.iter().filter_map(|name| contacts.names.get(name)).flatten().copied().collect();
-        if at.is_empty() && named.is_empty() {
-            named = contacts.by_short_name(&names);
-        }
-        at.into_iter().for_each(|agent| claims.add(name, agent.clone(), MatchedBy::InternalIp));
-        named.into_iter().for_each(|agent| claims.add(name, agent.clone(), MatchedBy::NodeName));
-    }
-}
-
-/// The agents by the contact at which their verifiers reach them.
+/// The pairs of nodes and agents, in both directions.
 #[derive(Default)]
-struct Contacts<'a> {
-    addresses: BTreeMap<IpAddr, Vec<&'a AgentId>>,
-    names: BTreeMap<String, Vec<&'a AgentId>>,
-    /// By the first label of the name; true for a name with more than one label.
-    short: BTreeMap<String, Vec<(bool, &'a AgentId)>>,
-}
-
-impl<'a> Contacts<'a> {
-    fn of(agents: impl Iterator<Item = (&'a AgentId, &'a Option<Contact>)>) -> Self {
-        let mut contacts = Self::default();
-        for (agent, contact) in agents {
-            match contact {
-                Some(Contact::Address(address)) => {
-                    contacts.addresses.entry(address.to_canonical()).or_default().push(agent);
-                }
-                Some(Contact::Name(name)) => {
-                    let entry = contacts.short.entry(short(name).to_owned()).or_default();
-                    entry.push((is_full(name), agent));
-                    contacts.names.entry(plain(name)).or_default().push(agent);
-                }
-                None => {}
-            }
-        }
-        contacts
-    }
-
-    /// The agents that match by the first label, where one of the two names is a short one: two
-    /// whole names that differ are of two machines.
-    fn by_short_name(&self, names: &[String]) -> BTreeSet<&'a AgentId> {
-        let has_full = names.iter().any(|name| is_full(name));
-        let found = names.iter().filter_map(|name| self.short.get(short(name))).flatten();
-        found.filter(|(full, _)| !(*full && has_full)).map(|(_, agent)| *agent).collect()
-    }
-}
-
-fn plain(name: &str) -> String {
-    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
-}
-
-fn short(name: &str) -> &str {
-    name.split_once('.').map_or(name, |(first, _)| first)
-}
-
-fn is_full(name: &str) -> bool {
-    name.contains('.')
-}
-
-/// The claims between nodes and agents, in both directions.
-#[derive(Default)]
-struct Claims {
+struct Pairs {
     by_node: BTreeMap<String, BTreeMap<AgentId, MatchedBy>>,
     by_agent: BTreeMap<AgentId, BTreeSet<String>>,
-    /// The nodes whose claim does not parse, with the text for the user.
-    spoiled: BTreeMap<String, String>,
+    /// The nodes without a pair, and why: the claim does not parse, or the agent is another node's.
+    without: BTreeMap<String, Match>,
 }
 
-impl Claims {
+impl Pairs {
+    /// The pairs by administrators, and those of the previous poll that are not against them.
+    fn standing(nodes: &Nodes, claims: &Claims, previous: &Previous) -> Self {
+        let mut pairs = Self::default();
+        for (name, claim) in claims.iter().filter(|(name, _)| nodes.contains_key(*name)) {
+            match AgentId::new(claim) {
+                Ok(agent) => pairs.add(name, agent, MatchedBy::Spec),
+                Err(error) => {
+                    let text = format!("spec.agentId of the AttestedNode names no agent: {error}");
+                    pairs.without.insert(name.clone(), Match::Ambiguous(text));
+                }
+            }
+        }
+        let claimed: BTreeSet<AgentId> = pairs.by_agent.keys().cloned().collect();
+        for (name, (agent, by)) in previous.iter().filter(|(name, _)| nodes.contains_key(*name)) {
+            if !claims.contains_key(name) && !claimed.contains(agent) {
+                pairs.add(name, agent.clone(), *by);
+            }
+        }
+        pairs
+    }
+
+    /// Finds agents for the nodes that have none, among the agents that no node has so far.
+    fn find(&mut self, nodes: &Nodes, fits: impl Fn(&NodeFacts) -> Fits) {
+        let taken: BTreeSet<AgentId> = self.by_agent.keys().cloned().collect();
+        let free: Vec<_> = nodes.iter().filter(|(name, _)| self.is_free(name)).collect();
+        for (name, node) in free {
+            let (others, own): (Fits, Fits) =
+                fits(node).into_iter().partition(|(agent, _)| taken.contains(agent));
+            if own.is_empty() && !others.is_empty() {
+                self.without.insert(name.clone(), Match::Moved(self.moved(name, &others)));
+            }
+            own.into_iter().for_each(|(agent, by)| self.add(name, agent, by));
+        }
+    }
+
     fn add(&mut self, node: &str, agent: AgentId, by: MatchedBy) {
         self.by_agent.entry(agent.clone()).or_default().insert(node.to_owned());
         self.by_node.entry(node.to_owned()).or_default().insert(agent, by);
     }
 
     fn is_free(&self, node: &str) -> bool {
-        !self.by_node.contains_key(node) && !self.spoiled.contains_key(node)
+        !self.by_node.contains_key(node) && !self.without.contains_key(node)
     }
 
-    fn settle(&self, nodes: &Nodes, previous: &Previous) -> BTreeMap<String, Match> {
-        let mut matches: BTreeMap<String, Match> =
-            nodes.keys().map(|name| (name.clone(), self.of(name))).collect();
-        for (agent, from, to) in self.moved(&matches, nodes, previous) {
-            let text = format!("agent {agent} was on node {from} and now answers for node {to}");
-            let stays = previous.get(&from).cloned();
-            matches.insert(from, Match::Moved(text.clone(), stays));
-            matches.insert(to, Match::Moved(text, None));
-        }
-        matches
+    fn moved(&self, node: &str, others: &Fits) -> String {
+        let said = others.keys().map(|agent| {
+            let nodes: Vec<&str> =
+                self.by_agent.get(agent).into_iter().flatten().map(String::as_str).collect();
+            format!("agent {agent} is that of node {}", nodes.join(", "))
+        });
+        format!("{}, and node {node} answers for it", said.collect::<Vec<_>>().join(", "))
     }
 
     fn of(&self, node: &str) -> Match {
-        if let Some(text) = self.spoiled.get(node) {
-            return Match::Ambiguous(text.clone());
+        if let Some(without) = self.without.get(node) {
+            return without.clone();
         }
         let Some(agents) = self.by_node.get(node) else { return Match::Nobody };
         let mut claimed = agents.iter();
@@ -227,31 +157,33 @@ impl Claims {
             _ => Match::Agent(agent.clone(), *by),
         }
     }
-
-    /// The agents that were on another node that is still there, unless an annotation says where
-    /// they belong.
-    fn moved(
-        &self,
-        matches: &BTreeMap<String, Match>,
-        nodes: &Nodes,
-        previous: &Previous,
-    ) -> Vec<(AgentId, String, String)> {
-        let was: BTreeMap<&AgentId, &String> = previous
-            .iter()
-            .filter(|(name, _)| nodes.contains_key(*name))
-            .map(|(name, (agent, _))| (agent, name))
-            .collect();
-        let moved = matches.iter().filter_map(|(to, found)| {
-            let Match::Agent(agent, by) = found else { return None };
-            let from = was.get(agent).filter(|from| **from != to && *by != MatchedBy::Annotation)?;
-            Some((agent.clone(), (*from).clone(), to.clone()))
-        });
-        moved.collect()
-    }
 }
 
-const fn annotation() -> &'static str {
-    keylime_attestor_api::names::annotation::AGENT_ID
+/// The conflicts of the nodes whose match stands, unless an administrator has named their agent.
+fn conflicts(nodes: &Nodes, pairs: &Pairs, index: &Index<'_>) -> BTreeMap<String, Conflict> {
+    let mut conflicts = BTreeMap::new();
+    for (name, node) in nodes {
+        let Match::Agent(own, by) = pairs.of(name) else { continue };
+        let mut fits = index.by_id(node);
+        if fits.is_empty() {
+            fits = index.by_contact(node);
+        }
+        let fits_own = fits.remove(&own).is_some();
+        if by == MatchedBy::Spec || fits.is_empty() {
+            continue;
+        }
+        let others: Vec<&str> = fits.keys().map(AgentId::as_str).collect();
+        let (reason, also) = match fits_own {
+            true => (NodeReason::AmbiguousAgent.as_str(), " as well"),
+            false => (event::AGENT_CHANGED, ""),
+        };
+        let text = format!(
+            "The node's agent is {own}, and stays so; what the node says of itself fits {}{also}. If that is its agent, name it in spec.agentId of the AttestedNode.",
+            others.join(", ")
+        );
+        conflicts.insert(name.clone(), Conflict { reason, text });
+    }
+    conflicts
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use keylime_attestor_api::{AttestedNode, AttestedNodeStatus, NodeReason, NodeSta
 use kube::Resource as _;
 use kube::runtime::events::{Event, EventType};
 
+use super::matching::Conflict;
 use crate::events::{self, Events};
 
 /// An event about a node.
@@ -55,6 +56,16 @@ pub(super) fn of(
         events.push(NodeEvent { reason: reason.as_str(), note: status.message.clone(), bad });
     }
     events
+}
+
+/// The event of a conflict that is new.
+pub(super) fn of_conflict(
+    previous: Option<&AttestedNodeStatus>,
+    conflict: Option<Conflict>,
+) -> Option<NodeEvent> {
+    let Conflict { reason, text } = conflict?;
+    let is_known = previous.is_some_and(|previous| previous.conflict.as_ref() == Some(&text));
+    (!is_known).then_some(NodeEvent { reason, note: text, bad: true })
 }
 
 /// Publishes the events on both objects.

@@ -4,7 +4,6 @@ use evidence::AgentId;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::conditions::{Reason, enforcing as enforcing_reason, nodes_attested as reason};
-use keylime_attestor_api::names::annotation;
 use keylime_attestor_api::{
     Action, Enforcement, EnforcementStatus, KeylimeAttestor, NodeNotAttested, NodeReason, NodeState,
     NodesStatus,
@@ -85,9 +84,8 @@ fn unmatched(view: &View) -> Option<String> {
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     (lacking && !named.is_empty()).then(|| {
         format!(
-            " Agents at Keylime that fit no node: {}{more}; where one of them is a node's, name it there by the annotation {}.",
-            named.join(", "),
-            annotation::AGENT_ID
+            " Agents at Keylime that fit no node: {}{more}; where one of them is a node's, name it in spec.agentId of its AttestedNode.",
+            named.join(", ")
         )
     })
 }

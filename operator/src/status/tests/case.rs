@@ -172,6 +172,7 @@ pub(super) fn view(reach: Reason, nodes: &[NodeReason]) -> View {
             last_success: None,
             first_attested: None,
             reattested_pod: None,
+            conflict: None,
             conditions: Vec::new(),
         };
         let status = Arc::new(status);
