@@ -21,9 +21,10 @@ pub struct Spire {
 
     /// How the operator changes SPIRE. Overlay leaves alone what Helm or you have written: it makes
     /// a configuration of its own beside each of SPIRE's and adds to the workloads only fields that
-    /// nobody owns. InPlace edits SPIRE's own ConfigMaps, for manifests that nobody re-applies.
-    /// ConfigOnly makes the configurations and touches no workload: mounting them, the plugins and
-    /// the Secrets is up to you.
+    /// nobody owns. InPlace edits SPIRE's own ConfigMaps, for manifests that nobody re-applies; the
+    /// value `admissionPolicy.inPlace` of the operator's chart has to name them. ConfigOnly makes
+    /// the configurations and touches no workload: mounting them, the plugins and the Secrets is up
+    /// to you.
     #[serde(default)]
     pub mode: Mode,
 

@@ -3,8 +3,9 @@
 
 mod accepted;
 mod generated;
-mod helm;
+pub(crate) mod helm;
 mod monitoring;
+mod policies;
 mod release;
 mod rendered;
 mod rights;

@@ -55,10 +55,12 @@ fn values_add_and_leave_out_objects() -> Result<()> {
             "RoleBinding",
             "Service",
             "ServiceAccount",
+            "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
         ]
     );
     let listed = kinds("namespaces")?;
-    for kind in ["PodDisruptionBudget", "ServiceMonitor"] {
+    for kind in ["PodDisruptionBudget", "ServiceMonitor", "ValidatingAdmissionPolicy"] {
         assert!(listed.iter().any(|listed| listed == kind), "{kind} is not in {listed:?}");
     }
 
@@ -160,6 +162,7 @@ fn the_schema_refuses_wrong_values() -> Result<()> {
         ("networkPolicy.keylimePorts={65536}", "at '/networkPolicy/keylimePorts/0': maximum: got 65,536"),
         ("networkPolicy.keylimePorts=null", "at '/networkPolicy': missing property 'keylimePorts'"),
         ("networkPolicy.metricsFrom[0].pods=x", "at '/networkPolicy/metricsFrom/0'"),
+        ("admissionPolicy.inPlace={spire-server}", "at '/admissionPolicy/inPlace/0'"),
         ("serviceMonitor.interval=30", "at '/serviceMonitor/interval'"),
         ("attestor.create=true", "at '/attestor/spec': missing properties 'keylime', 'spire'"),
         ("attestor.name=Spire", "at '/attestor/name'"),

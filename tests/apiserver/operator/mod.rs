@@ -4,6 +4,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "what the tests share is test code too")]
 
+mod account;
 mod admission;
 mod batches;
 mod config_only;
@@ -21,6 +22,7 @@ mod overlay;
 mod ownership;
 mod pod_security;
 mod pods;
+mod policies;
 mod refused;
 mod reports;
 mod retry;

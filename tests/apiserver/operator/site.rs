@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -20,6 +20,8 @@ use lab::{programs, wait};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
+
+use super::account::{self, ACCOUNT, IMAGE};
 
 /// How long the operator may take for what it does within seconds, on a busy machine.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
@@ -44,12 +46,13 @@ pub(crate) struct Operator {
     pub(crate) health: Port,
 }
 
-/// An apiserver with the CRD.
+/// An apiserver with the CRDs and the chart's admission policies.
 async fn start(apiserver: fn() -> Result<ApiServer>) -> Result<ApiServer> {
     let server = tokio::task::spawn_blocking(apiserver).await??;
     let crds = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../crds");
     server.kubectl(&["create", "--filename", crds.to_str().context("a path that is not UTF-8")?])?;
     server.kubectl(&["wait", "--for=condition=Established", "crd", "--all"])?;
+    account::install(&server)?;
     Ok(server)
 }
 
@@ -129,30 +132,35 @@ impl Site {
 
     /// Starts the operator as this user of the cluster.
     pub(crate) fn operator_as(&mut self, user: &str) -> Result<Operator> {
+        self.start_operator(user, &[])
+    }
+
+    /// Starts the operator with more flags.
+    pub(crate) fn operator_with(&mut self, flags: &[&str]) -> Result<Operator> {
+        self.start_operator(ACCOUNT, flags)
+    }
+
+    /// The kubeconfig of a user.
+    fn kubeconfig(&self, user: &str) -> Result<PathBuf> {
         let config = fs::read_to_string(self.server.kubeconfig())?;
         let mut config: Value = serde_json::from_str(&config)?;
         config["users"][0]["user"]["as"] = json!(user);
         let file = self.dir.path().join("kubeconfig");
         fs::write(&file, config.to_string())?;
-        self.start_operator(&file, &[])
+        Ok(file)
     }
 
-    /// Starts the operator with more flags.
-    pub(crate) fn operator_with(&mut self, flags: &[&str]) -> Result<Operator> {
-        self.start_operator(&self.server.kubeconfig(), flags)
-    }
-
-    fn start_operator(&mut self, kubeconfig: &Path, flags: &[&str]) -> Result<Operator> {
+    fn start_operator(&mut self, user: &str, flags: &[&str]) -> Result<Operator> {
         self.started += 1;
         let (metrics, health) = (Port::free()?, Port::free()?);
         let program = programs::built("keylime-attestor-operator")?;
         let mut command = Command::new(&program);
-        command.env("KUBECONFIG", kubeconfig);
+        command.env("KUBECONFIG", self.kubeconfig(user)?);
         command.args(["--metrics-address", &format!("127.0.0.1:{metrics}")]);
         command.args(["--health-address", &format!("127.0.0.1:{health}")]);
         command.args([
             "--plugin-image",
-            "registry.example/keylime-attestor:1",
+            IMAGE,
             "--log-level",
             "debug,hyper=info,hyper_util=info,tower=info,kube_client=info",
         ]);

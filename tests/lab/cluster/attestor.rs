@@ -79,6 +79,7 @@ spec:
             "rbac.keylimeSecrets[0].names={keylime-admin-client}".to_owned(),
             format!("rbac.keylimeSecrets[1].namespace={agents}"),
             "rbac.keylimeSecrets[1].names={keylime-node-client}".to_owned(),
+            format!("admissionPolicy.inPlace={{{server}/spire-server,{agents}/spire-agent}}"),
         ];
         args.extend(
             needed

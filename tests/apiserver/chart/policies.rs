@@ -1,0 +1,51 @@
+//! The admission policies as Helm renders them: for which clusters, and for whom.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::helm::{HELMS, NAMESPACE, RELEASE, at, chart, helm as run, objects, template, text, value_set};
+
+/// A kind that a cluster does not know would keep the whole release out.
+#[test]
+fn without_the_kind_there_are_no_admission_policies() -> Result<()> {
+    let (chart, values) = (chart(), value_set("default"));
+    let command = ["template", RELEASE, text(&chart)?, "--values", text(&values)?];
+    let served = ["--api-versions", "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy"];
+    let older = ["--api-versions", "admissionregistration.k8s.io/v1beta1/ValidatingAdmissionPolicy"];
+    for helm in HELMS {
+        for (flags, expected) in [(&[][..], 0), (&["--kube-version", "1.30.0"], 0), (&older, 0), (&served, 6)]
+        {
+            let rendered = objects(&run(helm, &[&command, flags].concat())?)?;
+            let is_policy = |object: &&Value| at(object, "/kind").starts_with("ValidatingAdmissionPolicy");
+            assert_eq!(rendered.iter().filter(is_policy).count(), expected, "{helm:?} {flags:?}");
+        }
+    }
+    Ok(())
+}
+
+/// Whatever the release is called: with another account they would bind nobody, with another
+/// Deployment the operator could write no workload.
+#[test]
+fn the_policies_bind_the_account_of_the_release() -> Result<()> {
+    for (values, account, deployment) in
+        [("default", "keylime-attestor", "keylime-attestor"), ("namespaces", "attestor", "attestation")]
+    {
+        let objects = objects(&template(HELMS[0], &["--values", text(&value_set(values))?])?)?;
+        let of = |kind| objects.iter().filter(move |object| at(object, "/kind") == kind);
+        for policy in of("ValidatingAdmissionPolicy") {
+            let condition =
+                format!("request.userInfo.username == 'system:serviceaccount:{NAMESPACE}:{account}'");
+            assert_eq!(at(policy, "/spec/matchConditions/0/expression"), condition);
+            assert_eq!(at(policy, "/spec/failurePolicy"), "Fail");
+        }
+        for binding in of("ValidatingAdmissionPolicyBinding") {
+            assert_eq!(binding.pointer("/spec/validationActions"), Some(&json!(["Deny"])));
+            let param =
+                json!({"name": deployment, "namespace": NAMESPACE, "parameterNotFoundAction": "Deny"});
+            let of_workloads = at(binding, "/spec/policyName").ends_with("-workloads");
+            assert_eq!(binding.pointer("/spec/paramRef"), of_workloads.then_some(&param));
+        }
+        assert!(of("Deployment").all(|object| at(object, "/metadata/name") == deployment));
+    }
+    Ok(())
+}
