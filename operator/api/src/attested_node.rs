@@ -136,12 +136,37 @@ pub struct AttestedNodeStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict: Option<String>,
 
+    /// The operator's marks on the Node, kept here because the Node is its kubelet's to write.
+    #[serde(default, skip_serializing_if = "NodeMarks::is_none")]
+    pub marks: NodeMarks,
+
+    /// The nodes.selector of the KeylimeAttestor by which the node was selected, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+
     /// What is so, in terms of Attested (Keylime passes the node and nothing stands against it),
     /// KeylimeHealthy (Keylime passes it) and IdentityIssued (SPIRE has an agent on it that was
     /// attested by Keylime).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// The operator's marks on a Node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeMarks {
+    /// Value of the label node-restriction.kubernetes.io/keylime-agent-id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+
+    /// Value of the annotation spire.keylime.dev/spiffe-id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spiffe_id: Option<String>,
+
+    /// Whether it has the taint spire.keylime.dev/not-attested.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tainted: bool,
 }
 
 /// How a node is.
@@ -176,6 +201,13 @@ pub enum MatchedBy {
     /// The verifier's address of the agent is the node's.
     #[serde(rename = "InternalIP")]
     InternalIp,
+}
+
+impl NodeMarks {
+    /// True where there is no mark.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl NodeState {

@@ -26,7 +26,7 @@ mod verifiers;
 
 pub use attestation::Attestation;
 pub use attested_node::{
-    AttestedNode, AttestedNodeFields, AttestedNodeSpec, AttestedNodeStatus, MatchedBy, NodeState,
+    AttestedNode, AttestedNodeFields, AttestedNodeSpec, AttestedNodeStatus, MatchedBy, NodeMarks, NodeState,
 };
 pub use attestor::{KeylimeAttestor, KeylimeAttestorSpec};
 pub use duration::{Duration, InvalidDuration};

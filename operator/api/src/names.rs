@@ -94,6 +94,9 @@ pub mod event {
     /// On a Node and its `AttestedNode`: what the node says of itself fits another agent than the
     /// one that it has.
     pub const AGENT_CHANGED: &str = "AgentChanged";
+    /// On a Node and its `AttestedNode`: somebody else wrote the label that names the parent of the
+    /// node's workloads, and it is right again.
+    pub const LABEL_CORRECTED: &str = "LabelCorrected";
     /// On a Node and its `AttestedNode`: Keylime passes it again.
     pub const RECOVERED: &str = "KeylimeAttestationRecovered";
     /// On a Node and its `AttestedNode`: SPIRE's server evicted its agent.

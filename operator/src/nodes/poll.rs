@@ -7,7 +7,7 @@ use std::time::Instant;
 use futures_util::StreamExt as _;
 use k8s_openapi::jiff::Timestamp;
 use keylime::{Doubt, States};
-use keylime_attestor_api::{AttestedNodeStatus, KeylimeAttestor, Mode, NodeReason};
+use keylime_attestor_api::{AttestedNodeStatus, KeylimeAttestor, Mode, NodeReason, NodeState};
 use kube::ResourceExt as _;
 use tracing::{info, warn};
 
@@ -16,6 +16,7 @@ use super::assess::{Assessment, Rules, Seen, assess};
 use super::cache::NotCached;
 use super::facts::{AttestedNodeFacts, NodeFacts, PodFacts};
 use super::matching::{Agents, Claims, Conflict, Match, Matches, Previous, match_all};
+use super::node_events::NodeEvent;
 use super::spire::{Reported, SpireAgents};
 use super::write::{self, Wanted};
 use super::{Context, History, Inputs, LoopView, NodeView, View, build, enforcement_events, node_events};
@@ -155,6 +156,7 @@ impl Poll<'_> {
             .filter_map(|doubt| Some((doubt.agent()?.as_str().to_owned(), doubt)))
             .collect();
         let max_age = self.resource.spec.attestation.max_attestation_age.get();
+        let selector = self.resource.spec.nodes.selector.as_ref().map(ToString::to_string);
         let rules = Rules {
             max_age: (!max_age.is_zero()).then_some(max_age),
             grace: self.resource.spec.nodes.grace.get(),
@@ -163,9 +165,14 @@ impl Poll<'_> {
             spire,
             observed: self.resource.spec.enforcement.is_some(),
             managed: self.resource.spec.spire.mode != Mode::ConfigOnly,
+            selector: selector.as_deref(),
         };
         let mut assessed = Vec::new();
-        for (name, node) in self.cluster.nodes.iter().filter(|(_, node)| self.selects(node)) {
+        for (name, node) in &self.cluster.nodes {
+            let previous = before.get(name).cloned();
+            if !self.selects(node) && !self.keeps(name, previous.as_deref(), selector.as_deref()) {
+                continue;
+            }
             if let Some(other) = self.other_owner(name) {
                 let (_, nodes) = view.elsewhere.get_or_insert((other, 0));
                 *nodes += 1;
@@ -176,7 +183,6 @@ impl Poll<'_> {
                 Match::Agent(agent, _) => Some(agent),
                 _ => None,
             };
-            let previous = before.get(name).cloned();
             let pod = self.cluster.pods.get(name).cloned();
             let conflict = conflicts.remove(name);
             let assessment = assess(
@@ -252,6 +258,21 @@ impl Poll<'_> {
         self.resource.spec.nodes.selector.as_ref().is_none_or(|selector| selector.selects(&node.labels))
     }
 
+    /// True for a node of this resource that its selector no longer selects, while it is marked and
+    /// not good: its kubelet may have written the labels. It stays until the selector changes, or
+    /// its former agent is back.
+    fn keeps(&self, name: &str, previous: Option<&AttestedNodeStatus>, selector: Option<&str>) -> bool {
+        let owner =
+            self.cluster.attested_nodes.get(name).and_then(|attested_node| attested_node.owner.as_ref());
+        let is_back = self.cluster.pods.get(name).is_some_and(|pod| pod.is_back());
+        owner == Some(self.owner)
+            && !is_back
+            && previous.is_some_and(|previous| {
+                let is_good = previous.state == NodeState::Attested;
+                !is_good && !previous.marks.is_none() && previous.selector.as_deref() == selector
+            })
+    }
+
     /// The other resource that owns a node: the first one that took it. One that is gone owns none.
     fn other_owner(&self, node: &str) -> Option<Owner> {
         let owner =
@@ -317,37 +338,49 @@ impl Poll<'_> {
         }
     }
 
+    /// The desired state of a node with its events, and the node for the view.
+    fn want(&self, assessed: Assessed) -> (Wanted, Vec<NodeEvent>, NodeView) {
+        let spec = &self.resource.spec;
+        let Assessed { node, previous, assessment, pod, conflict } = assessed;
+        let spire = build::SpireAgent {
+            pod: pod.as_deref(),
+            observed: spec.enforcement.is_some(),
+            managed: spec.spire.mode != Mode::ConfigOnly,
+        };
+        let Assessment { reason, healthy, last_success, mut status } = assessment;
+        // Not those on the Node, which a kubelet may write, but for a node that was never seen.
+        let before = previous.as_ref().map_or(&node.marks, |previous| &previous.marks);
+        status.marks = match self.is_valid {
+            true => build::marks(before, spire, reason, &status, spec.nodes.taint),
+            false => before.clone(),
+        };
+        let marks = if self.is_valid { status.marks.clone() } else { node.marks.clone() };
+        let mut events = node_events::of(previous.as_deref(), reason, healthy, &status);
+        events.extend(node_events::of_conflict(previous.as_deref(), conflict));
+        if node.relabelled && marks.label.is_some() {
+            warn!(
+                node = node.name,
+                "somebody else wrote the label of a node's agent; a kubelet can where the apiserver runs without NodeRestriction"
+            );
+            events.push(node_events::of_label());
+        }
+        // An equal status is shared, not kept twice: there may be thousands.
+        let status = match previous {
+            Some(previous) if *previous == status => previous,
+            _ => Arc::new(status),
+        };
+        let attested_node = self.cluster.attested_nodes.get(&node.name).cloned();
+        let view = NodeView { reason, last_success, status: Arc::clone(&status) };
+        (Wanted { node, attested_node, status, marks }, events, view)
+    }
+
     /// Writes the changes. Their events follow each write, so that none tells of a state that was
     /// not written.
     async fn write(&self, history: &mut History, assessed: Vec<Assessed>, view: &mut View) {
         let mut writes = Vec::new();
-        let spec = &self.resource.spec;
-        for Assessed { node, previous, assessment, pod, conflict } in assessed {
-            let spire = build::SpireAgent {
-                pod: pod.as_deref(),
-                observed: spec.enforcement.is_some(),
-                managed: spec.spire.mode != Mode::ConfigOnly,
-            };
-            let Assessment { reason, healthy, last_success, status } = assessment;
-            // An equal status is shared, not kept twice: there may be thousands.
-            let status = match &previous {
-                Some(previous) if **previous == status => Arc::clone(previous),
-                _ => Arc::new(status),
-            };
-            let wanted = Wanted {
-                marks: if self.is_valid {
-                    build::marks(&node, spire, reason, &status)
-                } else {
-                    node.marks.clone()
-                },
-                taint: self.is_valid.then(|| build::wants_taint(spec.nodes.taint, &status)).flatten(),
-                attested_node: self.cluster.attested_nodes.get(&node.name).cloned(),
-                status: Arc::clone(&status),
-                node,
-            };
-            let mut events = node_events::of(previous.as_deref(), reason, healthy, &status);
-            events.extend(node_events::of_conflict(previous.as_deref(), conflict));
-            view.nodes.insert(wanted.node.name.clone(), NodeView { reason, last_success, status });
+        for assessed in assessed {
+            let (wanted, events, seen) = self.want(assessed);
+            view.nodes.insert(wanted.node.name.clone(), seen);
             writes.push((wanted, events));
         }
         let written = futures_util::stream::iter(writes).map(async |(wanted, events)| {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Node;
 use keylime_attestor_api::names::FIELD_MANAGER;
-use keylime_attestor_api::{AttestedNode, AttestedNodeStatus};
+use keylime_attestor_api::{AttestedNode, AttestedNodeStatus, NodeMarks};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 
 use super::build;
-use super::facts::{AttestedNodeFacts, Marks, NodeFacts};
+use super::facts::{AttestedNodeFacts, NodeFacts};
 use crate::cluster::{Cluster, Error};
 use crate::model::target::Owner;
 
@@ -22,13 +22,12 @@ pub(super) struct Wanted {
     pub(super) node: Arc<NodeFacts>,
     pub(super) attested_node: Option<Arc<AttestedNodeFacts>>,
     pub(super) status: Arc<AttestedNodeStatus>,
-    pub(super) marks: Marks,
-    pub(super) taint: Option<bool>,
+    pub(super) marks: NodeMarks,
 }
 
 /// Brings a node to its desired state. An object that has it already is not written.
 pub(super) async fn node(cluster: &Cluster, owner: &Owner, wanted: &Wanted) -> Result<(), Error> {
-    let Wanted { node, attested_node, status, marks, taint } = wanted;
+    let Wanted { node, attested_node, status, marks } = wanted;
     let api: Api<AttestedNode> = Api::all(cluster.client.clone());
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let what = || format!("the AttestedNode {}", node.name);
@@ -47,23 +46,23 @@ pub(super) async fn node(cluster: &Cluster, owner: &Owner, wanted: &Wanted) -> R
             .await
             .map_err(Error::api("write", format!("the status of {}", what())))?;
     }
-    mark(cluster, node, marks, *taint).await
+    mark(cluster, node, marks).await
 }
 
 /// Applies the taint, the annotation and the label to the Node itself.
-async fn mark(cluster: &Cluster, node: &NodeFacts, marks: &Marks, taint: Option<bool>) -> Result<(), Error> {
+async fn mark(cluster: &Cluster, node: &NodeFacts, marks: &NodeMarks) -> Result<(), Error> {
     let api: Api<Node> = Api::all(cluster.client.clone());
     let what = || format!("the Node {}", node.name);
     // First: the taint's patch is for the resourceVersion that was read, which the apply below
     // changes.
-    if let Some(patch) = build::taint_patch(node, taint) {
+    if let Some(patch) = build::taint_patch(node, marks.tainted) {
         let patch = Patch::Merge(patch);
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         gone_is_fine(
             api.patch(&node.name, &params, &patch).await.map(drop).map_err(Error::api("taint", what())),
         )?;
     }
-    if node.marks != *marks {
+    if (&node.marks.label, &node.marks.spiffe_id) != (&marks.label, &marks.spiffe_id) {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let object = Patch::Apply(build::marked(node, marks));
         gone_is_fine(
@@ -75,18 +74,19 @@ async fn mark(cluster: &Cluster, node: &NodeFacts, marks: &Marks, taint: Option<
 
 /// True where an annotation, a label or a taint of ours is on a Node.
 pub(super) fn is_marked(node: &NodeFacts) -> bool {
-    node.marks != Marks::default() || build::taint_patch(node, Some(false)).is_some()
+    !node.marks.is_none()
 }
 
 /// Takes our annotation, label and taint off a Node.
 pub(super) async fn unmark(cluster: &Cluster, node: &NodeFacts) -> Result<(), Error> {
-    mark(cluster, node, &Marks::default(), Some(false)).await
+    mark(cluster, node, &NodeMarks::default()).await
 }
 
 /// Takes off a Node the label and the SPIFFE ID that make its agent at Keylime the parent of its
 /// workloads.
 pub(super) async fn unparent(cluster: &Cluster, node: &NodeFacts) -> Result<(), Error> {
-    mark(cluster, node, &Marks::default(), None).await
+    let marks = NodeMarks { tainted: node.marks.tainted, ..NodeMarks::default() };
+    mark(cluster, node, &marks).await
 }
 
 /// Deletes an `AttestedNode`.

@@ -1,6 +1,8 @@
 //! The kubelet of a node that fails, with all that it may write: nothing of it makes the node good,
 //! takes a mark off it, or touches another node.
 
+use std::fs;
+
 use anyhow::{Context as _, Result, ensure};
 use lab::fake_keylime::State;
 use serde_json::{Value, json};
@@ -93,6 +95,35 @@ async fn what_a_kubelet_may_not_write_is_refused() -> Result<()> {
     operator.stop()
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_node_keeps_its_marks_without_the_labels_of_the_selector() -> Result<()> {
+    let (mut site, operator) = failed(Site::start_alone("unselected").await?).await?;
+    let good = site.get("node/good")?;
+    as_kubelet(&site, "bad", &["label", "node", "bad", "site-"])?;
+    polled(&site, &operator)?;
+    unmoved(&site, &good).context("without the label")?;
+    // An operator that starts anew knows it by what is stored.
+    operator.stop()?;
+    let operator = site.operator()?;
+    site.wait("its metrics", |_| Ok(operator.get(&operator.metrics, "/metrics").is_ok()))?;
+    polled(&site, &operator)?;
+    unmoved(&site, &good).context("an operator that starts anew")?;
+    // Its former agent is not back because a kubelet says so.
+    as_kubelet(&site, "bad", &["create", "--filename", &mirror_pod(&site)?])?;
+    polled(&site, &operator)?;
+    unmoved(&site, &good).context("a pod of its own")?;
+    // An administrator changes what is selected.
+    let selector = json!({"matchLabels": {"site": "unselected"}, "matchExpressions": [{"key": "gone", "operator": "DoesNotExist"}]});
+    site.attest(json!({"nodes": {"taint": true, "selector": selector}}))?;
+    site.wait("it to be left alone", |site| {
+        let bad = site.get("node/bad")?;
+        let marked = bad.to_string().contains(TAINT) || bad.pointer(LABEL).is_some();
+        Ok(!marked && !site.exists("attestednode/bad")?)
+    })?;
+    expect(&site, "good", "Attested")?;
+    operator.stop()
+}
+
 /// The failed node is as it was, and so is the other one.
 fn unmoved(site: &Site, good: &Value) -> Result<()> {
     let attested = &site.get("attestednode/bad")?["status"];
@@ -139,6 +170,20 @@ async fn failed(mut site: Site) -> Result<(Site, Operator)> {
     expect(&site, "bad", "KeylimeAttestationFailed")?;
     site.wait("its taint", |site| Ok(site.get("node/bad")?["spec"]["taints"].to_string().contains(TAINT)))?;
     Ok((site, operator))
+}
+
+/// A pod like one of SPIRE's agents before the plugin, which the kubelet of the failed node says it
+/// runs.
+fn mirror_pod(site: &Site) -> Result<String> {
+    let mut pod = spire::pod(&site.namespace, "mirror-bad", "spire-agent", "");
+    pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
+    pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "v1", "kind": "Node", "name": "bad", "controller": true,
+        "uid": site.get("node/bad")?["metadata"]["uid"]}]);
+    pod["spec"]["nodeName"] = json!("bad");
+    pod["status"] = json!({"conditions": [{"type": "Ready", "status": "True"}]});
+    let file = site.dir.path().join("mirror.json");
+    fs::write(&file, pod.to_string())?;
+    Ok(file.display().to_string())
 }
 
 fn with_uuid(uuid: &str) -> Value {

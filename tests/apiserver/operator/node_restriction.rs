@@ -3,9 +3,10 @@
 //! right what a kubelet wrote of its own Node.
 
 use anyhow::{Context as _, Result, ensure};
-use lab::fake_keylime::Node;
+use lab::fake_keylime::{Node, State};
 use serde_json::json;
 
+use super::nodes::{event_reasons, expect};
 use super::pods;
 use super::site::{Operator, Site};
 use super::spire;
@@ -30,6 +31,17 @@ async fn without_node_restriction_what_a_kubelet_wrote_is_put_right() -> Result<
     let (site, operator) = attested(Site::start_without_node_restriction("unrestricted").await?).await?;
     write_as_kubelet(&site, "unrestricted", "unrestricted", "other")?;
     site.wait("the label to be right", |site| Ok(label(site, "unrestricted")? == "unrestricted"))?;
+    site.wait("the event", |site| {
+        Ok(event_reasons(site, "unrestricted")?.contains(&"Node LabelCorrected".to_owned()))
+    })?;
+    // Also of a node that has failed, and has no agent any more.
+    site.keylime.add(Node { id: "unrestricted".to_owned(), ..Node::recorded() }.with_states([State::fail()]));
+    expect(&site, "unrestricted", "KeylimeAttestationFailed")?;
+    site.kubectl(&["delete", "pod", "unrestricted", "--force"])?;
+    let label_key = "node-restriction.kubernetes.io/keylime-agent-id-";
+    let user = ["--as=system:node:unrestricted", "--as-group=system:nodes"];
+    site.kubectl(&[&["label", "node", "unrestricted", label_key], &user[..]].concat())?;
+    site.wait("the label to be back", |site| Ok(label(site, "unrestricted")? == "unrestricted"))?;
     let others = write_as_kubelet(&site, "elsewhere", "unrestricted", "other");
     ensure!(others.is_err(), "a kubelet writes the Node of another: {others:?}");
     operator.stop()

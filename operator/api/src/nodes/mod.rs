@@ -1,9 +1,10 @@
 //! `spec.nodes`: which nodes are polled, how often, and what is done on them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
-use kube::core::{Selector, SelectorExt as _};
+use kube::core::{ParseExpressionError, Selector, SelectorExt as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +26,9 @@ pub struct Nodes {
     pub grace: Duration,
 
     /// Which of the cluster's nodes these are. Left out, all of them. A node that several
-    /// KeylimeAttestors select belongs to the one that took it first.
+    /// KeylimeAttestors select belongs to the one that took it first. One that is marked and not
+    /// attested stays selected when it loses its labels, which its kubelet may write: until this
+    /// selector changes, its Node goes, or its former SPIRE agent is back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<NodeSelector>,
 
@@ -57,15 +60,32 @@ pub struct NodeSelector {
     pub match_expressions: Vec<LabelSelectorRequirement>,
 }
 
+impl fmt::Display for NodeSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Selector::try_from(self.clone()) {
+            Ok(selector) => selector.fmt(f),
+            Err(error) => error.fmt(f),
+        }
+    }
+}
+
+impl TryFrom<NodeSelector> for Selector {
+    type Error = ParseExpressionError;
+
+    fn try_from(selector: NodeSelector) -> Result<Self, Self::Error> {
+        let NodeSelector { match_labels, match_expressions } = selector;
+        Self::try_from(LabelSelector {
+            match_labels: Some(match_labels),
+            match_expressions: Some(match_expressions),
+        })
+    }
+}
+
 impl NodeSelector {
     /// True for a node with these labels that is selected. With an expression that the schema
     /// refuses, no node is.
     pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
-        let selector = LabelSelector {
-            match_labels: Some(self.match_labels.clone()),
-            match_expressions: Some(self.match_expressions.clone()),
-        };
-        Selector::try_from(selector).is_ok_and(|selector| selector.matches(labels))
+        Selector::try_from(self.clone()).is_ok_and(|selector| selector.matches(labels))
     }
 }
 

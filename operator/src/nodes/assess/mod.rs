@@ -30,6 +30,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) observed: bool,
     /// True where the operator puts the plugin into the agents' pods.
     pub(crate) managed: bool,
+    /// The labels by which the resource selects nodes, if not all.
+    pub(crate) selector: Option<&'a str>,
 }
 
 /// The inputs for a node.
@@ -335,6 +337,8 @@ fn status(
             .or_else(|| (state == NodeState::Attested).then(|| now.clone())),
         reattested_pod: previous.and_then(|last| last.reattested_pod.clone()),
         conflict: seen.conflict.map(|conflict| conflict.text.clone()),
+        marks: previous.map(|last| last.marks.clone()).unwrap_or_default(),
+        selector: rules.selector.map(str::to_owned),
         conditions: conditions.into_iter().map(|found| build(found, previous, &now)).collect(),
     };
     // A newer success alone is not written: else every poll would be a write to every node.

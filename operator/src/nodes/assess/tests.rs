@@ -84,6 +84,7 @@ impl Case {
             spire: spire.as_ref(),
             observed: self.observed,
             managed: self.managed,
+            selector: None,
         };
         let node = NodeFacts { name: "n".to_owned(), uid: "u".to_owned(), ..NodeFacts::default() };
         assess(

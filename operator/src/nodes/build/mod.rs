@@ -3,11 +3,11 @@
 
 use k8s_openapi::api::core::v1::Taint;
 use keylime_attestor_api::names::{self, annotation, label};
-use keylime_attestor_api::{AttestedNode, AttestedNodeStatus, NodeReason, NodeState};
+use keylime_attestor_api::{AttestedNode, AttestedNodeStatus, NodeMarks, NodeReason, NodeState};
 use kube::Resource as _;
 use serde_json::{Map, Value, json};
 
-use super::facts::{AttestedNodeFacts, Marks, NodeFacts, PodFacts};
+use super::facts::{AttestedNodeFacts, NodeFacts, PodFacts, is_our_taint};
 use crate::model::target::Owner;
 
 /// The longest value of a label, in bytes.
@@ -64,32 +64,37 @@ pub(super) struct SpireAgent<'a> {
     pub(super) managed: bool,
 }
 
-/// The desired annotation and label on a Node. An agent that is in doubt is not written there.
+/// The desired marks on a Node, after those of before. An agent that is in doubt is not written
+/// there.
 ///
 /// Label and SPIFFE ID make the agent at Keylime the parent of the node's workloads. They are set
 /// when the node has attested by it, not before: until then its workloads have their former parent.
 /// They stay when the node fails: otherwise a node that Keylime fails would get its workloads back
 /// by its former attestor.
 pub(super) fn marks(
-    node: &NodeFacts,
+    before: &NodeMarks,
     spire: SpireAgent<'_>,
     reason: NodeReason,
     status: &AttestedNodeStatus,
-) -> Marks {
+    taint: bool,
+) -> NodeMarks {
     let doubtful = matches!(reason, NodeReason::AmbiguousAgent | NodeReason::AgentMoved);
     let agent = status.agent_id.clone().filter(|_| !doubtful);
-    let before = node.marks.clone();
     let label = match agent {
         Some(agent) => Some(agent).filter(|agent| is_label_value(agent)),
-        None => before.label,
+        None => before.label.clone(),
     };
-    let spiffe_id = status.spiffe_id.clone().filter(|_| !doubtful).or(before.spiffe_id);
-    let is_parent = is_parent(node, spire, status);
-    Marks { label: label.filter(|_| is_parent), spiffe_id: spiffe_id.filter(|_| is_parent) }
+    let spiffe_id = status.spiffe_id.clone().filter(|_| !doubtful).or_else(|| before.spiffe_id.clone());
+    let is_parent = is_parent(before, spire, status);
+    NodeMarks {
+        label: label.filter(|_| is_parent),
+        spiffe_id: spiffe_id.filter(|_| is_parent),
+        tainted: wants_taint(taint, status, before.tainted),
+    }
 }
 
 /// True where a node's agent at Keylime is the parent of its workloads.
-fn is_parent(node: &NodeFacts, spire: SpireAgent<'_>, status: &AttestedNodeStatus) -> bool {
+fn is_parent(before: &NodeMarks, spire: SpireAgent<'_>, status: &AttestedNodeStatus) -> bool {
     let pod = spire.pod.filter(|pod| !pod.leaving);
     if spire.managed && pod.is_some_and(|pod| pod.hash.is_none()) {
         return false;
@@ -98,13 +103,13 @@ fn is_parent(node: &NodeFacts, spire: SpireAgent<'_>, status: &AttestedNodeStatu
         true => status.spiffe_id.is_some(),
         false => pod.is_some_and(|pod| pod.ready && pod.hash.is_some()),
     };
-    let was = node.marks.label.is_some() || node.marks.spiffe_id.is_some();
+    let was = before.label.is_some() || before.spiffe_id.is_some();
     attested || was && spire.managed
 }
 
 /// The apply of the annotation and the label to a Node. With the UID it can never create a Node of
 /// the same name.
-pub(super) fn marked(node: &NodeFacts, marks: &Marks) -> Value {
+pub(super) fn marked(node: &NodeFacts, marks: &NodeMarks) -> Value {
     let mut metadata =
         Map::from_iter([("name".to_owned(), json!(node.name)), ("uid".to_owned(), json!(node.uid))]);
     // With an empty map the apiserver would go on to list us among the Node's managers.
@@ -119,31 +124,29 @@ pub(super) fn marked(node: &NodeFacts, marks: &Marks) -> Value {
     json!({"apiVersion": "v1", "kind": "Node", "metadata": metadata})
 }
 
-/// True where the Node should have our taint; [`None`] while that is not known, so that it keeps
-/// what it has.
+/// True where the Node should have our taint: as before, while that is not known.
 ///
 /// Only a node that was attested and then lost it is tainted: one that is still to be moved, or to
 /// be enrolled, goes on as before. Silence taints no node: else flooding a node's port would take
 /// the node out of the cluster.
-pub(super) fn wants_taint(asked: bool, status: &AttestedNodeStatus) -> Option<bool> {
+fn wants_taint(asked: bool, status: &AttestedNodeStatus, before: bool) -> bool {
     match status.state {
-        _ if !asked || status.first_attested.is_none() => Some(false),
-        NodeState::Attested => Some(false),
-        NodeState::Failing | NodeState::NotEnrolled => Some(true),
-        NodeState::Pending | NodeState::Unknown => None,
+        _ if !asked || status.first_attested.is_none() => false,
+        NodeState::Attested => false,
+        NodeState::Failing | NodeState::NotEnrolled => true,
+        NodeState::Pending | NodeState::Unknown => before,
     }
 }
 
 /// The merge patch that sets or removes our taint; [`None`] when there is nothing to change. The
 /// API keeps taints as one value, which others write as well: the resourceVersion makes the patch
 /// fail when the Node has changed since it was read.
-pub(super) fn taint_patch(node: &NodeFacts, wanted: Option<bool>) -> Option<Value> {
-    let is_ours = |taint: &Taint| taint.key == names::TAINT && taint.effect == "NoSchedule";
-    if wanted? == node.taints.iter().any(is_ours) {
+pub(super) fn taint_patch(node: &NodeFacts, wanted: bool) -> Option<Value> {
+    if wanted == node.taints.iter().any(is_our_taint) {
         return None;
     }
-    let mut taints: Vec<Taint> = node.taints.iter().filter(|taint| !is_ours(taint)).cloned().collect();
-    if wanted? {
+    let mut taints: Vec<Taint> = node.taints.iter().filter(|taint| !is_our_taint(taint)).cloned().collect();
+    if wanted {
         taints.push(Taint {
             key: names::TAINT.to_owned(),
             effect: "NoSchedule".to_owned(),

@@ -23,7 +23,7 @@ fn what_is_kept_on_a_node() {
         let mut status = passing();
         (status.agent_id, status.spiffe_id) = (Some(agent.to_owned()), Some("spiffe://x".to_owned()));
         let spire = SpireAgent { observed: true, ..SpireAgent::default() };
-        let marks = marks(&node(&[]), spire, NodeReason::Attested, &status);
+        let marks = marks(&NodeMarks::default(), spire, NodeReason::Attested, &status, false);
         assert_eq!(marks.label.as_deref(), label);
         assert_eq!(marks.spiffe_id.as_deref(), Some("spiffe://x"));
     }
@@ -35,7 +35,7 @@ fn what_is_in_doubt_is_not_written_there() {
     (status.agent_id, status.spiffe_id) = (Some("a".to_owned()), Some("s".to_owned()));
     let spire = SpireAgent { observed: true, ..SpireAgent::default() };
     for reason in [NodeReason::AgentMoved, NodeReason::AmbiguousAgent] {
-        assert_eq!(marks(&node(&[]), spire, reason, &status), Marks::default());
+        assert!(marks(&NodeMarks::default(), spire, reason, &status, false).is_none());
     }
 }
 
@@ -47,12 +47,12 @@ fn parent(pod: Option<(bool, bool)>, observed: bool, held: bool, was: bool, mana
         hash: overlaid.then(|| "h".to_owned()),
         ..PodFacts::default()
     });
-    let mut node = node(&[]);
-    node.marks.label = was.then(|| "a".to_owned());
+    let before = NodeMarks { label: was.then(|| "a".to_owned()), ..NodeMarks::default() };
     let mut status = passing();
     status.agent_id = Some("a".to_owned());
     status.spiffe_id = held.then(|| "spiffe://x".to_owned());
-    marks(&node, SpireAgent { pod: pod.as_ref(), observed, managed }, NodeReason::Attested, &status).label
+    let spire = SpireAgent { pod: pod.as_ref(), observed, managed };
+    marks(&before, spire, NodeReason::Attested, &status, false).label
 }
 
 #[test]
@@ -92,24 +92,24 @@ fn a_pod_that_ends_says_nothing_about_the_one_that_follows() {
     let spire = SpireAgent { pod: Some(&ending), observed: true, managed: true };
     let mut status = passing();
     (status.agent_id, status.spiffe_id) = (Some("a".to_owned()), Some("s".to_owned()));
-    assert_eq!(marks(&node(&[]), spire, NodeReason::Attested, &status).label.as_deref(), Some("a"));
+    let marks = marks(&NodeMarks::default(), spire, NodeReason::Attested, &status, false);
+    assert_eq!(marks.label.as_deref(), Some("a"));
 }
 
 #[test]
 fn what_keylime_no_longer_knows_keeps_its_parent() {
-    let mut node = node(&[]);
-    (node.marks.label, node.marks.spiffe_id) = (Some("a".to_owned()), Some("s".to_owned()));
+    let before = NodeMarks { label: Some("a".to_owned()), spiffe_id: Some("s".to_owned()), tainted: false };
     let mut status = passing();
     (status.agent_id, status.spiffe_id) = (None, None);
-    let marks =
-        marks(&node, SpireAgent { managed: true, ..SpireAgent::default() }, NodeReason::NotEnrolled, &status);
+    let spire = SpireAgent { managed: true, ..SpireAgent::default() };
+    let marks = marks(&before, spire, NodeReason::NotEnrolled, &status, false);
     assert_eq!((marks.label.as_deref(), marks.spiffe_id.as_deref()), (Some("a"), Some("s")));
 }
 
 #[test]
 fn taints_of_others_stay() {
     let after = |taints: &[&str], wanted: bool| {
-        let patch = taint_patch(&node(taints), Some(wanted))?;
+        let patch = taint_patch(&node(taints), wanted)?;
         assert_eq!(patch.pointer("/metadata/resourceVersion"), Some(&json!("7")));
         let keys = patch.pointer("/spec/taints").and_then(Value::as_array).unwrap().iter();
         Some(keys.map(|taint| taint["key"].as_str().unwrap().to_owned()).collect::<Vec<_>>())
@@ -117,25 +117,26 @@ fn taints_of_others_stay() {
     assert_eq!(after(&["other"], true), Some(vec!["other".to_owned(), names::TAINT.to_owned()]));
     assert_eq!(after(&["other", names::TAINT], false), Some(vec!["other".to_owned()]));
     assert_eq!((after(&["other"], false), after(&[names::TAINT], true)), (None, None));
-    assert_eq!(taint_patch(&node(&[names::TAINT]), None), None);
 }
 
 #[test]
 fn only_who_was_attested_and_lost_it_is_tainted() {
     use NodeState::{Attested, Failing, NotEnrolled, Pending, Unknown};
-    let wanted = |asked, state, attested: Option<Time>| {
-        wants_taint(asked, &AttestedNodeStatus { state, first_attested: attested, ..passing() })
+    let wanted = |asked, state, attested: Option<Time>, before| {
+        wants_taint(asked, &AttestedNodeStatus { state, first_attested: attested, ..passing() }, before)
     };
     let once = || Some(Time(Timestamp::UNIX_EPOCH));
-    for state in [Attested, Failing, NotEnrolled, Pending, Unknown] {
-        assert_eq!(wanted(false, state, once()), Some(false));
-        assert_eq!(wanted(true, state, None), Some(false), "it was never attested");
-    }
-    assert_eq!(wanted(true, Attested, once()), Some(false));
-    for state in [Pending, Unknown] {
-        assert_eq!(wanted(true, state, once()), None, "it keeps what it has");
-    }
-    for state in [Failing, NotEnrolled] {
-        assert_eq!(wanted(true, state, once()), Some(true));
+    for before in [true, false] {
+        for state in [Attested, Failing, NotEnrolled, Pending, Unknown] {
+            assert!(!wanted(false, state, once(), before));
+            assert!(!wanted(true, state, None, before), "it was never attested");
+        }
+        assert!(!wanted(true, Attested, once(), before));
+        for state in [Pending, Unknown] {
+            assert_eq!(wanted(true, state, once(), before), before, "it keeps what it has");
+        }
+        for state in [Failing, NotEnrolled] {
+            assert!(wanted(true, state, once(), before));
+        }
     }
 }

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{Node, Pod, Taint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
-use keylime_attestor_api::AttestedNodeStatus;
-use keylime_attestor_api::names::{FIELD_MANAGER, annotation, label};
+use keylime_attestor_api::names::{self, FIELD_MANAGER, annotation, label};
+use keylime_attestor_api::{AttestedNodeStatus, NodeMarks};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::Value;
@@ -16,6 +16,9 @@ use crate::gather::pods;
 use crate::model::pod::is_ready;
 use crate::model::target::Owner;
 
+/// The annotation on a pod that a kubelet says it runs by itself.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
 /// The facts about a Node.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct NodeFacts {
@@ -23,21 +26,14 @@ pub(crate) struct NodeFacts {
     pub(crate) uid: String,
     pub(crate) resource_version: String,
     pub(crate) labels: BTreeMap<String, String>,
-    /// The annotation and the label on it whose fields are ours.
-    pub(crate) marks: Marks,
+    /// The marks on it that are ours.
+    pub(crate) marks: NodeMarks,
+    /// True where somebody else wrote the label that is one of our marks.
+    pub(crate) relabelled: bool,
     pub(crate) system_uuid: String,
     pub(crate) hostnames: Vec<String>,
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) taints: Vec<Taint>,
-}
-
-/// The operator's annotation and label on a Node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Marks {
-    /// The annotation with the agent's SPIFFE ID.
-    pub(crate) spiffe_id: Option<String>,
-    /// The label with the agent's ID.
-    pub(crate) label: Option<String>,
 }
 
 /// The facts about a pod that runs a SPIRE agent.
@@ -70,17 +66,19 @@ pub(crate) struct AttestedNodeFacts {
 
 impl NodeFacts {
     pub(crate) fn read(node: Node) -> Self {
+        let taints = node.spec.and_then(|spec| spec.taints).unwrap_or_default();
         let status = node.status.unwrap_or_default();
         let of = |type_: &'static str| {
             let addresses = status.addresses.iter().flatten();
             addresses.filter(move |address| address.type_ == type_).map(|address| address.address.clone())
         };
         Self {
-            marks: marks(&node.metadata),
+            relabelled: relabelled(&node.metadata),
+            marks: marks(&node.metadata, &taints),
             hostnames: of("Hostname").collect(),
             addresses: of("InternalIP").filter_map(|address| address.parse().ok()).collect(),
             system_uuid: status.node_info.map(|info| info.system_uuid).unwrap_or_default(),
-            taints: node.spec.and_then(|spec| spec.taints).unwrap_or_default(),
+            taints,
             name: node.metadata.name.unwrap_or_default(),
             uid: node.metadata.uid.unwrap_or_default(),
             resource_version: node.metadata.resource_version.unwrap_or_default(),
@@ -92,6 +90,7 @@ impl NodeFacts {
 impl PodFacts {
     pub(crate) fn read(pod: Pod) -> Self {
         let ready = is_ready(&pod);
+        let is_mirror = pod.annotations().contains_key(MIRROR);
         let message =
             if ready { String::new() } else { format!("pod {}: {}", pod.name_any(), pods::state(&pod)) };
         Self {
@@ -101,7 +100,8 @@ impl PodFacts {
             hash: pod.annotations().get(annotation::CONTENT_HASH).cloned(),
             leaving: pod.metadata.deletion_timestamp.is_some(),
             created: pod.creation_timestamp().map(|time| time.0.as_second()).unwrap_or_default(),
-            node: pod.spec.and_then(|spec| spec.node_name).unwrap_or_default(),
+            // A kubelet may give such a pod any labels: it is no agent of SPIRE's.
+            node: pod.spec.filter(|_| !is_mirror).and_then(|spec| spec.node_name).unwrap_or_default(),
         }
     }
 
@@ -128,18 +128,33 @@ impl AttestedNodeFacts {
     }
 }
 
-/// The annotation and the label on a Node that are ours. Anybody who may write the Node can set
-/// them, too: the managed fields tell whose they are.
-fn marks(metadata: &ObjectMeta) -> Marks {
-    let fields = metadata.managed_fields.as_deref().unwrap_or_default();
+/// True for our taint.
+pub(crate) fn is_our_taint(taint: &Taint) -> bool {
+    taint.key == names::TAINT && taint.effect == "NoSchedule"
+}
+
+/// The marks on a Node that are ours. Anybody who may write the Node can set its annotations and
+/// labels, too: the managed fields tell whose they are.
+fn marks(metadata: &ObjectMeta, taints: &[Taint]) -> NodeMarks {
     let own = |map: &str, values: &Option<BTreeMap<String, String>>, key: &str| {
         let value = values.as_ref().and_then(|all| all.get(key)).cloned();
-        value.filter(|_| fields.iter().any(|entry| is_ours(entry) && owns(entry, map, key)))
+        value.filter(|_| we_own(metadata, map, key))
     };
-    Marks {
+    NodeMarks {
         spiffe_id: own("annotations", &metadata.annotations, annotation::SPIFFE_ID),
         label: own("labels", &metadata.labels, label::NODE_AGENT_ID),
+        tainted: taints.iter().any(is_our_taint),
     }
+}
+
+fn relabelled(metadata: &ObjectMeta) -> bool {
+    let is_labelled = metadata.labels.as_ref().is_some_and(|all| all.contains_key(label::NODE_AGENT_ID));
+    is_labelled && !we_own(metadata, "labels", label::NODE_AGENT_ID)
+}
+
+fn we_own(metadata: &ObjectMeta, map: &str, key: &str) -> bool {
+    let fields = metadata.managed_fields.as_deref().unwrap_or_default();
+    fields.iter().any(|entry| is_ours(entry) && owns(entry, map, key))
 }
 
 fn is_ours(entry: &ManagedFieldsEntry) -> bool {

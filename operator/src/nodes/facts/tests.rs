@@ -56,3 +56,12 @@ fn a_claim_is_in_the_spec_of_the_attested_node() {
         (Some("a".to_owned()), None)
     );
 }
+
+#[test]
+fn a_pod_that_a_kubelet_says_it_runs_is_no_agent() {
+    let node = |annotations: Value| {
+        let pod = json!({"metadata": {"name": "p", "annotations": annotations}, "spec": {"nodeName": "n", "containers": []}});
+        PodFacts::read(serde_json::from_value(pod).unwrap()).node
+    };
+    assert_eq!((node(json!({})), node(json!({MIRROR: "hash"}))), ("n".to_owned(), String::new()));
+}

@@ -2,7 +2,7 @@
 //! the user. Pure but for the publishing.
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use keylime_attestor_api::names::event;
+use keylime_attestor_api::names::{event, label};
 use keylime_attestor_api::{AttestedNode, AttestedNodeStatus, NodeReason, NodeState};
 use kube::Resource as _;
 use kube::runtime::events::{Event, EventType};
@@ -66,6 +66,16 @@ pub(super) fn of_conflict(
     let Conflict { reason, text } = conflict?;
     let is_known = previous.is_some_and(|previous| previous.conflict.as_ref() == Some(&text));
     (!is_known).then_some(NodeEvent { reason, note: text, bad: true })
+}
+
+/// The event of a label that somebody else wrote, and that is right again.
+pub(super) fn of_label() -> NodeEvent {
+    let note = format!(
+        "Somebody other than the operator wrote the label {}; it is right again. If it was the node's kubelet, the apiserver runs without the \
+         admission plugin NodeRestriction: turn it on.",
+        label::NODE_AGENT_ID
+    );
+    NodeEvent { reason: event::LABEL_CORRECTED, note, bad: true }
 }
 
 /// Publishes the events on both objects.

@@ -7,8 +7,8 @@ use RolloutState::{Complete, Withdrawing};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use keylime_attestor_api::conditions::{ConditionType, Reason, configuration_applied, keylime_reachable};
 use keylime_attestor_api::{
-    AttestedNodeStatus, BatchStatus, KeylimeAttestor, KeylimeAttestorStatus, Mode, NodeReason, RolloutState,
-    RolloutStatus,
+    AttestedNodeStatus, BatchStatus, KeylimeAttestor, KeylimeAttestorStatus, Mode, NodeMarks, NodeReason,
+    RolloutState, RolloutStatus,
 };
 use serde_json::json;
 
@@ -173,6 +173,8 @@ pub(super) fn view(reach: Reason, nodes: &[NodeReason]) -> View {
             first_attested: None,
             reattested_pod: None,
             conflict: None,
+            marks: NodeMarks::default(),
+            selector: None,
             conditions: Vec::new(),
         };
         let status = Arc::new(status);
