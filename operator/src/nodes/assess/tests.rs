@@ -1,7 +1,17 @@
+use std::time::Duration;
+
+use evidence::AgentId;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use keylime::{AgentState, Doubt};
 use keylime_attestor_api::MatchedBy::SystemUuid;
+use keylime_attestor_api::NodeState;
 use serde_json::json;
 
 use super::*;
+use crate::nodes::facts::{NodeFacts, PodFacts};
+use crate::nodes::matching::Match;
+use crate::nodes::spire::SpireAgents;
 use crate::nodes::spire::tests::reported;
 
 const VERIFIER: &str = "10.0.0.5:8881";
