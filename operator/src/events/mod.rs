@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use keylime_attestor_api::conditions::{ConditionType, degraded, enforcing};
+use keylime_attestor_api::conditions::{ConditionType, bypass_possible, degraded, enforcing};
 use keylime_attestor_api::names::{FIELD_MANAGER, event};
 use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -105,10 +105,19 @@ pub(crate) fn of_transitions(before: &KeylimeAttestorStatus, after: &KeylimeAtte
 
 fn of_condition(condition: &Condition) -> Event {
     let Condition { type_, status, reason, message, .. } = condition;
-    let passing =
-        ["Progressing", "RollingOut", "WaitingForServer", "Withdrawing", "Observing", "NotConfigured"]
-            .contains(&reason.as_str());
-    let good = if type_ == ConditionType::Degraded.as_str() { "False" } else { "True" };
+    // Or as it is in every migration.
+    let passing = [
+        "Progressing",
+        "RollingOut",
+        "WaitingForServer",
+        "Withdrawing",
+        "Observing",
+        "NotConfigured",
+        bypass_possible::OTHER_ATTESTORS.name,
+    ]
+    .contains(&reason.as_str());
+    let is_bad = [ConditionType::Degraded, ConditionType::BypassPossible];
+    let good = if is_bad.iter().any(|bad| bad.as_str() == type_) { "False" } else { "True" };
     let kind =
         if status == good || passing || status == "Unknown" { EventType::Normal } else { EventType::Warning };
     event(kind, reason, type_, message.clone())

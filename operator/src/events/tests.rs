@@ -3,7 +3,11 @@ use serde_json::json;
 use super::*;
 
 fn status(reason: &str, value: &str) -> KeylimeAttestorStatus {
-    let condition = json!({"type": "Ready", "status": value, "reason": reason, "message": "m".repeat(5000),
+    status_of("Ready", reason, value)
+}
+
+fn status_of(type_: &str, reason: &str, value: &str) -> KeylimeAttestorStatus {
+    let condition = json!({"type": type_, "status": value, "reason": reason, "message": "m".repeat(5000),
         "lastTransitionTime": "2026-01-01T00:00:00Z"});
     serde_json::from_value(json!({"conditions": [condition]})).unwrap()
 }
@@ -18,6 +22,17 @@ fn a_new_reason_is_an_event_and_the_same_one_is_none() {
     assert!(events.iter().all(|event| event.note.as_ref().unwrap().len() <= MAX_NOTE));
     let failed = of_transitions(&ready, &status("KeylimeUnreachable", "False"));
     assert!(failed.iter().all(|event| event.type_ == EventType::Warning));
+}
+
+/// Attestors of before are there in every migration, and none of them is what is wanted.
+#[test]
+fn a_way_round_keylime_is_no_warning_and_neither_is_its_end() {
+    let of = |reason, value| status_of("BypassPossible", reason, value);
+    let (open, closed) = (of("OtherAttestors", "True"), of("KeylimeAlone", "False"));
+    for (before, after) in [(&closed, &open), (&open, &closed)] {
+        let events = of_transitions(before, after);
+        assert!(matches!(events.as_slice(), [event] if event.type_ == EventType::Normal));
+    }
 }
 
 #[test]

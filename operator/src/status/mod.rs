@@ -2,6 +2,7 @@
 //! nodes, and written when it changed.
 
 pub(crate) mod attempt;
+mod bypass;
 mod conditions;
 mod parent_ids;
 mod rolled_out;

@@ -23,6 +23,8 @@ async fn the_server_goes_first_and_everything_comes_back() -> Result<()> {
     ensure!(site.condition("AgentsRolledOut")?.0 == "WaitingForServer");
     site.make_ready()?;
     site.kubectl(&["wait", "--for=condition=Ready", "kla/spire", "--timeout=60s"])?;
+    let (bypass, message) = site.condition("BypassPossible")?;
+    ensure!(bypass == "OtherAttestors" && message.contains("They are k8s_psat."), "{bypass}: {message}");
     let events = site.kubectl(&["get", "events", "--output", "jsonpath={.items[*].reason}"])?;
     for reason in ["ConfigurationApplied", "RolloutStarted", "Ready"] {
         ensure!(events.contains(reason), "no Event {reason} among {events}");

@@ -33,6 +33,8 @@ pub enum ConditionType {
     /// Workloads on nodes that attest by Keylime get their identities: their entries have the right
     /// parents.
     ParentIdsConfigured,
+    /// Nodes that Keylime fails can attest by another attestor. Ready does not depend on it.
+    BypassPossible,
     /// A failure that does not mend itself.
     Degraded,
 }
@@ -65,7 +67,7 @@ pub struct Reason {
 
 impl ConditionType {
     /// All types, in the order in which they are shown.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ready,
         Self::ConfigurationApplied,
         Self::ServerRolledOut,
@@ -74,6 +76,7 @@ impl ConditionType {
         Self::NodesAttested,
         Self::Enforcing,
         Self::ParentIdsConfigured,
+        Self::BypassPossible,
         Self::Degraded,
     ];
 
@@ -88,6 +91,7 @@ impl ConditionType {
             Self::NodesAttested => "NodesAttested",
             Self::Enforcing => "Enforcing",
             Self::ParentIdsConfigured => "ParentIDsConfigured",
+            Self::BypassPossible => "BypassPossible",
             Self::Degraded => "Degraded",
         }
     }

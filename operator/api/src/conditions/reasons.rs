@@ -301,6 +301,28 @@ reasons! {
             "Wait.";
     }
 
+    /// Reasons of BypassPossible. Ready does not depend on it.
+    mod bypass_possible: BypassPossible {
+        OTHER_ATTESTORS = True "OtherAttestors":
+            "SPIRE's server admits nodes by other attestors as well: a node that Keylime fails may attest by one of them, and get what is registered for such agents.",
+            "When every node attests by Keylime, take these attestors out of SPIRE's own configuration of the server.";
+        KEYLIME_ALONE = False "KeylimeAlone":
+            "SPIRE's server admits nodes by Keylime alone.",
+            "Nothing.";
+        ROLLING_OUT = Unknown "RollingOut":
+            "In the server's configuration Keylime is alone, but not all of the server's pods run with it.",
+            "See ServerRolledOut.";
+        NOT_MANAGED = Unknown "NotManaged":
+            "In the derived configuration of the server Keylime is alone, and with mode ConfigOnly the operator does not know whether the server runs with it.",
+            "Start SPIRE's server with the derived configuration yourself.";
+        NOT_APPLIED = Unknown "NotApplied":
+            "The configuration has not been applied.",
+            "See ConfigurationApplied.";
+        WITHDRAWING = Unknown "Withdrawing":
+            "The resource is being deleted, and SPIRE gets back what it had.",
+            "Wait.";
+    }
+
     /// Reasons of Degraded.
     mod degraded: Degraded {
         AS_EXPECTED = False "AsExpected":

@@ -12,12 +12,15 @@ use keylime_attestor_api::{
 };
 use serde_json::json;
 
-use super::PARENT_IDS;
+use super::APART;
 use crate::apply::Applied;
-use crate::fixture::{controller_manager, desired, gathered, merge, now, object, read, reported, resource};
+use crate::fixture::{
+    config_map, controller_manager, desired, gathered, merge, now, object, read, reported, resource,
+};
 use crate::gather::Gathered;
 use crate::keylime_client::reach::Reach;
 use crate::model::problem::Problem;
+use crate::model::target::Role;
 use crate::model::workload::{Kind, WorkloadKey};
 use crate::nodes::{NodeView, View};
 use crate::rollout::gate::Waits;
@@ -43,6 +46,8 @@ pub(super) struct Case {
     pub(super) agents_held: bool,
     /// The configuration of spire-controller-manager in the server's pod.
     pub(super) controller_manager: Option<&'static str>,
+    /// SPIRE's own configuration of the server, if not the chart's.
+    pub(super) server_text: Option<&'static str>,
     /// The state of agents that move in batches.
     pub(super) batch: Option<BatchStatus>,
     pub(super) keylime_unavailable: bool,
@@ -66,6 +71,7 @@ impl Case {
             server_held: false,
             agents_held: false,
             controller_manager: None,
+            server_text: None,
             batch: None,
             keylime_unavailable: false,
             waits_for_keylime: BTreeMap::new(),
@@ -99,6 +105,10 @@ impl Case {
         }
         if let Some(text) = self.controller_manager {
             controller_manager(&self.resource, &mut gathered, json!({}), text);
+        }
+        if let Some(text) = self.server_text {
+            let server = gathered.found.values_mut().find(|found| found.role == Role::Server).unwrap();
+            server.source = Some(config_map("spire-server", "spire-server", "server.conf", text));
         }
         let mut rollouts = BTreeMap::new();
         for key in gathered.found.keys() {
@@ -149,7 +159,7 @@ impl Case {
     pub(super) fn reasons(&self) -> Vec<(String, String)> {
         let conditions = self.status().conditions.into_iter();
         let conditions = conditions.map(|condition| (condition.type_, condition.reason));
-        conditions.filter(|(type_, _)| *type_ != PARENT_IDS.as_str()).collect()
+        conditions.filter(|(type_, _)| !APART.iter().any(|apart| apart.as_str() == type_)).collect()
     }
 
     pub(super) fn message(&self, type_: ConditionType) -> String {

@@ -1,0 +1,46 @@
+use RolloutState::{Complete, Progressing};
+use keylime_attestor_api::RolloutState;
+use keylime_attestor_api::conditions::{REASONS, configuration_applied};
+use serde_json::json;
+
+use super::BYPASS;
+use super::case::Case;
+use crate::fixture::{SERVER_HCL, resource};
+use crate::status::conditions;
+
+/// Each case with its reason of BypassPossible, and a part of the message.
+fn bypass() -> Vec<(Case, &'static str, &'static str)> {
+    let with = |text| Case { server_text: Some(text), ..Case::new() };
+    let alone = || with(r#"{"plugins": {"NodeAttestor": []}}"#);
+    let several = "plugins {\n  NodeAttestor \"x509pop\" { plugin_data {} }\n  NodeAttestor \"join_token\" { plugin_data {} }\n}\n";
+    let config_only = resource(json!({"spire": {"mode": "ConfigOnly"}}));
+    vec![
+        (Case::new(), "OtherAttestors", "They are k8s_psat."),
+        (Case { resource: config_only.clone(), ..Case::new() }, "OtherAttestors", "They are k8s_psat."),
+        (with(SERVER_HCL), "OtherAttestors", "They are k8s_psat."),
+        (with(several), "OtherAttestors", "They are x509pop, join_token."),
+        // The pods of before may admit more, and surely no less.
+        (Case::rolling(Progressing, Complete), "OtherAttestors", "They are k8s_psat."),
+        (alone(), "KeylimeAlone", "by Keylime alone"),
+        (Case { server: Progressing, ..alone() }, "RollingOut", "not all of the server's pods"),
+        (Case { resource: config_only, ..alone() }, "NotManaged", "ConfigOnly"),
+        (Case::problem(configuration_applied::SECRET_NOT_FOUND), "NotApplied", "not been applied"),
+        (Case::new().deleted(), "Withdrawing", "being deleted"),
+    ]
+}
+
+#[test]
+fn the_attestors_that_admit_nodes_beside_keylime_are_named() {
+    let mut produced = Vec::new();
+    for (case, expected, part) in bypass() {
+        let status = case.status();
+        let condition = conditions::previous(&status, BYPASS).unwrap();
+        assert_eq!(condition.reason, expected);
+        assert!(condition.message.contains(part), "{part:?} is not in {:?}", condition.message);
+        if produced.last() != Some(&expected) {
+            produced.push(expected);
+        }
+    }
+    let all = REASONS.iter().filter(|reason| reason.condition == BYPASS);
+    assert_eq!(produced, all.map(|reason| reason.name).collect::<Vec<_>>());
+}
