@@ -39,23 +39,27 @@ pub(crate) struct Gaps {
     open: bool,
 }
 
-/// Asks for the SVID of a pod on a node, again and again until `end`.
+/// Asks for the SVID of a pod on a node, once now and then again and again until `end`.
 pub(crate) fn follow<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     cluster: &'scope Cluster,
     (workload, node): (&'scope str, Node),
     end: &'scope AtomicBool,
 ) -> Followed<'scope> {
+    let ask = move || {
+        let asked = Instant::now();
+        let id = cluster.workload_id(workload);
+        let agent_ready = id.is_err() && is_agent_ready(cluster, node).unwrap_or_default();
+        Answer { asked, came: Instant::now(), id, agent_ready }
+    };
+    // Before anything happens, which begins when this returns.
+    let mut answers = vec![ask()];
     let thread = scope.spawn(move || {
-        let mut answers = Vec::new();
         // Once more after the end: whoever ends knows that all is well again.
         let mut last = false;
         while !last {
             last = end.load(Ordering::Acquire);
-            let asked = Instant::now();
-            let id = cluster.workload_id(workload);
-            let agent_ready = id.is_err() && is_agent_ready(cluster, node).unwrap_or_default();
-            answers.push(Answer { asked, came: Instant::now(), id, agent_ready });
+            answers.push(ask());
         }
         answers
     });
