@@ -41,18 +41,8 @@ impl Poll<'_> {
             .iter()
             .filter_map(|doubt| Some((doubt.agent()?.as_str().to_owned(), doubt)))
             .collect();
-        let max_age = self.resource.spec.attestation.max_attestation_age.get();
         let selector = self.resource.spec.nodes.selector.as_ref().map(ToString::to_string);
-        let rules = Rules {
-            max_age: (!max_age.is_zero()).then_some(max_age),
-            grace: self.resource.spec.nodes.grace.get(),
-            now: self.at,
-            silent: &history.silent,
-            spire,
-            observed: self.resource.spec.enforcement.is_some(),
-            managed: self.resource.spec.spire.mode != Mode::ConfigOnly,
-            selector: selector.as_deref(),
-        };
+        let rules = self.rules(history, spire, selector.as_deref());
         let mut assessed = Vec::new();
         for (name, node) in &self.cluster.nodes {
             let previous = before.get(name).cloned();
@@ -86,6 +76,27 @@ impl Poll<'_> {
             assessed.push(Assessed { node: Arc::clone(node), previous, pod, assessment, conflict });
         }
         assessed
+    }
+
+    /// What is the same for all nodes.
+    fn rules<'a>(
+        &self,
+        history: &'a History,
+        spire: Option<&'a SpireAgents>,
+        selector: Option<&'a str>,
+    ) -> Rules<'a> {
+        let spec = &self.resource.spec;
+        let max_age = spec.attestation.max_attestation_age.get();
+        Rules {
+            max_age: (!max_age.is_zero()).then_some(max_age),
+            grace: spec.nodes.grace.get(),
+            now: self.at,
+            silent: &history.silent,
+            spire,
+            observed: spec.enforcement.is_some(),
+            managed: spec.spire.mode != Mode::ConfigOnly,
+            selector,
+        }
     }
 
     /// The status written last of each node that is still the same, by this resource or by another.
