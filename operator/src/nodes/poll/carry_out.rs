@@ -1,4 +1,4 @@
-//! The consequences of a poll: what is asked of SPIRE, written to Nodes and AttestedNodes, and told.
+//! What comes of a poll: requests to SPIRE, writes to Nodes and AttestedNodes, events.
 
 use std::sync::Arc;
 
