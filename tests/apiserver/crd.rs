@@ -48,7 +48,9 @@ fn explains(server: &ApiServer) -> Result<()> {
     ] {
         // The apiserver serves a kind some moments before it tells of it.
         let explanation = wait::until(field, TIMEOUT, || server.kubectl(&["explain", field]))?;
-        ensure!(explanation.contains(expected), "{field}:\n{explanation}");
+        // Wherever kubectl breaks its lines.
+        let words = explanation.split_whitespace().collect::<Vec<_>>().join(" ");
+        ensure!(words.contains(expected), "{field}:\n{explanation}");
     }
     Ok(())
 }

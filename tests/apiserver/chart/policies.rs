@@ -41,7 +41,7 @@ fn the_policies_bind_the_account_of_the_release() -> Result<()> {
         for binding in of("ValidatingAdmissionPolicyBinding") {
             assert_eq!(binding.pointer("/spec/validationActions"), Some(&json!(["Deny"])));
             let param =
-                json!({"name": deployment, "namespace": NAMESPACE, "parameterNotFoundAction": "Deny"});
+                json!({"name": deployment, "namespace": NAMESPACE, "parameterNotFoundAction": "Allow"});
             let of_workloads = at(binding, "/spec/policyName").ends_with("-workloads");
             assert_eq!(binding.pointer("/spec/paramRef"), of_workloads.then_some(&param));
         }
