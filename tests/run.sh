@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All tests, in two groups side by side: those with a cluster, of which there is one at a time and which take longest; and the rest, which is
-# built meanwhile and gives way to them. The cluster's output follows that of the rest. Fails when a test of either failed, and names it last.
+# built meanwhile, where it gives way to them. The cluster's output follows that of the rest. Fails when a test of either failed, and names it last.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,7 +23,7 @@ status=0
 {
     nice cargo test --workspace --no-fail-fast || status=$?
     # They wait, for the most part: for what others do, and for time to pass.
-    nice cargo test --workspace --no-fail-fast --test real --test apiserver -- --test-threads=4 || status=$?
+    cargo test --workspace --no-fail-fast --test real --test apiserver -- --test-threads=4 || status=$?
     exit "$status"
 } 2>&1 | tee "$others_log" || status=$?
 wait "$group" || status=$?
