@@ -7,14 +7,15 @@ cd "$(dirname "$0")/.."
 # Always the whole workspace: a part of it would be built anew, with the features that it needs alone.
 cargo test --workspace --no-run --test cluster
 # The first test with a cluster needs no image. Who needs it makes it, and so waits for this and tells why it failed.
-operator/image/image.sh >/dev/null 2>&1 &
+setsid operator/image/image.sh >/dev/null 2>&1 </dev/null &
+image=$!
 
 log=$(mktemp)
 others_log=$(mktemp)
-# A process group of its own, to end the tests with cargo.
+# Process groups of their own, to end each with its cargo.
 setsid cargo test --workspace --no-fail-fast --test cluster -- --test-threads=1 >"$log" 2>&1 </dev/null &
 group=$!
-trap 'kill -- "-$group" 2>/dev/null || :; rm -f "$log" "$others_log"' EXIT
+trap 'kill -- "-$group" "-$image" 2>/dev/null || :; rm -f "$log" "$others_log"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 # One cargo builds at a time: this one's turn is over in a moment, that of the rest in minutes.
