@@ -40,7 +40,7 @@ test: ## run all tests
 	tests/run.sh
 
 test-fast: build ## run the tests that need nothing but cargo and git: no Go, no set-up, no root
-	RUST_TEST_THREADS=$$(($$(nproc) * 2)) cargo test --workspace -- --skip reference:: # they wait, most of the time
+	RUST_TEST_THREADS=$$(($$(nproc) * 4)) cargo test --workspace -- --skip reference:: # they wait, most of the time
 
 lint: packages ## check formatting, clippy, licences, shell and Go code
 	cargo fmt --all --check
