@@ -1,6 +1,6 @@
 //! The admission policies as Helm renders them: for which clusters, and for whom.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use super::helm::{HELMS, NAMESPACE, RELEASE, at, chart, helm as run, objects, template, text, value_set};
@@ -23,13 +23,11 @@ fn without_the_kind_there_are_no_admission_policies() -> Result<()> {
     Ok(())
 }
 
-/// Whatever the release is called: with another account they would bind nobody, with another
-/// Deployment the operator could write no workload.
+/// Whatever the release is called: with another account they would bind nobody. With a parameter they
+/// would bind everybody, as long as it is not found.
 #[test]
 fn the_policies_bind_the_account_of_the_release() -> Result<()> {
-    for (values, account, deployment) in
-        [("default", "keylime-attestor", "keylime-attestor"), ("namespaces", "attestor", "attestation")]
-    {
+    for (values, account) in [("default", "keylime-attestor"), ("namespaces", "attestor")] {
         let objects = objects(&template(HELMS[0], &["--values", text(&value_set(values))?])?)?;
         let of = |kind| objects.iter().filter(move |object| at(object, "/kind") == kind);
         for policy in of("ValidatingAdmissionPolicy") {
@@ -37,15 +35,20 @@ fn the_policies_bind_the_account_of_the_release() -> Result<()> {
                 format!("request.userInfo.username == 'system:serviceaccount:{NAMESPACE}:{account}'");
             assert_eq!(at(policy, "/spec/matchConditions/0/expression"), condition);
             assert_eq!(at(policy, "/spec/failurePolicy"), "Fail");
+            assert_eq!(policy.pointer("/spec/paramKind"), None);
         }
         for binding in of("ValidatingAdmissionPolicyBinding") {
             assert_eq!(binding.pointer("/spec/validationActions"), Some(&json!(["Deny"])));
-            let param =
-                json!({"name": deployment, "namespace": NAMESPACE, "parameterNotFoundAction": "Allow"});
-            let of_workloads = at(binding, "/spec/policyName").ends_with("-workloads");
-            assert_eq!(binding.pointer("/spec/paramRef"), of_workloads.then_some(&param));
+            assert_eq!(binding.pointer("/spec/paramRef"), None);
         }
-        assert!(of("Deployment").all(|object| at(object, "/metadata/name") == deployment));
+        let mut containers =
+            of("Deployment").filter_map(|object| object.pointer("/spec/template/spec/containers/0"));
+        let container = containers.next().context("no container")?;
+        let args = container.pointer("/args").and_then(Value::as_array).into_iter().flatten();
+        let mut given = args.filter_map(|arg| arg.as_str()?.strip_prefix("--plugin-image="));
+        let image = given.next().unwrap_or(at(container, "/image"));
+        let policies = of("ValidatingAdmissionPolicy").map(ToString::to_string).collect::<String>();
+        assert!(policies.contains(&format!("\"'{image}'\"")), "{image} is not in {policies}");
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use lab::apiserver::ApiServer;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::chart::helm::{HELMS, NAMESPACE, objects, template};
+use crate::chart::helm::{HELMS, objects, template};
 
 /// As whom the operator writes.
 pub(crate) const ACCOUNT: &str = "system:serviceaccount:keylime-attestor:keylime-attestor";
@@ -17,12 +17,10 @@ pub(crate) const IMAGE: &str = "registry.example/keylime-attestor:1";
 /// The namespaces of the tests with mode InPlace.
 const IN_PLACE: [&str; 6] =
     ["in-place", "in-place-edits", "in-place-ssa", "one-map-in-place", "policies", "refused-in-place"];
-const TEMPLATES: [&str; 4] =
-    ["admission/config-maps", "admission/nodes", "admission/workloads", "deployment"];
+const TEMPLATES: [&str; 3] = ["admission/config-maps", "admission/nodes", "admission/workloads"];
 
-/// Makes the policies, the operator's Deployment, which they read, and the account's rights.
+/// Makes the policies and the account's rights.
 pub(crate) fn install(server: &ApiServer) -> Result<()> {
-    server.kubectl(&["create", "namespace", NAMESPACE])?;
     let edited = IN_PLACE
         .map(|namespace| ["spire", "spire-agent", "spire-server"].map(|name| format!("{namespace}/{name}")));
     let edited = format!("admissionPolicy.inPlace={{{}}}", edited.concat().join(","));
