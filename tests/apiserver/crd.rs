@@ -85,6 +85,7 @@ fn fills_in_defaults(server: &ApiServer) -> Result<()> {
         "spire": {
             "pluginName": "keylime",
             "mode": "Overlay",
+            "attestors": "Coexist",
             "server": {"kind": "StatefulSet", "name": "spire-server"},
             "agents": [{"kind": "DaemonSet", "name": "spire-agent"}],
             "controllerManager": {"mode": "Auto", "program": "/spire-controller-manager"},

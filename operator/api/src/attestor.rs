@@ -72,7 +72,7 @@ use crate::{Attestation, Enforcement, Keylime, KeylimeAttestorStatus, Nodes, Rol
         "metadata.name must have at most 63 characters: the operator labels the objects it makes with it"
     )
 )]
-#[schemars(extend("x-kubernetes-validations" = [NO_ROLLOUT_WITHOUT_PODS]))]
+#[schemars(extend("x-kubernetes-validations" = [NO_ROLLOUT_WITHOUT_PODS, EXCLUSIVE_IS_OBSERVED]))]
 pub struct KeylimeAttestorSpec {
     /// Where Keylime's servers and agents listen, and how they are spoken to.
     pub keylime: Keylime,
@@ -100,6 +100,12 @@ pub struct KeylimeAttestorSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
 }
+
+const EXCLUSIVE_IS_OBSERVED: SpecRule = SpecRule {
+    rule: "self.spire.attestors != 'Exclusive' || has(self.enforcement)",
+    message: "spire.attestors Exclusive needs enforcement, by which SPIRE's server tells which agents it holds: set \
+        enforcement, or enforcement: {} to be told and do nothing else",
+};
 
 const NO_ROLLOUT_WITHOUT_PODS: SpecRule = SpecRule {
     rule: "self.spire.mode != 'ConfigOnly' || !has(self.rollout)",

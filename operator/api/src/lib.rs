@@ -37,7 +37,8 @@ pub use nodes::{NodeSelector, Nodes};
 pub use rollout::{Rollout, Unattestable};
 pub use share::{InvalidShare, Percent, Share};
 pub use spire::{
-    AgentKind, ConfigMapSource, ControllerManager, ControllerManagerMode, Mode, ServerKind, Spire, Workload,
+    AgentKind, Attestors, ConfigMapSource, ControllerManager, ControllerManagerMode, Mode, ServerKind, Spire,
+    Workload,
 };
 pub use status::{
     BatchStatus, ConfigMapEntry, ControllerManagerStatus, EnforcementStatus, FailureCause, Format,

@@ -28,7 +28,16 @@ pub struct Spire {
     #[serde(default)]
     pub mode: Mode,
 
-    /// SPIRE's server. It keeps its other node attestors.
+    /// By which node attestors SPIRE's server admits nodes. Coexist: by ours and by those that it
+    /// had, so that nodes move one by one. Exclusive: by ours alone, once every selected node is
+    /// attested and every agent that SPIRE holds is one of these nodes'; what other attestors
+    /// admitted is evicted then. The condition BypassPossible says what that waits for. To go back,
+    /// and before the agents get their former attestor again, set Coexist and wait for
+    /// ServerRolledOut. Exclusive needs `enforcement`, which tells what SPIRE holds.
+    #[serde(default)]
+    pub attestors: Attestors,
+
+    /// SPIRE's server.
     pub server: Workload<ServerKind>,
 
     /// SPIRE's agents: one DaemonSet, or several for nodes of several kinds, told apart by name. An
@@ -78,6 +87,16 @@ pub enum ControllerManagerMode {
     Auto,
     /// Not by the operator.
     Ignore,
+}
+
+/// The node attestors of SPIRE's server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Attestors {
+    /// Ours, and those that it had.
+    #[default]
+    Coexist,
+    /// Ours alone, once that is safe.
+    Exclusive,
 }
 
 /// How the operator changes SPIRE.

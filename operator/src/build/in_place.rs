@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use hcl::edit::Placement;
 use k8s_openapi::api::core::v1::ConfigMap;
 use keylime_attestor_api::names::annotation;
 use serde_json::{Value, json};
 
 use crate::configuration::derived;
-use crate::configuration::original::{PLUGIN_NAME, edited, kept, original, prefix};
+use crate::configuration::original::{PLUGIN_NAME, edited, kept, kept_key, original};
 use crate::model::managed_fields::{FieldOwners, owners_of};
 use crate::model::target::{Owner, Role, Target, annotation, text};
 
@@ -20,10 +21,10 @@ const OWNERS: &str = "spire.keylime.dev/owners";
 pub(crate) fn keep(owner: &Owner, target: &Target) -> Value {
     let source = &target.source;
     let mut data =
-        BTreeMap::from([(format!("{}{}", prefix(target.role), source.key), source.original.clone())]);
-    for (role, key) in source.beside.iter().flat_map(edited) {
+        BTreeMap::from([(kept_key(target.role, target.placement, &source.key), source.original.clone())]);
+    for (role, key) in source.beside.iter().flat_map(edited).filter(|other| *other != of(target)) {
         if let Some(kept) = kept(source.beside.as_ref(), role, key) {
-            data.entry(format!("{}{key}", prefix(role))).or_insert_with(|| kept.original.to_owned());
+            data.entry(kept_key(role, kept.placement, key)).or_insert_with(|| kept.original.to_owned());
         }
     }
     let mut owners = source.beside.as_ref().map(owners).unwrap_or_default();
@@ -34,6 +35,17 @@ pub(crate) fn keep(owner: &Owner, target: &Target) -> Value {
     let annotations =
         BTreeMap::from([(PLUGIN_NAME, target.plugin.name.clone()), (OWNERS, json!(owners).to_string())]);
     derived::object(owner, &target.key.namespace, &source.config_map, annotations, data)
+}
+
+/// True where the edit of before left our node attestor alone, and this one does not.
+pub(crate) fn readmits(target: &Target) -> bool {
+    let kept = kept(target.source.beside.as_ref(), target.role, &target.source.key);
+    target.placement == Placement::Beside && kept.is_some_and(|kept| kept.placement == Placement::Sole)
+}
+
+/// The entry of a target.
+fn of(target: &Target) -> (Role, &str) {
+    (target.role, &target.source.key)
 }
 
 /// The former owners of the edited entries, by the annotation.

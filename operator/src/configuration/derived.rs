@@ -11,9 +11,10 @@ use serde_json::{Map, Value, json};
 use crate::model::target::{Manager, Owner, Plugin, Role, Source, Target};
 use crate::model::workload::owner_labels;
 
-/// The configuration of SPIRE with our node attestor in it. Every byte outside of it stays.
+/// The configuration of SPIRE with our node attestor in it, beside the others or instead of them.
+/// Every byte outside of it stays.
 pub(crate) fn derive(
-    role: Role,
+    (role, placement): (Role, Placement),
     original: &str,
     plugin: &Plugin,
     data: &Map<String, Value>,
@@ -25,10 +26,6 @@ pub(crate) fn derive(
         plugin_cmd: &program,
         plugin_checksum: Some(&plugin.checksum),
         plugin_data: data,
-    };
-    let placement = match role {
-        Role::Server => Placement::Beside,
-        Role::Agent => Placement::Sole,
     };
     edit::set_node_attestor(original, &element, placement, variables)
 }

@@ -58,6 +58,9 @@ pub(crate) struct Gathered {
     /// A hash over the versions of the Secrets that SPIRE's pods mount; [`None`] where none is
     /// read.
     pub(crate) secret_versions: Option<String>,
+    /// What still needs other attestors than ours in SPIRE's server, as far as the nodes' loop
+    /// knows; [`None`] where it was not asked.
+    pub(crate) needs: Option<Vec<String>>,
     /// True where the agents of SPIRE are known.
     pub(crate) knows_identities: bool,
     /// The operator's own image.

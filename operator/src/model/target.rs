@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hcl::edit::Placement;
 use k8s_openapi::api::core::v1::ConfigMap;
 use keylime_attestor_api::{ConfigMapSource, Format, KeylimeAttestor, Mode, ServerKind, Workload as Asking};
 use kube::ResourceExt as _;
@@ -55,6 +56,8 @@ pub(crate) struct Target {
     pub(crate) config_path: Option<String>,
     pub(crate) flags: Vec<String>,
     pub(crate) source: Source,
+    /// The place of our node attestor: beside the others, or instead of them.
+    pub(crate) placement: Placement,
     /// SPIRE's configuration with our node attestor in it.
     pub(crate) derived: String,
     pub(crate) format: Format,
@@ -170,6 +173,11 @@ impl std::fmt::Display for Owner {
 }
 
 impl Desired {
+    /// True where SPIRE's server is to admit nodes by our node attestor alone.
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.server.placement == Placement::Sole
+    }
+
     /// All targets, the server first.
     pub(crate) fn targets(&self) -> impl Iterator<Item = &Target> {
         std::iter::once(&self.server).chain(&self.agents)

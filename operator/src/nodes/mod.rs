@@ -11,6 +11,7 @@ mod assess;
 mod build;
 mod cache;
 mod enforcement_events;
+pub(crate) mod exclusive;
 mod facts;
 mod matching;
 mod node_events;
@@ -65,6 +66,9 @@ pub(crate) struct View {
     /// By pod, also of those that gave no report now: the start of its plugin, and the number of
     /// its last action with an event.
     pub(crate) told: BTreeMap<String, (u64, u64)>,
+    /// The agents of other attestors that SPIRE holds and that are none of an attested node;
+    /// [`None`] where no pod of SPIRE's server reported them.
+    pub(crate) others: Option<Vec<String>>,
     /// The reasons why other pods gave no report.
     pub(crate) unreported: Vec<String>,
     /// The reason why the nodes could not be polled, or a write failed.

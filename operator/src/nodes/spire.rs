@@ -1,6 +1,6 @@
 //! The agents that SPIRE has, by the reports of the plugins in its server pods. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use evidence::AgentId;
 use keylime::Endpoint;
@@ -21,6 +21,9 @@ pub(crate) struct Reported {
 pub(crate) struct SpireAgents {
     ours: BTreeMap<AgentId, Held>,
     others: BTreeMap<NodeKey, Other>,
+    /// All agents of other attestation types that are not banned, each with its node where that is
+    /// known.
+    all_others: Vec<(String, Option<NodeKey>)>,
 }
 
 /// An agent of our attestation type.
@@ -37,6 +40,7 @@ pub(crate) struct Other {
     pub(crate) spiffe_id: String,
     pub(crate) attestation_type: String,
     pub(crate) expires: u64,
+    pub(crate) banned: bool,
     /// The endpoint of the pod that reported it.
     pub(crate) endpoint: Endpoint,
 }
@@ -75,6 +79,15 @@ impl SpireAgents {
         by_uid.or_else(|| self.others.get(&NodeKey::Name(node.name.clone())))
     }
 
+    /// The agents of other attestation types that are of none of these nodes.
+    pub(crate) fn elsewhere<'n>(&self, nodes: impl Iterator<Item = &'n NodeFacts>) -> Vec<String> {
+        let keys = |node: &NodeFacts| [NodeKey::Uid(node.uid.clone()), NodeKey::Name(node.name.clone())];
+        let known: BTreeSet<NodeKey> = nodes.flat_map(keys).collect();
+        let others = self.all_others.iter();
+        let others = others.filter(|(_, key)| key.as_ref().is_none_or(|key| !known.contains(key)));
+        others.map(|(spiffe_id, _)| spiffe_id.clone()).collect()
+    }
+
     fn add(&mut self, agent: &report::Agent, plugin_name: &str, endpoint: &Endpoint) {
         let report::Agent { spiffe_id, attestation_type, agent_id, node_name, node_uid, expires, banned } =
             agent;
@@ -93,16 +106,22 @@ impl SpireAgents {
             spiffe_id: spiffe_id.clone(),
             attestation_type: attestation_type.clone(),
             expires: *expires,
+            banned: *banned,
             endpoint: endpoint.clone(),
         };
         // A UID is one node's for ever, while a name may come again: the name only counts without a
         // UID.
         let key = match (node_uid, node_name) {
-            (Some(uid), _) => NodeKey::Uid(uid.clone()),
-            (None, Some(name)) => NodeKey::Name(name.clone()),
-            (None, None) => return,
+            (Some(uid), _) => Some(NodeKey::Uid(uid.clone())),
+            (None, Some(name)) => Some(NodeKey::Name(name.clone())),
+            (None, None) => None,
         };
-        self.others.insert(key, other);
+        if !banned {
+            self.all_others.push((spiffe_id.clone(), key.clone()));
+        }
+        if let Some(key) = key {
+            self.others.insert(key, other);
+        }
     }
 }
 
@@ -147,6 +166,7 @@ pub(super) mod tests {
             agent("e", "k8s_sat", json!({"node_name": "m"})),
             agent("f", "k8s_psat", json!({"node_name": "o", "node_uid": "old"})),
             agent("g", "join_token", json!({})),
+            agent("h", "join_token", json!({"banned": true})),
         ]);
         let spire = SpireAgents::of(&[reported(&agents, Some(1))], 50).unwrap();
         let ours = |id: &str| {
@@ -155,6 +175,8 @@ pub(super) mod tests {
         assert_eq!((ours("x"), ours("y"), ours("z")), (Some(("a-new", false)), Some(("b", true)), None));
         let other = |name, uid| spire.other(&node(name, uid)).map(|other| other.spiffe_id.as_str());
         assert_eq!((other("n", "u"), other("m", "v"), other("o", "new")), (Some("d"), Some("e"), None));
+        let nodes = [node("n", "u"), node("m", "v"), node("o", "new")];
+        assert_eq!(spire.elsewhere(nodes.iter()), ["f", "g"]);
     }
 
     #[test]

@@ -43,7 +43,7 @@ use crate::metrics::Metrics;
 use crate::model::owned;
 use crate::model::problem::Problem;
 use crate::model::target::{Desired, Owner};
-use crate::nodes::Nodes;
+use crate::nodes::{Nodes, exclusive::needs};
 use crate::plugins::Checksums;
 use crate::reconcile::backoff::Memory;
 use crate::reconcile::report::{report, set_inputs};
@@ -187,7 +187,11 @@ async fn attempt(context: &Context, resource: &KeylimeAttestor, now: Timestamp) 
     }
     let gathered = gather(&context.cluster, resource, &others(context), context.image.clone()).await;
     let gathered = match gathered {
-        Ok(gathered) => Gathered { agents: context.nodes.agents(&owner, &gathered), ..gathered },
+        Ok(gathered) => Gathered {
+            agents: context.nodes.agents(&owner, &gathered),
+            needs: Some(needs(context.nodes.view(&owner).as_deref())),
+            ..gathered
+        },
         Err(error) if error.is_refusal() => return Ok(Attempt::Refused(refused(&error))),
         Err(error) => return Err(error.into()),
     };

@@ -4,24 +4,27 @@
 
 use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::conditions::degraded;
-use keylime_attestor_api::{KeylimeAttestor, Mode, RolloutState};
+use keylime_attestor_api::{Attestors, KeylimeAttestor, Mode, RolloutState};
 use kube::runtime::controller::Action;
 use tracing::info;
 
 use crate::apply::{Applied, apply};
 use crate::gather::{Gathered, gather, pods};
 use crate::model::target::Owner;
+use crate::model::workload::Kind;
 use crate::reconcile::report::{report, set_inputs};
 use crate::reconcile::{Context, Error, forget, seconds};
+use crate::rollout::plan::readmission;
 use crate::rollout::progress;
 use crate::rollout::withdrawal::{Withdrawal, withdrawal};
 use crate::status::attempt::{Attempt, Hindrance};
+use crate::validate::validate;
 
 /// Withdraws a resource. `Ok` only when nothing of it is left, since the finalizer goes then.
 pub(super) async fn withdraw(context: &Context, resource: &KeylimeAttestor) -> Result<Action, Error> {
     let now = seconds(Timestamp::now());
     let owner = Owner::of(resource);
-    let gathered = match gather(&context.cluster, resource, &[], None).await {
+    let gathered = match gather(&context.cluster, resource, &[], context.image.clone()).await {
         Ok(gathered) => gathered,
         Err(error) if error.is_refusal() => {
             let hindrance = Some(Hindrance { diagnosis: Some(error.to_string()) });
@@ -31,7 +34,7 @@ pub(super) async fn withdraw(context: &Context, resource: &KeylimeAttestor) -> R
         }
         Err(error) => return Err(error.into()),
     };
-    let applied = match due(resource, &gathered, now) {
+    let applied = match due(context, resource, &gathered, now) {
         Withdrawal::Going(plan) => apply(&context.cluster, plan, gathered.carrying.clone()).await?,
         // Our part on the nodes stays until SPIRE is restored: the parents of its entries may hang
         // on it.
@@ -54,10 +57,20 @@ pub(super) async fn withdraw(context: &Context, resource: &KeylimeAttestor) -> R
     Err(Error::Withdrawing)
 }
 
-fn due(resource: &KeylimeAttestor, gathered: &Gathered, now: Timestamp) -> Withdrawal {
+fn due(context: &Context, resource: &KeylimeAttestor, gathered: &Gathered, now: Timestamp) -> Withdrawal {
     let previous = resource.status.clone().unwrap_or_default();
-    let batch_size = resource.spec.rollout.as_ref().and_then(|rollout| rollout.batch_size);
-    withdrawal(gathered, &previous, batch_size, now)
+    let rollout = resource.spec.rollout.clone().unwrap_or_default();
+    let has_agents = gathered.ours.iter().any(|workload| workload.key.kind == Kind::DaemonSet);
+    if has_agents && resource.spec.spire.attestors == Attestors::Exclusive {
+        let mut coexistent = resource.clone();
+        coexistent.spec.spire.attestors = Attestors::Coexist;
+        let desired = validate(&coexistent, gathered, &context.checksums).ok();
+        let plan = desired.and_then(|desired| readmission(&desired, gathered, &previous, &rollout, now));
+        if let Some(plan) = plan {
+            return Withdrawal::Going(plan);
+        }
+    }
+    withdrawal(gathered, &previous, rollout.batch_size, now)
 }
 
 /// The hindrance of a withdrawal: a step that was refused, or pods that are not replaced in time.

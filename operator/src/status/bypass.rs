@@ -2,7 +2,7 @@
 
 use hcl::edit;
 use keylime_attestor_api::conditions::{Reason, bypass_possible as reason};
-use keylime_attestor_api::{Mode, RolloutState};
+use keylime_attestor_api::{Attestors, Mode, RolloutState};
 
 use super::Facts;
 use super::conditions::Finding;
@@ -18,6 +18,12 @@ pub(super) fn bypass(facts: &Facts<'_>) -> Finding {
     let Some((desired, others)) = desired.and_then(|desired| Some((desired, others(desired)?))) else {
         return plain(reason::NOT_APPLIED);
     };
+    let exclusive = facts.resource.spec.spire.attestors == Attestors::Exclusive;
+    let needs = facts.attempt.gathered().and_then(|gathered| gathered.needs.as_ref());
+    if let Some(needs) = needs.filter(|_| exclusive && !others.is_empty()) {
+        let (reason, names) = (reason::WAITING, others.join(", "));
+        return (reason, format!("{} They are {names}. It waits: {}.", reason.meaning, needs.join("; ")));
+    }
     if !others.is_empty() {
         let (reason, names) = (reason::OTHER_ATTESTORS, others.join(", "));
         return (reason, format!("{} They are {names}. {}", reason.meaning, reason.remedy));

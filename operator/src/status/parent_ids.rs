@@ -38,7 +38,7 @@ pub(super) fn parent_ids(facts: &Facts<'_>) -> Finding {
     match lacking.first() {
         Some(_) => (reason::TEMPLATE_MISSING, lacking.join("; ")),
         None if gathered.managers.is_empty() => {
-            let parent = parents.template(Some("")).replace("{{ else }}{{ end }}", "{{ end }}");
+            let parent = parents.template(None, true);
             let no = reason::NO_CONTROLLER_MANAGER;
             (no, format!("{} {} In the words of a parentIDTemplate: {parent}", no.meaning, no.remedy))
         }
@@ -68,7 +68,7 @@ fn lacking(found: &FoundManager, namespace: &str, parents: &Parents<'_>) -> Opti
     if original.as_deref().is_some_and(is_right) {
         return None;
     }
-    let template = parents.template(original.as_deref());
+    let template = parents.template(original.as_deref(), false);
     Some(format!(
         "on nodes that attest by Keylime workloads get no SVIDs: set spec.spire.controllerManager.mode to Auto, or parentIDTemplate in {key} of \
          the ConfigMap {namespace}/{} to: {template}",

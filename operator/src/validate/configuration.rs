@@ -1,15 +1,15 @@
 //! SPIRE's configuration, with and without our node attestor.
 
-use hcl::edit;
+use hcl::edit::{self, Placement};
 use k8s_openapi::api::core::v1::ConfigMap;
-use keylime_attestor_api::KeylimeAttestorSpec;
 use keylime_attestor_api::conditions::configuration_applied as reason;
+use keylime_attestor_api::{KeylimeAttestorSpec, Mode};
 
 use super::located::Located;
 use crate::configuration::{derived, original, plugin_data};
 use crate::gather::Found;
 use crate::model::problem::Problem;
-use crate::model::target::{Asked, Plugin, Source, only_key, text};
+use crate::model::target::{Asked, Plugin, Role, Source, only_key, text};
 
 /// The largest ConfigMap in bytes, as the apiserver counts.
 pub(super) const MAX_CONFIG_MAP: usize = 1 << 20;
@@ -17,14 +17,16 @@ pub(super) const MAX_CONFIG_MAP: usize = 1 << 20;
 /// An upper bound of our node attestor's size in any spelling: the schema limits every text in it.
 const OUR_PART: usize = 16 << 10;
 
-/// SPIRE's configuration, and the same with our node attestor in it.
+/// SPIRE's configuration, and the same with our node attestor in it: in the agents alone, in the
+/// server where `server` places it, from the text that was applied last.
 pub(super) fn configuration(
     asked: &Asked,
     located: &Located,
     found: &Found,
     plugin: &Plugin,
     spec: &KeylimeAttestorSpec,
-) -> Result<(Source, String), Problem> {
+    server: impl Fn(&str) -> Placement,
+) -> Result<(Source, Placement, String), Problem> {
     let (namespace, name) = (&asked.key.namespace, &located.config_map);
     let missing = |what: String| {
         let advice = "create it, or set configMap or configPath of the workload in spec.spire";
@@ -60,11 +62,18 @@ pub(super) fn configuration(
         })?;
     let data = plugin_data::plugin_data(asked.role, spec, &located.flags, (&original, located.variables))
         .map_err(|error| invalid(error.to_string()))?;
-    let derived =
-        derived::derive(asked.role, &original, plugin, &data, located.variables).map_err(refused)?;
+    let placement = match asked.role {
+        Role::Server => {
+            let beside = found.beside.as_ref().and_then(|beside| text(beside, &key));
+            server(if spec.spire.mode == Mode::InPlace { current } else { beside.unwrap_or_default() })
+        }
+        Role::Agent => Placement::Sole,
+    };
+    let derived = derived::derive((asked.role, placement), &original, plugin, &data, located.variables)
+        .map_err(refused)?;
     let source =
         Source { config_map: name.clone(), key, original, live: live.clone(), beside: found.beside.clone() };
-    Ok((source, derived))
+    Ok((source, placement, derived))
 }
 
 /// Checks the size of both ConfigMaps, SPIRE's edited in place and ours beside it: each holds at

@@ -3,6 +3,7 @@
 
 mod batches;
 mod configuration;
+mod exclusive;
 mod located;
 pub(crate) mod manager;
 mod secrets;
@@ -12,6 +13,7 @@ mod variables;
 
 use std::collections::BTreeMap;
 
+use hcl::edit::Placement;
 use keylime_attestor_api::conditions::configuration_applied as reason;
 use keylime_attestor_api::{KeylimeAttestor, Mode};
 
@@ -52,6 +54,7 @@ pub(crate) fn validate(
     problems.extend(same_configuration(&targets));
     problems.extend(batches::problems(&resource.spec, &targets));
     problems.extend(taint::problems(&resource.spec, &targets));
+    problems.extend(exclusive::problem(resource.spec.spire.mode, gathered, &targets));
     let manager = context.manager(&targets);
     let mut targets = targets.into_iter();
     match (targets.next(), manager) {
@@ -91,7 +94,8 @@ impl Context<'_> {
         let found = self.gathered.found.get(&asked.key);
         let (found, discovered) = discovered(spec.spire.mode, asked, found)?;
         let plugin = self.plugin(asked.role);
-        let (source, derived) = configuration(asked, &discovered, found, &plugin, spec)?;
+        let server = |applied: &str| exclusive::placement(self.resource, self.gathered, applied);
+        let (source, placement, derived) = configuration(asked, &discovered, found, &plugin, spec, server)?;
         self.is_free(&asked.key.namespace, &source.config_map)?;
         let secret = match asked.role {
             Role::Server => Some(spec.keylime.tls.secret_name.clone()),
@@ -106,6 +110,7 @@ impl Context<'_> {
             flags: discovered.flags,
             format: derived::format(&derived),
             source,
+            placement,
             derived,
             secret,
             plugin,
@@ -121,7 +126,9 @@ impl Context<'_> {
         let server = targets.iter().find(|target| target.role == Role::Server);
         let Some((parents, server)) = Parents::of(spec).zip(server) else { return Ok(None) };
         let Some(workload) = &server.workload else { return Ok(None) };
-        let manager = manager::manager(spec.spire.mode, asked, workload, &self.gathered.managers, &parents)?;
+        let exclusive = server.placement == Placement::Sole;
+        let managers = &self.gathered.managers;
+        let manager = manager::manager(spec.spire.mode, asked, workload, managers, &parents, exclusive)?;
         let Some(manager) = manager else { return Ok(None) };
         self.is_free(&server.key.namespace, &manager.config_map)?;
         manager::shared(&manager, &server.key.namespace, targets).map_or(Ok(Some(manager)), Err)

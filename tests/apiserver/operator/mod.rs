@@ -11,6 +11,7 @@ mod config_only;
 mod controller_manager;
 mod drift;
 mod elsewhere;
+mod exclusive;
 mod failures;
 mod in_place;
 mod kubelets;

@@ -17,22 +17,22 @@ use super::site::{Operator, Site, TIMEOUT};
 use super::{pods, spire};
 
 /// A site whose SPIRE is rolled out, and where the plugins report.
-struct Reporting {
-    site: Site,
-    operator: Operator,
+pub(super) struct Reporting {
+    pub(super) site: Site,
+    pub(super) operator: Operator,
     port: Port,
     action: &'static str,
 }
 
 /// One pod of SPIRE's server.
-struct Server {
-    spire: FakeSpire,
+pub(super) struct Server {
+    pub(super) spire: FakeSpire,
     /// Ends with it.
     _plugin: Host,
 }
 
 impl Reporting {
-    async fn start(namespace: &str, nodes: &[&str], action: &'static str) -> Result<Self> {
+    pub(super) async fn start(namespace: &str, nodes: &[&str], action: &'static str) -> Result<Self> {
         let mut site = Site::start_alone(namespace).await?;
         for name in nodes {
             site.make_node(name, name, "")?;
@@ -40,15 +40,23 @@ impl Reporting {
         }
         site.apply(&spire::json(namespace))?;
         let port = Port::free()?;
-        let enforcement = json!({"action": action, "interval": "1s", "reportPort": port.number()});
-        site.attest(json!({"enforcement": enforcement, "nodes": {"grace": "0"}}))?;
         let operator = site.operator()?;
-        site.make_ready()?;
-        Ok(Self { site, operator, port, action })
+        let reporting = Self { site, operator, port, action };
+        reporting.attest(json!({}))?;
+        reporting.site.make_ready()?;
+        Ok(reporting)
+    }
+
+    /// Applies the resource, with its spec changed as asked for.
+    pub(super) fn attest(&self, mut changes: Value) -> Result<()> {
+        changes["enforcement"] =
+            json!({"action": self.action, "interval": "1s", "reportPort": self.port.number()});
+        changes["nodes"] = json!({"grace": "0"});
+        self.site.attest(changes)
     }
 
     /// Starts a pod of SPIRE's server, with the certificate of the Secret.
-    async fn server(&self, pod: &str, ip: &str, agents: Vec<Agent>) -> Result<Server> {
+    pub(super) async fn server(&self, pod: &str, ip: &str, agents: Vec<Agent>) -> Result<Server> {
         let dir = self.site.dir.path();
         let [ca, cert, key] =
             ["cacert.crt", "client-cert.crt", "client-private.pem"].map(|name| dir.join(name));
@@ -104,7 +112,7 @@ impl Reporting {
     }
 
     /// Waits for polls of the nodes that begin from now on.
-    fn polls(&self) -> Result<()> {
+    pub(super) fn polls(&self) -> Result<()> {
         let count = || -> Result<u64> {
             let metrics = self.operator.get(&self.operator.metrics, "/metrics")?;
             let lines = metrics.lines();
@@ -121,14 +129,14 @@ impl Reporting {
     }
 
     /// Makes the pod of the agent on a node, ready and with our overlay.
-    fn agent(&self, pod: &str, node: &str) -> Result<()> {
+    pub(super) fn agent(&self, pod: &str, node: &str) -> Result<()> {
         let hash = self.site.hash("daemonset/spire-agent")?;
         pods::start_agent(&self.site, pod, node, hash.as_deref())?;
         pods::ready(&self.site, pod)
     }
 
     /// The agent of a node as its former attestor has it.
-    fn of_psat(&self, node: &str) -> Result<Agent> {
+    pub(super) fn of_psat(&self, node: &str) -> Result<Agent> {
         let node = self.site.get(&format!("node/{node}"))?;
         let uid = node.pointer("/metadata/uid").and_then(Value::as_str).context("no uid")?;
         let agent = agent("k8s_psat", &format!("production/{uid}"));
@@ -136,7 +144,7 @@ impl Reporting {
     }
 }
 
-fn failing(name: &str) -> Node {
+pub(super) fn failing(name: &str) -> Node {
     passing(name).with_states([State::fail()])
 }
 
@@ -145,7 +153,7 @@ fn id(name: &str) -> String {
 }
 
 /// The changes of agents that SPIRE was asked for.
-fn acts(spire: &FakeSpire) -> Vec<Call> {
+pub(super) fn acts(spire: &FakeSpire) -> Vec<Call> {
     spire.calls().into_iter().filter(|call| *call != Call::List).collect()
 }
 

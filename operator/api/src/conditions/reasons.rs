@@ -305,7 +305,10 @@ reasons! {
     mod bypass_possible: BypassPossible {
         OTHER_ATTESTORS = True "OtherAttestors":
             "SPIRE's server admits nodes by other attestors as well: a node that Keylime fails may attest by one of them, and get what is registered for such agents.",
-            "When every node attests by Keylime, take these attestors out of SPIRE's own configuration of the server.";
+            "When every node attests by Keylime, set `spec.spire.attestors` to Exclusive, or take these attestors out of SPIRE's own configuration of the server.";
+        WAITING = True "Waiting":
+            "`spec.spire.attestors` is Exclusive, and SPIRE's server still admits nodes by other attestors.",
+            "See to what the message says it waits for; the other attestors go by themselves then.";
         KEYLIME_ALONE = False "KeylimeAlone":
             "SPIRE's server admits nodes by Keylime alone.",
             "Nothing.";

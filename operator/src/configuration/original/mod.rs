@@ -1,6 +1,6 @@
 //! SPIRE's configuration without our part, where its own ConfigMap is edited in place. Pure.
 
-use hcl::edit::{self, Variables};
+use hcl::edit::{self, Placement, Variables};
 use k8s_openapi::api::core::v1::ConfigMap;
 use keylime_attestor_api::names::{annotation, path};
 use serde_json::Map;
@@ -11,12 +11,17 @@ use crate::model::target::{Plugin, Role, annotation, text};
 /// The annotation with the plugin's name in the edited configurations.
 pub(crate) const PLUGIN_NAME: &str = "spire.keylime.dev/plugin-name";
 
-/// The prefix of a kept entry's key.
-pub(crate) const fn prefix(role: Role) -> &'static str {
-    match role {
-        Role::Server => "original-server.",
-        Role::Agent => "original-agent.",
-    }
+/// The prefixes of the kept entries' keys, by the edits that they are from before.
+const PREFIXES: [(Role, Placement, &str); 3] = [
+    (Role::Server, Placement::Beside, "original-server."),
+    (Role::Server, Placement::Sole, "original-server-of-others."),
+    (Role::Agent, Placement::Sole, "original-agent."),
+];
+
+/// The key of a kept entry.
+pub(crate) fn kept_key(role: Role, placement: Placement, key: &str) -> String {
+    let of = PREFIXES.iter().find(|(of, placed, _)| (*of, *placed) == (role, placement));
+    format!("{}{key}", of.map(|(_, _, prefix)| *prefix).unwrap_or_default())
 }
 
 /// A text from before an edit.
@@ -25,20 +30,25 @@ pub(crate) struct Kept<'a> {
     pub(crate) original: &'a str,
     /// The name that the edit gave the plugin.
     pub(crate) plugin: &'a str,
+    /// The place that the edit gave it.
+    pub(crate) placement: Placement,
 }
 
 /// The kept text of an entry of SPIRE's ConfigMap.
 pub(crate) fn kept<'a>(beside: Option<&'a ConfigMap>, role: Role, key: &str) -> Option<Kept<'a>> {
     let beside = beside?;
     let plugin = annotation(beside.metadata.annotations.as_ref(), PLUGIN_NAME)?;
-    Some(Kept { original: text(beside, &format!("{}{key}", prefix(role)))?, plugin })
+    PREFIXES.iter().filter(|(of, ..)| *of == role).find_map(|(_, placement, prefix)| {
+        let original = text(beside, &format!("{prefix}{key}"))?;
+        Some(Kept { original, plugin, placement: *placement })
+    })
 }
 
 /// The edited entries of SPIRE's ConfigMap, by the kept texts.
 pub(crate) fn edited(beside: &ConfigMap) -> Vec<(Role, &str)> {
     let keys = beside.data.iter().flatten().map(|(key, _)| key);
     keys.filter_map(|key| {
-        [Role::Server, Role::Agent].into_iter().find_map(|role| Some((role, key.strip_prefix(prefix(role))?)))
+        PREFIXES.iter().find_map(|(role, _, prefix)| Some((*role, key.strip_prefix(prefix)?)))
     })
     .collect()
 }
@@ -71,7 +81,7 @@ pub(crate) fn original_of(
 /// Without other edits since, this is the kept text, byte for byte; edits of others stay. [`None`]
 /// where our node attestor is in it and cannot be told from the rest.
 pub(crate) fn original(role: Role, kept: Option<Kept<'_>>, current: &str) -> Option<String> {
-    let Some(Kept { original, plugin }) = kept else { return Some(current.to_owned()) };
+    let Some(Kept { original, plugin, placement }) = kept else { return Some(current.to_owned()) };
     let names = edit::node_attestors(current).ok();
     if names.is_some_and(|names| !names.iter().any(|name| name == plugin)) {
         return Some(current.to_owned());
@@ -79,15 +89,16 @@ pub(crate) fn original(role: Role, kept: Option<Kept<'_>>, current: &str) -> Opt
     // With the same element in both, only the edits of others still differ.
     let plugin = Plugin { name: plugin.to_owned(), checksum: "0".repeat(64), image: String::new() };
     // Variables in the text were checked when it was edited, and are allowed here.
-    let set = |text: &str| derive(role, text, &plugin, &Map::new(), Variables::Expanded).ok();
+    let set = |text: &str| derive((role, placement), text, &plugin, &Map::new(), Variables::Expanded).ok();
     let (then, now) = (set(original)?, set(current)?);
     if then == now {
         return Some(original.to_owned());
     }
-    splice(original, &then, &now).filter(|spliced| set(spliced).as_ref() == Some(&now)).or_else(|| match role
-    {
-        Role::Server => edit::remove_node_attestor(current, &plugin.name).ok(),
-        Role::Agent => None,
+    splice(original, &then, &now).filter(|spliced| set(spliced).as_ref() == Some(&now)).or_else(|| {
+        match placement {
+            Placement::Beside => edit::remove_node_attestor(current, &plugin.name).ok(),
+            Placement::Sole => None,
+        }
     })
 }
 

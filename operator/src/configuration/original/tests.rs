@@ -6,11 +6,15 @@ use crate::fixture::{AGENT_HCL, AGENT_JSON, SERVER_HCL, SERVER_JSON};
 fn set(role: Role, text: &str, name: &str) -> String {
     let plugin = Plugin { name: name.to_owned(), checksum: "a".repeat(64), image: String::new() };
     let data = json!({"keylime_agent_host": "127.0.0.1", "keylime_agent_port": 9002});
-    derive(role, text, &plugin, data.as_object().unwrap(), Variables::Expanded).unwrap()
+    derive((role, placement(role)), text, &plugin, data.as_object().unwrap(), Variables::Expanded).unwrap()
 }
 
-fn kept(original: &str) -> Option<Kept<'_>> {
-    Some(Kept { original, plugin: "keylime" })
+fn placement(role: Role) -> Placement {
+    if role == Role::Server { Placement::Beside } else { Placement::Sole }
+}
+
+fn kept(role: Role, original: &str) -> Option<Kept<'_>> {
+    Some(Kept { original, plugin: "keylime", placement: placement(role) })
 }
 
 const ALL: [(Role, &str); 4] = [
@@ -25,7 +29,7 @@ fn what_nobody_touched_comes_back_byte_for_byte() {
     for (role, text) in ALL {
         let edited = set(role, text, "keylime");
         assert_ne!(edited, text);
-        assert_eq!(original(role, kept(text), &edited).as_deref(), Some(text));
+        assert_eq!(original(role, kept(role, text), &edited).as_deref(), Some(text));
         assert_eq!(original(role, None, text).as_deref(), Some(text));
     }
 }
@@ -49,7 +53,11 @@ fn odd_forms_come_back_byte_for_byte() {
             let edited = set(role, text, "keylime");
             assert_ne!(edited, text);
             assert_eq!(set(role, &edited, "keylime"), edited, "{role:?}: {text:?}");
-            assert_eq!(original(role, kept(text), &edited).as_deref(), Some(text), "{role:?}: {edited:?}");
+            assert_eq!(
+                original(role, kept(role, text), &edited).as_deref(),
+                Some(text),
+                "{role:?}: {edited:?}"
+            );
         }
     }
 }
@@ -66,7 +74,7 @@ fn edits_beside_ours_survive() {
             Role::Server => change(text),
             Role::Agent => text.replace("example.org", "example.net"),
         };
-        assert_eq!(original(role, kept(text), &edited), Some(expected), "{role:?}");
+        assert_eq!(original(role, kept(role, text), &edited), Some(expected), "{role:?}");
     }
 }
 
@@ -74,7 +82,7 @@ fn edits_beside_ours_survive() {
 fn a_file_without_our_part_is_a_new_original() {
     for (role, text) in ALL {
         let fresh = text.replace("example.org", "example.net");
-        assert_eq!(original(role, kept(text), &fresh), Some(fresh.clone()));
+        assert_eq!(original(role, kept(role, text), &fresh), Some(fresh.clone()));
     }
 }
 
@@ -82,14 +90,31 @@ fn a_file_without_our_part_is_a_new_original() {
 fn our_own_part_edited_by_hand_is_undone() {
     for (role, text) in ALL {
         let edited = set(role, text, "keylime").replace("9002", "9003");
-        assert_eq!(original(role, kept(text), &edited).as_deref(), Some(text), "{role:?}");
+        assert_eq!(original(role, kept(role, text), &edited).as_deref(), Some(text), "{role:?}");
     }
 }
 
 #[test]
 fn what_cannot_be_told_apart_is_not_guessed() {
     let edited = set(Role::Agent, AGENT_HCL, "keylime").replace("NodeAttestor", "# a note\n  NodeAttestor");
-    let found = original(Role::Agent, kept(AGENT_HCL), &edited);
+    let found = original(Role::Agent, kept(Role::Agent, AGENT_HCL), &edited);
     assert!(found.is_none_or(|text| text == AGENT_HCL.replace("NodeAttestor", "# a note\n  NodeAttestor")));
-    assert_eq!(original(Role::Agent, kept("agent {}\nplugins {}"), "not { hcl"), None);
+    assert_eq!(original(Role::Agent, kept(Role::Agent, "agent {}\nplugins {}"), "not { hcl"), None);
+}
+
+/// What a server had beside ours cannot be found in a text without it.
+#[test]
+fn attestors_that_an_edit_took_out_come_back() {
+    for text in [SERVER_JSON, SERVER_HCL] {
+        let plugin = Plugin { name: "keylime".to_owned(), checksum: "a".repeat(64), image: String::new() };
+        let sole = (Role::Server, Placement::Sole);
+        let edited = derive(sole, text, &plugin, &Map::new(), Variables::Expanded).unwrap();
+        let kept = Some(Kept { original: text, plugin: "keylime", placement: Placement::Sole });
+        assert_eq!(original(Role::Server, kept, &edited).as_deref(), Some(text));
+        let changed = edited.replace("example.org", "example.net");
+        assert_eq!(original(Role::Server, kept, &changed), Some(text.replace("example.org", "example.net")));
+        // Cut off between what is kept and the edit.
+        let before = set(Role::Server, text, "keylime");
+        assert_eq!(original(Role::Server, kept, &before).as_deref(), Some(text));
+    }
 }

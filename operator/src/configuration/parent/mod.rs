@@ -27,10 +27,10 @@ impl<'a> Parents<'a> {
     }
 
     /// The `parentIDTemplate` for nodes that attest by Keylime and, by the original one, for those
-    /// that do not.
+    /// that do not; where it is `exclusive`, these have none.
     ///
     /// No variable is used: with `-expand-env` a dollar sign would be the environment's.
-    pub(crate) fn template(&self, original: Option<&str>) -> String {
+    pub(crate) fn template(&self, original: Option<&str>, exclusive: bool) -> String {
         let original = original.unwrap_or(DEFAULT);
         if self.are_known_to(original) {
             return original.to_owned();
@@ -42,7 +42,8 @@ impl<'a> Parents<'a> {
         [
             format!("{{{{ if {label} }}}}{by_label}"),
             format!("{{{{ else if {annotation} }}}}{{{{ {annotation} }}}}"),
-            format!("{{{{ else }}}}{original}{{{{ end }}}}"),
+            if exclusive { String::new() } else { format!("{{{{ else }}}}{original}") },
+            "{{ end }}".to_owned(),
         ]
         .concat()
     }

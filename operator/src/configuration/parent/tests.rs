@@ -4,7 +4,7 @@ use super::*;
 use crate::fixture::resource;
 
 fn template(changes: serde_json::Value, original: Option<&str>) -> String {
-    Parents::of(&resource(changes).spec).unwrap().template(original)
+    Parents::of(&resource(changes).spec).unwrap().template(original, false)
 }
 
 #[test]
@@ -16,6 +16,16 @@ fn nodes_of_keylime_come_first_and_the_others_keep_what_they_had() {
          {{ else if index .NodeMeta.Annotations \"spire.keylime.dev/spiffe-id\" }}\
          {{ index .NodeMeta.Annotations \"spire.keylime.dev/spiffe-id\" }}\
          {{ else }}spiffe://{{ .TrustDomain }}/mine/{{ .NodeMeta.Name }}{{ end }}"
+    );
+}
+
+#[test]
+fn where_keylime_is_alone_the_others_have_none() {
+    let parents = resource(json!({}));
+    let exclusive = Parents::of(&parents.spec).unwrap().template(Some(DEFAULT), true);
+    assert!(
+        exclusive.ends_with("{{ index .NodeMeta.Annotations \"spire.keylime.dev/spiffe-id\" }}{{ end }}"),
+        "{exclusive}"
     );
 }
 

@@ -24,6 +24,13 @@ pub(super) struct Assessed {
     pub(super) conflict: Option<Conflict>,
 }
 
+/// The nodes that are attested.
+pub(super) fn attested(assessed: &[Assessed]) -> impl Iterator<Item = &NodeFacts> {
+    let attested =
+        assessed.iter().filter(|assessed| assessed.assessment.reason.state() == NodeState::Attested);
+    attested.map(|assessed| &*assessed.node)
+}
+
 impl Poll<'_> {
     /// Assesses the nodes that the resource selects and that no other resource owns.
     pub(super) fn assess(

@@ -7,9 +7,10 @@ use keylime_attestor_api::{Mode, NodeReason};
 use tracing::{info, warn};
 
 use super::Poll;
-use super::assessed::Assessed;
+use super::assessed::{Assessed, attested};
 use crate::nodes::ask::Reports;
 use crate::nodes::assess::Assessment;
+use crate::nodes::exclusive::is_exclusive;
 use crate::nodes::node_events::NodeEvent;
 use crate::nodes::spire::SpireAgents;
 use crate::nodes::write::Wanted;
@@ -37,6 +38,23 @@ impl Poll<'_> {
             match keylime_client.reporter.reattest(&other.endpoint, &other.spiffe_id).await {
                 Ok(()) => assessment.status.reattested_pod = Some(pod.uid.clone()),
                 Err(error) => warn!(node = node.name, %error, "an agent could not be made to attest anew"),
+            }
+        }
+    }
+
+    /// Asks SPIRE's server to evict what other attestors admitted of nodes that attest by Keylime,
+    /// once it admits no node by these any longer.
+    pub(super) async fn evict_left(&self, assessed: &[Assessed], spire: &SpireAgents) {
+        let inputs = self.context.nodes.inputs(self.owner);
+        let Some(keylime_client) = inputs.and_then(|inputs| inputs.keylime_client) else { return };
+        if !is_exclusive(self.resource) {
+            return;
+        }
+        for node in attested(assessed) {
+            let Some(other) = spire.other(node).filter(|other| !other.banned) else { continue };
+            let evicted = keylime_client.reporter.reattest(&other.endpoint, &other.spiffe_id).await;
+            if let Err(error) = evicted {
+                warn!(node = node.name, %error, "an agent of another attestor could not be evicted");
             }
         }
     }

@@ -11,6 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 use keylime::States;
 use keylime_attestor_api::KeylimeAttestor;
 
+use self::assessed::attested;
 use crate::model::target::Owner;
 use crate::nodes::ask::{Reports, ask_keylime, ask_spire};
 use crate::nodes::cache::NotCached;
@@ -47,6 +48,7 @@ pub(super) async fn poll(context: &Context, resource: &KeylimeAttestor, inputs: 
         reach,
         loops: Vec::new(),
         told: BTreeMap::new(),
+        others: None,
         unreported: reports.unreported.clone(),
         trouble: None,
     };
@@ -108,6 +110,8 @@ impl Poll<'_> {
         if let Some(spire) = &spire {
             // Before the write: the status records the pod that was asked to attest anew.
             self.have_attest_anew(&mut assessed, spire).await;
+            self.evict_left(&assessed, spire).await;
+            view.others = Some(spire.elsewhere(attested(&assessed)));
         }
         self.tell_actions(history, &assessed).await;
         self.write(history, assessed, view).await;

@@ -5,11 +5,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::conditions::{Reason, enforcing as enforcing_reason, nodes_attested as reason};
 use keylime_attestor_api::{
-    Action, Enforcement, EnforcementStatus, KeylimeAttestor, NodeNotAttested, NodeReason, NodeState,
-    NodesStatus,
+    Action, Attestors, Enforcement, EnforcementStatus, KeylimeAttestor, NodeNotAttested, NodeReason,
+    NodeState, NodesStatus,
 };
 
 use super::View;
+use super::exclusive::needs;
 
 /// The most nodes that are listed in the status, and the most that are named in a condition.
 const LISTED: usize = 50;
@@ -159,6 +160,8 @@ pub(crate) struct Said {
     attested: (Reason, String),
     enforcing: (Reason, String),
     reach: (Reason, String),
+    /// What an exclusive attestor waits for.
+    needs: Option<Vec<String>>,
 }
 
 /// The members of the status that follow from a view: while they are the same there is nothing to
@@ -170,6 +173,7 @@ pub(crate) fn said(resource: &KeylimeAttestor, view: &View) -> Said {
         attested: attested(Some(view)),
         enforcing: enforcing(resource.spec.enforcement.as_ref(), Some(view)),
         reach: (view.reach.reason, view.reach.message.clone()),
+        needs: (resource.spec.spire.attestors == Attestors::Exclusive).then(|| needs(Some(view))),
     }
 }
 

@@ -21,6 +21,7 @@ pub(in crate::nodes) fn view(nodes: &[(&str, NodeReason)]) -> View {
         reach: Reach::not_checked(),
         loops: Vec::new(),
         told: std::collections::BTreeMap::from([("spire-server-0".to_owned(), (10, 3))]),
+        others: None,
         unreported: Vec::new(),
         trouble: None,
     }

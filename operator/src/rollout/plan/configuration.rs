@@ -38,6 +38,10 @@ impl Decision<'_> {
             if !is_applied(Some(&source.live), &object) {
                 steps.push(Step::Edit { object, correction: known });
             }
+            if in_place::readmits(target) {
+                // What is kept is only found by the edit that it is from before.
+                steps.reverse();
+            }
             return steps;
         }
         // An edit in place, from a former mode.

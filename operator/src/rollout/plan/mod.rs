@@ -68,6 +68,23 @@ pub(crate) fn plan(
     plan
 }
 
+/// The steps until SPIRE's server admits nodes by its other attestors again, before agents get
+/// theirs back; [`None`] when it does, or cannot be brought to.
+pub(crate) fn readmission(
+    desired: &Desired,
+    gathered: &Gathered,
+    previous: &KeylimeAttestorStatus,
+    rollout: &Rollout,
+    now: Timestamp,
+) -> Option<Plan> {
+    let decision = Decision { desired, gathered, previous, rollout, now };
+    let mut plan = Plan::default();
+    let done = decision.target(&desired.server, true, &mut plan);
+    let state = plan.rollouts.get(&desired.server.key).map(|rollout| rollout.state);
+    let failed = matches!(state, Some(RolloutState::Failed | RolloutState::RolledBack));
+    (!done && !failed).then_some(plan)
+}
+
 struct Decision<'a> {
     desired: &'a Desired,
     gathered: &'a Gathered,
@@ -141,14 +158,15 @@ impl Decision<'_> {
                 plan.requeue_after(MISSING);
             }
         }
-        let roll_back = state == RolloutState::Failed && failed_before && known && self.rollout.rollback;
+        let rolls_back = self.rolls_back(target);
+        let roll_back = state == RolloutState::Failed && failed_before && known && rolls_back;
         if roll_back {
             plan.steps.extend(self.roll_back(target, workload));
             let back = progress::begun(workload, RolloutState::RolledBack, Some(overlay.hash), self.now);
             plan.rollouts.insert(target.key.clone(), back);
             return false;
         }
-        if state == RolloutState::Failed && self.rollout.rollback {
+        if state == RolloutState::Failed && rolls_back {
             // The failure is reported first, with the pods' own messages, and then rolled back.
             plan.requeue_after(Duration::from_secs(1));
         }
@@ -171,6 +189,12 @@ impl Decision<'_> {
             }),
             _ => Some(last),
         }
+    }
+
+    /// Whether a failed rollout gets what was there before. Agents do not where the server would
+    /// not admit them by that.
+    fn rolls_back(&self, target: &Target) -> bool {
+        self.rollout.rollback && (target.role == Role::Server || !self.desired.is_exclusive())
     }
 
     fn roll_back(&self, target: &Target, workload: &Workload) -> Vec<Step> {

@@ -14,6 +14,7 @@ fn bypass() -> Vec<(Case, &'static str, &'static str)> {
     let alone = || with(r#"{"plugins": {"NodeAttestor": []}}"#);
     let several = "plugins {\n  NodeAttestor \"x509pop\" { plugin_data {} }\n  NodeAttestor \"join_token\" { plugin_data {} }\n}\n";
     let config_only = resource(json!({"spire": {"mode": "ConfigOnly"}}));
+    let exclusive = resource(json!({"spire": {"attestors": "Exclusive"}, "enforcement": {}}));
     vec![
         (Case::new(), "OtherAttestors", "They are k8s_psat."),
         (Case { resource: config_only.clone(), ..Case::new() }, "OtherAttestors", "They are k8s_psat."),
@@ -21,6 +22,7 @@ fn bypass() -> Vec<(Case, &'static str, &'static str)> {
         (with(several), "OtherAttestors", "They are x509pop, join_token."),
         // The pods of before may admit more, and surely no less.
         (Case::rolling(Progressing, Complete), "OtherAttestors", "They are k8s_psat."),
+        (Case { resource: exclusive, ..Case::new() }, "Waiting", "It waits: no pod of SPIRE's server tells"),
         (alone(), "KeylimeAlone", "by Keylime alone"),
         (Case { server: Progressing, ..alone() }, "RollingOut", "not all of the server's pods"),
         (Case { resource: config_only, ..alone() }, "NotManaged", "ConfigOnly"),

@@ -22,6 +22,7 @@ use crate::keylime_client::reach::Reach;
 use crate::model::problem::Problem;
 use crate::model::target::Role;
 use crate::model::workload::{Kind, WorkloadKey};
+use crate::nodes::exclusive::needs;
 use crate::nodes::{NodeView, View};
 use crate::rollout::gate::Waits;
 use crate::status::attempt::{Attempt, Hindrance};
@@ -95,6 +96,7 @@ impl Case {
 
     pub(super) fn status(&self) -> KeylimeAttestorStatus {
         let mut gathered = gathered(&self.resource);
+        gathered.needs = Some(needs(self.view.as_ref()));
         for (key, found) in &mut gathered.found {
             let held = if key.kind == Kind::DaemonSet { self.agents_held } else { self.server_held };
             if held {
@@ -198,6 +200,7 @@ pub(super) fn view(reach: Reason, nodes: &[NodeReason]) -> View {
         reach: Reach { reason: reach, message: reach.meaning.to_owned(), answers: Vec::new() },
         loops: Vec::new(),
         told: BTreeMap::new(),
+        others: None,
         unreported: Vec::new(),
         trouble: None,
     }

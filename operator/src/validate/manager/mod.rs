@@ -26,6 +26,7 @@ pub(super) fn manager(
     workload: &Workload,
     found: &[FoundManager],
     parents: &Parents<'_>,
+    exclusive: bool,
 ) -> Result<Option<Manager>, Problem> {
     if asked.mode == ControllerManagerMode::Ignore {
         return Ok(None);
@@ -56,11 +57,13 @@ pub(super) fn manager(
         );
         Problem::new(reason::CONFIGURATION_NOT_FOUND, message)
     })?;
-    let derived = config::derive(current, |original| parents.template(original)).map_err(|error| {
-        let message =
-            format!("{key} in the ConfigMap {namespace}/{config_map}: {error}. Correct it, or {YOURSELF}");
-        Problem::new(reason::CONFIGURATION_INVALID, message)
-    })?;
+    let derived =
+        config::derive(current, |original| parents.template(original, exclusive)).map_err(|error| {
+            let message = format!(
+                "{key} in the ConfigMap {namespace}/{config_map}: {error}. Correct it, or {YOURSELF}"
+            );
+            Problem::new(reason::CONFIGURATION_INVALID, message)
+        })?;
     Ok(Some(Manager {
         container: container.clone(),
         program: asked.program.clone(),

@@ -110,7 +110,7 @@ impl Decision<'_> {
         let state = rollout.state;
         let failed_before = same.is_some_and(|same| same.state == RolloutState::Failed);
         plan.rollouts.insert(target.key.clone(), rollout);
-        if state == RolloutState::Failed && failed_before && self.rollout.rollback {
+        if state == RolloutState::Failed && failed_before && self.rolls_back(target) {
             return self.roll_back_batch(target, workload, overlay, plan);
         }
         if all_moved {
@@ -128,16 +128,16 @@ impl Decision<'_> {
         if state == RolloutState::Progressing {
             plan.steps.extend(assessment.replace.iter().map(delete_pod));
         }
-        plan.requeue_after(self.pause(state, &assessment));
+        plan.requeue_after(self.pause(target, state, &assessment));
         state == RolloutState::Complete
     }
 
     /// The pause before the next reconcile, should no change come first.
-    fn pause(&self, state: RolloutState, assessment: &Assessment) -> Duration {
+    fn pause(&self, target: &Target, state: RolloutState, assessment: &Assessment) -> Duration {
         match state {
             RolloutState::Complete => ENROLLED,
             // The failure is reported first, with the pods' own messages, and then rolled back.
-            RolloutState::Failed if self.rollout.rollback => NOW,
+            RolloutState::Failed if self.rolls_back(target) => NOW,
             _ if assessment.begins => NOW,
             _ if assessment.waiting.is_empty() => LATER,
             _ => BATCH,

@@ -1,0 +1,83 @@
+//! SPIRE's server is left with our attestor alone when nobody needs the others, and gets these back
+//! before anybody does.
+
+use anyhow::{Result, ensure};
+use lab::fake_spire::{Call, agent, keylime_agent, spiffe_id, with_selector};
+use serde_json::json;
+
+use super::nodes::expect;
+use super::reports::{Reporting, acts, failing};
+
+const CONFIGURATION: (&str, &str) = ("spire-server-keylime", "server.conf");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_attestors_go_when_nobody_needs_them_and_come_back_first() -> Result<()> {
+    let reporting = Reporting::start("exclusive", &["moved"], "Observe").await?;
+    let site = &reporting.site;
+    let old = reporting.of_psat("moved")?;
+    let evicted = Call::Evict(spiffe_id(&old));
+    let elsewhere =
+        with_selector(agent("k8s_psat", "production/elsewhere"), "k8s_psat", "agent_node_uid:elsewhere");
+    let agents = vec![keylime_agent("moved"), old, elsewhere];
+    let server = reporting.server("spire-server-0", "127.0.0.1", agents).await?;
+    reporting.agent("agent-1", "moved")?;
+    expect(site, "moved", "Attested")?;
+    site.wait_for("BypassPossible", "OtherAttestors")?;
+    let admits_others =
+        || Ok::<_, anyhow::Error>(site.text(CONFIGURATION.0, CONFIGURATION.1)?.contains("k8s_psat"));
+
+    // An agent that is on no selected node would be lost.
+    reporting.attest(json!({"spire": {"attestors": "Exclusive"}}))?;
+    let message = site.wait_for("BypassPossible", "Waiting")?;
+    ensure!(
+        message.contains("They are k8s_psat.") && message.contains("k8s_psat/production/elsewhere"),
+        "{message}"
+    );
+    ensure!(!message.contains("spire-agent evict") && !message.contains("not attested:"), "{message}");
+    reporting.polls()?;
+    ensure!(admits_others()? && acts(&server.spire).is_empty(), "{:?}", acts(&server.spire));
+
+    server.spire.remove("elsewhere");
+    site.wait("the other attestor to go", |_| Ok(!admits_others()?))?;
+    site.wait_for("BypassPossible", "RollingOut")?;
+    reporting.polls()?;
+    ensure!(acts(&server.spire).is_empty(), "it was evicted while the server would have admitted it again");
+    site.roll_out("statefulset/spire-server")?;
+    site.wait_for("BypassPossible", "KeylimeAlone")?;
+    server.spire.wait_for(|calls| calls.contains(&evicted)).await?;
+    ensure!(acts(&server.spire) == [evicted], "{:?}", acts(&server.spire));
+
+    // A node that fails gets no other attestor by that.
+    site.keylime.add(failing("moved"));
+    expect(site, "moved", "KeylimeAttestationFailed")?;
+    reporting.polls()?;
+    ensure!(!admits_others()?);
+    reporting.attest(json!({}))?;
+    site.wait("the other attestor to be back", |_| admits_others())?;
+    reporting.operator.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_gives_the_server_its_attestors_before_the_agents() -> Result<()> {
+    let reporting = Reporting::start("exclusive-end", &["only"], "Observe").await?;
+    let site = &reporting.site;
+    let _server = reporting.server("spire-server-0", "127.0.0.1", vec![keylime_agent("only")]).await?;
+    reporting.agent("agent-1", "only")?;
+    expect(site, "only", "Attested")?;
+    reporting.attest(json!({"spire": {"attestors": "Exclusive"}}))?;
+    site.roll_out_until("BypassPossible", "KeylimeAlone")?;
+
+    site.delete()?;
+    site.wait("the other attestor to be back", |site| {
+        Ok(site.text(CONFIGURATION.0, CONFIGURATION.1)?.contains("k8s_psat"))
+    })?;
+    let reconciles = reporting.operator.reconciles()?;
+    site.wait("some reconciles", |_| Ok(reporting.operator.reconciles()? > reconciles + 1))?;
+    ensure!(site.hash("daemonset/spire-agent")?.is_some(), "the agents were first");
+    site.roll_out("statefulset/spire-server")?;
+    site.wait("the agents' overlay to go", |site| Ok(site.hash("daemonset/spire-agent")?.is_none()))?;
+    ensure!(site.hash("statefulset/spire-server")?.is_some(), "the server was first");
+    site.let_go()?;
+    ensure!(!site.exists(&format!("configmap/{}", CONFIGURATION.0))?);
+    reporting.operator.stop()
+}
