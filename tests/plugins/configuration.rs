@@ -32,6 +32,7 @@ async fn every_problem_of_the_servers_configuration_is_reported_at_once() -> Res
         enforcement {
             action = "delete"
             report_address = "localhost"
+            report_client_key_sha256 = "AA:BB"
         }
         "#;
     let validated = site.host.plugin().validate(TRUST_DOMAIN, &text).await?;
@@ -49,6 +50,7 @@ async fn every_problem_of_the_servers_configuration_is_reported_at_once() -> Res
         "keylime_verifiers",
         "enforcement.action",
         "enforcement.report_address",
+        "enforcement.report_client_key_sha256",
     ] {
         assert!(
             validated.notes.iter().any(|note| note.contains(expected)),

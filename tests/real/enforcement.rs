@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
-use keylime::{Endpoint, Known, Servers, ServersConfig, SharedCertFiles, TlsFiles};
+use keylime::{Endpoint, IdentityFiles, Known, Servers, ServersConfig, TlsFiles};
 use lab::keylime::{Keylime, Node, NodeOptions, Options};
 use lab::plugins;
 use lab::ports::Port;
@@ -47,7 +47,8 @@ impl Site {
     /// The plugin's report, asked for as the operator does: with the same certificate.
     fn report(&self, keylime: &Keylime) -> Result<Report> {
         let files = keylime.server_client().clone();
-        let client = Client::new(SharedCertFiles { cert: files.cert, key: files.key }, TIMEOUT);
+        let own = IdentityFiles { cert: files.cert.clone(), key: files.key };
+        let client = Client::new(files.cert, own, TIMEOUT);
         let client = client.map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
         let endpoint = Endpoint::new("127.0.0.1", self.port.number())?;
         Ok(Runtime::new()?.block_on(client.report(&endpoint))?)

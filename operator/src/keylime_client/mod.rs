@@ -10,7 +10,7 @@ use std::time::Duration;
 use std::{io, io::Write as _};
 
 use k8s_openapi::api::core::v1::Secret;
-use keylime::{Endpoint, Servers, ServersConfig, Setting, SharedCertFiles, TlsFiles};
+use keylime::{Endpoint, IdentityFiles, Servers, ServersConfig, Setting, TlsFiles};
 use keylime_attestor_api::Keylime;
 use keylime_attestor_api::names::secret_key;
 use tempfile::TempDir;
@@ -57,8 +57,7 @@ impl KeylimeClient {
             key: file(secret_key::PRIVATE_KEY),
             server_name: keylime.tls.server_name.clone(),
         };
-        let shared_cert =
-            SharedCertFiles { cert: file(secret_key::CERTIFICATE), key: file(secret_key::PRIVATE_KEY) };
+        let own = IdentityFiles { cert: file(secret_key::CERTIFICATE), key: file(secret_key::PRIVATE_KEY) };
         let registrar = keylime.registrar.host.as_ref().unwrap_or(&keylime.verifiers.first().host);
         let endpoint = |host: &str, port| Endpoint::new(host, port).map_err(|error| vec![error.to_string()]);
         let verifiers = keylime.verifiers.iter();
@@ -72,7 +71,8 @@ impl KeylimeClient {
         };
         let told = |problems: Vec<keylime::Problem>| problems.iter().map(in_secret).collect::<Vec<_>>();
         let servers = Servers::new(config).map_err(told)?;
-        let reporter = report::Client::new(shared_cert, REPORT_TIMEOUT).map_err(told)?;
+        let reporter =
+            report::Client::new(file(secret_key::CERTIFICATE), own, REPORT_TIMEOUT).map_err(told)?;
         Ok(Self { servers, verifiers: number, reporter, version, _files: files })
     }
 }

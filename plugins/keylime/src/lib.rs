@@ -17,11 +17,11 @@ mod endpoint;
 mod error;
 mod homes;
 mod http;
+mod pinned;
 mod records;
 mod registrar;
 mod resolve;
 mod servers;
-mod shared_cert;
 mod states;
 mod tls;
 mod verifier;
@@ -31,12 +31,10 @@ use std::time::Duration;
 pub use agent::{AgentInfo, AgentTls, NodeAgent, NodeAgentConfig, QuoteAnswer};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use error::{Error, Malformed, Refused, Role, Server, Unreachable};
+pub use pinned::{IdentityFiles, PinnedAnswer, PinnedClient, PinnedError, PinnedRequest, PinnedServer};
 pub use servers::{AgentState, Confirmation, Contact, Servers, ServersConfig, TlsFiles};
-pub use shared_cert::{
-    SharedCertAnswer, SharedCertClient, SharedCertError, SharedCertFiles, SharedCertRequest, SharedCertServer,
-};
 pub use states::{Doubt, Known, States};
-pub use tls::{Problem, Setting};
+pub use tls::{InvalidKeyHash, KeyHash, Problem, Setting};
 
 fn check_timeout(timeout: Duration) -> Option<Problem> {
     timeout.is_zero().then(|| Problem::new(Setting::RequestTimeout, "expected more than 0"))

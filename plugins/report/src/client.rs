@@ -1,11 +1,9 @@
 //! The operator's end.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use keylime::{
-    Endpoint, Problem, SharedCertAnswer, SharedCertClient, SharedCertError, SharedCertFiles,
-    SharedCertRequest,
-};
+use keylime::{Endpoint, IdentityFiles, PinnedAnswer, PinnedClient, PinnedError, PinnedRequest, Problem};
 use serde_json::json;
 
 use crate::{MAX_REPORT, REATTEST_PATH, REPORT_PATH, Reattest, Rejection, Report, VERSION};
@@ -16,22 +14,22 @@ const MAX_ANSWER: usize = 64 * 1024;
 /// Longest part of the plugin's own text in an error, in characters.
 const MAX_TEXT: usize = 500;
 
-/// A client of server plugins that hold the same certificate.
+/// A client of server plugins that show one certificate.
 #[derive(Debug)]
-pub struct Client(SharedCertClient);
+pub struct Client(PinnedClient);
 
 /// The reason why a server plugin gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No answer came.
     #[error(
-        "failed to ask the SPIRE server plugin at {endpoint}: {cause}; both ends must hold the same certificate, that of the Secret for Keylime"
+        "failed to ask the SPIRE server plugin at {endpoint}: {cause}; it must show the certificate of the Secret for Keylime, and be configured with the hash of this client's key"
     )]
     NoAnswer {
         /// The plugin's address.
         endpoint: Endpoint,
         /// The cause.
-        cause: SharedCertError,
+        cause: PinnedError,
     },
     /// The plugin refuses the request, or failed to carry it out.
     #[error("failed to ask the SPIRE server plugin at {endpoint}: it answered {status}: {text}")]
@@ -56,12 +54,17 @@ pub enum Error {
 }
 
 impl Client {
-    /// Reads the files and makes no connection.
+    /// A client that shows `own`, of plugins that show the certificate of the file `server`. Reads
+    /// the files and makes no connection.
     ///
     /// # Errors
     /// Every problem of the files.
-    pub fn new(files: SharedCertFiles, request_timeout: Duration) -> Result<Client, Vec<Problem>> {
-        SharedCertClient::new(files, request_timeout).map(Client)
+    pub fn new(
+        server: PathBuf,
+        own: IdentityFiles,
+        request_timeout: Duration,
+    ) -> Result<Client, Vec<Problem>> {
+        PinnedClient::new(server, own, request_timeout).map(Client)
     }
 
     /// Asks for the report.
@@ -69,7 +72,7 @@ impl Client {
     /// # Errors
     /// [`Error`] when there is none that can be used.
     pub async fn report(&self, endpoint: &Endpoint) -> Result<Report, Error> {
-        let answer = self.ask(endpoint, REPORT_PATH, SharedCertRequest::Get, MAX_REPORT).await?;
+        let answer = self.ask(endpoint, REPORT_PATH, PinnedRequest::Get, MAX_REPORT).await?;
         let no_report = |detail: String| Error::NoReport { endpoint: endpoint.clone(), detail };
         let report: Report =
             serde_json::from_slice(&answer.body).map_err(|error| no_report(excerpt(&error.to_string())))?;
@@ -86,16 +89,16 @@ impl Client {
     /// [`Error`] when the plugin refuses it or fails.
     pub async fn reattest(&self, endpoint: &Endpoint, spiffe_id: &str) -> Result<(), Error> {
         let body = json!(Reattest { spiffe_id: spiffe_id.to_owned() }).to_string().into_bytes();
-        self.ask(endpoint, REATTEST_PATH, SharedCertRequest::Post(body), MAX_ANSWER).await.map(drop)
+        self.ask(endpoint, REATTEST_PATH, PinnedRequest::Post(body), MAX_ANSWER).await.map(drop)
     }
 
     async fn ask(
         &self,
         endpoint: &Endpoint,
         path: &str,
-        request: SharedCertRequest,
+        request: PinnedRequest,
         limit: usize,
-    ) -> Result<SharedCertAnswer, Error> {
+    ) -> Result<PinnedAnswer, Error> {
         let answer = self.0.ask(endpoint, path, request, limit).await;
         let answer = answer.map_err(|cause| Error::NoAnswer { endpoint: endpoint.clone(), cause })?;
         if answer.status == 200 {

@@ -29,8 +29,8 @@ impl Contents {
     pub(super) fn read(settings: &TlsSettings) -> Result<Contents, Vec<Problem>> {
         let trust = match &settings.trust {
             Trust::Ca { file, .. } => read(Setting::CaFile, file),
-            Trust::Pin { file } => read(Setting::PinnedFile, file),
-            Trust::SharedCert | Trust::Loopback => Ok(Vec::new()),
+            Trust::Pin { file } | Trust::Peer { file } => read(Setting::PinnedFile, file),
+            Trust::Loopback => Ok(Vec::new()),
         };
         match (trust, read(Setting::CertFile, &settings.cert), read(Setting::KeyFile, &settings.key)) {
             (Ok(trust), Ok(cert), Ok(key)) => Ok(Contents { trust, cert, key }),
@@ -73,6 +73,12 @@ impl Contents {
         certificate::check_with_key(&certificate)
             .map_err(|flaw| problem(format!("expected a certificate, PEM or DER, got {flaw}")))?;
         Ok(certificate)
+    }
+
+    /// The certificate of the other side, the first of a PEM file.
+    pub(super) fn peer(&self, path: &Path) -> Result<CertificateDer<'static>, Problem> {
+        let missing = || Problem::in_file(Setting::PinnedFile, path, "expected a certificate, got none");
+        certificates(&self.trust, Setting::PinnedFile, path)?.into_iter().next().ok_or_else(missing)
     }
 
     /// Our certificate, without its chain.

@@ -2,16 +2,18 @@
 
 mod certificate;
 mod files;
+mod key_hash;
 mod pem;
+mod pinned_server;
 mod problem;
 mod reload;
-mod shared_cert;
 mod verify;
 
 pub(crate) use certificate::flaw;
+pub use key_hash::{InvalidKeyHash, KeyHash};
+pub(crate) use pinned_server::servers as pinned_servers;
 pub use problem::{Problem, Setting};
 pub(crate) use reload::{Clients, Followed, Pool};
-pub(crate) use shared_cert::servers as shared_cert_servers;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,8 +44,8 @@ pub(crate) enum Trust {
     Ca { file: PathBuf, server_name: Option<ServerName<'static>> },
     /// Only the one in the file, byte for byte.
     Pin { file: PathBuf },
-    /// Only our own, byte for byte, whatever its name: the peer that shows it holds the same files.
-    SharedCert,
+    /// Only the first one in the file, byte for byte, whatever its name.
+    Peer { file: PathBuf },
     /// Any whose key the other side proves to have. Only for a server on this machine: proves
     /// nothing about who answers, and only keeps the traffic private.
     Loopback,
@@ -91,7 +93,7 @@ fn verifier(
             Ok(Arc::new(verifier))
         }
         Trust::Pin { file } => Ok(Arc::new(PinVerifier::pinned(contents.pin(file)?, provider))),
-        Trust::SharedCert => Ok(Arc::new(PinVerifier::shared_cert(contents.own(&settings.cert)?, provider))),
+        Trust::Peer { file } => Ok(Arc::new(PinVerifier::peer(contents.peer(file)?, provider))),
         Trust::Loopback => Ok(Arc::new(PinVerifier::any(provider))),
     }
 }

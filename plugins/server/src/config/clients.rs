@@ -2,7 +2,8 @@
 
 use hcl::{Fields, Port};
 use keylime::{
-    Endpoint, InvalidEndpoint, Servers, ServersConfig, Setting, SharedCertFiles, SharedCertServer, TlsFiles,
+    Endpoint, IdentityFiles, InvalidEndpoint, KeyHash, PinnedServer, Servers, ServersConfig, Setting,
+    TlsFiles,
 };
 
 use super::{duration, text_or};
@@ -48,8 +49,12 @@ pub(super) fn tls_files(fields: &mut Fields) -> TlsFiles {
     }
 }
 
-pub(super) fn report_tls(fields: &mut Fields, files: SharedCertFiles) -> Option<SharedCertServer> {
-    let problems = match SharedCertServer::new(files) {
+pub(super) fn report_tls(
+    fields: &mut Fields,
+    own: IdentityFiles,
+    client: Option<KeyHash>,
+) -> Option<PinnedServer> {
+    let problems = match PinnedServer::new(own, client) {
         Ok(server) => return Some(server),
         Err(problems) => problems,
     };

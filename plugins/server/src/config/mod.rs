@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use evidence::{AgentId, AgentPathTemplate, InvalidAgentPath, InvalidMetadataKey, MetadataKey};
 use hcl::Fields;
-use keylime::{Servers, SharedCertFiles, SharedCertServer};
+use keylime::{IdentityFiles, PinnedServer, Servers};
 use spire_plugin::TrustDomain;
 
 pub(crate) use keys::keys;
@@ -28,7 +28,7 @@ pub(crate) struct Config {
     pub(crate) enforcement: Option<enforcement::Settings>,
     /// [`Some`] where enforcement has the address of a report.
     spire: OnceLock<Option<Spire>>,
-    pub(crate) report_tls: Option<SharedCertServer>,
+    pub(crate) report_tls: Option<PinnedServer>,
     trust_domain: TrustDomain,
     plugin_name: String,
     agent_path: AgentPathTemplate,
@@ -64,7 +64,7 @@ impl Config {
 pub(crate) fn read(trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec<String>> {
     let mut fields = Fields::parse(text).map_err(|error| vec![error.to_string()])?;
     let tls = tls_files(&mut fields);
-    let shared_cert = SharedCertFiles { cert: tls.cert.clone(), key: tls.key.clone() };
+    let own = IdentityFiles { cert: tls.cert.clone(), key: tls.key.clone() };
     let servers = servers(&mut fields, tls);
     let max_attestation_age = duration(&mut fields, "max_attestation_age", 5 * 60);
     let can_reattest = fields.take("can_reattest").unwrap_or(true);
@@ -77,7 +77,7 @@ pub(crate) fn read(trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec
     let report_tls = enforcement
         .as_ref()
         .filter(|settings| servers.is_some() && settings.report_address.is_some())
-        .and_then(|_| report_tls(&mut fields, shared_cert));
+        .and_then(|settings| report_tls(&mut fields, own, settings.report_client));
 
     let problems: Vec<String> = fields.finish().iter().map(ToString::to_string).collect();
     match (servers, agent_path) {

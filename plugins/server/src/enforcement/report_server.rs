@@ -1,5 +1,5 @@
-//! The report's server: HTTP/1.1 over TLS in which both ends show the same certificate. Two fixed
-//! paths, and limits for everything that comes in.
+//! The report's server: HTTP/1.1 over TLS, for a client with a certain key. Two fixed paths, and
+//! limits for everything that comes in.
 
 use std::convert::Infallible;
 use std::io;

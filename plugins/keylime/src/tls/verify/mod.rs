@@ -100,8 +100,8 @@ impl PinVerifier {
         PinVerifier { pin: Some(pin), by_name: true, algorithms }
     }
 
-    /// The verifier of a client's certificate, which has no name to check.
-    pub(super) fn shared_cert(pin: CertificateDer<'static>, provider: &CryptoProvider) -> PinVerifier {
+    /// The verifier of a certificate that names no host.
+    pub(super) fn peer(pin: CertificateDer<'static>, provider: &CryptoProvider) -> PinVerifier {
         PinVerifier { by_name: false, ..PinVerifier::pinned(pin, provider) }
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hcl::Fields;
+use keylime::{InvalidKeyHash, KeyHash};
 use report::Mode;
 use serde::de::{self, Deserialize, Deserializer};
 use spire_plugin::ConfigKey;
@@ -16,6 +17,7 @@ const SOCKET: &str = "spire_socket_path";
 const INTERVAL: &str = "interval";
 const MAX_PER_INTERVAL: &str = "max_per_interval";
 const REPORT_ADDRESS: &str = "report_address";
+const REPORT_CLIENT: &str = "report_client_key_sha256";
 
 const DEFAULT_SOCKET: &str = "/tmp/spire-server/private/api.sock";
 const DEFAULT_INTERVAL: u64 = 10;
@@ -23,7 +25,7 @@ const DEFAULT_UNREACHABLE_GRACE: Duration = Duration::from_secs(10 * 60);
 const DEFAULT_MAX_PER_INTERVAL: u32 = 10;
 
 /// The keys in the block, for `--help` and the plugin's README.
-pub(crate) const KEYS: [ConfigKey; 8] = [
+pub(crate) const KEYS: [ConfigKey; 9] = [
     ConfigKey {
         name: "enforcement.action",
         default: "observe",
@@ -58,7 +60,12 @@ pub(crate) const KEYS: [ConfigKey; 8] = [
     ConfigKey {
         name: "enforcement.report_address",
         default: "none",
-        about: "address and port of the report for the operator, such as 0.0.0.0:9797; only holders of keylime_tls_cert_file are answered",
+        about: "address and port of the report for the operator, such as 0.0.0.0:9797",
+    },
+    ConfigKey {
+        name: "enforcement.report_client_key_sha256",
+        default: "that of keylime_tls_cert_file",
+        about: "whom the report answers: SHA-256 of the public key (SubjectPublicKeyInfo, DER) of the client's certificate, in hexadecimal",
     },
 ];
 
@@ -73,6 +80,7 @@ pub(crate) struct Settings {
     pub(crate) max_per_interval: usize,
     pub(crate) max_unhealthy: Share,
     pub(crate) report_address: Option<SocketAddr>,
+    pub(crate) report_client: Option<KeyHash>,
 }
 
 /// A share in percent, from 1 to 100.
@@ -94,6 +102,7 @@ impl Settings {
             max_per_interval: max_per_interval(&mut block),
             max_unhealthy: block.take("max_unhealthy").unwrap_or(Share(50)),
             report_address: report_address(&mut block),
+            report_client: report_client(&mut block),
         };
         fields.absorb(block);
         Some(settings)
@@ -163,6 +172,11 @@ fn report_address(block: &mut Fields) -> Option<SocketAddr> {
         );
     }
     address
+}
+
+fn report_client(block: &mut Fields) -> Option<KeyHash> {
+    let text: String = block.take(REPORT_CLIENT)?;
+    text.parse().map_err(|error: InvalidKeyHash| block.problem(REPORT_CLIENT, error)).ok()
 }
 
 #[cfg(test)]

@@ -23,9 +23,11 @@ fn without_the_block_there_is_no_enforcement_and_an_empty_one_only_watches() {
 fn every_key_is_read_from_hcl_and_json() {
     for text in [
         r#"enforcement { action = "ban" spire_socket_path = "/s" interval = "1s" grace = "2m" unreachable_grace = "3m" max_per_interval = 1
-           max_unhealthy = "100%" report_address = "[::]:9797" }"#,
+           max_unhealthy = "100%" report_address = "[::]:9797"
+           report_client_key_sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" }"#,
         r#"{"enforcement": {"action": "ban", "spire_socket_path": "/s", "interval": "1s", "grace": "2m", "unreachable_grace": "3m",
-           "max_per_interval": 1, "max_unhealthy": "100%", "report_address": "[::]:9797"}}"#,
+           "max_per_interval": 1, "max_unhealthy": "100%", "report_address": "[::]:9797",
+           "report_client_key_sha256": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}}"#,
     ] {
         let (settings, problems) = read(text);
         let settings = settings.unwrap();
@@ -35,6 +37,7 @@ fn every_key_is_read_from_hcl_and_json() {
         assert_eq!(settings.unreachable_grace, Duration::from_secs(180));
         assert_eq!((settings.socket, settings.max_unhealthy), (PathBuf::from("/s"), Share(100)));
         assert_eq!(settings.report_address, "[::]:9797".parse().ok());
+        assert_eq!(settings.report_client, "0123456789abcdef".repeat(4).parse().ok());
     }
 }
 
@@ -51,7 +54,8 @@ fn observe_may_be_written_off() {
 fn every_problem_is_told_with_its_key() {
     let (_, problems) = read(
         r#"enforcement { action = "delete" spire_socket_path = "s" interval = "10ms" grace = "-1s"
-           max_per_interval = 0 max_unhealthy = "150%" report_address = "localhost" actoin = "off" }"#,
+           max_per_interval = 0 max_unhealthy = "150%" report_address = "localhost" report_client_key_sha256 = "AA:BB"
+           actoin = "off" }"#,
     );
     let keys = [
         "enforcement.action",
@@ -61,6 +65,7 @@ fn every_problem_is_told_with_its_key() {
         "enforcement.max_per_interval",
         "enforcement.max_unhealthy",
         "enforcement.report_address",
+        "enforcement.report_client_key_sha256",
         "enforcement.actoin",
     ];
     assert_eq!(problems.len(), keys.len(), "{problems:#?}");
@@ -70,6 +75,13 @@ fn every_problem_is_told_with_its_key() {
     for share in ["0%", "101%", "50", "%", "+5%", "5.5%", "a%"] {
         let (_, problems) = read(&format!("enforcement {{ max_unhealthy = {share:?} }}"));
         assert_eq!(problems.len(), 1, "{share}");
+    }
+    for hash in ["", "keylime", "0", &"g".repeat(64), &"0".repeat(65)] {
+        let (_, problems) = read(&format!("enforcement {{ report_client_key_sha256 = {hash:?} }}"));
+        assert!(
+            matches!(problems.as_slice(), [problem] if problem.contains("64 hexadecimal digits")),
+            "{hash}"
+        );
     }
     for address in ["0.0.0.0", "0.0.0.0:0", ":9797", "host:9797"] {
         let (_, problems) = read(&format!("enforcement {{ report_address = {address:?} }}"));

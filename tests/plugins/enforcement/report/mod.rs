@@ -1,25 +1,23 @@
-//! The plugin's report to the operator, and to nobody else.
+//! The plugin's report to the operator.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod access;
+
+use std::net::Ipv4Addr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use keylime::{Endpoint, SharedCertClient, SharedCertError, SharedCertFiles, SharedCertRequest, Unreachable};
+use keylime::{Endpoint, IdentityFiles, KeyHash, PinnedClient, PinnedRequest};
 use keylime_attestor_proto::api::types::Agent as SpireAgent;
 use lab::fake_keylime::State;
-use lab::fake_keylime::pki::Files;
+use lab::fake_keylime::pki::{Ca, Files};
 use lab::fake_spire::{Call, agent, keylime_agent, with_selector};
 use lab::ports::Port;
 use report::{Act, Client, Error, Mode, REATTEST_PATH, REPORT_PATH};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tempfile::TempDir;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 use super::{World, evicted};
 
@@ -31,18 +29,30 @@ const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 struct Reporting {
     world: World,
     port: Port,
+    /// The operator's certificate, which has nothing to do with Keylime.
+    own: Files,
     client: Client,
+    _folder: TempDir,
 }
 
 impl Reporting {
     async fn new(world: World, keys: &str) -> Result<Self> {
         let port = Port::free()?;
-        let client = Client::new(shared_cert(&world.site.files), TIMEOUT)
+        let folder = tempfile::tempdir()?;
+        let own = Ca::new()?.write_client(folder.path())?;
+        let client = Client::new(world.site.files.cert.clone(), identity(&own), TIMEOUT)
             .map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
+        let reporting = Self { world, port, own, client, _folder: folder };
         // As the operator writes it: of either family, as far as there is one.
-        world.enforce(&format!("report_address = \"[::]:{port}\"\n {keys}")).await?;
-        world.site.host.log().wait_for_message("report is served").await?;
-        Ok(Self { world, port, client })
+        reporting.enforce("[::]", keys).await?;
+        reporting.world.site.host.log().wait_for_message("report is served").await?;
+        Ok(reporting)
+    }
+
+    async fn enforce(&self, ip: &str, keys: &str) -> Result<()> {
+        let (port, hash) = (&self.port, key_hash(&self.own.cert)?);
+        let report = format!("report_address = \"{ip}:{port}\"\n report_client_key_sha256 = \"{hash}\"\n");
+        self.world.enforce(&format!("{report} {keys}")).await
     }
 
     fn endpoint(&self) -> Endpoint {
@@ -54,8 +64,12 @@ impl Reporting {
     }
 }
 
-fn shared_cert(files: &Files) -> SharedCertFiles {
-    SharedCertFiles { cert: files.cert.clone(), key: files.key.clone() }
+fn identity(files: &Files) -> IdentityFiles {
+    IdentityFiles { cert: files.cert.clone(), key: files.key.clone() }
+}
+
+fn key_hash(cert: &Path) -> Result<KeyHash> {
+    Ok(KeyHash::of(&CertificateDer::from_pem_file(cert)?)?)
 }
 
 fn of_psat(node: &str) -> SpireAgent {
@@ -127,8 +141,7 @@ async fn the_report_tells_why_nothing_is_done_and_lasts_through_a_reconfiguratio
     assert!(error.as_deref().is_some_and(|error| error.contains("no connection")), "{error:?}");
 
     // The same address at once: the port of the configuration before is free by then.
-    let keys = format!("report_address = \"127.0.0.1:{}\"", reporting.port);
-    reporting.world.enforce(&keys).await?;
+    reporting.enforce("127.0.0.1", "").await?;
     reporting.world.site.host.log().wait_for_message("enforcement ended").await?;
     let report = until(&reporting, |report| report.enforcement.action == Mode::Observe).await?;
     assert_eq!((report.enforcement.held, report.actions.len()), (None, 1));
@@ -155,77 +168,6 @@ async fn without_an_address_nothing_is_served_and_only_our_agents_are_listed() -
     world.spire.wait_for_lists(2).await?;
     assert_eq!(world.logged("report is served"), 0);
     Ok(())
-}
-
-#[tokio::test]
-async fn only_the_very_certificate_is_answered() -> Result<()> {
-    let reporting = Reporting::new(World::new(&["a"], &[]).await?, "").await?;
-    let keylime = &reporting.world.site.keylime;
-    let folder = tempfile::tempdir()?;
-    let ours = &reporting.world.site.files;
-    let same_ca = keylime.ca.write_client(&folder.path().join("same-ca"))?;
-    let other_ca = lab::fake_keylime::pki::Ca::new()?.write_client(&folder.path().join("other-ca"))?;
-
-    let answered = get(&reporting, Some((&ours.cert, &ours.key))).await?;
-    assert!(answered.starts_with("HTTP/1.1 200"), "{answered}");
-    for client in [Some((&same_ca.cert, &same_ca.key)), Some((&other_ca.cert, &other_ca.key)), None] {
-        let refused = get(&reporting, client).await.expect_err("another client was answered");
-        let text = format!("{refused:#}");
-        assert!(text.contains("alert"), "{text}");
-    }
-    // Our certificate with another's key proves nothing.
-    let mixed = SharedCertFiles { cert: ours.cert.clone(), key: same_ca.key.clone() };
-    assert!(SharedCertClient::new(mixed, TIMEOUT).is_err());
-    // And it is still there for us.
-    reporting.report().await?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn the_client_speaks_with_nobody_else() -> Result<()> {
-    let reporting = Reporting::new(World::new(&["a"], &[]).await?, "").await?;
-    // Another server of the very same CA.
-    let verifier = &reporting.world.site.keylime.verifier;
-    let other = Endpoint::new("127.0.0.1", verifier.port())?;
-    let error = reporting.client.report(&other).await.expect_err("another server was asked");
-    assert!(
-        matches!(&error, Error::NoAnswer { cause: SharedCertError::Unreachable(Unreachable::NotPinned), .. }),
-        "{error}"
-    );
-    assert_eq!(verifier.targets().iter().filter(|target| target.contains("report")).count(), 0);
-    Ok(())
-}
-
-#[tokio::test]
-async fn both_ends_follow_their_files() -> Result<()> {
-    let reporting = Reporting::new(World::new(&["a"], &[]).await?, "").await?;
-    reporting.report().await?;
-    let folder = tempfile::tempdir()?;
-    let files = &reporting.world.site.files;
-    let old =
-        SharedCertFiles { cert: copy(&files.cert, folder.path())?, key: copy(&files.key, folder.path())? };
-    let old = Client::new(old, TIMEOUT).expect("the old files are good");
-
-    reporting
-        .world
-        .site
-        .keylime
-        .ca
-        .client()?
-        .write(files.cert.parent().context("no folder")?, &reporting.world.site.keylime.ca)?;
-    // The files are checked once a second on either side, by a connection that begins then.
-    let refused = async { while old.report(&reporting.endpoint()).await.is_ok() {} };
-    tokio::time::timeout(lab::host::PATIENCE, refused)
-        .await
-        .context("the old certificate is still answered")?;
-    until(&reporting, |_| true).await?;
-    Ok(())
-}
-
-fn copy(file: &Path, folder: &Path) -> Result<PathBuf> {
-    let to = folder.join(file.file_name().context("no name")?);
-    std::fs::copy(file, &to)?;
-    Ok(to)
 }
 
 #[tokio::test]
@@ -272,16 +214,17 @@ async fn an_agent_of_another_type_attests_anew_on_request_and_no_other() -> Resu
 async fn other_requests_are_rejected_with_a_reason() -> Result<()> {
     let reporting = Reporting::new(World::new(&["a"], &[]).await?, "").await?;
     let client =
-        SharedCertClient::new(shared_cert(&reporting.world.site.files), TIMEOUT).expect("the files are good");
-    let nonsense = SharedCertRequest::Post(b"nonsense".to_vec());
-    let too_large = SharedCertRequest::Post([br#"{"spiffe_id": "a"}"#.as_slice(), &[b' '; 5_000]].concat());
+        PinnedClient::new(reporting.world.site.files.cert.clone(), identity(&reporting.own), TIMEOUT)
+            .expect("the files are good");
+    let nonsense = PinnedRequest::Post(b"nonsense".to_vec());
+    let too_large = PinnedRequest::Post([br#"{"spiffe_id": "a"}"#.as_slice(), &[b' '; 5_000]].concat());
     for (path, request, status, reason) in [
-        (REPORT_PATH, SharedCertRequest::Post(b"{}".to_vec()), 405, "expected GET"),
-        (REATTEST_PATH, SharedCertRequest::Get, 405, "expected POST"),
-        ("/", SharedCertRequest::Get, 404, "/v1/report"),
-        ("/v1/report/", SharedCertRequest::Get, 404, "/v1/report"),
+        (REPORT_PATH, PinnedRequest::Post(b"{}".to_vec()), 405, "expected GET"),
+        (REATTEST_PATH, PinnedRequest::Get, 405, "expected POST"),
+        ("/", PinnedRequest::Get, 404, "/v1/report"),
+        ("/v1/report/", PinnedRequest::Get, 404, "/v1/report"),
         (REATTEST_PATH, nonsense, 400, "spiffe_id"),
-        (REATTEST_PATH, SharedCertRequest::Post(br#"{"spiffe_id": "a", "ban": true}"#.to_vec()), 400, "ban"),
+        (REATTEST_PATH, PinnedRequest::Post(br#"{"spiffe_id": "a", "ban": true}"#.to_vec()), 400, "ban"),
         (REATTEST_PATH, too_large, 400, "at most 4096 bytes"),
     ] {
         let answer = client.ask(&reporting.endpoint(), path, request, 10_000).await?;
@@ -305,68 +248,4 @@ async fn silent_clients_do_not_keep_the_operator_from_asking() -> Result<()> {
     assert!(clock.elapsed() < CLIENT_TIMEOUT, "it was answered when the others had ended");
     drop(silent);
     Ok(())
-}
-
-/// Asks for the report as a client that does not mind whom it asks, with this certificate and key,
-/// or with none.
-async fn get(reporting: &Reporting, client: Option<(&PathBuf, &PathBuf)>) -> Result<String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anyone));
-    let config = match client {
-        Some((cert, key)) => {
-            let chain = CertificateDer::pem_file_iter(cert)?.collect::<Result<Vec<_>, _>>()?;
-            builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(key)?)?
-        }
-        None => builder.with_no_client_auth(),
-    };
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, reporting.port.number()));
-    let stream = TcpStream::connect(address).await?;
-    let name = ServerName::try_from("127.0.0.1")?;
-    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
-    let request = format!("GET {REPORT_PATH} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    Ok(answer)
-}
-
-#[derive(Debug)]
-struct Anyone;
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -1,6 +1,5 @@
-//! Connections between two programs that hold the same certificate and key: each accepts only a
-//! peer that shows that very certificate, byte for byte, and proves to have its key. Another
-//! certificate of the same CA is not enough.
+//! Connections between two programs that know each other: the client accepts only one certificate,
+//! byte for byte, and the server only one key. Another certificate of the same CA is not enough.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,15 +9,15 @@ use rustls::ServerConfig;
 
 use crate::error::{Malformed, Refused, Unreachable};
 use crate::http::{Failure, Situation, connect_timeout, read_body};
-use crate::tls::{Clients, Followed, Pool, Problem, TlsSettings, Trust, shared_cert_servers};
+use crate::tls::{Clients, Followed, KeyHash, Pool, Problem, TlsSettings, Trust, pinned_servers};
 use crate::{Endpoint, check_timeout};
 
 /// The time that an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// The files that both ends hold. Followed on disk.
+/// What one end shows. Followed on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SharedCertFiles {
+pub struct IdentityFiles {
     /// The certificate (PEM).
     pub cert: PathBuf,
     /// Its key: PEM, PKCS#8, PKCS#1 or SEC 1, not encrypted.
@@ -27,18 +26,18 @@ pub struct SharedCertFiles {
 
 /// The client, over HTTPS.
 #[derive(Debug)]
-pub struct SharedCertClient {
+pub struct PinnedClient {
     clients: Clients,
     situation: Situation,
 }
 
 /// The TLS of the server.
 #[derive(Debug)]
-pub struct SharedCertServer(Followed<Arc<ServerConfig>>);
+pub struct PinnedServer(Followed<Arc<ServerConfig>>);
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SharedCertRequest {
+pub enum PinnedRequest {
     /// GET.
     Get,
     /// POST with this JSON.
@@ -47,7 +46,7 @@ pub enum SharedCertRequest {
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SharedCertAnswer {
+pub struct PinnedAnswer {
     /// The HTTP status.
     pub status: u16,
     /// The whole body.
@@ -56,7 +55,7 @@ pub struct SharedCertAnswer {
 
 /// The reason why no answer came.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SharedCertError {
+pub enum PinnedError {
     /// No answer.
     #[error(transparent)]
     Unreachable(Unreachable),
@@ -68,21 +67,27 @@ pub enum SharedCertError {
     Malformed(Malformed),
 }
 
-impl SharedCertClient {
+impl PinnedClient {
+    /// A client that shows `own`, of servers that show the first certificate of the file `server`.
     /// Reads the files and makes no connection.
     ///
     /// # Errors
     /// Every problem of the files and of the timeout.
-    pub fn new(files: SharedCertFiles, request_timeout: Duration) -> Result<SharedCertClient, Vec<Problem>> {
+    pub fn new(
+        server: PathBuf,
+        own: IdentityFiles,
+        request_timeout: Duration,
+    ) -> Result<PinnedClient, Vec<Problem>> {
         let situation = Situation {
             plain_http: false,
             connect_timeout: connect_timeout(request_timeout),
             request_timeout,
         };
         let pool = Pool { connect_timeout: situation.connect_timeout, idle: IDLE };
+        let settings = TlsSettings { trust: Trust::Peer { file: server }, cert: own.cert, key: own.key };
         let problem = check_timeout(request_timeout);
-        match Clients::new(Some(files.into()), pool) {
-            Ok(clients) if problem.is_none() => Ok(SharedCertClient { clients, situation }),
+        match Clients::new(Some(settings), pool) {
+            Ok(clients) if problem.is_none() => Ok(PinnedClient { clients, situation }),
             clients => Err(problem.into_iter().chain(clients.err().into_iter().flatten()).collect()),
         }
     }
@@ -95,42 +100,45 @@ impl SharedCertClient {
         &self,
         endpoint: &Endpoint,
         path: &str,
-        request: SharedCertRequest,
+        request: PinnedRequest,
         limit: usize,
-    ) -> Result<SharedCertAnswer, SharedCertError> {
+    ) -> Result<PinnedAnswer, PinnedError> {
         let timeout = self.situation.request_timeout;
         let answer = tokio::time::timeout(timeout, self.send(endpoint, path, request, limit)).await;
-        answer.unwrap_or(Err(SharedCertError::Unreachable(Unreachable::AnswerTimeout(timeout))))
+        answer.unwrap_or(Err(PinnedError::Unreachable(Unreachable::AnswerTimeout(timeout))))
     }
 
     async fn send(
         &self,
         endpoint: &Endpoint,
         path: &str,
-        request: SharedCertRequest,
+        request: PinnedRequest,
         limit: usize,
-    ) -> Result<SharedCertAnswer, SharedCertError> {
+    ) -> Result<PinnedAnswer, PinnedError> {
         let client = self.clients.current().await;
         let url = format!("https://{endpoint}{path}");
         let request = match request {
-            SharedCertRequest::Get => client.get(url),
-            SharedCertRequest::Post(body) => {
+            PinnedRequest::Get => client.get(url),
+            PinnedRequest::Post(body) => {
                 client.post(url).header("content-type", "application/json").body(body)
             }
         };
         let response = request.send().await.map_err(|error| Failure::of_request(&error, self.situation))?;
         let status = response.status().as_u16();
-        Ok(SharedCertAnswer { status, body: read_body(response, limit, self.situation).await? })
+        Ok(PinnedAnswer { status, body: read_body(response, limit, self.situation).await? })
     }
 }
 
-impl SharedCertServer {
-    /// Reads the files.
+impl PinnedServer {
+    /// A server that shows `own`, to clients with the key of this hash; without one, to clients with
+    /// the key of `own`. Reads the files.
     ///
     /// # Errors
     /// Every problem of the files.
-    pub fn new(files: SharedCertFiles) -> Result<SharedCertServer, Vec<Problem>> {
-        shared_cert_servers(files.into()).map(SharedCertServer)
+    pub fn new(own: IdentityFiles, client: Option<KeyHash>) -> Result<PinnedServer, Vec<Problem>> {
+        // As a server it trusts no CA: the verifier knows the key.
+        let settings = TlsSettings { trust: Trust::Loopback, cert: own.cert, key: own.key };
+        pinned_servers(settings, client).map(PinnedServer)
     }
 
     /// The configuration for a new connection.
@@ -139,20 +147,14 @@ impl SharedCertServer {
     }
 }
 
-impl From<SharedCertFiles> for TlsSettings {
-    fn from(files: SharedCertFiles) -> TlsSettings {
-        TlsSettings { trust: Trust::SharedCert, cert: files.cert, key: files.key }
-    }
-}
-
-impl From<Failure> for SharedCertError {
-    fn from(failure: Failure) -> SharedCertError {
+impl From<Failure> for PinnedError {
+    fn from(failure: Failure) -> PinnedError {
         match failure {
-            Failure::Unreachable(cause) => SharedCertError::Unreachable(cause),
-            Failure::Refused(cause) => SharedCertError::Refused(cause),
-            Failure::Malformed(cause) => SharedCertError::Malformed(cause),
+            Failure::Unreachable(cause) => PinnedError::Unreachable(cause),
+            Failure::Refused(cause) => PinnedError::Refused(cause),
+            Failure::Malformed(cause) => PinnedError::Malformed(cause),
             // No AK is read here.
-            Failure::UnusableAk(_) => SharedCertError::Malformed(Malformed::CutShort),
+            Failure::UnusableAk(_) => PinnedError::Malformed(Malformed::CutShort),
         }
     }
 }

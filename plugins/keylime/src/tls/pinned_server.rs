@@ -1,4 +1,4 @@
-//! The server's side of a connection in which both ends show the same certificate.
+//! The server's side of a connection with a client that is known by its key alone.
 
 use std::sync::Arc;
 
@@ -12,25 +12,33 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
 };
 
+use super::certificate::flaw_of;
 use super::files::Contents;
 use super::problem::{Problem, Setting};
-use super::{Followed, TlsSettings, provider};
+use super::{Followed, KeyHash, TlsSettings, provider};
 
-/// The TLS configurations of a server that accepts only a client with its own certificate and key.
-/// The files are read now.
-pub(crate) fn servers(settings: TlsSettings) -> Result<Followed<Arc<ServerConfig>>, Vec<Problem>> {
-    Followed::of_files(settings, server_config)
+/// The TLS configurations of a server that accepts only a client with this key, or without one that
+/// with the server's own. The files are read now.
+pub(crate) fn servers(
+    settings: TlsSettings,
+    client: Option<KeyHash>,
+) -> Result<Followed<Arc<ServerConfig>>, Vec<Problem>> {
+    Followed::of_files(settings, move |settings, contents| server_config(settings, contents, client))
 }
 
-fn server_config(settings: &TlsSettings, contents: &Contents) -> Result<Arc<ServerConfig>, Vec<Problem>> {
+fn server_config(
+    settings: &TlsSettings,
+    contents: &Contents,
+    client: Option<KeyHash>,
+) -> Result<Arc<ServerConfig>, Vec<Problem>> {
     let provider = provider();
     let identity = contents.identity(settings, &provider)?;
-    let pin = contents.own(&settings.cert).map_err(|problem| vec![problem])?;
+    let pin = client.map_or_else(|| own(settings, contents), Ok).map_err(|problem| vec![problem])?;
     let algorithms = provider.signature_verification_algorithms;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])
         .map_err(|error| vec![Problem::new(Setting::CertFile, error)])?
-        .with_client_cert_verifier(Arc::new(SharedCertVerifier { pin, algorithms }))
+        .with_client_cert_verifier(Arc::new(KeyVerifier { pin, algorithms }))
         .with_cert_resolver(identity);
     // A resumed session would skip the certificate check.
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -38,14 +46,20 @@ fn server_config(settings: &TlsSettings, contents: &Contents) -> Result<Arc<Serv
     Ok(Arc::new(config))
 }
 
-/// Accepts one client certificate, byte for byte, whose key the other side proves to hold.
+fn own(settings: &TlsSettings, contents: &Contents) -> Result<KeyHash, Problem> {
+    let own = contents.own(&settings.cert)?;
+    KeyHash::of(&own).map_err(|error| Problem::in_file(Setting::CertFile, &settings.cert, flaw_of(&error)))
+}
+
+/// Accepts any certificate with one key, which the other side proves to hold. Its names and dates
+/// say nothing: whoever holds the key could make it anew with others.
 #[derive(Debug)]
-struct SharedCertVerifier {
-    pin: CertificateDer<'static>,
+struct KeyVerifier {
+    pin: KeyHash,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ClientCertVerifier for SharedCertVerifier {
+impl ClientCertVerifier for KeyVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
@@ -56,7 +70,7 @@ impl ClientCertVerifier for SharedCertVerifier {
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        if self.pin == *end_entity {
+        if KeyHash::of(end_entity)? == self.pin {
             Ok(ClientCertVerified::assertion())
         } else {
             Err(CertificateError::ApplicationVerificationFailure.into())
