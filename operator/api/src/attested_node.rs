@@ -121,8 +121,8 @@ pub struct AttestedNodeStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_success: Option<Time>,
 
-    /// When the node was Attested for the first time. Only then spec.nodes.taint has an effect on
-    /// it.
+    /// When the node was first Attested with a SPIRE agent that has the plugin. Only then
+    /// spec.nodes.taint has an effect on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_attested: Option<Time>,
 

@@ -35,6 +35,9 @@ pub(super) fn status(
         (condition::IDENTITY_ISSUED, identity.0, identity.1, identity.2),
     ];
     let previous = seen.previous;
+    // A node that Keylime passes and that no rollout has reached has lost nothing when it fails.
+    let is_first = state == NodeState::Attested
+        && (spiffe_id.is_some() || seen.pod.is_some_and(|pod| pod.hash.is_some()));
     let (agent, by) = keylime.agent.unzip();
     let mut status = AttestedNodeStatus {
         agent_id: agent.map(|agent| agent.as_str().to_owned()),
@@ -48,7 +51,7 @@ pub(super) fn status(
         last_success: previous.and_then(|last| last.last_success.clone()),
         first_attested: previous
             .and_then(|last| last.first_attested.clone())
-            .or_else(|| (state == NodeState::Attested).then(|| now.clone())),
+            .or_else(|| is_first.then(|| now.clone())),
         reattested_pod: previous.and_then(|last| last.reattested_pod.clone()),
         conflict: seen.conflict.map(|conflict| conflict.text.clone()),
         marks: previous.map(|last| last.marks.clone()).unwrap_or_default(),

@@ -219,6 +219,22 @@ fn a_node_that_stays_good_is_not_written_again() {
 }
 
 #[test]
+fn only_a_node_that_the_rollout_has_reached_has_something_to_lose() {
+    let first = |case: Case| {
+        let status = case.assess().status;
+        assert_eq!(status.state, NodeState::Attested);
+        status.first_attested
+    };
+    assert_eq!(first(Case::new()), None);
+    assert_eq!(first(Case { pod: pod(true), ..Case::new() }), Some(Time(at(NOW))));
+    let held = Case { agents: Some(json!([keylime_agent(false)])), observed: true, ..Case::new() };
+    assert_eq!(first(held), Some(Time(at(NOW))));
+    // Its pod is replaced later.
+    let before = Case { pod: pod(true), ..Case::new() }.assess().status;
+    assert_eq!(first(Case { previous: Some(before), now: NOW + 9, ..Case::new() }), Some(Time(at(NOW))));
+}
+
+#[test]
 fn a_state_keeps_its_time() {
     let failed = Case::of("FAIL", Some(1)).assess().status;
     let later =
