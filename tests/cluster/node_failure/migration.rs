@@ -8,7 +8,8 @@ use lab::cluster::{Cluster, Helm, NODES, Node, Options, World};
 use lab::wait;
 
 use super::seen::{
-    TIMEOUT, agent_pod, condition, expect_all_attested, expect_listed, expect_ready, is_listed, resource, say,
+    TIMEOUT, agent_pod, condition, expect_all_attested, expect_listed, expect_ready, is_listed, patch,
+    resource, say,
 };
 
 /// What the resource says beyond the usual; it goes on where that ends, in spec.spire.
@@ -36,7 +37,10 @@ fn nodes_move_one_by_one_and_workloads_keep_their_identities() -> Result<()> {
     the_rest_follows_the_first(&cluster, NODES)?;
     say(clock, "both nodes are attested by Keylime");
 
-    cluster.at_server(&["delete", "kla/spire", "--timeout=180s"])?;
+    no_other_attestor_is_left(&cluster)?;
+    say(clock, "SPIRE's server admits nodes by Keylime alone");
+
+    cluster.at_server(&["delete", "kla/spire", "--timeout=240s"])?;
     for node in NODES {
         expect_listed(&cluster, &cluster.psat_id(node)?)?;
         expect_identity(&cluster, node)?;
@@ -86,6 +90,24 @@ fn the_rest_follows_the_first(cluster: &Cluster, [first, second]: [Node; 2]) -> 
     expect_identity(cluster, first)?;
     expect_all_attested(cluster)?;
     expect_ready(cluster)?;
+    for node in NODES {
+        expect_identity(cluster, node)?;
+    }
+    Ok(())
+}
+
+/// What the former attestor had admitted is evicted, and workloads keep their identities.
+fn no_other_attestor_is_left(cluster: &Cluster) -> Result<()> {
+    patch(cluster, r#"{"spire": {"attestors": "Exclusive"}}"#)?;
+    wait::until("Keylime alone", TIMEOUT, || {
+        let resource = resource(cluster)?;
+        let bypass = condition(&resource, "BypassPossible")?;
+        ensure!(bypass["reason"] == "KeylimeAlone", "it is {bypass}");
+        let agents = cluster.agents()?;
+        ensure!(agents.iter().all(|agent| agent.attestation_type == "keylime"), "they are {agents:?}");
+        Ok(())
+    })?;
+    expect_all_attested(cluster)?;
     for node in NODES {
         expect_identity(cluster, node)?;
     }
