@@ -75,6 +75,15 @@
   verbs: [patch]
 {{- end }}
 
+{{/* What the operator asks of the apiserver itself. */}}
+{{- define "keylime-attestor.apiserverRules" -}}
+{{- if .Values.rbac.apiserverMetrics -}}
+# Whether the apiserver runs with NodeRestriction, without which a kubelet can write its Node's label: nothing but its metrics tells.
+- nonResourceURLs: [/metrics]
+  verbs: [get]
+{{- end }}
+{{- end }}
+
 {{/* What the operator does in the namespace `default`, where Kubernetes keeps the Events of what is in no namespace. */}}
 {{- define "keylime-attestor.nodeEventRules" -}}
 # Events tell of every change of a node's state.

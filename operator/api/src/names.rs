@@ -97,6 +97,8 @@ pub mod event {
     /// On a Node and its `AttestedNode`: somebody else wrote the label that names the parent of the
     /// node's workloads, and it is right again.
     pub const LABEL_CORRECTED: &str = "LabelCorrected";
+    /// The apiserver runs without the admission plugin NodeRestriction. Told each hour.
+    pub const NODE_RESTRICTION_OFF: &str = "NodeRestrictionOff";
     /// On a Node and its `AttestedNode`: Keylime passes it again.
     pub const RECOVERED: &str = "KeylimeAttestationRecovered";
     /// On a Node and its `AttestedNode`: SPIRE's server evicted its agent.

@@ -23,6 +23,7 @@ use crate::process::apiserver;
 use crate::process::cli::Args;
 use crate::process::http::{self, Answer};
 use crate::process::lease::Election;
+use crate::process::node_restriction;
 use crate::process::own_plugins::{plugin_image, plugins_dir};
 use crate::reconcile::backoff::Memory;
 use crate::reconcile::elsewhere;
@@ -119,10 +120,12 @@ async fn control(
     };
     let polls = nodes::run(Arc::new(for_polls), stop.clone());
     let elsewhere = elsewhere::tell(cluster.clone(), stop.clone());
+    let restriction =
+        node_restriction::tell(cluster.client.clone(), Arc::clone(&events), resources.clone(), stop.clone());
     let memory = Memory::default();
     let context = Arc::new(Context { cluster, events, metrics, checksums, image, resources, memory, nodes });
     let reconciles = reconcile_until(context, controllers, stop);
-    tokio::join!(polls, reconciles, elsewhere);
+    tokio::join!(polls, reconciles, elsewhere, restriction);
     info!("the operator ends");
     Ok(())
 }

@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 use super::helm::{HELMS, NAMESPACE, at, objects, template, text, value_set, value_sets};
 
-/// Verb; resource, with its group behind a dot and its subresource behind a slash; name ("" for
-/// any); namespace ("" for all); answer.
+/// Verb; resource, with its group behind a dot and its subresource behind a slash, or path; name
+/// ("" for any); namespace ("" for all); answer.
 type Question = (&'static str, &'static str, &'static str, &'static str, bool);
 
 #[test]
@@ -21,7 +21,8 @@ fn every_rule_is_narrow_and_has_a_reason() -> Result<()> {
         let mut before = "";
         for line in rendered.lines() {
             let reason = before.starts_with("# ") && before.ends_with('.');
-            ensure!(!line.starts_with("- apiGroups:") || reason, "{before:?} is no reason");
+            let is_rule = line.starts_with("- apiGroups:") || line.starts_with("- nonResourceURLs:");
+            ensure!(!is_rule || reason, "{before:?} is no reason");
             before = line;
         }
         for object in objects(&rendered)? {
@@ -49,9 +50,12 @@ fn the_rules_are_what_is_needed() -> Result<()> {
         for rule in object.pointer("/rules").and_then(Value::as_array).into_iter().flatten() {
             let list = |path| rule.pointer(path).and_then(Value::as_array).cloned().unwrap_or_default();
             let group = rule.pointer("/apiGroups/0").and_then(Value::as_str).unwrap_or_default();
-            for resource in list("/resources") {
+            let resources = list("/resources").into_iter().map(|resource| {
                 let (resource, sub) = split(resource.as_str().unwrap_or_default(), '/');
-                let what = [resource, &suffix('.', group), &suffix('/', sub)].concat();
+                [resource, &suffix('.', group), &suffix('/', sub)].concat()
+            });
+            let paths = list("/nonResourceURLs");
+            for what in resources.chain(paths.iter().filter_map(Value::as_str).map(str::to_owned)) {
                 let verbs = list("/verbs");
                 given.extend(verbs.iter().filter_map(Value::as_str).map(|verb| format!("{verb} {what}")));
             }
@@ -90,6 +94,7 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("patch", "attestednodes.spire.keylime.dev/status", ""),
     ("get", "pods", NAMESPACE),
     ("create get patch", "leases.coordination.k8s.io", NAMESPACE),
+    ("get", "/metrics", ""),
 ];
 
 fn needed() -> impl Iterator<Item = Question> {
@@ -139,6 +144,8 @@ const BY_DEFAULT: &[Question] = &[
 
 /// With two namespaces listed, and Secrets in them.
 const LISTED: &[Question] = &[
+    ("get", "/metrics", "", "", false),
+    ("get", "/logs/", "", "", false),
     ("list", "nodes", "", "", true),
     ("watch", "nodes", "", "", true),
     ("patch", "nodes", "worker-1", "", true),
@@ -215,17 +222,23 @@ fn suffix(mark: char, text: &str) -> String {
 }
 
 fn review(account: &str, (verb, what, name, namespace, _): &Question) -> Value {
-    let (what, subresource) = split(what, '/');
-    let (resource, group) = split(what, '.');
+    let (about, attributes) = if what.starts_with('/') {
+        ("nonResourceAttributes", json!({"verb": verb, "path": what}))
+    } else {
+        let (what, subresource) = split(what, '/');
+        let (resource, group) = split(what, '.');
+        let attributes = json!({
+            "verb": verb, "group": group, "resource": resource, "subresource": subresource, "name": name, "namespace": namespace,
+        });
+        ("resourceAttributes", attributes)
+    };
     json!({
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
         "spec": {
             "user": format!("system:serviceaccount:{NAMESPACE}:{account}"),
             "groups": ["system:serviceaccounts", format!("system:serviceaccounts:{NAMESPACE}"), "system:authenticated"],
-            "resourceAttributes": {
-                "verb": verb, "group": group, "resource": resource, "subresource": subresource, "name": name, "namespace": namespace,
-            },
+            (about): attributes,
         },
     })
 }

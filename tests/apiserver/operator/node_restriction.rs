@@ -1,6 +1,6 @@
 //! The right of a node's kubelet to write the parents of its workloads: with the admission plugin
-//! NodeRestriction nothing that counts, and where an apiserver is without it, the operator puts
-//! right what a kubelet wrote of its own Node.
+//! NodeRestriction nothing that counts, and where an apiserver is without it, the operator says so,
+//! and puts right what a kubelet wrote of its own Node.
 
 use anyhow::{Context as _, Result, ensure};
 use lab::fake_keylime::{Node, State};
@@ -8,14 +8,16 @@ use serde_json::json;
 
 use super::nodes::{event_reasons, expect};
 use super::pods;
-use super::site::{Operator, Site};
+use super::site::{Operator, Site, TIMEOUT};
 use super::spire;
 
 const LABEL: &str = "/metadata/labels/node-restriction.kubernetes.io~1keylime-agent-id";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kubelet_cannot_write_the_parent_of_its_workloads() -> Result<()> {
-    let (site, operator) = attested(Site::start("restricted").await?).await?;
+    let (site, mut operator) = attested(Site::start("restricted").await?).await?;
+    operator.process.wait_for_log("runs with the admission plugin NodeRestriction", TIMEOUT)?;
+    ensure!(warnings(&site)?.is_empty());
     let refused =
         write_as_kubelet(&site, "restricted", "restricted", "other").map_err(|error| format!("{error:#}"));
     ensure!(
@@ -28,7 +30,9 @@ async fn a_kubelet_cannot_write_the_parent_of_its_workloads() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_node_restriction_what_a_kubelet_wrote_is_put_right() -> Result<()> {
-    let (site, operator) = attested(Site::start_without_node_restriction("unrestricted").await?).await?;
+    let (site, mut operator) = attested(Site::start_without_node_restriction("unrestricted").await?).await?;
+    operator.process.wait_for_log("runs without the admission plugin NodeRestriction", TIMEOUT)?;
+    site.wait("the warning", |site| Ok(warnings(site)? == "Warning KeylimeAttestor/spire"))?;
     write_as_kubelet(&site, "unrestricted", "unrestricted", "other")?;
     site.wait("the label to be right", |site| Ok(label(site, "unrestricted")? == "unrestricted"))?;
     site.wait("the event", |site| {
@@ -61,6 +65,12 @@ async fn attested(mut site: Site) -> Result<(Site, Operator)> {
     pods::ready(&site, &node)?;
     site.wait("the label", |site| Ok(label(site, &node)? == node))?;
     Ok((site, operator))
+}
+
+/// On what there is a warning that the plugin is off.
+fn warnings(site: &Site) -> Result<String> {
+    let output = "jsonpath={range .items[*]}{.type} {.involvedObject.kind}/{.involvedObject.name}{end}";
+    site.kubectl(&["get", "events", "--field-selector", "reason=NodeRestrictionOff", "--output", output])
 }
 
 fn label(site: &Site, node: &str) -> Result<String> {

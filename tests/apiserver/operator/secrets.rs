@@ -18,7 +18,9 @@ async fn a_secret_that_is_not_there_or_not_seen_is_told_before_a_pod_waits_for_i
     let user = "somebody-without-secrets";
     site.apply(&rights(&site.namespace, user))?;
     site.attest(json!({"keylime": {"agent": {"tls": {"secretName": "keylime-nod"}}}}))?;
-    let operator = site.operator_as(user)?;
+    let mut operator = site.operator_as(user)?;
+    // Nor may it read the apiserver's metrics.
+    operator.process.wait_for_log("whether the apiserver runs with NodeRestriction is not known", TIMEOUT)?;
 
     let message = site.wait_for("ConfigurationApplied", "SecretForbidden")?;
     for secret in ["keylime-client", "keylime-nod"] {

@@ -39,8 +39,13 @@ impl Request {
         created
             .into_iter()
             .chain([self.verb.as_str()])
-            .map(|verb| format!("{verb} {}", self.resource))
+            .map(|verb| format!("{verb} {}", self.what()))
             .collect()
+    }
+
+    /// Its resource, or the path of one that is about none.
+    fn what(&self) -> &str {
+        if self.resource.is_empty() { &self.uri } else { &self.resource }
     }
 
     /// Whether it asks if the apiserver is ready. Everybody may, and an apiserver that has not read
@@ -103,10 +108,10 @@ pub(crate) fn expect_within_rights(cluster: &Cluster) -> Result<()> {
 pub(crate) fn unused_rights(cluster: &Cluster) -> Result<BTreeSet<String>> {
     let used: BTreeSet<_> = requests(cluster)?.iter().flat_map(Request::rights).collect();
     let rights = rules(cluster)?.into_iter().flat_map(|rule| {
-        let resources = rule.resources.clone();
-        rule.verbs.into_iter().flat_map(move |verb| {
-            resources.clone().into_iter().map(move |resource| format!("{verb} {resource}"))
-        })
+        let what = [rule.resources, rule.paths].concat();
+        rule.verbs
+            .into_iter()
+            .flat_map(move |verb| what.clone().into_iter().map(move |what| format!("{verb} {what}")))
     });
     Ok(rights.filter(|right| !used.contains(right)).collect())
 }
@@ -119,16 +124,23 @@ struct Rule {
     groups: Vec<String>,
     resources: Vec<String>,
     names: Vec<String>,
+    /// Of requests that are about no resource.
+    paths: Vec<String>,
     verbs: Vec<String>,
 }
 
 impl Rule {
     fn allow(&self, request: &Request) -> bool {
+        if !self.verbs.contains(&request.verb) {
+            return false;
+        }
+        if request.resource.is_empty() {
+            return self.paths.contains(&request.uri);
+        }
         (self.namespace.is_empty() || self.namespace == request.namespace)
             && self.groups.contains(&request.group)
             && self.resources.contains(&request.resource)
             && (self.names.is_empty() || self.names.contains(&request.name))
-            && self.verbs.contains(&request.verb)
     }
 }
 
@@ -152,6 +164,7 @@ fn rules(cluster: &Cluster) -> Result<Vec<Rule>> {
                 groups: texts(&rule["apiGroups"]),
                 resources: texts(&rule["resources"]),
                 names: texts(&rule["resourceNames"]),
+                paths: texts(&rule["nonResourceURLs"]),
                 verbs: texts(&rule["verbs"]),
             });
         }
