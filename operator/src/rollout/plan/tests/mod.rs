@@ -317,5 +317,6 @@ fn the_controller_managers_configuration_goes_when_it_is_no_longer_asked_for() {
     assert_eq!(short(&scene.plan()), ["delete spire-controller-manager-keylime"]);
 }
 
+mod exclusive;
 mod gate;
 mod retry;
