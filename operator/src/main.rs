@@ -22,6 +22,7 @@ mod nodes;
 mod plugins;
 mod process;
 mod reconcile;
+mod report_identity;
 mod rollout;
 mod status;
 mod validate;

@@ -92,11 +92,16 @@ async fn further_verifiers_are_at_most_eight_and_each_is_another() -> Result<()>
 #[tokio::test]
 async fn a_valid_configuration_has_no_notes_and_asks_nobody() -> Result<()> {
     let site = Site::start().await?;
-    let enforcement = "enforcement {\n action = \"ban\"\n report_address = \"[::]:9797\"\n}\n";
-    let configuration = site.configuration(enforcement);
-    let validated = site.host.plugin().validate(TRUST_DOMAIN, &configuration).await?;
+    let enforcement = "enforcement {\n action = \"ban\"\n report_address = \"[::]:9797\"\n";
+    let configuration = |more: &str| site.configuration(&format!("{enforcement} {more}\n}}\n"));
+    let hash = format!("report_client_key_sha256 = {:?}", "0".repeat(64));
+    let validated = site.host.plugin().validate(TRUST_DOMAIN, &configuration(&hash)).await?;
     assert!(validated.valid && validated.notes.is_empty(), "{validated:?}");
     assert_eq!(site.keylime.verifier.served() + site.keylime.registrar.served(), 0, "Keylime was asked");
+    // Without the key of its one client the report would be nobody's, or everybody's.
+    let validated = site.host.plugin().validate(TRUST_DOMAIN, &configuration("")).await?;
+    let expected = "enforcement.report_client_key_sha256";
+    assert!(matches!(validated.notes.as_slice(), [note] if note.contains(expected)), "{validated:?}");
     Ok(())
 }
 

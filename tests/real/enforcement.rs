@@ -4,12 +4,14 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
-use keylime::{Endpoint, IdentityFiles, Known, Servers, ServersConfig, TlsFiles};
+use keylime::{Endpoint, IdentityFiles, KeyHash, Known, Servers, ServersConfig, TlsFiles};
 use lab::keylime::{Keylime, Node, NodeOptions, Options};
 use lab::plugins;
 use lab::ports::Port;
 use lab::spire::{ServerOptions, SpireAgent, SpireServer};
 use report::{Act, Client, Report};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -37,14 +39,17 @@ impl Site {
         let mut attestor = plugins::server(keylime)?;
         let port = Port::free()?;
         let address = format!("127.0.0.1:{port}");
-        let block = json!({ "action": action, "interval": "1s", "report_address": address });
+        // The certificate at hand; the operator has one of its own.
+        let client = CertificateDer::from_pem_file(&keylime.server_client().cert)?;
+        let hash = KeyHash::of(&client)?.to_string();
+        let block = json!({ "action": action, "interval": "1s", "report_address": address, "report_client_key_sha256": hash });
         attestor.data.insert("enforcement".to_owned(), block);
         let server = SpireServer::start(&ServerOptions { attestor, agent_ttl: "1h" })?;
         let (first, second) = (Member::start(keylime, &server)?, Member::start(keylime, &server)?);
         Ok(Self { server, port, first, second })
     }
 
-    /// The plugin's report, asked for as the operator does: with the same certificate.
+    /// The plugin's report.
     fn report(&self, keylime: &Keylime) -> Result<Report> {
         let files = keylime.server_client().clone();
         let own = IdentityFiles { cert: files.cert.clone(), key: files.key };

@@ -10,6 +10,11 @@
 {{- default $made .Values.serviceAccount.name -}}
 {{- end }}
 
+{{/* Name of the Secret with the operator's own certificate for the report. */}}
+{{- define "keylime-attestor.reportSecret" -}}
+{{ include "keylime-attestor.fullname" . }}-report
+{{- end }}
+
 {{- define "keylime-attestor.image" -}}
 {{- with .Values.image -}}
 {{- $tag := printf ":%s" (default $.Chart.AppVersion .tag) -}}

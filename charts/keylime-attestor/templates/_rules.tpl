@@ -107,6 +107,12 @@
 - apiGroups: [""]
   resources: [pods]
   verbs: [get]
+# The certificate that the operator issues for itself, by whose key the report of SPIRE's server knows it. It is written by server-side apply,
+# which names the object also when it makes it anew, so that the right to create is limited to this name.
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ include "keylime-attestor.reportSecret" . }}]
+  verbs: [get, create, patch]
 {{- end }}
 
 {{/* Names of the Secrets that may be seen, by namespace, as JSON. */}}

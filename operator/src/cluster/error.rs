@@ -18,6 +18,12 @@ pub(crate) enum Error {
     /// An object of another kind than expected.
     #[error(transparent)]
     Unreadable(#[from] UnreadableWorkload),
+    /// A certificate that could not be made.
+    #[error("failed to make a certificate for the report: {0}")]
+    Certificate(rcgen::Error),
+    /// A Secret that somebody else wrote at the same time.
+    #[error("failed to keep a certificate for the report in the Secret {0}: somebody else writes it, too")]
+    NotKept(String),
     /// A label selector that cannot be written as a query.
     #[error("failed to read the selector of the {0}: {1}")]
     Selector(WorkloadKey, String),
@@ -38,6 +44,11 @@ impl Error {
     /// True where the operator lacks the right.
     pub(crate) fn is_forbidden(&self) -> bool {
         self.code() == Some(403)
+    }
+
+    /// True where the object changed meanwhile.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.code() == Some(409)
     }
 
     pub(crate) fn is_not_found(&self) -> bool {

@@ -5,6 +5,8 @@ mod lists;
 mod noted;
 mod pods;
 
+use std::fmt;
+
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::events::v1::Event;
 use keylime_attestor_api::KeylimeAttestor;
@@ -29,6 +31,22 @@ pub(crate) struct Cluster {
     pub(crate) client: Client,
     /// At least one.
     pub(crate) namespaces: Vec<String>,
+    /// The Secret with the operator's own certificate for the report; [`None`] where its namespace
+    /// is not known.
+    pub(crate) report_secret: Option<OwnSecret>,
+}
+
+/// A Secret of the operator itself.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnSecret {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+impl fmt::Display for OwnSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
 }
 
 impl Cluster {

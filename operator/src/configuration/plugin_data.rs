@@ -1,6 +1,7 @@
 //! The plugins' own configuration, `plugin_data`, from the resource.
 
 use hcl::edit::Variables;
+use keylime::KeyHash;
 use keylime_attestor_api::names::{path, secret_key};
 use keylime_attestor_api::{Action, Enforcement, Keylime, KeylimeAttestorSpec, Verifier};
 use serde_json::{Map, Value, json};
@@ -11,18 +12,20 @@ use crate::model::target::Role;
 /// The `plugin_data` of a role. Every setting of the resource is written out, so that a default
 /// that differs between two versions of the plugin has no effect.
 ///
-/// The server's goes into the configuration `original`, which SPIRE reads with `flags`.
+/// The server's goes into the configuration `original`, which SPIRE reads with `flags`; its report
+/// answers the client with the key `report_client`.
 pub(crate) fn plugin_data(
     role: Role,
     spec: &KeylimeAttestorSpec,
-    flags: &[String],
+    (flags, report_client): (&[String], Option<KeyHash>),
     (original, variables): (&str, Variables),
 ) -> Result<Map<String, Value>, hcl::Error> {
     let data = match role {
         Role::Server => {
             let enforcement = spec.enforcement.as_ref();
             let socket = enforcement.map(|_| socket::server_api(flags, original, variables)).transpose()?;
-            server(spec, enforcement.zip(socket).map(|(enforcement, socket)| block(enforcement, &socket)))
+            let reported = enforcement.zip(socket).zip(report_client);
+            server(spec, reported.map(|((enforcement, socket), client)| block(enforcement, &socket, client)))
         }
         Role::Agent => agent(&spec.keylime),
     };
@@ -64,7 +67,7 @@ fn addresses(verifiers: &[Verifier]) -> Vec<String> {
     verifiers.iter().map(address).collect()
 }
 
-fn block(enforcement: &Enforcement, socket: &str) -> Value {
+fn block(enforcement: &Enforcement, socket: &str, client: KeyHash) -> Value {
     let Enforcement {
         action,
         interval,
@@ -89,6 +92,7 @@ fn block(enforcement: &Enforcement, socket: &str) -> Value {
         "max_unhealthy": max_unhealthy.to_string(),
         // The pods' addresses are not known here, and may be of either family: [::] takes both.
         "report_address": format!("[::]:{report_port}"),
+        "report_client_key_sha256": client.to_string(),
     })
 }
 

@@ -3,6 +3,7 @@
 
 mod owned;
 pub(crate) mod pods;
+mod report_identity;
 mod secret_versions;
 mod secrets;
 mod uncreated;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::jiff::Timestamp;
+use keylime::KeyHash;
 use keylime_attestor_api::{KeylimeAttestor, OwnedObject};
 use kube::ResourceExt as _;
 
@@ -45,6 +47,8 @@ pub(crate) struct Gathered {
     pub(crate) edits: Vec<Edited>,
     /// The Secrets that SPIRE's pods mount, by namespace and name.
     pub(crate) secrets: BTreeMap<(String, String), Presence>,
+    /// The key by which the report knows the operator; [`None`] where nothing is reported.
+    pub(crate) report_client: Option<Result<KeyHash, Problem>>,
     /// The operator's own client of Keylime; [`None`] without a usable Secret.
     pub(crate) keylime_client: Option<Arc<KeylimeClient>>,
     /// The pods of StatefulSets that are not complete, and of DaemonSets that move in batches.
@@ -163,7 +167,13 @@ pub(crate) async fn gather(
         gathered.knows_identities = resource.spec.enforcement.is_some();
     }
     if resource.metadata.deletion_timestamp.is_none() {
-        (gathered.secrets, gathered.keylime_client) = secrets::secrets(cluster, resource).await?;
+        let identity = match resource.spec.enforcement {
+            Some(_) => Some(report_identity::report_identity(cluster).await?),
+            None => None,
+        };
+        let usable = identity.as_ref().and_then(|identity| identity.as_ref().ok());
+        (gathered.secrets, gathered.keylime_client) = secrets::secrets(cluster, resource, usable).await?;
+        gathered.report_client = identity.map(|identity| identity.map(|identity| identity.key_hash()));
         gathered.secret_versions = secret_versions::hash(cluster, &gathered, &status).await;
     }
     Ok(gathered)

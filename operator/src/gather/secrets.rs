@@ -12,13 +12,16 @@ use super::Presence;
 use crate::cluster::{Cluster, Error};
 use crate::keylime_client::KeylimeClient;
 use crate::model::target::{Asked, Role};
+use crate::report_identity::ReportIdentity;
 
 type Secrets = BTreeMap<(String, String), Presence>;
 
-/// Checks every Secret that the resource names, where it is to be mounted.
+/// Checks every Secret that the resource names, where it is to be mounted. With `identity` SPIRE's
+/// server is asked for its report.
 pub(super) async fn secrets(
     cluster: &Cluster,
     resource: &KeylimeAttestor,
+    identity: Option<&ReportIdentity>,
 ) -> Result<(Secrets, Option<Arc<KeylimeClient>>), Error> {
     let keylime = &resource.spec.keylime;
     let mut secrets = Secrets::new();
@@ -29,7 +32,7 @@ pub(super) async fn secrets(
             Role::Server => {
                 let name = &keylime.tls.secret_name;
                 let presence = match cluster.secret(&namespace, name).await {
-                    Ok(Some(secret)) => match usable(resource, secret).await {
+                    Ok(Some(secret)) => match usable(resource, secret, identity.cloned()).await {
                         Ok(usable) => {
                             keylime_client = Some(Arc::new(usable));
                             Presence::There
@@ -58,12 +61,20 @@ pub(super) async fn secrets(
     Ok((secrets, keylime_client))
 }
 
-async fn usable(resource: &KeylimeAttestor, secret: Secret) -> Result<KeylimeClient, Vec<String>> {
+async fn usable(
+    resource: &KeylimeAttestor,
+    secret: Secret,
+    identity: Option<ReportIdentity>,
+) -> Result<KeylimeClient, Vec<String>> {
     let keylime = resource.spec.keylime.clone();
     let of_secret = secret.metadata.resource_version.clone().unwrap_or_default();
     let (uid, generation) =
         (resource.uid().unwrap_or_default(), resource.metadata.generation.unwrap_or_default());
-    let version = format!("{of_secret} {uid} {generation}");
-    let made = tokio::task::spawn_blocking(move || KeylimeClient::new(&keylime, &secret, version)).await;
+    let of_identity = identity.as_ref().map(|identity| identity.key_hash().to_string()).unwrap_or_default();
+    let version = format!("{of_secret} {uid} {generation} {of_identity}");
+    let made = tokio::task::spawn_blocking(move || {
+        KeylimeClient::new(&keylime, &secret, identity.as_ref(), version)
+    });
+    let made = made.await;
     made.unwrap_or_else(|_| Err(vec!["reading it was interrupted".to_owned()]))
 }

@@ -26,7 +26,7 @@ fn a_damaged_key_in_the_secret_is_in_no_message() {
     let with = |key: &str, content: &[u8]| {
         let mut data = good.clone();
         data.insert(key.to_owned(), ByteString(content.to_vec()));
-        KeylimeClient::new(&keylime, &Secret { data: Some(data), ..Secret::default() }, String::new())
+        KeylimeClient::new(&keylime, &Secret { data: Some(data), ..Secret::default() }, None, String::new())
     };
     let mut refused = 0;
     for form in forms(&leaf.key_pem) {

@@ -49,7 +49,10 @@ pub(super) async fn ask_spire(context: &Context, resource: &KeylimeAttestor, inp
             return Reports { unreported: vec![text], ..Reports::default() };
         }
     };
-    let reporter = &keylime_client.reporter;
+    let Some(reporter) = &keylime_client.reporter else {
+        let text = "the operator has no certificate of its own for the report yet".to_owned();
+        return Reports { unreported: vec![text], ..Reports::default() };
+    };
     let asked = pods.iter().map(async |pod| {
         let name = pod.name_any();
         let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref());

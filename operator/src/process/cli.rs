@@ -53,6 +53,16 @@ pub(crate) struct Args {
     #[arg(long, env = "KEYLIME_ATTESTOR_LEASE_NAMESPACE", value_name = "NAMESPACE")]
     pub(crate) lease_namespace: Option<String>,
 
+    /// Secret in the namespace of the operator's pod, in which it keeps the certificate by which
+    /// SPIRE's server plugins know it
+    #[arg(
+        long,
+        env = "KEYLIME_ATTESTOR_REPORT_SECRET",
+        default_value = "keylime-attestor-report",
+        value_name = "NAME"
+    )]
+    pub(crate) report_secret: String,
+
     /// How the log is written
     #[arg(long, env = "KEYLIME_ATTESTOR_LOG_FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,

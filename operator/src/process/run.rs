@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{debug, info};
 
-use crate::cluster::{Cluster, Guarded};
+use crate::cluster::{Cluster, Guarded, OwnSecret};
 use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::nodes::{self, Nodes};
@@ -66,7 +66,9 @@ async fn operate(
         Client::try_default().await.context("failed to find the cluster: expected a pod or KUBECONFIG")?;
     let checksums = Checksums::read(&plugins_dir(&args)?)?;
     let events = Events::new(client.clone(), args.pod_name.clone());
-    let cluster = Cluster { client: client.clone(), namespaces: args.namespaces.clone() };
+    let name = args.report_secret.clone();
+    let report_secret = args.pod_namespace.clone().map(|namespace| OwnSecret { namespace, name });
+    let cluster = Cluster { client: client.clone(), namespaces: args.namespaces.clone(), report_secret };
     let (image, election) = tokio::select! {
         begun = begin(&args, &client) => begun?,
         _ = stop.wait_for(|stop| *stop) => return Ok(()),

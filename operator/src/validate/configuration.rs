@@ -2,6 +2,7 @@
 
 use hcl::edit::{self, Placement};
 use k8s_openapi::api::core::v1::ConfigMap;
+use keylime::KeyHash;
 use keylime_attestor_api::conditions::configuration_applied as reason;
 use keylime_attestor_api::{KeylimeAttestorSpec, Mode};
 
@@ -26,6 +27,7 @@ pub(super) fn configuration(
     plugin: &Plugin,
     spec: &KeylimeAttestorSpec,
     server: impl Fn(&str) -> Placement,
+    report_client: Option<KeyHash>,
 ) -> Result<(Source, Placement, String), Problem> {
     let (namespace, name) = (&asked.key.namespace, &located.config_map);
     let missing = |what: String| {
@@ -60,8 +62,9 @@ pub(super) fn configuration(
                 "our node attestor in it cannot be told from the rest, or what was kept is lost: {advice}"
             ))
         })?;
-    let data = plugin_data::plugin_data(asked.role, spec, &located.flags, (&original, located.variables))
-        .map_err(|error| invalid(error.to_string()))?;
+    let (with, into) = ((located.flags.as_slice(), report_client), (original.as_str(), located.variables));
+    let data =
+        plugin_data::plugin_data(asked.role, spec, with, into).map_err(|error| invalid(error.to_string()))?;
     let placement = match asked.role {
         Role::Server => {
             let beside = found.beside.as_ref().and_then(|beside| text(beside, &key));

@@ -14,6 +14,7 @@ mod variables;
 use std::collections::BTreeMap;
 
 use hcl::edit::Placement;
+use keylime::KeyHash;
 use keylime_attestor_api::conditions::configuration_applied as reason;
 use keylime_attestor_api::{KeylimeAttestor, Mode};
 
@@ -95,7 +96,9 @@ impl Context<'_> {
         let (found, discovered) = discovered(spec.spire.mode, asked, found)?;
         let plugin = self.plugin(asked.role);
         let server = |applied: &str| exclusive::placement(self.resource, self.gathered, applied);
-        let (source, placement, derived) = configuration(asked, &discovered, found, &plugin, spec, server)?;
+        let report_client = self.report_client(asked.role)?;
+        let (source, placement, derived) =
+            configuration(asked, &discovered, found, &plugin, spec, server, report_client)?;
         self.is_free(&asked.key.namespace, &source.config_map)?;
         let secret = match asked.role {
             Role::Server => Some(spec.keylime.tls.secret_name.clone()),
@@ -116,6 +119,11 @@ impl Context<'_> {
             plugin,
             manager: None,
         })
+    }
+
+    /// Whom the server's report answers; [`None`] where nothing is reported.
+    fn report_client(&self, role: Role) -> Result<Option<KeyHash>, Problem> {
+        self.gathered.report_client.clone().filter(|_| role == Role::Server).transpose()
     }
 
     /// spire-controller-manager, where there is one beside SPIRE's server. A missing server is

@@ -130,12 +130,11 @@ impl PinnedClient {
 }
 
 impl PinnedServer {
-    /// A server that shows `own`, to clients with the key of this hash; without one, to clients with
-    /// the key of `own`. Reads the files.
+    /// A server that shows `own`, to clients with the key of this hash. Reads the files.
     ///
     /// # Errors
     /// Every problem of the files.
-    pub fn new(own: IdentityFiles, client: Option<KeyHash>) -> Result<PinnedServer, Vec<Problem>> {
+    pub fn new(own: IdentityFiles, client: KeyHash) -> Result<PinnedServer, Vec<Problem>> {
         // As a server it trusts no CA: the verifier knows the key.
         let settings = TlsSettings { trust: Trust::Loopback, cert: own.cert, key: own.key };
         pinned_servers(settings, client).map(PinnedServer)

@@ -41,7 +41,7 @@ fn values_add_and_leave_out_objects() -> Result<()> {
         kinds.dedup();
         Ok(kinds)
     };
-    assert_eq!(kinds("bare")?, ["Deployment", "Pod", "Service"]);
+    assert_eq!(kinds("bare")?, ["Deployment", "Pod", "Secret", "Service"]);
     assert_eq!(
         kinds("default")?,
         [
@@ -53,6 +53,7 @@ fn values_add_and_leave_out_objects() -> Result<()> {
             "Pod",
             "Role",
             "RoleBinding",
+            "Secret",
             "Service",
             "ServiceAccount",
             "ValidatingAdmissionPolicy",

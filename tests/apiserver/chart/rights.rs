@@ -31,8 +31,11 @@ fn every_rule_is_narrow_and_has_a_reason() -> Result<()> {
                 let secrets =
                     rule.pointer("/resources").is_some_and(|resources| *resources == json!(["secrets"]));
                 ensure!(secrets || !rule.to_string().contains("secrets"), "{rule}");
-                let named = rule.pointer("/resourceNames/0").is_some()
-                    && rule.pointer("/verbs") == Some(&json!(["get"]));
+                let name = rule.pointer("/resourceNames/0").and_then(Value::as_str);
+                let written = name.is_some_and(|name| name.ends_with("-report"))
+                    && at(&object, "/metadata/namespace") == NAMESPACE;
+                let verbs = if written { json!(["get", "create", "patch"]) } else { json!(["get"]) };
+                let named = name.is_some() && rule.pointer("/verbs") == Some(&verbs);
                 ensure!(!secrets || (named && at(&object, "/kind") == "Role"), "{rule}");
             }
         }
@@ -95,16 +98,21 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("get", "pods", NAMESPACE),
     ("create get patch", "leases.coordination.k8s.io", NAMESPACE),
     ("get", "/metrics", ""),
+    ("get create patch", "secrets", NAMESPACE),
 ];
 
 fn needed() -> impl Iterator<Item = Question> {
     let each = |(verbs, what, namespace): &(&'static str, &'static str, &'static str)| {
         let (what, namespace) = (*what, *namespace);
-        // The one object whose name is in a rule.
-        let name = if what.starts_with("leases") { "keylime-attestor-operator" } else { "" };
-        verbs
-            .split(' ')
-            .map(move |verb| (verb, what, if verb == "create" { "" } else { name }, namespace, true))
+        // The objects whose names are in a rule.
+        let name = match what {
+            "leases.coordination.k8s.io" => "keylime-attestor-operator",
+            "secrets" => "keylime-attestor-report",
+            _ => "",
+        };
+        // By server-side apply, what is made has a name.
+        let any = move |verb| verb == "create" && what != "secrets";
+        verbs.split(' ').map(move |verb| (verb, what, if any(verb) { "" } else { name }, namespace, true))
     };
     NEEDED.iter().flat_map(each)
 }
@@ -136,6 +144,10 @@ const BY_DEFAULT: &[Question] = &[
     ("get", "secrets", "keylime-admin-client", "spire-server", false),
     ("list", "secrets", "", "", false),
     ("list", "secrets", "", NAMESPACE, false),
+    ("create", "secrets", "", NAMESPACE, false),
+    ("get", "secrets", "other", NAMESPACE, false),
+    ("delete", "secrets", "keylime-attestor-report", NAMESPACE, false),
+    ("patch", "secrets", "keylime-attestor-report", "spire-server", false),
     ("patch", "leases.coordination.k8s.io", "other", NAMESPACE, false),
     ("patch", "leases.coordination.k8s.io", "keylime-attestor-operator", "kube-system", false),
     ("patch", "clusterroles.rbac.authorization.k8s.io", "keylime-attestor", "", false),

@@ -25,6 +25,7 @@ mod pod_security;
 mod pods;
 mod policies;
 mod refused;
+mod report_secret;
 mod reports;
 mod retry;
 mod secrets;

@@ -13,6 +13,7 @@ use lab::{programs, wait};
 use serde_json::{Value, json};
 
 use super::nodes::{annotation, expect, passing};
+use super::report_secret::pinned;
 use super::site::{Operator, Site, TIMEOUT};
 use super::{pods, spire};
 
@@ -72,7 +73,7 @@ impl Reporting {
             "keylime_registrar_port": keylime.registrar.port(),
             "keylime_tls_ca_cert_file": files.ca, "keylime_tls_cert_file": files.cert, "keylime_tls_key_file": files.key,
             "enforcement": {"action": self.action.to_lowercase(), "interval": "1s", "spire_socket_path": spire.socket(),
-                "report_address": format!("{ip}:{}", self.port)},
+                "report_address": format!("{ip}:{}", self.port), "report_client_key_sha256": pinned(&self.site)?},
         });
         plugin.plugin().configure(TRUST_DOMAIN, &configuration.to_string()).await?;
         plugin.log().wait_for_message("report is served").await?;

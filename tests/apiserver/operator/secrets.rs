@@ -87,7 +87,7 @@ async fn a_damaged_key_is_in_no_condition_event_or_log() -> Result<()> {
     Ok(())
 }
 
-fn grant(site: &Site, user: &str, secret: &str) -> Result<()> {
+pub(super) fn grant(site: &Site, user: &str, secret: &str) -> Result<()> {
     let name = format!("--resource-name={secret}");
     site.kubectl(&["create", "role", secret, "--verb=get", "--resource=secrets", &name])?;
     let (role, user) = (format!("--role={secret}"), format!("--user={user}"));
@@ -95,7 +95,7 @@ fn grant(site: &Site, user: &str, secret: &str) -> Result<()> {
 }
 
 /// Everything but Secrets.
-fn rights(namespace: &str, user: &str) -> Value {
+pub(super) fn rights(namespace: &str, user: &str) -> Value {
     let rule = |group: &str, resources: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": ["*"]});
     let group = "rbac.authorization.k8s.io/v1";
     let name = format!("{namespace}-without-secrets");

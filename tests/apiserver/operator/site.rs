@@ -155,7 +155,7 @@ impl Site {
         let (metrics, health) = (Port::free()?, Port::free()?);
         let program = programs::built("keylime-attestor-operator")?;
         let mut command = Command::new(&program);
-        command.env("KUBECONFIG", self.kubeconfig(user)?);
+        command.env("KUBECONFIG", self.kubeconfig(user)?).env("POD_NAMESPACE", &self.namespace);
         command.args(["--metrics-address", &format!("127.0.0.1:{metrics}")]);
         command.args(["--health-address", &format!("127.0.0.1:{health}")]);
         command.args([

@@ -25,7 +25,9 @@ async fn agents_that_have_expired_and_those_of_others_may_be_as_many_as_they_lik
         world.spire.add(agent("k8s_psat", &format!("other-{number}")));
     }
     let port = Port::free()?;
-    for report in [String::new(), format!("report_address = \"127.0.0.1:{port}\"")] {
+    let hash = "0".repeat(64);
+    let report = format!("report_address = \"127.0.0.1:{port}\"\n report_client_key_sha256 = \"{hash}\"");
+    for report in [String::new(), report] {
         world.spire.remove("f");
         world.spire.add(keylime_agent("f"));
         let evictions = world.spire.calls().iter().filter(|call| **call == evicted("f")).count();

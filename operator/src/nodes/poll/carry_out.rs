@@ -21,11 +21,8 @@ impl Poll<'_> {
     /// pods run our plugin and Keylime passes them: once a pod, and only when it was so at the last
     /// poll as well.
     pub(super) async fn have_attest_anew(&self, assessed: &mut [Assessed], spire: &SpireAgents) {
-        let Some(keylime_client) =
-            self.context.nodes.inputs(self.owner).and_then(|inputs| inputs.keylime_client)
-        else {
-            return;
-        };
+        let inputs = self.context.nodes.inputs(self.owner).and_then(|inputs| inputs.keylime_client);
+        let Some(reporter) = inputs.as_ref().and_then(|client| client.reporter.as_ref()) else { return };
         let reason = NodeReason::IdentityOfOtherAttestor;
         for Assessed { node, previous, pod, assessment, .. } in assessed {
             let Some(pod) = pod.as_ref().filter(|pod| pod.ready && pod.hash.is_some()) else { continue };
@@ -35,7 +32,7 @@ impl Poll<'_> {
                 continue;
             }
             let Some(other) = spire.other(node) else { continue };
-            match keylime_client.reporter.reattest(&other.endpoint, &other.spiffe_id).await {
+            match reporter.reattest(&other.endpoint, &other.spiffe_id).await {
                 Ok(()) => assessment.status.reattested_pod = Some(pod.uid.clone()),
                 Err(error) => warn!(node = node.name, %error, "an agent could not be made to attest anew"),
             }
@@ -45,14 +42,14 @@ impl Poll<'_> {
     /// Asks SPIRE's server to evict what other attestors admitted of nodes that attest by Keylime,
     /// once it admits no node by these any longer.
     pub(super) async fn evict_left(&self, assessed: &[Assessed], spire: &SpireAgents) {
-        let inputs = self.context.nodes.inputs(self.owner);
-        let Some(keylime_client) = inputs.and_then(|inputs| inputs.keylime_client) else { return };
+        let inputs = self.context.nodes.inputs(self.owner).and_then(|inputs| inputs.keylime_client);
+        let Some(reporter) = inputs.as_ref().and_then(|client| client.reporter.as_ref()) else { return };
         if !is_exclusive(self.resource) {
             return;
         }
         for node in attested(assessed) {
             let Some(other) = spire.other(node).filter(|other| !other.banned) else { continue };
-            let evicted = keylime_client.reporter.reattest(&other.endpoint, &other.spiffe_id).await;
+            let evicted = reporter.reattest(&other.endpoint, &other.spiffe_id).await;
             if let Err(error) = evicted {
                 warn!(node = node.name, %error, "an agent of another attestor could not be evicted");
             }

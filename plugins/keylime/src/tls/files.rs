@@ -81,12 +81,6 @@ impl Contents {
         certificates(&self.trust, Setting::PinnedFile, path)?.into_iter().next().ok_or_else(missing)
     }
 
-    /// Our certificate, without its chain.
-    pub(super) fn own(&self, path: &Path) -> Result<CertificateDer<'static>, Problem> {
-        let missing = || Problem::in_file(Setting::CertFile, path, "expected a certificate, got none");
-        self.chain(path)?.into_iter().next().ok_or_else(missing)
-    }
-
     /// Our certificate chain with its key, checked to be sound and to belong together.
     pub(super) fn identity(
         &self,

@@ -12,16 +12,15 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
 };
 
-use super::certificate::flaw_of;
 use super::files::Contents;
 use super::problem::{Problem, Setting};
 use super::{Followed, KeyHash, TlsSettings, provider};
 
-/// The TLS configurations of a server that accepts only a client with this key, or without one that
-/// with the server's own. The files are read now.
+/// The TLS configurations of a server that accepts only a client with this key. The files are read
+/// now.
 pub(crate) fn servers(
     settings: TlsSettings,
-    client: Option<KeyHash>,
+    client: KeyHash,
 ) -> Result<Followed<Arc<ServerConfig>>, Vec<Problem>> {
     Followed::of_files(settings, move |settings, contents| server_config(settings, contents, client))
 }
@@ -29,26 +28,20 @@ pub(crate) fn servers(
 fn server_config(
     settings: &TlsSettings,
     contents: &Contents,
-    client: Option<KeyHash>,
+    client: KeyHash,
 ) -> Result<Arc<ServerConfig>, Vec<Problem>> {
     let provider = provider();
     let identity = contents.identity(settings, &provider)?;
-    let pin = client.map_or_else(|| own(settings, contents), Ok).map_err(|problem| vec![problem])?;
     let algorithms = provider.signature_verification_algorithms;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])
         .map_err(|error| vec![Problem::new(Setting::CertFile, error)])?
-        .with_client_cert_verifier(Arc::new(KeyVerifier { pin, algorithms }))
+        .with_client_cert_verifier(Arc::new(KeyVerifier { pin: client, algorithms }))
         .with_cert_resolver(identity);
     // A resumed session would skip the certificate check.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
-}
-
-fn own(settings: &TlsSettings, contents: &Contents) -> Result<KeyHash, Problem> {
-    let own = contents.own(&settings.cert)?;
-    KeyHash::of(&own).map_err(|error| Problem::in_file(Setting::CertFile, &settings.cert, flaw_of(&error)))
 }
 
 /// Accepts any certificate with one key, which the other side proves to hold. Its names and dates

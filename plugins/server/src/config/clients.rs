@@ -49,11 +49,7 @@ pub(super) fn tls_files(fields: &mut Fields) -> TlsFiles {
     }
 }
 
-pub(super) fn report_tls(
-    fields: &mut Fields,
-    own: IdentityFiles,
-    client: Option<KeyHash>,
-) -> Option<PinnedServer> {
+pub(super) fn report_tls(fields: &mut Fields, own: IdentityFiles, client: KeyHash) -> Option<PinnedServer> {
     let problems = match PinnedServer::new(own, client) {
         Ok(server) => return Some(server),
         Err(problems) => problems,

@@ -74,10 +74,9 @@ pub(crate) fn read(trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec
     let challenge_timeout = challenge_timeout(&mut fields);
     let enforcement = enforcement::Settings::take(&mut fields);
     // Without the problems of the files, which are among those of the servers.
-    let report_tls = enforcement
-        .as_ref()
-        .filter(|settings| servers.is_some() && settings.report_address.is_some())
-        .and_then(|settings| report_tls(&mut fields, own, settings.report_client));
+    let client = enforcement.as_ref().filter(|_| servers.is_some());
+    let client = client.and_then(|settings| settings.report_address.and(settings.report_client));
+    let report_tls = client.and_then(|client| report_tls(&mut fields, own, client));
 
     let problems: Vec<String> = fields.finish().iter().map(ToString::to_string).collect();
     match (servers, agent_path) {

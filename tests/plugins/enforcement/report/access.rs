@@ -79,18 +79,6 @@ async fn only_the_pinned_key_is_answered() -> Result<()> {
 }
 
 #[tokio::test]
-async fn without_a_hash_the_key_of_the_plugins_own_certificate_is_answered() -> Result<()> {
-    let reporting = Reporting::new(World::new(&["a"], &[]).await?, "").await?;
-    let address = format!("report_address = \"127.0.0.1:{}\"", reporting.port);
-    reporting.world.enforce(&address).await?;
-    let admin = Shown::read(&reporting.world.site.files)?;
-    let asking = async { while get(&reporting, Some(&admin)).await.is_err() {} };
-    tokio::time::timeout(lab::host::PATIENCE, asking).await.context("it was never answered")?;
-    get(&reporting, Some(&Shown::read(&reporting.own)?)).await.expect_err("another client was answered");
-    Ok(())
-}
-
-#[tokio::test]
 async fn the_client_speaks_with_nobody_else() -> Result<()> {
     let reporting = Reporting::new(World::new(&["a"], &[]).await?, "").await?;
     // Another server of the very same CA.

@@ -64,8 +64,8 @@ pub(crate) const KEYS: [ConfigKey; 9] = [
     },
     ConfigKey {
         name: "enforcement.report_client_key_sha256",
-        default: "that of keylime_tls_cert_file",
-        about: "whom the report answers: SHA-256 of the public key (SubjectPublicKeyInfo, DER) of the client's certificate, in hexadecimal",
+        default: "none; required with report_address",
+        about: "whom alone the report answers: SHA-256 of the public key (SubjectPublicKeyInfo, DER) of the client's certificate, in hexadecimal",
     },
 ];
 
@@ -91,6 +91,7 @@ impl Settings {
     /// Takes the block out of the configuration; [`None`] without one. Problems are noted.
     pub(crate) fn take(fields: &mut Fields) -> Option<Self> {
         let mut block = fields.block(BLOCK)?;
+        let report_address = report_address(&mut block);
         let settings = Self {
             action: block.take("action").unwrap_or_default(),
             socket: socket(&mut block),
@@ -101,8 +102,8 @@ impl Settings {
                 .map_or(DEFAULT_UNREACHABLE_GRACE, hcl::Duration::get),
             max_per_interval: max_per_interval(&mut block),
             max_unhealthy: block.take("max_unhealthy").unwrap_or(Share(50)),
-            report_address: report_address(&mut block),
-            report_client: report_client(&mut block),
+            report_address,
+            report_client: report_client(&mut block, report_address.is_some()),
         };
         fields.absorb(block);
         Some(settings)
@@ -174,8 +175,9 @@ fn report_address(block: &mut Fields) -> Option<SocketAddr> {
     address
 }
 
-fn report_client(block: &mut Fields) -> Option<KeyHash> {
-    let text: String = block.take(REPORT_CLIENT)?;
+fn report_client(block: &mut Fields, reported: bool) -> Option<KeyHash> {
+    // Without one nobody could be let in: the address alone asks for a report that is never given.
+    let text = block.take(REPORT_CLIENT).or_else(|| reported.then(String::new))?;
     text.parse().map_err(|error: InvalidKeyHash| block.problem(REPORT_CLIENT, error)).ok()
 }
 

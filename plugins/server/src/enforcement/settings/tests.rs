@@ -76,6 +76,11 @@ fn every_problem_is_told_with_its_key() {
         let (_, problems) = read(&format!("enforcement {{ max_unhealthy = {share:?} }}"));
         assert_eq!(problems.len(), 1, "{share}");
     }
+    let (_, problems) = read(r#"enforcement { report_address = "[::]:9797" }"#);
+    assert!(
+        matches!(problems.as_slice(), [one] if one.starts_with("enforcement.report_client_key_sha256")),
+        "{problems:?}"
+    );
     for hash in ["", "keylime", "0", &"g".repeat(64), &"0".repeat(65)] {
         let (_, problems) = read(&format!("enforcement {{ report_client_key_sha256 = {hash:?} }}"));
         assert!(
