@@ -30,20 +30,7 @@ pub(super) fn configuration(
     report_client: Option<KeyHash>,
 ) -> Result<(Source, Placement, String), Problem> {
     let (namespace, name) = (&asked.key.namespace, &located.config_map);
-    let missing = |what: String| {
-        let advice = "create it, or set configMap or configPath of the workload in spec.spire";
-        Problem::new(reason::CONFIGURATION_NOT_FOUND, format!("expected {what}, it is not there: {advice}"))
-    };
-    let live = found.source.as_ref().ok_or_else(|| missing(format!("the ConfigMap {namespace}/{name}")))?;
-    let key = match &located.key {
-        Some(key) => key.clone(),
-        None => only_key(live)
-            .cloned()
-            .ok_or_else(|| missing(format!("one key in the ConfigMap {namespace}/{name}")))?,
-    };
-    let current = text(live, &key)
-        .ok_or_else(|| missing(format!("the key {key} in the ConfigMap {namespace}/{name}")))?;
-    fits(name, live)?;
+    let (live, key, current) = entry(namespace, located, found)?;
     let invalid = |error: String| {
         let at = format!("{key} in the ConfigMap {namespace}/{name}");
         Problem::new(reason::CONFIGURATION_INVALID, format!("{at}: {error}. The pods keep the last good one"))
@@ -77,6 +64,30 @@ pub(super) fn configuration(
     let source =
         Source { config_map: name.clone(), key, original, live: live.clone(), beside: found.beside.clone() };
     Ok((source, placement, derived))
+}
+
+/// SPIRE's ConfigMap, with the key of its configuration there, and the text of now.
+fn entry<'f>(
+    namespace: &str,
+    located: &Located,
+    found: &'f Found,
+) -> Result<(&'f ConfigMap, String, &'f str), Problem> {
+    let name = &located.config_map;
+    let missing = |what: String| {
+        let advice = "create it, or set configMap or configPath of the workload in spec.spire";
+        Problem::new(reason::CONFIGURATION_NOT_FOUND, format!("expected {what}, it is not there: {advice}"))
+    };
+    let live = found.source.as_ref().ok_or_else(|| missing(format!("the ConfigMap {namespace}/{name}")))?;
+    let key = match &located.key {
+        Some(key) => key.clone(),
+        None => only_key(live)
+            .cloned()
+            .ok_or_else(|| missing(format!("one key in the ConfigMap {namespace}/{name}")))?,
+    };
+    let current = text(live, &key)
+        .ok_or_else(|| missing(format!("the key {key} in the ConfigMap {namespace}/{name}")))?;
+    fits(name, live)?;
+    Ok((live, key, current))
 }
 
 /// Checks the size of both ConfigMaps, SPIRE's edited in place and ours beside it: each holds at

@@ -35,9 +35,7 @@ pub(super) fn status(
         (condition::IDENTITY_ISSUED, identity.0, identity.1, identity.2),
     ];
     let previous = seen.previous;
-    // A node that Keylime passes and that no rollout has reached has lost nothing when it fails.
-    let is_first = state == NodeState::Attested
-        && (spiffe_id.is_some() || seen.pod.is_some_and(|pod| pod.hash.is_some()));
+    let is_held = spiffe_id.is_some();
     let (agent, by) = keylime.agent.unzip();
     let mut status = AttestedNodeStatus {
         agent_id: agent.map(|agent| agent.as_str().to_owned()),
@@ -49,9 +47,7 @@ pub(super) fn status(
         message,
         since: previous.filter(|last| last.state == state).map_or(now.clone(), |last| last.since.clone()),
         last_success: previous.and_then(|last| last.last_success.clone()),
-        first_attested: previous
-            .and_then(|last| last.first_attested.clone())
-            .or_else(|| is_first.then(|| now.clone())),
+        first_attested: first_attested(seen, state, is_held, &now),
         reattested_pod: previous.and_then(|last| last.reattested_pod.clone()),
         conflict: seen.conflict.map(|conflict| conflict.text.clone()),
         marks: previous.map(|last| last.marks.clone()).unwrap_or_default(),
@@ -64,6 +60,14 @@ pub(super) fn status(
         status.last_success = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()).map(Time);
     }
     status
+}
+
+/// A node that Keylime passes and that no rollout has reached has nothing to lose yet. `is_held` is
+/// true where SPIRE holds its agent by our attestor.
+fn first_attested(seen: &Seen<'_>, state: NodeState, is_held: bool, now: &Time) -> Option<Time> {
+    let is_reached = is_held || seen.pod.is_some_and(|pod| pod.hash.is_some());
+    let before = seen.previous.and_then(|last| last.first_attested.clone());
+    before.or_else(|| (state == NodeState::Attested && is_reached).then(|| now.clone()))
 }
 
 fn build(
