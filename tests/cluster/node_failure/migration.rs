@@ -4,13 +4,14 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use lab::cluster::{Cluster, Helm, NODES, Node, Options, World};
+use lab::cluster::{Cluster, Helm, NODES, Node, OPERATOR, Options, World};
 use lab::wait;
 
 use super::seen::{
     TIMEOUT, agent_pod, condition, expect_all_attested, expect_listed, expect_ready, is_listed, patch,
     resource, say,
 };
+use crate::operator::audit;
 
 /// What the resource says beyond the usual; it goes on where that ends, in spec.spire.
 const MORE: &str = "    controllerManager: {}
@@ -25,6 +26,8 @@ fn nodes_move_one_by_one_and_workloads_keep_their_identities() -> Result<()> {
     let cluster = Cluster::start(&Options::of(World::BY_HAND.managing_entries()))?;
     cluster.install_spire(Helm::V4, &[])?;
     cluster.install_operator(Helm::V4)?;
+    // It makes its own anew.
+    cluster.kubectl(&["delete", "secret", "keylime-attestor-report", "--namespace", OPERATOR])?;
     for node in NODES {
         cluster.start_workload(&workload(node), node)?;
         expect_identity(&cluster, node)?;
@@ -46,6 +49,12 @@ fn nodes_move_one_by_one_and_workloads_keep_their_identities() -> Result<()> {
         expect_identity(&cluster, node)?;
     }
     say(clock, "workloads on both nodes have their SVIDs by k8s_psat again");
+
+    audit::expect_within_rights(&cluster)?;
+    let unused = audit::unused_rights(&cluster)?;
+    for right in ["create secrets", "patch secrets"] {
+        ensure!(!unused.contains(right), "nothing needs the right to {right}");
+    }
     cluster.stop()
 }
 

@@ -17,8 +17,9 @@ const VALUES: [&str; 2] = ["logLevel=info", "server.agentTTL=30m"];
 /// The lifetime of an agent's SVID by then, in seconds.
 const AGENT_TTL: u64 = 30 * 60;
 
-/// For servers of another kind.
-const RIGHTS_FOR_OTHERS: [&str; 2] = ["get deployments", "patch deployments"];
+/// For servers of another kind, and for enforcement, which the migration has.
+const RIGHTS_FOR_OTHERS: [&str; 4] =
+    ["get deployments", "patch deployments", "create secrets", "patch secrets"];
 
 #[test]
 fn one_resource_has_the_nodes_attested_by_keylime_until_it_is_deleted() -> Result<()> {

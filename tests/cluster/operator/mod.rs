@@ -5,7 +5,7 @@
 #![expect(clippy::indexing_slicing, reason = "what the tests share is test code too")]
 
 mod apiserver_away;
-mod audit;
+pub(crate) mod audit;
 mod failing_rollouts;
 mod hcl_by_helm_3;
 mod identities;
