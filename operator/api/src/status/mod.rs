@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub use rollout::{BatchStatus, FailureCause, RetryStatus, RolloutState, RolloutStatus};
 
 use crate::NodeState;
+use crate::conditions::bypass_possible;
 
 /// What the operator found and what came of it. Written when it changes, and never by anybody else.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -60,6 +61,14 @@ pub struct KeylimeAttestorStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["kind", "namespace", "name"]))]
     pub objects: Vec<OwnedObject>,
+}
+
+impl KeylimeAttestorStatus {
+    /// True where SPIRE's server ran with no attestor but ours when this was written, by the
+    /// condition BypassPossible.
+    pub fn is_keylime_alone(&self) -> bool {
+        self.conditions.iter().any(|condition| condition.reason == bypass_possible::KEYLIME_ALONE.name)
+    }
 }
 
 /// An object that carries something of a resource.

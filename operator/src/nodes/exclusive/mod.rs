@@ -1,7 +1,6 @@
 //! What still needs other attestors than ours in SPIRE's server. Pure.
 
-use keylime_attestor_api::conditions::bypass_possible;
-use keylime_attestor_api::{Attestors, KeylimeAttestor, NodeState};
+use keylime_attestor_api::{Attestors, KeylimeAttestor, KeylimeAttestorStatus, NodeState};
 
 use super::View;
 
@@ -39,10 +38,8 @@ pub(crate) fn needs(view: Option<&View>) -> Vec<String> {
 
 /// True where SPIRE's server admits nodes by our attestor alone, as the resource asks for.
 pub(super) fn is_exclusive(resource: &KeylimeAttestor) -> bool {
-    let status = resource.status.as_ref();
-    let mut conditions = status.into_iter().flat_map(|status| &status.conditions);
     resource.spec.spire.attestors == Attestors::Exclusive
-        && conditions.any(|condition| condition.reason == bypass_possible::KEYLIME_ALONE.name)
+        && resource.status.as_ref().is_some_and(KeylimeAttestorStatus::is_keylime_alone)
 }
 
 fn named(all: &[String]) -> String {

@@ -1,8 +1,8 @@
 //! Whether SPIRE's server may be left with our node attestor alone.
 
 use hcl::edit::{self, Placement};
-use keylime_attestor_api::conditions::{bypass_possible, configuration_applied as reason};
-use keylime_attestor_api::{Attestors, KeylimeAttestor, Mode};
+use keylime_attestor_api::conditions::configuration_applied as reason;
+use keylime_attestor_api::{Attestors, KeylimeAttestor, KeylimeAttestorStatus, Mode};
 
 use crate::gather::Gathered;
 use crate::model::problem::Problem;
@@ -17,10 +17,8 @@ use crate::model::workload::{Kind, WorkloadKey};
 pub(super) fn placement(resource: &KeylimeAttestor, gathered: &Gathered, applied: &str) -> Placement {
     let spire = &resource.spec.spire;
     let is_alone = || {
-        let status = resource.status.as_ref();
-        let mut conditions = status.into_iter().flat_map(|status| &status.conditions);
         is_sole(applied, &spire.plugin_name)
-            || conditions.any(|condition| condition.reason == bypass_possible::KEYLIME_ALONE.name)
+            || resource.status.as_ref().is_some_and(KeylimeAttestorStatus::is_keylime_alone)
     };
     let nobody_needs_them = || gathered.needs.as_ref().is_some_and(Vec::is_empty);
     match spire.attestors {
