@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use evidence::message::{Challenge, Payload, Response};
-use evidence::{AgentId, HashAlg};
+use evidence::{AgentId, HashAlg, ServiceAccountToken};
 use keylime_attestor_proto::server::node_attestor::AgentAttributes;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -154,7 +154,13 @@ impl SoftNode {
 
     /// The payload of its agent plugin.
     pub fn payload(&self) -> Vec<u8> {
-        Payload { agent_id: self.id.clone(), hash_alg: Some(HashAlg::Sha256) }.to_json()
+        self.payload_with(None)
+    }
+
+    /// The same with the token of its SPIRE agent's pod.
+    pub fn payload_with(&self, token: Option<ServiceAccountToken>) -> Vec<u8> {
+        let (agent_id, hash_alg) = (self.id.clone(), Some(HashAlg::Sha256));
+        Payload { agent_id, hash_alg, service_account_token: token }.to_json()
     }
 
     /// Its agent plugin's answer to a challenge.

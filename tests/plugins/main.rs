@@ -2,6 +2,7 @@
 //! Needs nothing but the built programs.
 
 mod agent_plugin;
+mod binding;
 mod configuration;
 mod documents;
 mod enforcement;

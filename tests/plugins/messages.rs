@@ -56,6 +56,7 @@ async fn payloads_that_are_none_are_invalid_arguments() -> Result<()> {
         json!({"AgentID": "%%%"}).to_string(),
         json!({"AgentID": id, "HashAlg": STANDARD.encode("md5")}).to_string(),
         json!({"AgentID": 7}).to_string(),
+        json!({"AgentID": id, "ServiceAccountToken": STANDARD.encode("no token")}).to_string(),
         large.to_string(),
     ] {
         let mut session = site.host.plugin().attest(payload.clone()).await?;
@@ -77,12 +78,13 @@ async fn weak_hash_algorithms_are_refused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_unknown_member_and_an_absent_bank_do_no_harm() -> Result<()> {
+async fn an_unknown_member_an_absent_bank_and_a_token_that_nobody_asks_for_do_no_harm() -> Result<()> {
     let site = Site::start().await?;
     let id = STANDARD.encode(site.node.id().as_str());
     for payload in [
-        json!({"AgentID": id, "HashAlg": STANDARD.encode("sha256"), "ServiceAccountToken": "later"}),
+        json!({"AgentID": id, "HashAlg": STANDARD.encode("sha256"), "Later": "%"}),
         json!({"AgentID": id, "HashAlg": ""}),
+        json!({"AgentID": id, "ServiceAccountToken": STANDARD.encode("header.claims.signature")}),
     ] {
         let mut session = site.host.plugin().attest(payload.to_string()).await?;
         let challenge = session.challenge().await?;

@@ -38,7 +38,11 @@ fn an_id_that_is_not_registered_is_refused() -> Result<()> {
     let (runtime, plugins) = (Runtime::new()?, Plugins::of(KEYLIME.get()?, NODE.get()?)?);
     runtime.block_on(async {
         plugins.start().await?;
-        let payload = Payload { agent_id: AgentId::new("nobody")?, hash_alg: Some(HashAlg::Sha256) };
+        let payload = Payload {
+            agent_id: AgentId::new("nobody")?,
+            hash_alg: Some(HashAlg::Sha256),
+            service_account_token: None,
+        };
         let mut session = plugins.server()?.plugin().attest(payload.to_json()).await?;
         let status = session.answer().await.expect_err("an unknown node was challenged");
         assert_refused(&status, UNTOLD);

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use evidence::HashAlg;
 use evidence::message::{Challenge, MessageError, Payload, Response};
+use evidence::{AgentId, HashAlg};
+use kubernetes::TokenFileError;
 use spire_plugin::{AgentAttestation, AgentNodeAttestor, Configure, Status, TrustDomain};
 
 use crate::config::{self, Config, Node};
@@ -16,6 +17,8 @@ pub(crate) struct KeylimeNode;
 enum Failure {
     #[error(transparent)]
     Keylime(#[from] keylime::Error),
+    #[error(transparent)]
+    Token(#[from] TokenFileError),
     #[error(
         "failed to understand the SPIRE server's plugin: {0}; check that NodeAttestor \"keylime\" is the same there"
     )]
@@ -60,20 +63,31 @@ async fn answer(config: &Config, attestation: &mut AgentAttestation) -> Result<(
     Ok(())
 }
 
-/// The payload. A configured id is used as it is. An agent that tells neither id nor PCR bank
-/// quotes SHA-256 by default, and the bank has to be named: the Go plugin's server accepts no
-/// payload without it.
-async fn payload(config: &Config) -> Result<Payload, keylime::Error> {
+/// The payload. Where a token is configured there is none without it: an agent that sent none would
+/// be one of before in the server's eyes.
+async fn payload(config: &Config) -> Result<Payload, Failure> {
+    let service_account_token = match &config.service_account_token {
+        Some(file) => Some(file.token().await?),
+        None => None,
+    };
+    let (agent_id, hash_alg) = node(config).await?;
+    Ok(Payload { agent_id, hash_alg: Some(hash_alg), service_account_token })
+}
+
+/// The node's id and PCR bank. A configured id is used as it is. An agent that tells neither quotes
+/// SHA-256 by default, and the bank has to be named: the Go plugin's server accepts no payload
+/// without it.
+async fn node(config: &Config) -> Result<(AgentId, HashAlg), keylime::Error> {
     let info = config.agent.info().await;
     match &config.node {
-        Node::Asked => info.map(|info| Payload { agent_id: info.agent_id, hash_alg: Some(info.hash_alg) }),
+        Node::Asked => info.map(|info| (info.agent_id, info.hash_alg)),
         Node::Configured(agent_id) => {
             let hash_alg = match info {
                 Ok(info) => info.hash_alg,
                 Err(keylime::Error::NoAgentInfo { .. }) => HashAlg::Sha256,
                 Err(error) => return Err(error),
             };
-            Ok(Payload { agent_id: agent_id.clone(), hash_alg: Some(hash_alg) })
+            Ok((agent_id.clone(), hash_alg))
         }
     }
 }
@@ -82,7 +96,7 @@ impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
         let text = failure.to_string();
         match failure {
-            Failure::Keylime(_) => Status::unavailable(text),
+            Failure::Keylime(_) | Failure::Token(_) => Status::unavailable(text),
             Failure::Challenge(_) => Status::invalid_argument(text),
             Failure::Stream(status) => status,
         }

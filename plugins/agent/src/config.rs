@@ -7,6 +7,7 @@ use std::time::Duration;
 use evidence::{AgentId, InvalidAgentId};
 use hcl::{Fields, Port};
 use keylime::{AgentTls, Endpoint, NodeAgent, NodeAgentConfig, Setting};
+use kubernetes::TokenFile;
 use spire_plugin::ConfigKey;
 
 const HOST: &str = "keylime_agent_host";
@@ -14,6 +15,7 @@ const AGENT_ID: &str = "keylime_agent_id";
 const CERT_FILE: &str = "keylime_tls_cert_file";
 const KEY_FILE: &str = "keylime_tls_key_file";
 const PINNED_FILE: &str = "keylime_tls_server_cert_file";
+const TOKEN_FILE: &str = "service_account_token_file";
 const REQUEST_TIMEOUT: &str = "request_timeout";
 
 /// Every key, for `--help` and the plugin's README. The Go plugin's keys and defaults are among
@@ -42,6 +44,11 @@ pub(crate) const KEYS: &[ConfigKey] = &[
         about: "the Keylime agent's own certificate, compared byte for byte (PEM or DER); required with https when the host is not loopback",
     },
     ConfigKey {
+        name: TOKEN_FILE,
+        default: "none",
+        about: "projected token of the SPIRE agent's own pod; read at each attestation, of which there is none without it",
+    },
+    ConfigKey {
         name: REQUEST_TIMEOUT,
         default: "10s",
         about: "longest time for one request to the Keylime agent",
@@ -52,6 +59,8 @@ pub(crate) const KEYS: &[ConfigKey] = &[
 pub(crate) struct Config {
     pub(crate) agent: NodeAgent,
     pub(crate) node: Node,
+    /// [`None`]: the server is sent no token.
+    pub(crate) service_account_token: Option<TokenFile>,
 }
 
 /// The source of the node's id.
@@ -70,9 +79,10 @@ pub(crate) fn read(text: &str) -> Result<Config, Vec<String>> {
     let mut fields = Fields::parse(text).map_err(|error| vec![error.to_string()])?;
     let agent = agent(&mut fields);
     let node = node(&mut fields);
+    let service_account_token = token_file(&mut fields);
     let problems: Vec<String> = fields.finish().iter().map(ToString::to_string).collect();
     match agent {
-        Some(agent) if problems.is_empty() => Ok(Config { agent, node }),
+        Some(agent) if problems.is_empty() => Ok(Config { agent, node, service_account_token }),
         _ => Err(problems),
     }
 }
@@ -130,6 +140,15 @@ fn node(fields: &mut Fields) -> Node {
         Some(Ok(id)) => Node::Configured(id),
         Some(Err(())) | None => Node::Asked,
     }
+}
+
+/// The file of the token, which has to hold one already.
+fn token_file(fields: &mut Fields) -> Option<TokenFile> {
+    let file = TokenFile::at(text(fields, TOKEN_FILE)?);
+    if let Err(error) = file.read() {
+        fields.problem(TOKEN_FILE, error);
+    }
+    Some(file)
 }
 
 fn key_of(setting: Setting) -> &'static str {

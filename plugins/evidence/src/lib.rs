@@ -8,7 +8,7 @@
 //! The way through the crate, in the order of an attestation:
 //!
 //! 1. [`message::Payload`] names the node ([`AgentId`]) and the PCR bank it will quote
-//!    ([`HashAlg`]).
+//!    ([`HashAlg`]), and may hold the token of the SPIRE agent's pod ([`ServiceAccountToken`]).
 //! 2. [`Registration`] (the registrar's record: AK, EK) and [`NodeState`] (the verifier's) are
 //!    judged by [`judge_state`].
 //! 3. [`Nonce`] travels in a [`message::Challenge`], the quote comes back in a
@@ -20,6 +20,7 @@
 mod agent_id;
 mod agent_path;
 mod attestation_key;
+mod binding;
 mod code;
 mod excerpt;
 mod hash_alg;
@@ -40,6 +41,7 @@ pub use agent_path::{
     AgentPathTemplate, InvalidAgentPath, InvalidAgentPathTemplate, InvalidPluginName, check_plugin_name,
 };
 pub use attestation_key::{AttestationKey, EndorsementKey, InvalidAttestationKey, InvalidEndorsementKey};
+pub use binding::{InvalidServiceAccountToken, ServiceAccountToken};
 pub use code::Code;
 pub use hash_alg::{HashAlg, InvalidHashAlg};
 pub use metadata::{InvalidMetadataKey, Metadata, MetadataKey};

@@ -1,8 +1,8 @@
 //! The reasons why a message cannot be read.
 
-use crate::{Code, InvalidAgentId, InvalidHashAlg, InvalidNonce};
+use crate::{Code, InvalidAgentId, InvalidHashAlg, InvalidNonce, InvalidServiceAccountToken};
 
-/// A message that cannot be read. Never repeats a nonce or a quote.
+/// A message that cannot be read. Never repeats a nonce, a quote or a token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("failed to read the {message}: {problem}")]
 pub struct MessageError {
@@ -41,6 +41,9 @@ pub enum MessageProblem {
     /// A nonce that no Keylime agent accepts.
     #[error(transparent)]
     Nonce(#[from] InvalidNonce),
+    /// A text that is no service account token.
+    #[error(transparent)]
+    ServiceAccountToken(#[from] InvalidServiceAccountToken),
 }
 
 impl MessageError {
@@ -49,6 +52,7 @@ impl MessageError {
             (MessageProblem::AgentId(_), _) => "invalid_agent_id",
             (MessageProblem::HashAlg(InvalidHashAlg::Sha1), _) => "weak_hash_alg",
             (MessageProblem::HashAlg(InvalidHashAlg::Unsupported { .. }), _) => "unsupported_hash_alg",
+            (MessageProblem::ServiceAccountToken(_), _) => "malformed_token",
             (_, "payload") => "malformed_payload",
             (_, "challenge") => "malformed_challenge",
             (_, _) => "malformed_response",

@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
 
 pub use error::{MessageError, MessageProblem};
 
-use crate::{AgentId, HashAlg, Nonce};
+use crate::{AgentId, HashAlg, Nonce, ServiceAccountToken};
 
-/// The first message, agent to server: the node that attests, and its PCR bank.
-/// `{"AgentID":…,"HashAlg":…}`
+/// The first message, agent to server: the node that attests, its PCR bank, and the token of the
+/// SPIRE agent's pod. `{"AgentID":…,"HashAlg":…}`, and `"ServiceAccountToken":…` where there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
     /// The id under which Keylime knows the node.
@@ -29,6 +29,9 @@ pub struct Payload {
     /// The PCR bank of the quote to come. `None` where the Keylime agent does not tell: the server
     /// then takes the one that the verifier knows, see [`NodeState::bank`](crate::NodeState::bank).
     pub hash_alg: Option<HashAlg>,
+    /// The token of the SPIRE agent's own pod. `None` outside of Kubernetes, and from plugins that
+    /// know of none.
+    pub service_account_token: Option<ServiceAccountToken>,
 }
 
 /// The second message, server to agent: the nonce to quote. `{"Nonce":…}`
@@ -59,9 +62,11 @@ impl Payload {
             let wire: PayloadWire = object(json, Self::MAX_LEN)?;
             let agent_id = text("AgentID", wire.agent_id)?.ok_or(MessageProblem::Missing("AgentID"))?;
             let hash_alg = text("HashAlg", wire.hash_alg)?;
+            let token = text("ServiceAccountToken", wire.service_account_token)?;
             Ok(Self {
                 agent_id: AgentId::new(&agent_id)?,
                 hash_alg: hash_alg.as_deref().map(str::parse).transpose()?,
+                service_account_token: token.as_deref().map(str::parse).transpose()?,
             })
         };
         read().map_err(|problem| MessageError { message: "payload", problem })
@@ -70,7 +75,14 @@ impl Payload {
     /// Writes the payload.
     pub fn to_json(&self) -> Vec<u8> {
         let hash_alg = self.hash_alg.map_or("", HashAlg::as_str);
-        json(&PayloadWire { agent_id: base64(self.agent_id.as_str()), hash_alg: base64(hash_alg) })
+        json(&PayloadWire {
+            agent_id: base64(self.agent_id.as_str()),
+            hash_alg: base64(hash_alg),
+            service_account_token: self
+                .service_account_token
+                .as_ref()
+                .and_then(|token| base64(token.as_str())),
+        })
     }
 }
 
@@ -132,6 +144,8 @@ struct PayloadWire {
     agent_id: Option<String>,
     #[serde(rename = "HashAlg", default)]
     hash_alg: Option<String>,
+    #[serde(rename = "ServiceAccountToken", default, skip_serializing_if = "Option::is_none")]
+    service_account_token: Option<String>,
 }
 
 #[derive(Deserialize, Serialize)]

@@ -8,7 +8,7 @@ const PAYLOAD: &[u8] =
 
 fn payload() -> Payload {
     let agent_id = AgentId::new("d432fbb3-d2f1-4a97-9ef7-75bd81c00001").unwrap();
-    Payload { agent_id, hash_alg: Some(HashAlg::Sha256) }
+    Payload { agent_id, hash_alg: Some(HashAlg::Sha256), service_account_token: None }
 }
 
 fn problem<T: fmt::Debug>(result: Result<T, MessageError>) -> MessageProblem {
@@ -38,8 +38,32 @@ fn no_hash_alg_is_told_in_three_ways() {
     ] {
         assert_eq!(Payload::from_json(json).unwrap().hash_alg, None);
     }
-    let json = Payload { agent_id: AgentId::new("a").unwrap(), hash_alg: None }.to_json();
+    let agent_id = AgentId::new("a").unwrap();
+    let json = Payload { agent_id, hash_alg: None, service_account_token: None }.to_json();
     assert_eq!(json, br#"{"AgentID":"YQ==","HashAlg":""}"#);
+}
+
+#[test]
+fn a_token_is_a_member_of_its_own_and_the_longest_fits() {
+    let token = format!("a.b.{}", "c".repeat(ServiceAccountToken::MAX_LEN - 4));
+    let with_token = Payload {
+        agent_id: AgentId::longest(),
+        hash_alg: Some(HashAlg::Sha256),
+        service_account_token: Some(token.parse().unwrap()),
+    };
+    let json = with_token.to_json();
+    assert!(json.len() <= Payload::MAX_LEN, "{}", json.len());
+    assert_eq!(Payload::from_json(&json), Ok(with_token));
+
+    let json = |token: &str| format!(r#"{{"AgentID":"YQ==","ServiceAccountToken":{token}}}"#);
+    for absent in ["null", "\"\""] {
+        assert_eq!(Payload::from_json(json(absent).as_bytes()).unwrap().service_account_token, None);
+    }
+    let error = Payload::from_json(json("\"U0VDUkVU\"").as_bytes()).unwrap_err();
+    assert_eq!((error.reason(), error.code()), ("malformed_token", Code::InvalidArgument));
+    assert!(!error.to_string().contains("SECRET") && !error.to_string().contains("U0VD"), "{error}");
+    let plain = Payload::from_json(json("\"a.b.c\"").as_bytes());
+    assert_eq!(problem(plain), MessageProblem::Base64("ServiceAccountToken"));
 }
 
 #[test]

@@ -75,7 +75,8 @@ proptest! {
 
     #[test]
     fn messages_come_back_as_they_went(id in "[A-Za-z0-9_.-]{3,255}", nonce in "[A-Za-z0-9]{1,64}", quote in ".{1,200}") {
-        let payload = Payload { agent_id: AgentId::new(&id).unwrap(), hash_alg: Some(HashAlg::Sha384) };
+        let agent_id = AgentId::new(&id).unwrap();
+        let payload = Payload { agent_id, hash_alg: Some(HashAlg::Sha384), service_account_token: None };
         prop_assert_eq!(Payload::from_json(&payload.to_json()), Ok(payload));
         let challenge = Challenge { nonce: Nonce::parse(nonce.as_bytes()).unwrap() };
         prop_assert_eq!(Challenge::from_json(&challenge.to_json()), Ok(challenge));

@@ -1,0 +1,3 @@
+//! The binding of an agent to its node of Kubernetes, by the token of the SPIRE agent's own pod.
+
+mod agent;
