@@ -33,18 +33,19 @@ fn runs_spire_in_every_shape_after_a_killed_cluster_and_leaves_no_trace() -> Res
     for node in NODES {
         assert_eq!(cluster.keylime().status(node)?, "PASS", "{}", node.name);
     }
-    for values in [
-        &["agent.runAsUser=1000"][..],
-        &["agent.runAsUser=1000", "agent.format=hcl", "server.format=hcl", "server.agentTTL=2m"],
-        &["server.kind=Deployment"],
-    ] {
+    let by_a_user = "agent.runAsUser=1000";
+    let shape = |values: &[&str]| {
         cluster.install_spire(Helm::V3, values)?;
         expect_psat_agents(&cluster)?;
         say(clock, &values.join(" "));
-        // The Deployment has data, and so a CA of its own. An agent reads the trust bundle once: it
-        // is to start when that CA's is published.
-        cluster.uninstall_spire(Helm::V3)?;
-    }
+        anyhow::Ok(())
+    };
+    shape(&[by_a_user])?;
+    shape(&[by_a_user, "agent.format=hcl", "server.format=hcl", "server.agentTTL=2m"])?;
+    // The Deployment has data, and so a CA of its own. An agent reads the trust bundle once: it is
+    // to start when that CA's is published.
+    cluster.uninstall_spire(Helm::V3)?;
+    shape(&["server.kind=Deployment"])?;
 
     cluster.stop()?;
     assert_eq!(Traces::after()?, before);

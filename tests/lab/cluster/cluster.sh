@@ -97,6 +97,9 @@ exec {lock}>"$LOCK"
 flock -n "$lock" || step 'waiting for another cluster to end' flock "$lock"
 begun=$(date +%s%3N)
 remove_rest
+# The nodes' unpacked images and the logs of a long test take 1.4 GiB: without them pods would wait for what never comes.
+free=$(df --output=avail --block-size=M "$CACHE" | tail -n 1)
+((${free%M} >= 2048)) || { say "the cluster needs 2048 MiB of free disk in $CACHE; ${free%M} MiB are free: make room there"; exit 1; }
 trap stop EXIT
 trap 'exit 143' INT TERM
 mkdir -p "$state"/{log,pid,held,ready,pki,volumes}
