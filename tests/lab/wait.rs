@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 /// The shortest and the longest pause.
-const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(500)];
+const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
 
 /// Asks until the answer is Ok, and gives it. An error means "not yet". What is dear to ask, such as
 /// a program that is run, is asked less often: many tests wait at a time.

@@ -1,7 +1,7 @@
 //! Pods as their controllers and kubelets would make them.
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::site::Site;
 use super::spire;
@@ -18,16 +18,10 @@ pub(crate) fn start_agent(site: &Site, pod: &str, node: &str, hash: Option<&str>
 
 /// Says that a pod is ready.
 pub(crate) fn ready(site: &Site, pod: &str) -> Result<()> {
-    patch_status(site, pod, json!({"conditions": [{"type": "Ready", "status": "True"}]}))
+    site.patch_status(&format!("pod/{pod}"), &json!({"conditions": [{"type": "Ready", "status": "True"}]}))
 }
 
 /// Says that a pod has an address.
 pub(crate) fn address(site: &Site, pod: &str, ip: &str) -> Result<()> {
-    patch_status(site, pod, json!({"podIP": ip, "podIPs": [{"ip": ip}]}))
-}
-
-fn patch_status(site: &Site, pod: &str, status: Value) -> Result<()> {
-    let patch = json!({"status": status}).to_string();
-    let args = ["patch", "pod", pod, "--subresource", "status", "--type", "merge", "--patch", &patch];
-    site.kubectl(&args).map(drop)
+    site.patch_status(&format!("pod/{pod}"), &json!({"podIP": ip, "podIPs": [{"ip": ip}]}))
 }

@@ -35,9 +35,7 @@ fn lack_a_pod(site: &Site, workload: &str) -> Result<()> {
         json!({"replicas": 2})
     };
     site.pods(workload, 1, 2)?;
-    let patch = json!({"status": lacking}).to_string();
-    site.kubectl(&["patch", workload, "--subresource", "status", "--type", "merge", "--patch", &patch])
-        .map(drop)
+    site.patch_status(workload, &lacking)
 }
 
 fn retry(site: &Site, path: &str) -> Result<Value> {

@@ -200,9 +200,7 @@ impl Site {
     pub(crate) fn report_failure(&self, pod: &str, container: &str, message: &str) -> Result<()> {
         let status = json!({"name": container, "image": "x", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"waiting": {"reason": "CreateContainerError", "message": message}}});
-        let patch = json!({"status": {"containerStatuses": [status]}}).to_string();
-        let args = ["patch", "pod", pod, "--subresource", "status", "--type", "merge", "--patch", &patch];
-        self.kubectl(&args).map(drop)
+        self.patch_status(&format!("pod/{pod}"), &json!({"containerStatuses": [status]}))
     }
 
     /// Plays the controllers until the resource is gone.
@@ -253,12 +251,13 @@ impl Site {
         .map(drop)
     }
 
-    /// The writes in this namespace so far that did not come from kubectl.
+    /// The operator's writes in this namespace so far, without those of a kubectl in its name.
     pub(crate) fn writes(&self) -> Result<Vec<String>> {
         let writes = self.server.audit()?.into_iter().filter(|entry| {
             let text = |path| entry.pointer(path).and_then(Value::as_str).unwrap_or_default();
             text("/objectRef/namespace") == self.namespace
                 && ["create", "update", "patch", "delete"].contains(&text("/verb"))
+                && text("/impersonatedUser/username") == ACCOUNT
                 && !text("/userAgent").starts_with("kubectl")
         });
         Ok(writes.map(|entry| format!("{} {}", entry["verb"], entry["requestURI"])).collect())
@@ -309,17 +308,16 @@ impl Site {
     }
 
     pub(crate) fn get(&self, object: &str) -> Result<Value> {
-        Ok(serde_json::from_str(&self.kubectl(&[
-            "get",
-            object,
-            "--output",
-            "json",
-            "--show-managed-fields",
-        ])?)?)
+        self.server.api().get(&self.namespace, object)?.with_context(|| format!("there is no {object}"))
     }
 
     pub(crate) fn exists(&self, object: &str) -> Result<bool> {
-        Ok(!self.kubectl(&["get", object, "--ignore-not-found", "--output", "name"])?.is_empty())
+        Ok(self.server.api().get(&self.namespace, object)?.is_some())
+    }
+
+    /// Writes an object's status, as its controller does.
+    pub(crate) fn patch_status(&self, object: &str, status: &Value) -> Result<()> {
+        self.server.api().patch_status(&self.namespace, object, status)
     }
 
     /// The hash of the overlay that a workload carries.
@@ -393,9 +391,7 @@ impl Site {
             json!({"observedGeneration": generation, "replicas": 3, "updatedReplicas": updated, "readyReplicas": ready,
                 "availableReplicas": ready})
         };
-        let patch = json!({"status": status}).to_string();
-        let args = ["patch", workload, "--subresource", "status", "--type", "merge", "--patch", &patch];
-        self.kubectl(&args).map(drop)
+        self.patch_status(workload, &status)
     }
 
     /// The reason of a condition, with its message. One that is about an earlier state of the

@@ -2,6 +2,8 @@
 //! rules, defaults, field ownership. It needs no root and is up in a few seconds; nothing runs that
 //! is written to it.
 
+mod api;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +13,7 @@ use anyhow::{Context as _, Result};
 use rcgen::KeyPair;
 use tempfile::TempDir;
 
+pub use self::api::Api;
 use crate::ports::Port;
 use crate::process::{Process, output};
 use crate::programs::{installed, source};
@@ -22,6 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct ApiServer {
     kubectl: PathBuf,
+    api: Api,
     // Dropped in this order, the apiserver before its etcd. None while it is down.
     apiserver: Option<Process>,
     _etcd: Process,
@@ -55,12 +59,15 @@ impl ApiServer {
         let [client, peer, api] = &ports;
         let etcd = start_etcd(dir.path(), client, peer)?;
         write_credentials(dir.path(), api)?;
-        let apiserver = start_apiserver(dir.path(), client, api, node_restriction)?;
+        let mut apiserver = start_apiserver(dir.path(), client, api, node_restriction)?;
+        // Its certificate is there only when it has made one.
+        let api = apiserver.wait_until("the apiserver", TIMEOUT, || {
+            let api = Api::of(&kubeconfig(dir.path()))?;
+            api.ready()?;
+            Ok(api)
+        })?;
         let kubectl = installed("cluster-tools/kubectl")?;
-        let mut server =
-            Self { kubectl, apiserver: Some(apiserver), _etcd: etcd, ports, node_restriction, dir };
-        server.wait_until_ready()?;
-        Ok(server)
+        Ok(Self { kubectl, api, apiserver: Some(apiserver), _etcd: etcd, ports, node_restriction, dir })
     }
 
     /// Ends the apiserver; etcd keeps what was written.
@@ -77,8 +84,9 @@ impl ApiServer {
     /// As [`start`](Self::start).
     pub fn come_up(&mut self) -> Result<()> {
         let [client, _, api] = &self.ports;
-        self.apiserver = Some(start_apiserver(self.dir.path(), client, api, self.node_restriction)?);
-        self.wait_until_ready()
+        let apiserver = start_apiserver(self.dir.path(), client, api, self.node_restriction)?;
+        let apiserver = self.apiserver.insert(apiserver);
+        apiserver.wait_until("the apiserver", TIMEOUT, || self.api.ready())
     }
 
     /// Every request that was answered so far, without its body, as the audit log has it.
@@ -92,16 +100,14 @@ impl ApiServer {
         whole.lines().map(|line| serde_json::from_str(line).context("failed to read the audit log")).collect()
     }
 
-    fn wait_until_ready(&mut self) -> Result<()> {
-        let apiserver = self.apiserver.as_mut().context("the apiserver is down")?;
-        let ready =
-            || output(kubectl_command(&self.kubectl, self.dir.path()).args(["get", "--raw", "/readyz"]));
-        apiserver.wait_until("the apiserver", TIMEOUT, ready).map(drop)
-    }
-
     /// The kubeconfig of an administrator.
     pub fn kubeconfig(&self) -> PathBuf {
         kubeconfig(self.dir.path())
+    }
+
+    /// The API without kubectl.
+    pub const fn api(&self) -> &Api {
+        &self.api
     }
 
     /// Runs kubectl to its end; its standard output.
