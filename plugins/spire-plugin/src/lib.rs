@@ -67,6 +67,8 @@
 //!   `FailedPrecondition`.
 //! - An attestation is dropped when SPIRE gives it up, at whatever it waits for. What has to happen
 //!   in any case belongs into a `Drop`.
+//! - All of it runs on one thread. What blocks, or computes for long, belongs into
+//!   `tokio::task::spawn_blocking`: SPIRE's health checks would wait for it, too.
 //! - A panic is the `Internal` error of that one call. Its place is logged; its text, which may
 //!   quote secrets, is not.
 //! - Events of [`tracing`](https://docs.rs/tracing) from debug on go to SPIRE's log, with the

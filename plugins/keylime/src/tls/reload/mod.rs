@@ -19,9 +19,9 @@ use crate::resolve::Resolver;
 /// The time for which files are taken as unchanged.
 const RECHECK: Duration = Duration::from_secs(1);
 
-/// Most idle connections to one server, about 40 KiB each. An attestation asks the verifier two
+/// Most idle connections to one server, about 40 KiB each. An attestation asks the verifier three
 /// things at once: enough for 64 attestations at a time.
-const MAX_IDLE: usize = 128;
+const MAX_IDLE: usize = 192;
 
 /// The settings of an HTTP client, apart from TLS.
 #[derive(Debug, Clone, Copy)]
