@@ -2,6 +2,7 @@
 //! stand-ins that can be made to misbehave.
 
 pub mod admission;
+pub mod api;
 pub mod apiserver;
 pub mod cluster;
 pub mod damage;

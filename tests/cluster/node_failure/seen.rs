@@ -30,18 +30,16 @@ pub(crate) fn expect_ready(cluster: &Cluster) -> Result<()> {
 
 /// The resource.
 pub(crate) fn resource(cluster: &Cluster) -> Result<Value> {
-    object(cluster, &["kla/spire", "--namespace", cluster.world.server])
+    object(cluster, cluster.world.server, "kla/spire")
 }
 
 /// The operator's assessment of a node.
 pub(crate) fn attested_node(cluster: &Cluster, node: Node) -> Result<Value> {
-    object(cluster, &["attestednode", node.name])
+    object(cluster, "", &format!("attestednode/{}", node.name))
 }
 
-/// Any object.
-pub(crate) fn object(cluster: &Cluster, which: &[&str]) -> Result<Value> {
-    let text = cluster.kubectl(&[&["get"], which, &["--output", "json"]].concat())?;
-    serde_json::from_str(&text).context("kubectl's answer is no JSON")
+fn object(cluster: &Cluster, namespace: &str, object: &str) -> Result<Value> {
+    cluster.api().get(namespace, object)?.with_context(|| format!("there is no {object}"))
 }
 
 /// A condition of an object.
@@ -107,7 +105,7 @@ pub(crate) fn expect_listed(cluster: &Cluster, id: &str) -> Result<()> {
 
 /// The SPIRE agent's pod on a node.
 pub(crate) fn agent_pod(cluster: &Cluster, node: Node) -> Result<Value> {
-    object(cluster, &[&cluster.agent_pod(node)?, "--namespace", cluster.world.agents])
+    object(cluster, cluster.world.agents, &cluster.agent_pod(node)?)
 }
 
 /// Says how far a test is, and how long it took.

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use lab::cluster::{Cluster, Component, OPERATOR};
 use lab::wait;
 
-use super::resource::{TIMEOUT, derived, expect_keylime, member};
+use super::resource::{TIMEOUT, condition, derived, expect_keylime};
 
 /// How long it is away.
 const AWAY: Duration = Duration::from_secs(30);
@@ -40,7 +40,7 @@ pub(crate) fn is_survived(cluster: &Cluster) -> Result<()> {
         ensure!(now > before, "it has ended {now} times");
         Ok(())
     })?;
-    assert_eq!(member(cluster, ".status.conditions[?(@.type==\"Ready\")].status")?, "True");
+    assert_eq!(condition(cluster, "Ready")?["status"], "True");
     expect_keylime(cluster)
 }
 

@@ -7,7 +7,7 @@ use lab::fake_keylime::pki::Ca;
 use lab::wait;
 use tempfile::TempDir;
 
-use super::resource::{TIMEOUT, expect_psat, member};
+use super::resource::{TIMEOUT, condition, expect_psat};
 
 /// Short, because nothing here comes right by waiting; long enough for a container to end and be
 /// started again.
@@ -58,11 +58,11 @@ pub(crate) fn of_agents_with_the_wrong_secret(cluster: &Cluster) -> Result<()> {
 }
 
 /// Degraded's message, once the rollout is rolled back.
-fn wait_for_rollback(cluster: &Cluster, condition: &str) -> Result<String> {
-    let reason = |of: &str| member(cluster, &format!(".status.conditions[?(@.type==\"{of}\")].reason"));
-    wait::until(&format!("{condition} to be RolledBack"), TIMEOUT, || {
-        let (rolled, degraded) = (reason(condition)?, reason("Degraded")?);
-        ensure!(rolled == "RolledBack" && degraded == "RolledBack", "they are {rolled} and {degraded}");
-        member(cluster, ".status.conditions[?(@.type==\"Degraded\")].message")
+fn wait_for_rollback(cluster: &Cluster, step: &str) -> Result<String> {
+    wait::until(&format!("{step} to be RolledBack"), TIMEOUT, || {
+        let (rolled, mut degraded) = (condition(cluster, step)?, condition(cluster, "Degraded")?);
+        let all = [&rolled, &degraded].into_iter().all(|condition| condition["reason"] == "RolledBack");
+        ensure!(all, "they are {rolled} and {degraded}");
+        Ok(serde_json::from_value(degraded["message"].take())?)
     })
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use lab::cluster::{Cluster, Helm, NODES, Node, OPERATOR};
 use lab::wait;
 use serde_json::Value;
@@ -33,10 +33,21 @@ pub(crate) fn delete(cluster: &Cluster) -> Result<()> {
     cluster.at_server(&["delete", "kla/spire", "--timeout=120s"]).map(drop)
 }
 
-/// A member of the resource.
-pub(crate) fn member(cluster: &Cluster, path: &str) -> Result<String> {
-    let output = format!("jsonpath={{{path}}}");
-    cluster.at_server(&["get", "kla/spire", "--output", &output])
+/// A member of the resource's status by its JSON pointer.
+pub(crate) fn member(cluster: &Cluster, pointer: &str) -> Result<Value> {
+    Ok(status(cluster)?.pointer(pointer).cloned().unwrap_or_default())
+}
+
+/// A condition of the resource; null when there is none yet.
+pub(crate) fn condition(cluster: &Cluster, kind: &str) -> Result<Value> {
+    let status = status(cluster)?;
+    let mut conditions = status["conditions"].as_array().into_iter().flatten();
+    Ok(conditions.find(|condition| condition["type"] == kind).cloned().unwrap_or_default())
+}
+
+fn status(cluster: &Cluster) -> Result<Value> {
+    let resource = cluster.api().get(cluster.world.server, "kla/spire")?;
+    Ok(resource.context("there is no kla/spire")?["status"].take())
 }
 
 /// Waits until the agents of all nodes have attested by Keylime, and takes the entries of other
@@ -68,17 +79,15 @@ pub(crate) fn config_map(cluster: &Cluster, name: &str, key: &str) -> Result<Str
 /// them.
 pub(crate) fn upgrade(cluster: &Cluster, helm: Helm, values: &[&str], text: &str) -> Result<()> {
     // For a moment Ready is still what it was, while the configurations are new.
-    let since = || member(cluster, ".status.conditions[?(@.type==\"Ready\")].lastTransitionTime");
-    let before = since()?;
+    let before = condition(cluster, "Ready")?["lastTransitionTime"].take();
     cluster.install_spire(helm, values)?;
     wait::until(&format!("{text} in force"), TIMEOUT, || {
         for (of, key) in [("spire-server", "server.conf"), ("spire-agent", "agent.conf")] {
             let derived = derived(cluster, of, key)?;
             ensure!(derived.contains(text), "{of} has {derived}");
         }
-        let ready = member(cluster, ".status.conditions[?(@.type==\"Ready\")].status")?;
-        let since = since()?;
-        ensure!(ready == "True" && since != before, "Ready is {ready} since {since}");
+        let ready = condition(cluster, "Ready")?;
+        ensure!(ready["status"] == "True" && ready["lastTransitionTime"] != before, "it is {ready}");
         Ok(())
     })?;
     cluster.wait_for_spire()

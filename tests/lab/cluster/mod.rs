@@ -27,6 +27,7 @@ pub use self::keylime::Keylime;
 use self::script::Script;
 pub use self::spire::{Helm, SpireAgent};
 pub use self::world::World;
+use crate::api::Api;
 use crate::process::output;
 
 /// How long something may take that takes seconds.
@@ -98,6 +99,7 @@ impl Component {
 #[derive(Debug)]
 pub struct Cluster {
     script: Script,
+    api: Api,
     /// The namespaces and the chart of SPIRE.
     pub world: World,
     /// The cluster's files.
@@ -117,7 +119,8 @@ impl Cluster {
     /// When something of it cannot be started; what that was is on standard error.
     pub fn start(options: &Options) -> Result<Self> {
         let (script, [state, programs, tools]) = Script::start(options)?;
-        Ok(Self { script, world: options.world, state, programs, tools })
+        let api = Api::of(&kubeconfig(&state))?;
+        Ok(Self { script, api, world: options.world, state, programs, tools })
     }
 
     /// Ends the cluster, and returns when nothing of it is left.
@@ -131,7 +134,12 @@ impl Cluster {
     /// The administrator's kubeconfig, for programs on this machine: the apiserver is at a port of
     /// 127.0.0.1.
     pub fn kubeconfig(&self) -> PathBuf {
-        self.state.join("pki/host.kubeconfig")
+        kubeconfig(&self.state)
+    }
+
+    /// The API without kubectl, for what is asked often.
+    pub const fn api(&self) -> &Api {
+        &self.api
     }
 
     /// Runs kubectl to its end; its standard output.
@@ -274,4 +282,8 @@ impl Drop for Cluster {
             }
         }
     }
+}
+
+fn kubeconfig(state: &Path) -> PathBuf {
+    state.join("pki/host.kubeconfig")
 }

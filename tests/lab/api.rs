@@ -32,7 +32,7 @@ impl Api {
     ///
     /// # Errors
     /// When the kubeconfig cannot be used.
-    pub(super) fn of(kubeconfig: &Path) -> Result<Self> {
+    pub(crate) fn of(kubeconfig: &Path) -> Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let kubeconfig = Kubeconfig::read_from(kubeconfig).context("failed to read the kubeconfig")?;
         let client = run(&runtime, async {
@@ -45,7 +45,7 @@ impl Api {
     }
 
     /// Fails until the apiserver is ready.
-    pub(super) fn ready(&self) -> Result<()> {
+    pub(crate) fn ready(&self) -> Result<()> {
         let client = self.client.clone();
         let ready = Request::new("").get("readyz", &GetParams::default())?;
         self.run(async move { client.request_text(ready).await })?.map(drop).context("it is not ready")

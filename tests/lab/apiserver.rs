@@ -2,8 +2,6 @@
 //! rules, defaults, field ownership. It needs no root and is up in a few seconds; nothing runs that
 //! is written to it.
 
-mod api;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +11,7 @@ use anyhow::{Context as _, Result};
 use rcgen::KeyPair;
 use tempfile::TempDir;
 
-pub use self::api::Api;
+use crate::api::Api;
 use crate::ports::Port;
 use crate::process::{Process, output};
 use crate::programs::{installed, source};
