@@ -95,6 +95,14 @@ impl Process {
         self.child.id()
     }
 
+    /// The most memory that it ever had, in KiB.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn peak_kib(&self) -> Result<u64> {
+        memory_kib(self.id(), "VmHWM")
+    }
+
     /// All that it has written so far.
     ///
     /// # Errors
@@ -165,6 +173,16 @@ pub fn output(command: &mut Command) -> Result<String> {
         bail!("{command:?} ended with {}:\n{stdout}{stderr}", output.status);
     }
     Ok(stdout.into_owned())
+}
+
+/// A process's memory in KiB, by the name of a line in `/proc/PID/status`.
+///
+/// # Errors
+/// When it has ended.
+pub fn memory_kib(id: u32, line: &str) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+    let value = status.lines().find_map(|found| found.strip_prefix(line)?.split_whitespace().nth(1));
+    Ok(value.with_context(|| format!("no {line}"))?.parse()?)
 }
 
 fn read_log(path: &Path) -> Result<String> {

@@ -32,6 +32,33 @@ async fn what_bears_our_labels_and_is_not_ours_is_left_alone() -> Result<()> {
     operator.stop()
 }
 
+/// With watches of whole ConfigMaps the operator took 99 MiB more.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_config_maps_that_bear_our_labels_cost_nothing() -> Result<()> {
+    const NUMBER: usize = 50;
+    const MOST_KIB: u64 = 24 * 1024;
+    let mut site = Site::start("hoarded").await?;
+    site.apply(&spire::json(&site.namespace))?;
+    site.attest(json!({}))?;
+    let operator = site.operator()?;
+    site.make_ready()?;
+    let before = operator.process.peak_kib()?;
+    operator.stop()?;
+
+    let text = "x".repeat(1024 * 1024 - 1024);
+    let mut decoys: Vec<Value> =
+        (0..NUMBER).map(|number| config_map(&format!("decoy-{number}"), &text)).collect();
+    decoys.iter_mut().for_each(|decoy| label(decoy, &site.namespace));
+    site.apply_with(&json!({"apiVersion": "v1", "kind": "List", "items": decoys}), &AS_THE_OPERATOR)?;
+    let watched = watches_of_config_maps(&site)?;
+    let operator = site.operator()?;
+    // After a list of them all.
+    site.wait("a watch", |site| Ok(watches_of_config_maps(site)? > watched))?;
+    let more = operator.process.peak_kib()?.saturating_sub(before);
+    ensure!(more < MOST_KIB, "{NUMBER} ConfigMaps of 1 MiB took {more} KiB more than {before} KiB");
+    operator.stop()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_config_map_of_somebody_else_where_ours_would_be_is_not_overwritten() -> Result<()> {
     let mut site = Site::start("occupied").await?;
@@ -57,6 +84,18 @@ async fn a_config_map_of_somebody_else_where_ours_would_be_is_not_overwritten() 
     site.let_go()?;
     ensure!(site.text("spire-server-keylime", "server.conf")? == "theirs");
     operator.stop()
+}
+
+fn watches_of_config_maps(site: &Site) -> Result<usize> {
+    let audit = site.server.audit()?;
+    let begun = audit.iter().filter(|entry| {
+        let of = &entry["objectRef"];
+        entry["verb"] == "watch"
+            && entry["stage"] == "ResponseStarted"
+            && of["resource"] == "configmaps"
+            && of["namespace"] == site.namespace.as_str()
+    });
+    Ok(begun.count())
 }
 
 fn config_map(name: &str, text: &str) -> Value {

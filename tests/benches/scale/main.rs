@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::fake_keylime::State;
+use lab::process::memory_kib;
 use lab::spire::objects as spire;
 use lab::wait;
 use serde_json::Value;
@@ -62,7 +63,7 @@ fn measure(site: &mut Site, nodes: usize) -> Result<String> {
     thread::sleep(IDLE);
     let (idle_writes, idle_cpu) = (site.writes()? - writes, cpu_time(&operator)? - cpu);
     let polls = self::polls(&operator)? - polls;
-    let idle_kib = memory_kib(&operator, "VmRSS")?;
+    let idle_kib = memory_kib(operator.process.id(), "VmRSS")?;
 
     let failing = nodes.div_ceil(100);
     let (writes, begun) = (site.writes()?, Instant::now());
@@ -73,7 +74,7 @@ fn measure(site: &mut Site, nodes: usize) -> Result<String> {
     let fail_writes = site.writes()? - writes;
     site.set(failing, &State::pass());
 
-    let most_kib = memory_kib(&operator, "VmHWM")?;
+    let most_kib = operator.process.peak_kib()?;
     operator.process.stop()?;
     Ok(format!(
         "| {nodes} | {:.1} s | {:.0} ms | {idle_writes} | {:.2} s | {:.1} s, {fail_writes} | {:.1} MiB | {:.1} MiB |",
@@ -153,10 +154,4 @@ fn cpu_time(operator: &Operator) -> Result<Duration> {
     let fields: Vec<&str> = fields.split_whitespace().collect();
     let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
     Ok(Duration::from_millis(ticks * 10))
-}
-
-fn memory_kib(operator: &Operator, line: &str) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", operator.process.id()))?;
-    let value = status.lines().find_map(|found| found.strip_prefix(line)?.split_whitespace().nth(1));
-    Ok(value.with_context(|| format!("no {line}"))?.parse()?)
 }

@@ -24,6 +24,8 @@ use tokio::time::timeout;
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::process::memory_kib;
+
 pub use log::Log;
 pub use plugin::{AgentSession, Answer, Plugin, ServerSession};
 pub use services::{AgentStoreMode, HostServices, Measurement};
@@ -255,7 +257,7 @@ impl Host {
     /// # Errors
     /// When it has ended.
     pub fn resident_kib(&self) -> Result<u64> {
-        self.memory_kib("VmRSS:")
+        memory_kib(self.pid()?, "VmRSS")
     }
 
     /// The most memory that it ever had, in KiB.
@@ -263,13 +265,7 @@ impl Host {
     /// # Errors
     /// When it has ended.
     pub fn peak_kib(&self) -> Result<u64> {
-        self.memory_kib("VmHWM:")
-    }
-
-    fn memory_kib(&self, key: &str) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(key)).context("no such line")?;
-        Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+        memory_kib(self.pid()?, "VmHWM")
     }
 
     /// Sends a signal, by its name without SIG.
