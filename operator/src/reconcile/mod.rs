@@ -206,7 +206,7 @@ async fn attempt(context: &Context, resource: &KeylimeAttestor, now: Timestamp) 
     let (plan, mut problems) = fighting::held_back(&context.memory, &owner, &gathered, plan, Instant::now());
     let carrying = owned::with(&carrying(&desired, &gathered), &plan.steps);
     // Before the apply: an object that is made and not recorded would never be withdrawn.
-    write::carrying(&context.cluster, resource, &carrying).await?;
+    write::ahead(&context.cluster, resource, &carrying, desired.is_exclusive()).await?;
     let applied = apply(&context.cluster, plan, carrying).await?;
     fighting::corrected(&context.memory, &owner, &applied.done, Instant::now());
     problems.splice(..0, applied.problem.clone());

@@ -61,7 +61,8 @@ fn due(context: &Context, resource: &KeylimeAttestor, gathered: &Gathered, now: 
     let previous = resource.status.clone().unwrap_or_default();
     let rollout = resource.spec.rollout.clone().unwrap_or_default();
     let has_agents = gathered.ours.iter().any(|workload| workload.key.kind == Kind::DaemonSet);
-    if has_agents && resource.spec.spire.attestors == Attestors::Exclusive {
+    // Not by what the resource asks for: the server's pods may have another configuration yet.
+    if has_agents && previous.readmission_due {
         let mut coexistent = resource.clone();
         coexistent.spec.spire.attestors = Attestors::Coexist;
         let desired = validate(&coexistent, gathered, &context.checksums).ok();

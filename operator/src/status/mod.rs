@@ -10,7 +10,7 @@ mod workloads;
 pub(crate) mod write;
 
 use k8s_openapi::jiff::Timestamp;
-use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus, NodesStatus, OwnedObject};
+use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus, NodesStatus, OwnedObject, RolloutState};
 
 use crate::nodes::{View, summary};
 use crate::status::attempt::Attempt;
@@ -41,6 +41,7 @@ pub(crate) fn status(facts: &Facts<'_>) -> KeylimeAttestorStatus {
         controller_manager: parent_ids::controller_manager(facts),
         agents,
         objects: objects(facts),
+        readmission_due: readmission_due(facts),
     }
 }
 
@@ -50,6 +51,18 @@ fn objects(facts: &Facts<'_>) -> Vec<OwnedObject> {
         Attempt::Applied { applied, .. } => applied.carrying.clone(),
         attempt => attempt.gathered().map_or(&facts.previous.objects, |gathered| &gathered.carrying).clone(),
     }
+}
+
+/// Whether pods of SPIRE's server may admit nodes by our attestor alone. What the resource asks for
+/// says nothing of pods that have not been replaced yet.
+fn readmission_due(facts: &Facts<'_>) -> bool {
+    let due = facts.previous.readmission_due;
+    let Some(desired) = facts.attempt.desired() else { return due };
+    let server = &desired.server;
+    let state = facts.attempt.rollouts().get(&server.key).map(|rollout| rollout.state);
+    let settled = matches!(state, Some(RolloutState::Complete | RolloutState::RolledBack));
+    let replaced = settled && server.workload.as_ref().is_some_and(|workload| workload.pods.complete);
+    desired.is_exclusive() || due && !replaced
 }
 
 /// The status of the nodes by the last view, and before the first poll the one of before.

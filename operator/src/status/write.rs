@@ -23,21 +23,24 @@ pub(crate) async fn write(
     apply(cluster, &resource.metadata, status).await
 }
 
-/// Writes down the objects that are about to carry something of a resource, where its status does
-/// not have them yet.
+/// Writes down what a withdrawal has to know of an apply, before it: the objects that will carry
+/// something of the resource, and whether SPIRE's server will have our attestor alone.
 ///
 /// # Errors
 /// The apiserver's refusal, or that it is away.
-pub(crate) async fn carrying(
+pub(crate) async fn ahead(
     cluster: &Cluster,
     resource: &KeylimeAttestor,
     carrying: &[OwnedObject],
+    exclusive: bool,
 ) -> Result<(), Error> {
     let mut status = resource.status.clone().unwrap_or_default();
-    if carrying.iter().all(|object| status.objects.contains(object)) {
+    let known = carrying.iter().all(|object| status.objects.contains(object));
+    if known && (status.readmission_due || !exclusive) {
         return Ok(());
     }
     status.objects = carrying.to_vec();
+    status.readmission_due |= exclusive;
     apply(cluster, &resource.metadata, &status).await.map(drop)
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn validate(
     problems.extend(same_configuration(&targets));
     problems.extend(batches::problems(&resource.spec, &targets));
     problems.extend(taint::problems(&resource.spec, &targets));
-    problems.extend(exclusive::problem(resource.spec.spire.mode, gathered, &targets));
+    problems.extend(exclusive::problem(resource, gathered, &targets));
     let manager = context.manager(&targets);
     let mut targets = targets.into_iter();
     match (targets.next(), manager) {

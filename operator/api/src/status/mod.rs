@@ -61,6 +61,12 @@ pub struct KeylimeAttestorStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["kind", "namespace", "name"]))]
     pub objects: Vec<OwnedObject>,
+
+    /// True from before SPIRE's server is left with Keylime's attestor alone until all of its pods
+    /// have the others again. As long, no agent gets its former attestor back: the server would not
+    /// admit it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub readmission_due: bool,
 }
 
 impl KeylimeAttestorStatus {

@@ -194,7 +194,8 @@ impl Decision<'_> {
     /// Whether a failed rollout gets what was there before. Agents do not where the server would
     /// not admit them by that.
     fn rolls_back(&self, target: &Target) -> bool {
-        self.rollout.rollback && (target.role == Role::Server || !self.desired.is_exclusive())
+        let admits_keylime_alone = self.desired.is_exclusive() || self.previous.readmission_due;
+        self.rollout.rollback && (target.role == Role::Server || !admits_keylime_alone)
     }
 
     fn roll_back(&self, target: &Target, workload: &Workload) -> Vec<Step> {

@@ -1,11 +1,12 @@
 use RolloutState::{Complete, Progressing};
-use keylime_attestor_api::RolloutState;
-use keylime_attestor_api::conditions::{REASONS, configuration_applied};
+use keylime_attestor_api::conditions::{REASONS, configuration_applied, keylime_reachable};
+use keylime_attestor_api::{KeylimeAttestorStatus, NodeReason, RolloutState};
 use serde_json::json;
 
 use super::BYPASS;
-use super::case::Case;
+use super::case::{Case, view};
 use crate::fixture::{SERVER_HCL, resource};
+use crate::nodes::View;
 use crate::status::conditions;
 
 /// Each case with its reason of BypassPossible, and a part of the message.
@@ -45,4 +46,29 @@ fn the_attestors_that_admit_nodes_beside_keylime_are_named() {
     }
     let all = REASONS.iter().filter(|reason| reason.condition == BYPASS);
     assert_eq!(produced, all.map(|reason| reason.name).collect::<Vec<_>>());
+}
+
+/// From before the server has our attestor alone until all of its pods have others again.
+#[test]
+fn readmission_is_due_by_what_the_pods_run_with() {
+    let alone = resource(json!({"spire": {"attestors": "Exclusive"}, "enforcement": {}}));
+    let exclusive = Case { resource: alone.clone(), view: Some(nobody_needs_others()), ..Case::new() };
+    assert!(exclusive.status().readmission_due);
+    assert!(Case { server: Progressing, ..exclusive }.status().readmission_due);
+    let waiting = Case { resource: alone, ..Case::new() };
+    assert!(!waiting.status().readmission_due);
+
+    let after = |case: Case| {
+        let previous = KeylimeAttestorStatus { readmission_due: true, ..KeylimeAttestorStatus::default() };
+        Case { previous, ..case }.status().readmission_due
+    };
+    assert!(after(Case::rolling(Progressing, Complete)));
+    assert!(after(Case::problem(configuration_applied::SECRET_NOT_FOUND)));
+    assert!(after(Case::new().deleted()));
+    assert!(!after(Case::new()));
+}
+
+fn nobody_needs_others() -> View {
+    let view = view(keylime_reachable::REACHABLE, &[NodeReason::Attested]);
+    View { others: Some(Vec::new()), ..view }
 }

@@ -32,16 +32,24 @@ fn is_sole(text: &str, plugin_name: &str) -> bool {
 }
 
 /// The problem of agents that are to get their former attestor back, by which the server would not
-/// admit them.
-pub(super) fn problem(mode: Mode, gathered: &Gathered, targets: &[Target]) -> Option<Problem> {
+/// admit them. A deletion sees to it by itself.
+pub(super) fn problem(
+    resource: &KeylimeAttestor,
+    gathered: &Gathered,
+    targets: &[Target],
+) -> Option<Problem> {
+    let mode = resource.spec.spire.mode;
     let server = targets.iter().find(|target| target.role == Role::Server)?;
     let applied = match mode {
         Mode::ConfigOnly | Mode::Overlay => server.source.beside.as_ref(),
         Mode::InPlace => Some(&server.source.live),
     };
-    let applied = applied.and_then(|map| text(map, &server.source.key))?;
+    let applied = applied.and_then(|map| text(map, &server.source.key));
     let had_others = edit::node_attestors(&server.source.original).is_ok_and(|names| !names.is_empty());
-    if !had_others || !is_sole(applied, &server.plugin.name) {
+    let due = resource.status.as_ref().is_some_and(|status| status.readmission_due);
+    let alone = due || applied.is_some_and(|applied| is_sole(applied, &server.plugin.name));
+    let deleted = resource.metadata.deletion_timestamp.is_some();
+    if deleted || !had_others || !alone {
         return None;
     }
     let stays =

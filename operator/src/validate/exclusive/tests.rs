@@ -94,7 +94,7 @@ fn what_the_server_ran_without_stays_away_by_the_status_too() {
 
 #[test]
 fn agents_cannot_get_back_an_attestor_that_the_server_has_not() {
-    let problem = |change: &Value, attestors: &str, in_force: bool| {
+    let problem_of = |change: &Value, attestors: &str, in_force: bool, metadata_and_status: &Value| {
         let mut scene = Scene::new("Overlay", SERVER_JSON, &[]);
         if in_force {
             scene.apply();
@@ -105,13 +105,21 @@ fn agents_cannot_get_back_an_attestor_that_the_server_has_not() {
         scene.gathered.ours = vec![agents];
         let mut changed = serde_json::to_value(asked("Overlay", attestors)).unwrap();
         crate::fixture::merge(&mut changed, &json!({"spec": {"spire": change}}));
+        crate::fixture::merge(&mut changed, metadata_and_status);
         let changed: KeylimeAttestor = serde_json::from_value(changed).unwrap();
         let problems =
             crate::validate::validate(&changed, &scene.gathered, &crate::fixture::checksums()).err();
         let problems = problems.unwrap_or_default().into_iter();
         problems.map(|problem| problem.message).find(|message| message.contains("its former attestor"))
     };
+    let problem =
+        |change: &Value, attestors: &str, in_force| problem_of(change, attestors, in_force, &json!({}));
     let config_only = json!({"mode": "ConfigOnly"});
+    // The configuration has the others again, but not all of the server's pods.
+    let mut rolling = json!({"status": {"readmissionDue": true}});
+    assert!(problem_of(&config_only, "Coexist", false, &rolling).is_some());
+    rolling["metadata"] = json!({"deletionTimestamp": "2026-01-01T00:00:00Z"});
+    assert_eq!(problem_of(&config_only, "Coexist", false, &rolling), None);
     for attestors in ["Exclusive", "Coexist"] {
         let message = problem(&config_only, attestors, true).unwrap();
         assert!(message.contains("DaemonSet spire-system/spire-agent"), "{message}");

@@ -24,7 +24,11 @@ fn agents_whose_rollout_failed_do_not_get_back_what_the_server_would_not_admit()
     let exclusive = failed(Scene::exclusive("Overlay"));
     let plan = exclusive.plan();
     assert_eq!((short(&plan), exclusive.state(&plan, AGENT)), (vec![], Failed));
-    let coexistent = failed(Scene::new());
+    // Nor while the server's pods are those of before a change to Coexist.
+    let mut coexistent = failed(Scene::new());
+    coexistent.previous.readmission_due = true;
+    assert_eq!(short(&coexistent.plan()), Vec::<String>::new());
+    coexistent.previous.readmission_due = false;
     let plan = coexistent.plan();
     assert_eq!(
         (short(&plan), coexistent.state(&plan, AGENT)),
