@@ -98,6 +98,26 @@ impl ApiServer {
         whole.lines().map(|line| serde_json::from_str(line).context("failed to read the audit log")).collect()
     }
 
+    /// Host and port.
+    pub fn address(&self) -> String {
+        let [_, _, api] = &self.ports;
+        format!("127.0.0.1:{api}")
+    }
+
+    /// The certificate of the CA that signed its own.
+    pub fn ca_file(&self) -> PathBuf {
+        authority(self.dir.path())
+    }
+
+    /// The key by which it signs the tokens of service accounts (PEM, PKCS#8).
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn service_account_key(&self) -> Result<String> {
+        let [key, _, _] = credentials(self.dir.path());
+        fs::read_to_string(key).context("failed to read the key of service accounts")
+    }
+
     /// The kubeconfig of an administrator.
     pub fn kubeconfig(&self) -> PathBuf {
         kubeconfig(self.dir.path())
@@ -166,7 +186,7 @@ fn credentials(dir: &Path) -> [PathBuf; 3] {
 /// JSON, which is YAML.
 fn admin(dir: &Path, port: &Port, token: &str) -> String {
     let server = format!("https://127.0.0.1:{port}");
-    let authority = certificates(dir).join("apiserver.crt");
+    let authority = authority(dir);
     serde_json::json!({
         "apiVersion": "v1",
         "kind": "Config",
@@ -192,6 +212,11 @@ fn kubeconfig(dir: &Path) -> PathBuf {
 
 fn audit_log(dir: &Path) -> PathBuf {
     dir.join("audit.log")
+}
+
+/// The apiserver makes its certificate and a CA for it.
+fn authority(dir: &Path) -> PathBuf {
+    certificates(dir).join("apiserver.crt")
 }
 
 fn certificates(dir: &Path) -> PathBuf {

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod damage;
 pub mod dns;
 pub mod documents;
+pub mod fake_apiserver;
 pub mod fake_keylime;
 pub mod fake_spire;
 pub mod host;

@@ -114,8 +114,20 @@ impl Site {
         &self,
         respond: impl FnOnce(&[u8]) -> Result<Vec<u8>>,
     ) -> Result<AgentAttributes, Status> {
+        self.attest_as(self.node.payload(), respond).await
+    }
+
+    /// Attests with any payload.
+    ///
+    /// # Errors
+    /// The plugin's status.
+    pub async fn attest_as(
+        &self,
+        payload: Vec<u8>,
+        respond: impl FnOnce(&[u8]) -> Result<Vec<u8>>,
+    ) -> Result<AgentAttributes, Status> {
         self.started.fetch_add(1, Ordering::Relaxed);
-        attest(self.host.plugin(), self.node.payload(), respond).await
+        attest(self.host.plugin(), payload, respond).await
     }
 
     /// The `reason` in the log for the attestation that was started last here.
@@ -124,10 +136,7 @@ impl Site {
     /// When the log does not tell it in time.
     pub async fn reason(&self) -> Result<String> {
         let started = self.started.load(Ordering::Relaxed);
-        let log = self.host.log();
-        let ended = || log.entries().into_iter().filter(is_end);
-        log.wait_for(|_| ended().count() == started).await?;
-        let last = ended().next_back().context("no attestation has ended")?;
+        let last = self.host.log().wait_for_nth(started, is_end).await?;
         Ok(last.get("reason").and_then(Value::as_str).context("the log has no reason")?.to_owned())
     }
 }

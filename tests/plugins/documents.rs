@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use lab::documents::blocks;
+use lab::fake_apiserver::FakeApiserver;
 use lab::host::Host;
 use lab::programs;
 use lab::site::{Site, TRUST_DOMAIN};
@@ -20,18 +21,18 @@ async fn the_servers_configuration_is_valid() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_block_of_enforcement_is_valid() -> Result<()> {
+async fn the_blocks_in_the_servers_configuration_are_valid() -> Result<()> {
     let site = Site::start().await?;
-    for block in blocks("plugins/server/README.md", "hcl")? {
-        let data = plugin_data(&block)?;
-        if data.contains("enforcement {") {
-            let text = site.configuration(&data);
-            let validated = site.host.plugin().validate(TRUST_DOMAIN, &text).await?;
-            ensure!(validated.valid, "{:?}", validated.notes);
-            return Ok(());
-        }
+    let apiserver = FakeApiserver::start().await?;
+    for (block, files) in [("enforcement {", String::new()), ("kubernetes {", apiserver.files())] {
+        let shown = blocks("plugins/server/README.md", "hcl")?;
+        let data = shown.iter().map(|shown| plugin_data(shown)).collect::<Result<Vec<_>>>()?;
+        let data = data.into_iter().find(|data| data.contains(block)).context("no block has it")?;
+        let text = site.configuration(&data.replace(block, &format!("{block}\n{files}")));
+        let validated = site.host.plugin().validate(TRUST_DOMAIN, &text).await?;
+        ensure!(validated.valid, "{:?}", validated.notes);
     }
-    anyhow::bail!("no block has it");
+    Ok(())
 }
 
 async fn misses_only_files(document: &str, program: &str) -> Result<()> {

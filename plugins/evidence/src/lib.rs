@@ -15,12 +15,13 @@
 //!    [`message::Response`].
 //! 4. [`Quote::parse`] and [`Quote::verify`] check it against the registered AK, without relying on
 //!    a remote verdict.
+//!    [`binding`] judges, beside it, which node of Kubernetes the SPIRE agent runs on.
 //! 5. [`selector::selectors`] and [`AgentPathTemplate`] make the identity.
 
 mod agent_id;
 mod agent_path;
 mod attestation_key;
-mod binding;
+pub mod binding;
 mod code;
 mod excerpt;
 mod hash_alg;
@@ -41,7 +42,7 @@ pub use agent_path::{
     AgentPathTemplate, InvalidAgentPath, InvalidAgentPathTemplate, InvalidPluginName, check_plugin_name,
 };
 pub use attestation_key::{AttestationKey, EndorsementKey, InvalidAttestationKey, InvalidEndorsementKey};
-pub use binding::{InvalidServiceAccountToken, ServiceAccountToken};
+pub use binding::{BindingRefusal, InvalidServiceAccountToken, ServiceAccountToken};
 pub use code::Code;
 pub use hash_alg::{HashAlg, InvalidHashAlg};
 pub use metadata::{InvalidMetadataKey, Metadata, MetadataKey};

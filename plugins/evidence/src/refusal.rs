@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::message::MessageError;
-use crate::{Code, InvalidAttestationKey, InvalidQuote, NonceError};
+use crate::{BindingRefusal, Code, InvalidAttestationKey, InvalidQuote, NonceError};
 
 /// A reason to refuse a node. `Display` is the text that may leave the process: it says what was
 /// expected, what came and what to do, and holds no nonce, quote or key.
@@ -122,6 +122,9 @@ pub enum Refusal {
         /// The other agent's SPIFFE ID.
         other: String,
     },
+    /// The token of the SPIRE agent's pod does not prove its node.
+    #[error(transparent)]
+    Binding(#[from] BindingRefusal),
     /// The node passed before the challenge and does not after it.
     #[error("the agent's state changed during the attestation: {0}")]
     StateChanged(Box<Refusal>),
@@ -154,6 +157,7 @@ impl Refusal {
             Self::VerifierIgnoresNonce => "verifier_ignores_nonce",
             Self::KeyChanged { .. } => "key_changed",
             Self::EkOfAnother { .. } => "ek_of_another",
+            Self::Binding(refusal) => refusal.reason(),
             Self::StateChanged(_) => "state_changed",
         }
     }
@@ -196,7 +200,8 @@ impl Refusal {
             | Self::AlreadyAttested
             | Self::VerifierSaysInvalid
             | Self::KeyChanged { .. }
-            | Self::EkOfAnother { .. } => Code::PermissionDenied,
+            | Self::EkOfAnother { .. }
+            | Self::Binding(_) => Code::PermissionDenied,
         }
     }
 }

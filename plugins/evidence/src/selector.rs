@@ -1,5 +1,6 @@
 //! SPIRE's selectors: the facts about a node that registration entries can ask for.
 
+use crate::binding::{LabelKey, ProvenNode};
 use crate::metadata::{MetadataKey, is_printable};
 use crate::{HashAlg, NodeState, Registration};
 
@@ -37,6 +38,22 @@ pub fn selectors(
             .iter()
             .filter_map(|key| Some(format!("metadata:{key}:{}", state.metadata.get(key)?))),
     );
+    selectors.sort_unstable();
+    selectors.dedup();
+    selectors
+}
+
+/// The selector values of the node of Kubernetes that was proven, sorted, each once.
+///
+/// | value | source |
+/// | --- | --- |
+/// | `node_name:<name>`, `node_uid:<uid>` | the token of the SPIRE agent's pod, and the apiserver |
+/// | `node_label:<key>:<value>` | the apiserver; only for `allowed_node_label_keys` |
+pub fn node_selectors(node: &ProvenNode, allowed_label_keys: &[LabelKey]) -> Vec<String> {
+    let mut selectors = vec![format!("node_name:{}", node.name), format!("node_uid:{}", node.uid)];
+    let labels = allowed_label_keys.iter().filter_map(|key| Some((key, node.label(key)?)));
+    let labels = labels.filter(|(_, value)| is_printable(value));
+    selectors.extend(labels.map(|(key, value)| format!("node_label:{key}:{value}")));
     selectors.sort_unstable();
     selectors.dedup();
     selectors

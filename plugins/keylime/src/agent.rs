@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Malformed, Role};
 use crate::http::{Answer, Ask, Failure, Peer, Scope, connect_timeout};
-use crate::tls::{Clients, Pool, Problem, Setting, TlsSettings, Trust};
+use crate::tls::{Clients, IdentityFiles, Pool, Problem, Setting, TlsSettings, Trust};
 use crate::{Endpoint, check_timeout};
 
 /// The time that an unused connection is kept. The Rust agent closes it after 5 seconds.
@@ -126,7 +126,7 @@ impl NodeAgent {
 impl From<AgentTls> for TlsSettings {
     fn from(tls: AgentTls) -> TlsSettings {
         let trust = tls.pinned.map_or(Trust::Loopback, |file| Trust::Pin { file });
-        TlsSettings { trust, cert: tls.cert, key: tls.key }
+        TlsSettings { trust, identity: Some(IdentityFiles { cert: tls.cert, key: tls.key }) }
     }
 }
 

@@ -7,65 +7,17 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 
-use crate::error::{Malformed, Refused, Unreachable};
-use crate::http::{Failure, Situation, connect_timeout, read_body};
-use crate::tls::{Clients, Followed, KeyHash, Pool, Problem, TlsSettings, Trust, pinned_servers};
-use crate::{Endpoint, check_timeout};
-
-/// The time that an unused connection is kept.
-const IDLE: Duration = Duration::from_secs(60);
-
-/// What one end shows. Followed on disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdentityFiles {
-    /// The certificate (PEM).
-    pub cert: PathBuf,
-    /// Its key: PEM, PKCS#8, PKCS#1 or SEC 1, not encrypted.
-    pub key: PathBuf,
-}
+use crate::Endpoint;
+use crate::https::{Https, HttpsAnswer, HttpsError, HttpsRequest};
+use crate::tls::{Followed, IdentityFiles, KeyHash, Problem, TlsSettings, Trust, pinned_servers};
 
 /// The client, over HTTPS.
 #[derive(Debug)]
-pub struct PinnedClient {
-    clients: Clients,
-    situation: Situation,
-}
+pub struct PinnedClient(Https);
 
 /// The TLS of the server.
 #[derive(Debug)]
 pub struct PinnedServer(Followed<Arc<ServerConfig>>);
-
-/// A request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PinnedRequest {
-    /// GET.
-    Get,
-    /// POST with this JSON.
-    Post(Vec<u8>),
-}
-
-/// An answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PinnedAnswer {
-    /// The HTTP status.
-    pub status: u16,
-    /// The whole body.
-    pub body: Vec<u8>,
-}
-
-/// The reason why no answer came.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PinnedError {
-    /// No answer.
-    #[error(transparent)]
-    Unreachable(Unreachable),
-    /// The other end does not accept our certificate.
-    #[error(transparent)]
-    Refused(Refused),
-    /// An answer that cannot be read.
-    #[error(transparent)]
-    Malformed(Malformed),
-}
 
 impl PinnedClient {
     /// A client that shows `own`, of servers that show the first certificate of the file `server`.
@@ -78,18 +30,8 @@ impl PinnedClient {
         own: IdentityFiles,
         request_timeout: Duration,
     ) -> Result<PinnedClient, Vec<Problem>> {
-        let situation = Situation {
-            plain_http: false,
-            connect_timeout: connect_timeout(request_timeout),
-            request_timeout,
-        };
-        let pool = Pool { connect_timeout: situation.connect_timeout, idle: IDLE };
-        let settings = TlsSettings { trust: Trust::Peer { file: server }, cert: own.cert, key: own.key };
-        let problem = check_timeout(request_timeout);
-        match Clients::new(Some(settings), pool) {
-            Ok(clients) if problem.is_none() => Ok(PinnedClient { clients, situation }),
-            clients => Err(problem.into_iter().chain(clients.err().into_iter().flatten()).collect()),
-        }
+        let settings = TlsSettings { trust: Trust::Peer { file: server }, identity: Some(own) };
+        Https::new(settings, request_timeout).map(PinnedClient)
     }
 
     /// Asks for `path`, for an answer of at most `limit` bytes. No redirect is followed.
@@ -100,32 +42,11 @@ impl PinnedClient {
         &self,
         endpoint: &Endpoint,
         path: &str,
-        request: PinnedRequest,
+        request: HttpsRequest,
         limit: usize,
-    ) -> Result<PinnedAnswer, PinnedError> {
-        let timeout = self.situation.request_timeout;
-        let answer = tokio::time::timeout(timeout, self.send(endpoint, path, request, limit)).await;
-        answer.unwrap_or(Err(PinnedError::Unreachable(Unreachable::AnswerTimeout(timeout))))
-    }
-
-    async fn send(
-        &self,
-        endpoint: &Endpoint,
-        path: &str,
-        request: PinnedRequest,
-        limit: usize,
-    ) -> Result<PinnedAnswer, PinnedError> {
-        let client = self.clients.current().await;
-        let url = format!("https://{endpoint}{path}");
-        let request = match request {
-            PinnedRequest::Get => client.get(url),
-            PinnedRequest::Post(body) => {
-                client.post(url).header("content-type", "application/json").body(body)
-            }
-        };
-        let response = request.send().await.map_err(|error| Failure::of_request(&error, self.situation))?;
-        let status = response.status().as_u16();
-        Ok(PinnedAnswer { status, body: read_body(response, limit, self.situation).await? })
+    ) -> Result<HttpsAnswer, HttpsError> {
+        let Self(https) = self;
+        https.in_time(https.send(endpoint, path, request, None, limit)).await
     }
 }
 
@@ -135,25 +56,11 @@ impl PinnedServer {
     /// # Errors
     /// Every problem of the files.
     pub fn new(own: IdentityFiles, client: KeyHash) -> Result<PinnedServer, Vec<Problem>> {
-        // As a server it trusts no CA: the verifier knows the key.
-        let settings = TlsSettings { trust: Trust::Loopback, cert: own.cert, key: own.key };
-        pinned_servers(settings, client).map(PinnedServer)
+        pinned_servers(own, client).map(PinnedServer)
     }
 
     /// The configuration for a new connection.
     pub async fn current(&self) -> Arc<ServerConfig> {
         self.0.current().await
-    }
-}
-
-impl From<Failure> for PinnedError {
-    fn from(failure: Failure) -> PinnedError {
-        match failure {
-            Failure::Unreachable(cause) => PinnedError::Unreachable(cause),
-            Failure::Refused(cause) => PinnedError::Refused(cause),
-            Failure::Malformed(cause) => PinnedError::Malformed(cause),
-            // No AK is read here.
-            Failure::UnusableAk(_) => PinnedError::Malformed(Malformed::CutShort),
-        }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use keylime::{Endpoint, IdentityFiles, PinnedAnswer, PinnedClient, PinnedError, PinnedRequest, Problem};
+use keylime::{Endpoint, HttpsAnswer, HttpsError, HttpsRequest, IdentityFiles, PinnedClient, Problem};
 use serde_json::json;
 
 use crate::{MAX_REPORT, REATTEST_PATH, REPORT_PATH, Reattest, Rejection, Report, VERSION};
@@ -29,7 +29,7 @@ pub enum Error {
         /// The plugin's address.
         endpoint: Endpoint,
         /// The cause.
-        cause: PinnedError,
+        cause: HttpsError,
     },
     /// The plugin refuses the request, or failed to carry it out.
     #[error("failed to ask the SPIRE server plugin at {endpoint}: it answered {status}: {text}")]
@@ -72,7 +72,7 @@ impl Client {
     /// # Errors
     /// [`Error`] when there is none that can be used.
     pub async fn report(&self, endpoint: &Endpoint) -> Result<Report, Error> {
-        let answer = self.ask(endpoint, REPORT_PATH, PinnedRequest::Get, MAX_REPORT).await?;
+        let answer = self.ask(endpoint, REPORT_PATH, HttpsRequest::Get, MAX_REPORT).await?;
         let no_report = |detail: String| Error::NoReport { endpoint: endpoint.clone(), detail };
         let report: Report =
             serde_json::from_slice(&answer.body).map_err(|error| no_report(excerpt(&error.to_string())))?;
@@ -89,16 +89,16 @@ impl Client {
     /// [`Error`] when the plugin refuses it or fails.
     pub async fn reattest(&self, endpoint: &Endpoint, spiffe_id: &str) -> Result<(), Error> {
         let body = json!(Reattest { spiffe_id: spiffe_id.to_owned() }).to_string().into_bytes();
-        self.ask(endpoint, REATTEST_PATH, PinnedRequest::Post(body), MAX_ANSWER).await.map(drop)
+        self.ask(endpoint, REATTEST_PATH, HttpsRequest::Post(body), MAX_ANSWER).await.map(drop)
     }
 
     async fn ask(
         &self,
         endpoint: &Endpoint,
         path: &str,
-        request: PinnedRequest,
+        request: HttpsRequest,
         limit: usize,
-    ) -> Result<PinnedAnswer, Error> {
+    ) -> Result<HttpsAnswer, Error> {
         let answer = self.0.ask(endpoint, path, request, limit).await;
         let answer = answer.map_err(|cause| Error::NoAnswer { endpoint: endpoint.clone(), cause })?;
         if answer.status == 200 {

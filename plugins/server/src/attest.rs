@@ -3,18 +3,21 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use evidence::binding::ProvenNode;
 use evidence::message::{Challenge, Payload, Response};
 use evidence::{AgentId, HashAlg, InvalidQuote, Nonce, Quote, Refusal, Registration};
 use evidence::{judge_state, judge_state_again, selector};
-use keylime::{AgentState, Confirmation};
+use keylime::AgentState;
 use ring::rand::SystemRandom;
 use spire_plugin::{
     AgentAttributes, Configure, Host, ServerAttestation, ServerNodeAttestor, Status, TrustDomain,
 };
 
+use crate::binding;
 use crate::claims::Claims;
 use crate::clock::unix_time;
 use crate::config::{self, Config};
+use crate::confirm::confirm;
 use crate::enforcement::Enforcement;
 use crate::failure::Failure;
 use crate::keys;
@@ -33,6 +36,8 @@ struct Admitted {
     registration: Registration,
     state: AgentState,
     bank: HashAlg,
+    /// [`None`] where no token is asked for, or none came that need not come.
+    node: Option<ProvenNode>,
 }
 
 impl KeylimeAttestor {
@@ -50,7 +55,7 @@ impl KeylimeAttestor {
         record.agent_id = Some(payload.agent_id.clone());
         let spiffe_id = config.spiffe_id(&payload.agent_id)?;
         let admitted = self.admit(config, attestation, &payload, &spiffe_id, record).await;
-        let Admitted { registration, state, bank } = admitted.map_err(Failure::before_proof)?;
+        let Admitted { registration, state, bank, node } = admitted.map_err(Failure::before_proof)?;
 
         let nonce = Nonce::generate(&self.random).map_err(Refusal::from)?;
         let response = record.time(Step::Challenge, challenge(config, attestation, &nonce)).await?;
@@ -71,11 +76,10 @@ impl KeylimeAttestor {
             self.accept_once(attestation, &payload.agent_id, &spiffe_id).await?;
         }
 
-        Ok(AgentAttributes {
-            spiffe_id,
-            selector_values: selector::selectors(&registration, &state, bank, &config.allowed_metadata_keys),
-            can_reattest: config.can_reattest,
-        })
+        let mut selector_values =
+            selector::selectors(&registration, &state, bank, &config.allowed_metadata_keys);
+        selector_values.extend(binding::selectors(config, &payload, node.as_ref()));
+        Ok(AgentAttributes { spiffe_id, selector_values, can_reattest: config.can_reattest })
     }
 
     /// The checks before the challenge.
@@ -90,11 +94,18 @@ impl KeylimeAttestor {
         if !config.can_reattest {
             self.refuse_known(attestation, &payload.agent_id, spiffe_id).await?;
         }
-        let look_up = config.servers.node(&payload.agent_id);
-        let (registration, state) = record.time(Step::LookUp, look_up).await?;
+        let token = binding::token(config, payload)?;
+        let look_up = async {
+            // Side by side, and both to their end, so that their connections can be used again.
+            let keylime = config.servers.node(&payload.agent_id);
+            let (keylime, node) = tokio::join!(keylime, binding::prove(config, token));
+            Ok::<_, Failure>((keylime?, node?))
+        };
+        let ((registration, state), node) = record.time(Step::LookUp, look_up).await?;
+        record.node = node.clone();
         judge_state(&state.node, unix_time(), config.max_attestation_age)?;
         let bank = state.node.bank(payload.hash_alg)?;
-        Ok(Admitted { registration, state, bank })
+        Ok(Admitted { registration, state, bank, node })
     }
 
     /// Trust on first use: with `can_reattest = false` a node attests once, until SPIRE evicts it.
@@ -185,31 +196,4 @@ fn verify(
         Some(ek) => verified.check_signer(&registration.ak, ek),
         None => Ok(()),
     }
-}
-
-/// Asks the node's verifier, side by side, for its word on the quote and for the node's state of
-/// now.
-///
-/// The verifier's word counts only where it depends on the nonce, so that it is also asked about a
-/// nonce that is not in the quote. A yes to that is Keylime's fault, whatever its word on the right
-/// one.
-async fn confirm(
-    config: &Config,
-    known: &AgentState,
-    response: &Response,
-    [nonce, other_nonce]: [&Nonce; 2],
-    bank: HashAlg,
-) -> Result<AgentState, Failure> {
-    let (servers, agent_id) = (&config.servers, &known.node.agent_id);
-    let ask = |nonce| servers.confirm_identity(&known.verifier, agent_id, &response.quote, nonce, bank);
-    let (confirmation, of_other, state) = tokio::join!(ask(nonce), ask(other_nonce), servers.state(agent_id));
-    // First: the yes of a verifier that ignores the nonce means nothing.
-    if of_other? == Confirmation::Valid {
-        return Err(Refusal::VerifierIgnoresNonce.into());
-    }
-    match confirmation? {
-        Confirmation::Valid => {}
-        Confirmation::Invalid => return Err(Refusal::VerifierSaysInvalid.into()),
-    }
-    Ok(state?)
 }

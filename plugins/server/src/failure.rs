@@ -21,6 +21,9 @@ pub(crate) enum Failure {
     /// No refusal: Keylime gave no usable answer.
     #[error(transparent)]
     Keylime(keylime::Error),
+    /// No refusal: the apiserver gave no usable answer.
+    #[error(transparent)]
+    Kubernetes(kubernetes::Error),
     /// No refusal: SPIRE's own server gave no usable answer over its socket.
     #[error(transparent)]
     Spire(#[from] SpireError),
@@ -49,6 +52,7 @@ impl Failure {
         match self {
             Self::Refused(refusal) | Self::RefusedBeforeProof(refusal) => refusal.reason(),
             Self::Keylime(error) => error.reason(),
+            Self::Kubernetes(error) => error.reason(),
             Self::Spire(_) => "spire_socket",
             Self::Stream(_) => "broken_stream",
             Self::Path(_) => "invalid_agent_path",
@@ -70,7 +74,7 @@ impl Failure {
     fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Refused(refusal) | Self::RefusedBeforeProof(refusal) => Some(refusal),
-            Self::Keylime(_) | Self::Spire(_) | Self::Stream(_) | Self::Path(_) => None,
+            Self::Keylime(_) | Self::Kubernetes(_) | Self::Spire(_) | Self::Stream(_) | Self::Path(_) => None,
         }
     }
 }
@@ -90,13 +94,22 @@ impl From<keylime::Error> for Failure {
     }
 }
 
+impl From<kubernetes::Error> for Failure {
+    fn from(error: kubernetes::Error) -> Self {
+        match error {
+            kubernetes::Error::Refused(refusal) => Refusal::from(refusal).into(),
+            other => Self::Kubernetes(other),
+        }
+    }
+}
+
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
         let text = failure.to_string();
         match failure {
             Failure::Refused(refusal) => status(refusal.code(), text),
             Failure::RefusedBeforeProof(refusal) => status(refusal.code(), NOT_ATTESTED.to_owned()),
-            Failure::Keylime(_) | Failure::Spire(_) => Status::unavailable(text),
+            Failure::Keylime(_) | Failure::Kubernetes(_) | Failure::Spire(_) => Status::unavailable(text),
             Failure::Stream(status) => status,
             Failure::Path(_) => Status::internal(text),
         }

@@ -2,9 +2,11 @@
 //! it, finds it healthy, and the node's quote verifies against the key that is registered for it.
 
 mod attest;
+mod binding;
 mod claims;
 mod clock;
 mod config;
+mod confirm;
 mod enforcement;
 mod failure;
 mod keys;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use evidence::AgentId;
+use evidence::binding::ProvenNode;
 use spire_plugin::{AgentAttributes, Host, ServerAttestation};
 use tracing::field::display;
 
@@ -16,7 +17,7 @@ const DURATION: &[&str] = &["keylime_attestor", "attestation", "duration_ms"];
 /// A step of an attestation whose time is measured.
 #[derive(Clone, Copy)]
 pub(crate) enum Step {
-    /// Registrar and verifier, before the challenge.
+    /// Registrar and verifier, and beside them the apiserver, before the challenge.
     LookUp,
     /// From the challenge to the response: network, Keylime agent and TPM.
     Challenge,
@@ -30,6 +31,8 @@ pub(crate) enum Step {
 pub(crate) struct Record {
     /// The node, once it is known.
     pub(crate) agent_id: Option<AgentId>,
+    /// Its node of Kubernetes, once it is proven.
+    pub(crate) node: Option<ProvenNode>,
     host: Host,
     client_ip: Option<IpAddr>,
     started: Instant,
@@ -44,6 +47,7 @@ impl Record {
     pub(crate) fn start(attestation: &ServerAttestation) -> Self {
         Self {
             agent_id: None,
+            node: None,
             host: attestation.host().clone(),
             client_ip: attestation.client_ip(),
             started: Instant::now(),
@@ -86,6 +90,8 @@ impl Record {
         let total = self.started.elapsed();
         let error = failure.map(display);
         let (agent_id, client_ip) = (self.agent_id.as_ref().map(display), self.client_ip.map(display));
+        let node_name = self.node.as_ref().map(|node| display(&node.name));
+        let node_uid = self.node.as_ref().map(|node| display(&node.uid));
         let (look_up_ms, challenge_ms) = (milliseconds(self.look_up), milliseconds(self.challenge));
         let (verify_ms, confirm_ms) = (milliseconds(self.verify), milliseconds(self.confirm));
         let total_ms = milliseconds(Some(total));
@@ -99,6 +105,8 @@ impl Record {
                     spiffe_id,
                     error,
                     client_ip,
+                    node_name,
+                    node_uid,
                     look_up_ms,
                     challenge_ms,
                     verify_ms,

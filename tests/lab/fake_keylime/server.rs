@@ -25,6 +25,10 @@ pub struct Request {
     pub target: String,
     /// True if the client showed a certificate that the server trusts.
     pub with_certificate: bool,
+    /// The bearer token in its head.
+    pub token: Option<String>,
+    /// The body.
+    pub body: Vec<u8>,
 }
 
 /// An answer as it goes out.
@@ -66,7 +70,7 @@ pub enum Fault {
 }
 
 /// The handler of requests.
-pub(super) type Answers = Arc<dyn Fn(&Request) -> Response + Send + Sync>;
+pub(crate) type Answers = Arc<dyn Fn(&Request) -> Response + Send + Sync>;
 
 /// A server that runs until it is dropped.
 pub struct FakeServer {
@@ -118,7 +122,7 @@ impl Response {
 impl FakeServer {
     /// Starts a server on a loopback port that the system chooses; `tls` is [`None`] for plain
     /// http.
-    pub(super) async fn start(tls: Option<ServerConfig>, answers: Answers) -> Result<FakeServer> {
+    pub(crate) async fn start(tls: Option<ServerConfig>, answers: Answers) -> Result<FakeServer> {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("bind a loopback port")?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
@@ -270,8 +274,8 @@ async fn serve(
     shared: &Shared,
 ) -> Result<()> {
     let mut pending = Vec::new();
-    while let Some(target) = read_request(&mut stream, &mut pending).await? {
-        let request = Request { target, with_certificate };
+    while let Some(read) = read_request(&mut stream, &mut pending).await? {
+        let request = Request { with_certificate, ..read };
         shared.served.fetch_add(1, Ordering::Relaxed);
         if shared.record.load(Ordering::Relaxed) {
             lock(&shared.requests).push(request.clone());
@@ -289,22 +293,33 @@ async fn serve(
     Ok(())
 }
 
-/// The target of the next request, or [`None`] at the end of the connection. Requests have no body.
+/// The next request, or [`None`] at the end of the connection.
 async fn read_request(
     stream: &mut (impl AsyncRead + Unpin),
     pending: &mut Vec<u8>,
-) -> Result<Option<String>> {
+) -> Result<Option<Request>> {
     loop {
         if let Some(end) = pending.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = String::from_utf8(pending.drain(..end + 4).collect())?;
-            let target = head.split(' ').nth(1).context("a request line")?;
-            return Ok(Some(target.to_owned()));
+            let target = head.split(' ').nth(1).context("a request line")?.to_owned();
+            let length = header(&head, "content-length").map_or(Ok(0), str::parse)?;
+            while pending.len() < length {
+                anyhow::ensure!(stream.read_buf(pending).await? > 0, "the body was cut short");
+            }
+            let token = header(&head, "authorization").and_then(|value| value.strip_prefix("Bearer "));
+            let (token, body) = (token.map(str::to_owned), pending.drain(..length).collect());
+            return Ok(Some(Request { target, with_certificate: false, token, body }));
         }
         anyhow::ensure!(pending.len() < MAX_HEAD, "the head of the request is too long");
         if stream.read_buf(pending).await? == 0 {
             return Ok(None);
         }
     }
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let lines = head.lines().filter_map(|line| line.split_once(':'));
+    lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
 }
 
 /// Does what the fault says; whether the connection goes on.

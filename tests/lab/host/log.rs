@@ -45,7 +45,18 @@ impl Log {
     /// # Errors
     /// When it does not come in time or the log ends before it.
     pub async fn wait_for(&self, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
-        let find = |lines: &[String]| lines.iter().map(|line| entry(line)).find(|entry| wanted(entry));
+        self.wait_for_nth(1, wanted).await
+    }
+
+    /// Waits for the n-th of such entries, counted from 1.
+    ///
+    /// # Errors
+    /// Like [`wait_for`](Self::wait_for).
+    pub async fn wait_for_nth(&self, number: usize, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        let skipped = number.saturating_sub(1);
+        let find = |lines: &[String]| {
+            lines.iter().map(|line| entry(line)).filter(|entry| wanted(entry)).nth(skipped)
+        };
         let mut log = (*self.0).clone();
         let lines = timeout(PATIENCE, log.wait_for(|lines| find(lines).is_some()));
         let lines =

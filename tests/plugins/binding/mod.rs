@@ -1,3 +1,4 @@
 //! The binding of an agent to its node of Kubernetes, by the token of the SPIRE agent's own pod.
 
 mod agent;
+mod server;

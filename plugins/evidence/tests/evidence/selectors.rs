@@ -1,6 +1,7 @@
 //! The selectors of a node, to the letter.
 
-use evidence::selector::selectors;
+use evidence::binding::{BoundToken, Node, ObjectRef, Pod, Uid};
+use evidence::selector::{node_selectors, selectors};
 use evidence::{
     AgentId, Attestation, HashAlg, Metadata, MetadataKey, NodeState, Refusal, Registration, tpm_policy_pcrs,
 };
@@ -80,4 +81,22 @@ fn the_bank_is_the_claimed_one_else_the_verifiers() {
     assert_eq!(state().bank(Some(HashAlg::Sha512)), Ok(HashAlg::Sha512));
     assert_eq!(state().bank(None), Ok(HashAlg::Sha256));
     assert_eq!(NodeState { hash_alg: None, ..state() }.bank(None), Err(Refusal::NoHashAlg));
+}
+
+#[test]
+fn a_proven_node_has_its_name_uid_and_allowed_labels() {
+    let (name, uid) = ("node-1".parse().unwrap(), "5f0b-uid".parse::<Uid>().unwrap());
+    let labels = [("zone", "a"), ("a.io/rack", "r7"), ("secret", "x"), ("empty", "")];
+    let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let pod = ObjectRef { name: "agent".parse().unwrap(), uid: "pod".parse().unwrap() };
+    let node = ObjectRef { name, uid: uid.clone() };
+    let token = BoundToken { account: "a:b".parse().unwrap(), pod, node };
+    let pod = Pod { uid: "pod".parse().unwrap(), node_name: Some("node-1".to_owned()) };
+    let proven = token.check(Some(pod), Some(Node { uid, labels })).unwrap();
+    let allowed = ["zone", "a.io/rack", "zone", "empty", "none"].map(|key| key.parse().unwrap());
+    assert_eq!(
+        node_selectors(&proven, &allowed),
+        ["node_label:a.io/rack:r7", "node_label:zone:a", "node_name:node-1", "node_uid:5f0b-uid"]
+    );
+    assert_eq!(node_selectors(&proven, &[]), ["node_name:node-1", "node_uid:5f0b-uid"]);
 }

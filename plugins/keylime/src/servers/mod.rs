@@ -19,7 +19,7 @@ use crate::error::{Error, Role, Unreachable};
 use crate::homes::{Answers, Homes, deciding_denials, the_one_that_knows};
 use crate::http::{Answer, Ask, Failure, Peer, Scope, connect_timeout};
 use crate::states::{Bulk, States};
-use crate::tls::{Clients, Pool, Problem, TlsSettings, Trust};
+use crate::tls::{Clients, IdentityFiles, Pool, Problem, TlsSettings, Trust};
 use crate::{Endpoint, agent_list, check_timeout, registrar, verifier};
 
 /// The time that an unused connection is kept. Keylime's servers keep it for an hour; a firewall in
@@ -51,8 +51,8 @@ impl Servers {
             .as_deref()
             .and_then(|name| server_name(name).map_err(|problem| problems.push(problem)).ok());
         let trust = Trust::Ca { file: config.tls.ca, server_name };
-        let clients =
-            Clients::new(Some(TlsSettings { trust, cert: config.tls.cert, key: config.tls.key }), pool);
+        let identity = IdentityFiles { cert: config.tls.cert, key: config.tls.key };
+        let clients = Clients::new(Some(TlsSettings { trust, identity: Some(identity) }), pool);
         let verifiers = verifiers(config.verifiers, timeout);
         let registrar = Peer::new(Role::Registrar, config.registrar, true, timeout);
         match (clients, verifiers, registrar) {

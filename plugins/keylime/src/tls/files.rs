@@ -12,7 +12,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{InconsistentKeys, RootCertStore};
 
 use super::certificate::{self, P521, flaw_of};
-use super::{Problem, Setting, TlsSettings, Trust, pem};
+use super::{IdentityFiles, Problem, Setting, TlsSettings, Trust, pem};
 
 /// The largest TLS file that is read, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -32,7 +32,11 @@ impl Contents {
             Trust::Pin { file } | Trust::Peer { file } => read(Setting::PinnedFile, file),
             Trust::Loopback => Ok(Vec::new()),
         };
-        match (trust, read(Setting::CertFile, &settings.cert), read(Setting::KeyFile, &settings.key)) {
+        let (cert, key) = match &settings.identity {
+            Some(files) => (read(Setting::CertFile, &files.cert), read(Setting::KeyFile, &files.key)),
+            None => (Ok(Vec::new()), Ok(Vec::new())),
+        };
+        match (trust, cert, key) {
             (Ok(trust), Ok(cert), Ok(key)) => Ok(Contents { trust, cert, key }),
             (trust, cert, key) => Err([trust.err(), cert.err(), key.err()].into_iter().flatten().collect()),
         }
@@ -84,10 +88,10 @@ impl Contents {
     /// Our certificate chain with its key, checked to be sound and to belong together.
     pub(super) fn identity(
         &self,
-        settings: &TlsSettings,
+        files: &IdentityFiles,
         provider: &CryptoProvider,
     ) -> Result<Arc<SingleCertAndKey>, Vec<Problem>> {
-        let (chain, key) = match (self.chain(&settings.cert), self.key(&settings.key)) {
+        let (chain, key) = match (self.chain(&files.cert), self.key(&files.key)) {
             (Ok(chain), Ok(key)) => (chain, key),
             (chain, key) => return Err([chain.err(), key.err()].into_iter().flatten().collect()),
         };
@@ -100,12 +104,12 @@ impl Contents {
                         let detail = format!(
                             "expected your own certificate first and then its issuers: the key is that of certificate {place}"
                         );
-                        problem(Setting::CertFile, &settings.cert, detail)
+                        problem(Setting::CertFile, &files.cert, detail)
                     }
                     None => {
                         let detail =
-                            format!("expected the key of the certificate in {}", settings.cert.display());
-                        problem(Setting::KeyFile, &settings.key, detail)
+                            format!("expected the key of the certificate in {}", files.cert.display());
+                        problem(Setting::KeyFile, &files.key, detail)
                     }
                 })
             }
@@ -116,7 +120,7 @@ impl Contents {
                     "one of another kind, or one that its label does not fit"
                 };
                 let detail = format!("expected an RSA, ECDSA (P-256, P-384) or Ed25519 key, got {came}");
-                Err(problem(Setting::KeyFile, &settings.key, detail))
+                Err(problem(Setting::KeyFile, &files.key, detail))
             }
         }
     }

@@ -33,8 +33,17 @@ use verify::{CaVerifier, PinVerifier};
 #[derive(Debug, Clone)]
 pub(crate) struct TlsSettings {
     pub(crate) trust: Trust,
-    pub(crate) cert: PathBuf,
-    pub(crate) key: PathBuf,
+    /// What we show. [`None`]: no certificate.
+    pub(crate) identity: Option<IdentityFiles>,
+}
+
+/// What one end shows. Followed on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityFiles {
+    /// The certificate with its chain (PEM). May hold the key as well.
+    pub cert: PathBuf,
+    /// Its key: PEM, PKCS#8, PKCS#1 or SEC 1, not encrypted.
+    pub key: PathBuf,
 }
 
 /// The server certificates that are accepted.
@@ -55,19 +64,22 @@ pub(crate) enum Trust {
 fn client_config(settings: &TlsSettings, contents: &Contents) -> Result<ClientConfig, Vec<Problem>> {
     let provider = provider();
     let verifier = verifier(settings, contents, &provider);
-    let identity = contents.identity(settings, &provider);
+    let identity = settings.identity.as_ref().map(|files| contents.identity(files, &provider)).transpose();
     let (verifier, identity) = match (verifier, identity) {
         (Ok(verifier), Ok(identity)) => (verifier, identity),
         (Err(problem), Ok(_)) => return Err(vec![problem]),
         (Ok(_), Err(problems)) => return Err(problems),
         (Err(problem), Err(problems)) => return Err([vec![problem], problems].concat()),
     };
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])
         .map_err(|error| vec![Problem::new(Setting::CertFile, error)])?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_client_cert_resolver(identity);
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match identity {
+        Some(identity) => builder.with_client_cert_resolver(identity),
+        None => builder.with_no_client_auth(),
+    };
     // A resumed session would skip the certificate check; connections are kept, so that handshakes
     // are rare anyway.
     config.resumption = Resumption::disabled();

@@ -14,24 +14,26 @@ use rustls::{
 
 use super::files::Contents;
 use super::problem::{Problem, Setting};
-use super::{Followed, KeyHash, TlsSettings, provider};
+use super::{Followed, IdentityFiles, KeyHash, TlsSettings, Trust, provider};
 
 /// The TLS configurations of a server that accepts only a client with this key. The files are read
 /// now.
 pub(crate) fn servers(
-    settings: TlsSettings,
+    own: IdentityFiles,
     client: KeyHash,
 ) -> Result<Followed<Arc<ServerConfig>>, Vec<Problem>> {
-    Followed::of_files(settings, move |settings, contents| server_config(settings, contents, client))
+    // As a server it trusts no CA: the verifier knows the key.
+    let settings = TlsSettings { trust: Trust::Loopback, identity: Some(own.clone()) };
+    Followed::of_files(settings, move |_settings, contents| server_config(&own, contents, client))
 }
 
 fn server_config(
-    settings: &TlsSettings,
+    own: &IdentityFiles,
     contents: &Contents,
     client: KeyHash,
 ) -> Result<Arc<ServerConfig>, Vec<Problem>> {
     let provider = provider();
-    let identity = contents.identity(settings, &provider)?;
+    let identity = contents.identity(own, &provider)?;
     let algorithms = provider.signature_verification_algorithms;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])

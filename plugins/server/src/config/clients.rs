@@ -1,25 +1,27 @@
 //! The clients of Keylime's servers, and the TLS files.
 
+use std::time::Duration;
+
 use hcl::{Fields, Port};
 use keylime::{
     Endpoint, IdentityFiles, InvalidEndpoint, KeyHash, PinnedServer, Servers, ServersConfig, Setting,
     TlsFiles,
 };
 
-use super::{duration, text_or};
+use super::text_or;
 
 const CA_FILE: &str = "keylime_tls_ca_cert_file";
 const CERT_FILE: &str = "keylime_tls_cert_file";
 const KEY_FILE: &str = "keylime_tls_key_file";
 const SERVER_NAME: &str = "keylime_tls_server_name";
-const REQUEST_TIMEOUT: &str = "request_timeout";
+pub(super) const REQUEST_TIMEOUT: &str = "request_timeout";
 const VERIFIERS: &str = "keylime_verifiers";
 
 /// Most verifiers beside the main one. Each attestation asks all of them.
 const MAX_FURTHER_VERIFIERS: usize = 8;
 
 /// The clients of Keylime's servers, or [`None`] after problems were noted.
-pub(super) fn servers(fields: &mut Fields, tls: TlsFiles) -> Option<Servers> {
+pub(super) fn servers(fields: &mut Fields, tls: TlsFiles, request_timeout: Duration) -> Option<Servers> {
     let verifier_host = text_or(fields, "keylime_verifier_host", "127.0.0.1");
     let verifier =
         endpoint(fields, ("keylime_verifier_host", &verifier_host), ("keylime_verifier_port", 8881));
@@ -28,7 +30,6 @@ pub(super) fn servers(fields: &mut Fields, tls: TlsFiles) -> Option<Servers> {
     let registrar_host = text_or(fields, "keylime_registrar_host", &verifier_host);
     let registrar =
         endpoint(fields, ("keylime_registrar_host", &registrar_host), ("keylime_registrar_port", 8891));
-    let request_timeout = duration(fields, REQUEST_TIMEOUT, 10);
     let config = ServersConfig { verifiers, registrar: registrar?, tls, request_timeout };
     let problems = match Servers::new(config) {
         Ok(servers) => return Some(servers),

@@ -3,7 +3,7 @@
 use evidence::AgentPathTemplate;
 use spire_plugin::ConfigKey;
 
-use crate::enforcement;
+use crate::{binding, enforcement};
 
 /// Every key but those of blocks, for `--help` and the plugin's README. The Go plugin's keys and
 /// defaults are among them, unchanged.
@@ -70,7 +70,11 @@ const KEYS: &[ConfigKey] = &[
         default: "none",
         about: "list of the keys of the agent's Keylime meta_data that become selectors",
     },
-    ConfigKey { name: "request_timeout", default: "10s", about: "longest time for one request to Keylime" },
+    ConfigKey {
+        name: "request_timeout",
+        default: "10s",
+        about: "longest time for one request to Keylime, and for the apiserver's word on a token",
+    },
     ConfigKey {
         name: "challenge_timeout",
         default: "30s",
@@ -80,5 +84,5 @@ const KEYS: &[ConfigKey] = &[
 
 /// Every key, those of blocks with the block's name before them.
 pub(crate) fn keys() -> Vec<ConfigKey> {
-    KEYS.iter().chain(&enforcement::KEYS).copied().collect()
+    KEYS.iter().chain(&binding::KEYS).chain(&enforcement::KEYS).copied().collect()
 }

@@ -14,8 +14,9 @@ use spire_plugin::TrustDomain;
 
 pub(crate) use keys::keys;
 
+use crate::binding::{self, Binding};
 use crate::enforcement::{self, Spire};
-use clients::{report_tls, servers, tls_files};
+use clients::{REQUEST_TIMEOUT, report_tls, servers, tls_files};
 
 /// The configuration of an attestation, complete and valid.
 pub(crate) struct Config {
@@ -24,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) can_reattest: bool,
     pub(crate) allowed_metadata_keys: Vec<MetadataKey>,
     pub(crate) challenge_timeout: Duration,
+    /// [`None`]: no token is asked for, and one that comes is not looked at.
+    pub(crate) binding: Option<Binding>,
     /// [`None`]: agents are not watched.
     pub(crate) enforcement: Option<enforcement::Settings>,
     /// [`Some`] where enforcement has the address of a report.
@@ -65,13 +68,15 @@ pub(crate) fn read(trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec
     let mut fields = Fields::parse(text).map_err(|error| vec![error.to_string()])?;
     let tls = tls_files(&mut fields);
     let own = IdentityFiles { cert: tls.cert.clone(), key: tls.key.clone() };
-    let servers = servers(&mut fields, tls);
+    let request_timeout = duration(&mut fields, REQUEST_TIMEOUT, 10);
+    let servers = servers(&mut fields, tls, request_timeout);
     let max_attestation_age = duration(&mut fields, "max_attestation_age", 5 * 60);
     let can_reattest = fields.take("can_reattest").unwrap_or(true);
     let plugin_name = plugin_name(&mut fields);
     let agent_path = agent_path(&mut fields, trust_domain, &plugin_name);
     let allowed_metadata_keys = metadata_keys(&mut fields);
     let challenge_timeout = challenge_timeout(&mut fields);
+    let binding = binding::take(&mut fields, request_timeout);
     let enforcement = enforcement::Settings::take(&mut fields);
     // Without the problems of the files, which are among those of the servers.
     let client = enforcement.as_ref().filter(|_| servers.is_some());
@@ -86,6 +91,7 @@ pub(crate) fn read(trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec
             can_reattest,
             allowed_metadata_keys,
             challenge_timeout,
+            binding,
             enforcement,
             spire: OnceLock::new(),
             report_tls,

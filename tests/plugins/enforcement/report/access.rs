@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use keylime::{Endpoint, PinnedError, Unreachable};
+use keylime::{Endpoint, HttpsError, Unreachable};
 use lab::fake_keylime::pki::{Ca, Files};
 use report::{Client, Error, REPORT_PATH};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -86,7 +86,7 @@ async fn the_client_speaks_with_nobody_else() -> Result<()> {
     let other = Endpoint::new("127.0.0.1", verifier.port())?;
     let error = reporting.client.report(&other).await.expect_err("another server was asked");
     assert!(
-        matches!(&error, Error::NoAnswer { cause: PinnedError::Unreachable(Unreachable::NotPinned), .. }),
+        matches!(&error, Error::NoAnswer { cause: HttpsError::Unreachable(Unreachable::NotPinned), .. }),
         "{error}"
     );
     assert_eq!(verifier.targets().iter().filter(|target| target.contains("report")).count(), 0);

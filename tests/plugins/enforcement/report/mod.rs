@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use keylime::{Endpoint, IdentityFiles, KeyHash, PinnedClient, PinnedRequest};
+use keylime::{Endpoint, HttpsRequest, IdentityFiles, KeyHash, PinnedClient};
 use keylime_attestor_proto::api::types::Agent as SpireAgent;
 use lab::fake_keylime::State;
 use lab::fake_keylime::pki::{Ca, Files};
@@ -216,15 +216,15 @@ async fn other_requests_are_rejected_with_a_reason() -> Result<()> {
     let client =
         PinnedClient::new(reporting.world.site.files.cert.clone(), identity(&reporting.own), TIMEOUT)
             .expect("the files are good");
-    let nonsense = PinnedRequest::Post(b"nonsense".to_vec());
-    let too_large = PinnedRequest::Post([br#"{"spiffe_id": "a"}"#.as_slice(), &[b' '; 5_000]].concat());
+    let nonsense = HttpsRequest::Post(b"nonsense".to_vec());
+    let too_large = HttpsRequest::Post([br#"{"spiffe_id": "a"}"#.as_slice(), &[b' '; 5_000]].concat());
     for (path, request, status, reason) in [
-        (REPORT_PATH, PinnedRequest::Post(b"{}".to_vec()), 405, "expected GET"),
-        (REATTEST_PATH, PinnedRequest::Get, 405, "expected POST"),
-        ("/", PinnedRequest::Get, 404, "/v1/report"),
-        ("/v1/report/", PinnedRequest::Get, 404, "/v1/report"),
+        (REPORT_PATH, HttpsRequest::Post(b"{}".to_vec()), 405, "expected GET"),
+        (REATTEST_PATH, HttpsRequest::Get, 405, "expected POST"),
+        ("/", HttpsRequest::Get, 404, "/v1/report"),
+        ("/v1/report/", HttpsRequest::Get, 404, "/v1/report"),
         (REATTEST_PATH, nonsense, 400, "spiffe_id"),
-        (REATTEST_PATH, PinnedRequest::Post(br#"{"spiffe_id": "a", "ban": true}"#.to_vec()), 400, "ban"),
+        (REATTEST_PATH, HttpsRequest::Post(br#"{"spiffe_id": "a", "ban": true}"#.to_vec()), 400, "ban"),
         (REATTEST_PATH, too_large, 400, "at most 4096 bytes"),
     ] {
         let answer = client.ask(&reporting.endpoint(), path, request, 10_000).await?;

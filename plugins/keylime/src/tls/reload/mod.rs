@@ -122,8 +122,9 @@ impl<T: Clone + Send + 'static> Followed<T> {
         match fresh {
             Fresh::Same => state.bad = None,
             Fresh::New { made, digest } => {
-                let cert = self.source.as_ref().map(|source| source.settings.cert.display());
-                info!(cert = cert.map(tracing::field::display), "TLS files changed: the new ones are in use");
+                let own = self.source.as_ref().and_then(|source| source.settings.identity.as_ref());
+                let cert = own.map(|own| tracing::field::display(own.cert.display()));
+                info!(cert, "TLS files changed: the new ones are in use");
                 (state.current, state.digest, state.bad) = (made, Some(digest), None);
             }
             Fresh::Bad { problems, digest } => {

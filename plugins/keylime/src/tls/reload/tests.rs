@@ -5,7 +5,7 @@ use lab::fake_keylime::pki::{Ca, Files};
 use tempfile::TempDir;
 
 use super::*;
-use crate::tls::Trust;
+use crate::tls::{IdentityFiles, Trust};
 
 /// A client whose files are read before every request, and the log meanwhile.
 struct Watched {
@@ -21,7 +21,8 @@ impl Watched {
         let ca = Ca::new().unwrap();
         let files = ca.write_client(dir.path()).unwrap();
         let trust = Trust::Ca { file: files.ca.clone(), server_name: None };
-        let settings = TlsSettings { trust, cert: files.cert.clone(), key: files.key.clone() };
+        let own = IdentityFiles { cert: files.cert.clone(), key: files.key.clone() };
+        let settings = TlsSettings { trust, identity: Some(own) };
         let pool = Pool { connect_timeout: Duration::from_secs(1), idle: Duration::from_secs(1) };
         let mut clients = Clients::new(Some(settings), pool).unwrap();
         clients.recheck = Duration::ZERO;
