@@ -49,7 +49,7 @@ use crate::reconcile::backoff::Memory;
 use crate::reconcile::report::{report, set_inputs};
 use crate::reconcile::withdraw::withdraw;
 use crate::rollout::plan::{Plan, plan};
-use crate::rollout::withdrawal::withdraw_from_spire;
+use crate::rollout::withdrawal::{AGENTS_FIRST, withdraw_from_spire};
 use crate::status::attempt::Attempt;
 use crate::status::write;
 use crate::validate::validate;
@@ -231,7 +231,7 @@ fn due(resource: &KeylimeAttestor, desired: &Desired, gathered: &Gathered, now: 
     let rollout = resource.spec.rollout.clone().unwrap_or_default();
     // After a change to ConfigOnly the workloads are restored in the order of a deletion.
     let back = (desired.mode == Mode::ConfigOnly)
-        .then(|| withdraw_from_spire(gathered, &previous, rollout.batch_size, now))
+        .then(|| withdraw_from_spire(gathered, &previous, rollout.batch_size, AGENTS_FIRST, now))
         .flatten();
     back.unwrap_or_else(|| plan(desired, gathered, &previous, &rollout, now))
 }

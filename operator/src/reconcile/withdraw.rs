@@ -1,10 +1,9 @@
 //! The withdrawal of a resource that is being deleted: SPIRE's workloads and ConfigMaps are
-//! restored, agents first, then our own objects and our part on the nodes go, and the finalizer
-//! last.
+//! restored, then our own objects and our part on the nodes go, and the finalizer last.
 
 use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::conditions::degraded;
-use keylime_attestor_api::{Attestors, KeylimeAttestor, Mode, RolloutState};
+use keylime_attestor_api::{Attestors, KeylimeAttestor, KeylimeAttestorStatus, Mode, RolloutState};
 use kube::runtime::controller::Action;
 use tracing::info;
 
@@ -14,9 +13,9 @@ use crate::model::target::Owner;
 use crate::model::workload::Kind;
 use crate::reconcile::report::{report, set_inputs};
 use crate::reconcile::{Context, Error, forget, seconds};
-use crate::rollout::plan::readmission;
+use crate::rollout::plan::{Readmission, readmission};
 use crate::rollout::progress;
-use crate::rollout::withdrawal::{Withdrawal, withdrawal};
+use crate::rollout::withdrawal::{AGENTS_FIRST, SERVER_FIRST, Withdrawal, withdrawal};
 use crate::status::attempt::{Attempt, Hindrance};
 use crate::validate::validate;
 
@@ -59,19 +58,40 @@ pub(super) async fn withdraw(context: &Context, resource: &KeylimeAttestor) -> R
 
 fn due(context: &Context, resource: &KeylimeAttestor, gathered: &Gathered, now: Timestamp) -> Withdrawal {
     let previous = resource.status.clone().unwrap_or_default();
-    let rollout = resource.spec.rollout.clone().unwrap_or_default();
+    let batch_size = resource.spec.rollout.as_ref().and_then(|rollout| rollout.batch_size);
     let has_agents = gathered.ours.iter().any(|workload| workload.key.kind == Kind::DaemonSet);
     // Not by what the resource asks for: the server's pods may have another configuration yet.
-    if has_agents && previous.readmission_due {
-        let mut coexistent = resource.clone();
-        coexistent.spec.spire.attestors = Attestors::Coexist;
-        let desired = validate(&coexistent, gathered, &context.checksums).ok();
-        let plan = desired.and_then(|desired| readmission(&desired, gathered, &previous, &rollout, now));
-        if let Some(plan) = plan {
-            return Withdrawal::Going(plan);
-        }
+    let order = match has_agents && previous.readmission_due {
+        false => AGENTS_FIRST,
+        true => match readmitted(context, resource, gathered, &previous, now) {
+            Readmission::Going(plan) => return Withdrawal::Going(plan),
+            Readmission::Done => AGENTS_FIRST,
+            Readmission::Failed => SERVER_FIRST,
+        },
+    };
+    withdrawal(gathered, &previous, batch_size, order, now)
+}
+
+/// How far SPIRE's server has its other attestors beside Keylime's.
+fn readmitted(
+    context: &Context,
+    resource: &KeylimeAttestor,
+    gathered: &Gathered,
+    previous: &KeylimeAttestorStatus,
+    now: Timestamp,
+) -> Readmission {
+    let server = previous.server.as_ref().and_then(|server| server.rollout.as_ref());
+    if server.is_some_and(|rollout| rollout.state == RolloutState::Withdrawing) {
+        // It has failed before.
+        return Readmission::Failed;
     }
-    withdrawal(gathered, &previous, rollout.batch_size, now)
+    let mut coexistent = resource.clone();
+    coexistent.spec.spire.attestors = Attestors::Coexist;
+    let rollout = resource.spec.rollout.clone().unwrap_or_default();
+    match validate(&coexistent, gathered, &context.checksums) {
+        Ok(desired) => readmission(&desired, gathered, previous, &rollout, now),
+        Err(_) => Readmission::Failed,
+    }
 }
 
 /// The hindrance of a withdrawal: a step that was refused, or pods that are not replaced in time.

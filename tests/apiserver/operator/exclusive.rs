@@ -89,6 +89,23 @@ async fn so_does_one_after_coexist_while_the_server_is_rolled() -> Result<()> {
     reporting.operator.stop()
 }
 
+/// The server cannot have its attestors beside Keylime's by a resource that is not valid.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_is_withdrawn_first_where_it_cannot_be_given_its_attestors_otherwise() -> Result<()> {
+    let reporting = exclusive("exclusive-invalid").await?;
+    let site = &reporting.site;
+    let agents = json!([{"name": "spire-agent"}, {"name": "missing"}]);
+    site.patch("kla/spire", &json!({"spec": {"spire": {"agents": agents}}}))?;
+    site.wait_for("ConfigurationApplied", "WorkloadNotFound")?;
+    site.delete()?;
+    site.wait("the server's overlay to go", |site| Ok(site.hash("statefulset/spire-server")?.is_none()))?;
+    let reconciles = reporting.operator.reconciles()?;
+    site.wait("some reconciles", |_| Ok(reporting.operator.reconciles()? > reconciles + 1))?;
+    ensure!(site.hash("daemonset/spire-agent")?.is_some(), "the agents did not wait");
+    site.let_go()?;
+    reporting.operator.stop()
+}
+
 /// A site whose SPIRE admits nodes by Keylime alone.
 async fn exclusive(namespace: &str) -> Result<Reporting> {
     let reporting = Reporting::start(namespace, &["only"], "Observe").await?;

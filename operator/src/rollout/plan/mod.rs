@@ -68,21 +68,34 @@ pub(crate) fn plan(
     plan
 }
 
-/// The steps until SPIRE's server admits nodes by its other attestors again, before agents get
-/// theirs back; [`None`] when it does, or cannot be brought to.
+/// The progress of the server's other attestors, which are to be back before agents get theirs.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Readmission {
+    /// These steps are due.
+    Going(Plan),
+    /// All of the server's pods have them.
+    Done,
+    /// The server cannot be brought to run with them and Keylime's.
+    Failed,
+}
+
+/// Plans the steps until SPIRE's server admits nodes by its other attestors again.
 pub(crate) fn readmission(
     desired: &Desired,
     gathered: &Gathered,
     previous: &KeylimeAttestorStatus,
     rollout: &Rollout,
     now: Timestamp,
-) -> Option<Plan> {
+) -> Readmission {
     let decision = Decision { desired, gathered, previous, rollout, now };
     let mut plan = Plan::default();
     let done = decision.target(&desired.server, true, &mut plan);
     let state = plan.rollouts.get(&desired.server.key).map(|rollout| rollout.state);
-    let failed = matches!(state, Some(RolloutState::Failed | RolloutState::RolledBack));
-    (!done && !failed).then_some(plan)
+    match state {
+        Some(RolloutState::Failed | RolloutState::RolledBack) => Readmission::Failed,
+        _ if done => Readmission::Done,
+        _ => Readmission::Going(plan),
+    }
 }
 
 struct Decision<'a> {

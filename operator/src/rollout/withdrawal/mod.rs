@@ -1,5 +1,5 @@
-//! The withdrawal: the agents first, then the server, each with its rollout, and our own objects
-//! last. Goes by what the status names as ours, not by the workloads that the resource names
+//! The withdrawal: the agents, then the server, or the other way round, each with its rollout, and
+//! our own objects last. Goes by what the status names as ours, not by the workloads that the resource names
 //! now. Pure.
 
 use std::collections::BTreeMap;
@@ -16,6 +16,12 @@ use crate::model::workload::{Kind, Workload, WorkloadKey};
 use crate::rollout::plan::{Plan, delete, restore, stuck, withdraw};
 use crate::rollout::progress;
 
+/// The order of most withdrawals: agents attest by Keylime while the server can still admit them so.
+pub(crate) const AGENTS_FIRST: [Role; 2] = [Role::Agent, Role::Server];
+
+/// The order where the server admits nobody by the agents' former attestors.
+pub(crate) const SERVER_FIRST: [Role; 2] = [Role::Server, Role::Agent];
+
 /// The progress of a withdrawal.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Withdrawal {
@@ -30,30 +36,31 @@ pub(crate) fn withdrawal(
     gathered: &Gathered,
     previous: &KeylimeAttestorStatus,
     batch_size: Option<Share>,
+    order: [Role; 2],
     now: Timestamp,
 ) -> Withdrawal {
-    if let Some(plan) = withdraw_from_spire(gathered, previous, batch_size, now) {
+    if let Some(plan) = withdraw_from_spire(gathered, previous, batch_size, order, now) {
         return Withdrawal::Going(plan);
     }
     let steps: Vec<Step> = gathered.our_maps.iter().map(delete).collect();
     if steps.is_empty() { Withdrawal::Done } else { Withdrawal::Going(Plan { steps, ..Plan::default() }) }
 }
 
-/// The steps until SPIRE has back what it had, its agents first; [`None`] when it has. Our own
-/// objects stay.
+/// The steps until SPIRE has back what it had, in this order; [`None`] when it has. Our own objects
+/// stay.
 pub(crate) fn withdraw_from_spire(
     gathered: &Gathered,
     previous: &KeylimeAttestorStatus,
     batch_size: Option<Share>,
+    order: [Role; 2],
     now: Timestamp,
 ) -> Option<Plan> {
     let workloads = workloads(gathered);
-    for role in [Role::Agent, Role::Server] {
+    let [_, last] = order;
+    for role in order {
         let mut plan = Plan::default();
-        let edits = gathered
-            .edits
-            .iter()
-            .filter_map(|edit| restore(edit, |of, _| role == Role::Server || of == role));
+        let edits =
+            gathered.edits.iter().filter_map(|edit| restore(edit, |of, _| role == last || of == role));
         plan.steps.extend(edits);
         let mut waits = false;
         for workload in workloads.values().filter(|workload| role_of(workload) == role && !workload.deleting)

@@ -26,8 +26,18 @@ fn taken(gathered: &mut Gathered, kind: Kind, updated: i32) {
 }
 
 fn due(gathered: &Gathered, server: RolloutState, agent: RolloutState, ago: i64) -> Vec<String> {
+    due_in(AGENTS_FIRST, gathered, server, agent, ago)
+}
+
+fn due_in(
+    order: [Role; 2],
+    gathered: &Gathered,
+    server: RolloutState,
+    agent: RolloutState,
+    ago: i64,
+) -> Vec<String> {
     let previous = status(reported(SERVER, server, "h", 0, ago), vec![reported(AGENT, agent, "h", 0, ago)]);
-    match withdrawal(gathered, &previous, None, now()) {
+    match withdrawal(gathered, &previous, None, order, now()) {
         Withdrawal::Done => vec!["done".to_owned()],
         Withdrawal::Going(plan) => {
             let mut said: Vec<String> = plan
@@ -44,6 +54,17 @@ fn due(gathered: &Gathered, server: RolloutState, agent: RolloutState, ago: i64)
             said
         }
     }
+}
+
+#[test]
+fn where_the_server_does_not_admit_the_agents_otherwise_it_is_first() {
+    let due = |gathered: &Gathered, server| due_in(SERVER_FIRST, gathered, server, Complete, 9);
+    let mut gathered = both();
+    assert_eq!(due(&gathered, Complete), ["withdraw spire-server", "spire-server waits"]);
+    taken(&mut gathered, SERVER, 1);
+    assert_eq!(due(&gathered, Withdrawing), ["spire-server waits"]);
+    taken(&mut gathered, SERVER, 3);
+    assert_eq!(due(&gathered, Withdrawing), ["withdraw spire-agent", "spire-agent waits"]);
 }
 
 #[test]
@@ -103,7 +124,7 @@ fn what_moved_in_batches_under_somebody_elses_strategy_goes_back_in_batches() {
         gathered.pods.insert(key, serde_json::from_value(pods).unwrap());
         let previous =
             status(reported(SERVER, Complete, "h", 3, 5), vec![reported(AGENT, Withdrawing, "h", 0, 5)]);
-        match withdrawal(&gathered, &previous, batch_size, now()) {
+        match withdrawal(&gathered, &previous, batch_size, AGENTS_FIRST, now()) {
             Withdrawal::Done => panic!("not done"),
             Withdrawal::Going(plan) => plan
                 .steps
