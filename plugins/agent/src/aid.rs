@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use evidence::message::{Challenge, MessageError, Payload, Response};
-use evidence::{AgentId, HashAlg};
+use evidence::{AgentId, HashAlg, NonceOfAnother, Purpose};
 use kubernetes::TokenFileError;
 use spire_plugin::{AgentAttestation, AgentNodeAttestor, Configure, Status, TrustDomain};
 
@@ -23,6 +23,8 @@ enum Failure {
         "failed to understand the SPIRE server's plugin: {0}; check that NodeAttestor \"keylime\" is the same there"
     )]
     Challenge(#[from] MessageError),
+    #[error(transparent)]
+    Nonce(#[from] NonceOfAnother),
     #[error("{}", .0.message())]
     Stream(#[from] Status),
 }
@@ -30,8 +32,8 @@ enum Failure {
 impl Configure for KeylimeNode {
     type Config = Config;
 
-    async fn configure(&self, _trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec<String>> {
-        config::read(text)
+    async fn configure(&self, trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec<String>> {
+        config::read(trust_domain, text)
     }
 }
 
@@ -51,9 +53,12 @@ impl AgentNodeAttestor for KeylimeNode {
 /// Sends the payload, then answers each challenge with a quote, until SPIRE ends the attestation.
 async fn answer(config: &Config, attestation: &mut AgentAttestation) -> Result<(), Failure> {
     let payload = payload(config).await?;
-    attestation.send_payload(payload.to_json()).await?;
+    let sent = payload.to_json();
+    attestation.send_payload(sent.clone()).await?;
     while let Some(challenge) = attestation.next_challenge().await? {
         let nonce = Challenge::from_json(&challenge)?.nonce;
+        // Before anything is quoted: another server may only pass it on.
+        nonce.check(Purpose { trust_domain: config.trust_domain.as_str(), payload: &sent })?;
         let quote = config.agent.identity_quote(&nonce).await?.quote;
         attestation.respond(Response { quote }.to_json()).await?;
         // Logged here and not after the loop: SPIRE drops an accepted attestation while the next
@@ -97,7 +102,7 @@ impl From<Failure> for Status {
         let text = failure.to_string();
         match failure {
             Failure::Keylime(_) | Failure::Token(_) => Status::unavailable(text),
-            Failure::Challenge(_) => Status::invalid_argument(text),
+            Failure::Challenge(_) | Failure::Nonce(_) => Status::invalid_argument(text),
             Failure::Stream(status) => status,
         }
     }

@@ -8,7 +8,7 @@ use evidence::{AgentId, InvalidAgentId};
 use hcl::{Fields, Port};
 use keylime::{AgentTls, Endpoint, NodeAgent, NodeAgentConfig, Setting};
 use kubernetes::TokenFile;
-use spire_plugin::ConfigKey;
+use spire_plugin::{ConfigKey, TrustDomain};
 
 const HOST: &str = "keylime_agent_host";
 const AGENT_ID: &str = "keylime_agent_id";
@@ -59,6 +59,8 @@ pub(crate) const KEYS: &[ConfigKey] = &[
 pub(crate) struct Config {
     pub(crate) agent: NodeAgent,
     pub(crate) node: Node,
+    /// That of the SPIRE agent.
+    pub(crate) trust_domain: TrustDomain,
     /// [`None`]: the server is sent no token.
     pub(crate) service_account_token: Option<TokenFile>,
 }
@@ -75,14 +77,16 @@ pub(crate) enum Node {
 ///
 /// # Errors
 /// Every problem of the text and of the files.
-pub(crate) fn read(text: &str) -> Result<Config, Vec<String>> {
+pub(crate) fn read(trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec<String>> {
     let mut fields = Fields::parse(text).map_err(|error| vec![error.to_string()])?;
     let agent = agent(&mut fields);
     let node = node(&mut fields);
     let service_account_token = token_file(&mut fields);
     let problems: Vec<String> = fields.finish().iter().map(ToString::to_string).collect();
     match agent {
-        Some(agent) if problems.is_empty() => Ok(Config { agent, node, service_account_token }),
+        Some(agent) if problems.is_empty() => {
+            Ok(Config { agent, node, trust_domain: trust_domain.clone(), service_account_token })
+        }
         _ => Err(problems),
     }
 }

@@ -47,7 +47,7 @@ pub use code::Code;
 pub use hash_alg::{HashAlg, InvalidHashAlg};
 pub use metadata::{InvalidMetadataKey, Metadata, MetadataKey};
 pub use node::{Attestation, NodeState, Registration};
-pub use nonce::{InvalidNonce, Nonce, NonceError};
+pub use nonce::{InvalidNonce, Nonce, NonceError, NonceOfAnother, Purpose};
 pub use quote::{InvalidQuote, Quote, QuotePart, Verified};
 pub use refusal::Refusal;
 pub use tpm::SignatureScheme;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use evidence::binding::ProvenNode;
 use evidence::message::{Challenge, Payload, Response};
-use evidence::{AgentId, HashAlg, InvalidQuote, Nonce, Quote, Refusal, Registration};
+use evidence::{AgentId, HashAlg, InvalidQuote, Nonce, Purpose, Quote, Refusal, Registration};
 use evidence::{judge_state, judge_state_again, selector};
 use keylime::AgentState;
 use ring::rand::SystemRandom;
@@ -51,20 +51,22 @@ impl KeylimeAttestor {
         attestation: &mut ServerAttestation,
         record: &mut Record,
     ) -> Result<AgentAttributes, Failure> {
-        let payload = receive_payload(attestation).await?;
+        let sent = attestation.payload().await?;
+        let payload = Payload::from_json(&sent).map_err(Refusal::from)?;
         record.agent_id = Some(payload.agent_id.clone());
         let spiffe_id = config.spiffe_id(&payload.agent_id)?;
         let admitted = self.admit(config, attestation, &payload, &spiffe_id, record).await;
         let Admitted { registration, state, bank, node } = admitted.map_err(Failure::before_proof)?;
 
-        let nonce = Nonce::generate(&self.random).map_err(Refusal::from)?;
+        let purpose = Purpose { trust_domain: config.trust_domain(), payload: &sent };
+        let nonce = Nonce::generate(&self.random, purpose).map_err(Refusal::from)?;
         let response = record.time(Step::Challenge, challenge(config, attestation, &nonce)).await?;
         let verify = async { verify(&response, &registration, &nonce, bank) };
         record.time(Step::Verify, verify).await.map_err(Refusal::from)?;
 
         // Keylime after our own check, so that a made-up quote costs it nothing. The other nonce is
         // random as well, hence not the one in the quote.
-        let other_nonce = Nonce::generate(&self.random).map_err(Refusal::from)?;
+        let other_nonce = Nonce::generate(&self.random, purpose).map_err(Refusal::from)?;
         let confirm = async {
             let confirm = confirm(config, &state, &response, [&nonce, &other_nonce], bank);
             let (keys, state) = tokio::join!(keys::compare(config, &spiffe_id, &registration), confirm);
@@ -162,11 +164,6 @@ impl ServerNodeAttestor for KeylimeAttestor {
         record.end(&outcome);
         outcome.map_err(Status::from)
     }
-}
-
-async fn receive_payload(attestation: &mut ServerAttestation) -> Result<Payload, Failure> {
-    let payload = attestation.payload().await?;
-    Ok(Payload::from_json(&payload).map_err(Refusal::from)?)
 }
 
 /// The node's quote, within `challenge_timeout`: a silent peer must not hold an attestation open

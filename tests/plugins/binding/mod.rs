@@ -1,4 +1,5 @@
 //! The binding of an agent to its node of Kubernetes, by the token of the SPIRE agent's own pod.
 
 mod agent;
+mod nonce;
 mod server;
