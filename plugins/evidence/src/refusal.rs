@@ -1,5 +1,6 @@
 //! The reasons why a node is refused.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::message::MessageError;
@@ -125,6 +126,26 @@ pub enum Refusal {
     /// The token of the SPIRE agent's pod does not prove its node.
     #[error(transparent)]
     Binding(#[from] BindingRefusal),
+    /// SPIRE does not tell the address of its client.
+    #[error(
+        "SPIRE tells no client address, which client_address = \"verifier\" needs; update SPIRE's server to 1.15 or later"
+    )]
+    NoClientAddress,
+    /// The verifier has no address of the node.
+    #[error(
+        "Keylime's verifier has no IP address of the agent to compare the client's with (client_address); enrol it by its IP address, or bind it otherwise in push mode"
+    )]
+    NoNodeAddress,
+    /// The client has another address than the node.
+    #[error(
+        "the client's address is {client}, and Keylime's verifier reaches the agent at {expected} (client_address); find out who attests there"
+    )]
+    OtherClientAddress {
+        /// The address that SPIRE saw.
+        client: IpAddr,
+        /// The verifier's.
+        expected: IpAddr,
+    },
     /// The node passed before the challenge and does not after it.
     #[error("the agent's state changed during the attestation: {0}")]
     StateChanged(Box<Refusal>),
@@ -158,6 +179,9 @@ impl Refusal {
             Self::KeyChanged { .. } => "key_changed",
             Self::EkOfAnother { .. } => "ek_of_another",
             Self::Binding(refusal) => refusal.reason(),
+            Self::NoClientAddress => "no_client_address",
+            Self::NoNodeAddress => "no_node_address",
+            Self::OtherClientAddress { .. } => "other_client_address",
             Self::StateChanged(_) => "state_changed",
         }
     }
@@ -182,9 +206,10 @@ impl Refusal {
             Self::AttestationKey(error) => error.code(),
             Self::Quote(error) => error.code(),
             Self::StateChanged(refusal) => refusal.code(),
-            Self::ChallengeTimedOut { .. } | Self::AcceptedElsewhere | Self::VerifierIgnoresNonce => {
-                Code::Unavailable
-            }
+            Self::ChallengeTimedOut { .. }
+            | Self::AcceptedElsewhere
+            | Self::VerifierIgnoresNonce
+            | Self::NoClientAddress => Code::Unavailable,
             Self::NoNonce(_) => Code::Internal,
             Self::NotRegistered
             | Self::NotActivated
@@ -201,7 +226,9 @@ impl Refusal {
             | Self::VerifierSaysInvalid
             | Self::KeyChanged { .. }
             | Self::EkOfAnother { .. }
-            | Self::Binding(_) => Code::PermissionDenied,
+            | Self::Binding(_)
+            | Self::NoNodeAddress
+            | Self::OtherClientAddress { .. } => Code::PermissionDenied,
         }
     }
 }

@@ -106,6 +106,7 @@ impl KeylimeAttestor {
         let ((registration, state), node) = record.time(Step::LookUp, look_up).await?;
         record.node = node.clone();
         judge_state(&state.node, unix_time(), config.max_attestation_age)?;
+        config.client_address.check(attestation.client_ip(), state.contact.as_ref())?;
         let bank = state.node.bank(payload.hash_alg)?;
         Ok(Admitted { registration, state, bank, node })
     }

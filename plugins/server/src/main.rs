@@ -4,6 +4,7 @@
 mod attest;
 mod binding;
 mod claims;
+mod client_address;
 mod clock;
 mod config;
 mod confirm;

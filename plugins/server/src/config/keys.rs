@@ -71,6 +71,11 @@ const KEYS: &[ConfigKey] = &[
         about: "list of the keys of the agent's Keylime meta_data that become selectors",
     },
     ConfigKey {
+        name: "client_address",
+        default: "any",
+        about: "any, or verifier: the agent has to connect from the address that Keylime's verifier has for it (SPIRE 1.15 or later)",
+    },
+    ConfigKey {
         name: "request_timeout",
         default: "10s",
         about: "longest time for one request to Keylime, and for the apiserver's word on a token",

@@ -15,6 +15,7 @@ use spire_plugin::TrustDomain;
 pub(crate) use keys::keys;
 
 use crate::binding::{self, Binding};
+use crate::client_address::ClientAddress;
 use crate::enforcement::{self, Spire};
 use clients::{REQUEST_TIMEOUT, report_tls, servers, tls_files};
 
@@ -25,6 +26,7 @@ pub(crate) struct Config {
     pub(crate) can_reattest: bool,
     pub(crate) allowed_metadata_keys: Vec<MetadataKey>,
     pub(crate) challenge_timeout: Duration,
+    pub(crate) client_address: ClientAddress,
     /// [`None`]: no token is asked for, and one that comes is not looked at.
     pub(crate) binding: Option<Binding>,
     /// [`None`]: agents are not watched.
@@ -76,6 +78,7 @@ pub(crate) fn read(trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec
     let agent_path = agent_path(&mut fields, trust_domain, &plugin_name);
     let allowed_metadata_keys = metadata_keys(&mut fields);
     let challenge_timeout = challenge_timeout(&mut fields);
+    let client_address = fields.take("client_address").unwrap_or_default();
     let binding = binding::take(&mut fields, request_timeout);
     let enforcement = enforcement::Settings::take(&mut fields);
     // Without the problems of the files, which are among those of the servers.
@@ -91,6 +94,7 @@ pub(crate) fn read(trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec
             can_reattest,
             allowed_metadata_keys,
             challenge_timeout,
+            client_address,
             binding,
             enforcement,
             spire: OnceLock::new(),
