@@ -99,7 +99,7 @@ async fn a_missing_right_is_named_and_is_no_refusal() -> Result<()> {
 #[tokio::test]
 async fn an_apiserver_that_is_ill_is_no_refusal() -> Result<()> {
     let mut cluster = Cluster::start("").await?;
-    cluster.configure_with("request_timeout = \"1s\"\n", "").await?;
+    cluster.configure_with("request_timeout = \"3s\"\n", "").await?;
     for path in ["/tokenreviews", "/nodes/", "/pods/"] {
         for (fault, reason) in [
             (Fault::Hang, "apiserver_unreachable"),
