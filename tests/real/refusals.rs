@@ -81,8 +81,22 @@ fn a_node_that_fails_between_challenge_and_proof_is_refused() -> Result<()> {
     Ok(())
 }
 
+/// A node that calls itself another one: its configuration says so, and its own TPM quotes.
 #[test]
 fn a_quote_of_another_tpm_is_refused() -> Result<()> {
+    let other = KEYLIME.get()?.add_node(NodeOptions::default())?;
+    let mut impostor = Plugins::of(KEYLIME.get()?, &other)?;
+    impostor.agent.data.insert("keylime_agent_id".to_owned(), json!(NODE.get()?.agent().id()));
+    let status = Runtime::new()?.block_on(async {
+        impostor.start().await?;
+        anyhow::Ok(impostor.attest().await.expect_err("it was accepted"))
+    })?;
+    assert_refused(&status, "not by the AK");
+    Ok(())
+}
+
+#[test]
+fn a_challenge_of_another_attestation_is_not_quoted() -> Result<()> {
     let (runtime, plugins) = (Runtime::new()?, Plugins::of(KEYLIME.get()?, NODE.get()?)?);
     let other = KEYLIME.get()?.add_node(NodeOptions::default())?;
     let other = Plugins::of(KEYLIME.get()?, &other)?;
@@ -90,13 +104,12 @@ fn a_quote_of_another_tpm_is_refused() -> Result<()> {
         plugins.start().await?;
         other.start().await?;
         let mut attestation = plugins.open().await?;
-        let mut impostor = other.open().await?;
+        let mut relay = other.open().await?;
         let challenge = attestation.server.challenge().await?;
-        let quote = impostor.agent.challenge(challenge).await?;
-        attestation.server.respond(quote);
-        anyhow::Ok(attestation.server.answer().await.expect_err("it was accepted"))
+        anyhow::Ok(relay.agent.challenge(challenge).await.expect_err("it was quoted"))
     })?;
-    assert_refused(&status, "not by the AK");
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+    assert!(status.message().contains("nothing was quoted"), "{status:?}");
     Ok(())
 }
 
