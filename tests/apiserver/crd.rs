@@ -94,7 +94,7 @@ fn fills_in_defaults(server: &ApiServer) -> Result<()> {
             "canReattest": true,
             "maxAttestationAge": "5m",
             "agentPathTemplate": "/{{ .PluginName }}/{{ .AgentID }}",
-            "allowedMetadataKeys": [],
+            "allowedMetadataKeys": [], "allowedNodeLabelKeys": [],
             "challengeTimeout": "30s",
         },
         "nodes": {"interval": "30s", "grace": "2m", "taint": false, "metricsByNode": false},

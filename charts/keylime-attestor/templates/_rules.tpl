@@ -77,11 +77,35 @@
 
 {{/* What the operator asks of the apiserver itself. */}}
 {{- define "keylime-attestor.apiserverRules" -}}
-{{- if .Values.rbac.apiserverMetrics -}}
+# Whether the account of SPIRE's server may have tokens reviewed, before it is told to (`spec.attestation.binding`). It changes nothing.
+- apiGroups: [authorization.k8s.io]
+  resources: [subjectaccessreviews]
+  verbs: [create]
+{{- if .Values.rbac.apiserverMetrics }}
 # Whether the apiserver runs with NodeRestriction, without which a kubelet can write its Node's label: nothing but its metrics tells.
 - nonResourceURLs: [/metrics]
   verbs: [get]
 {{- end }}
+{{- end }}
+
+{{/* What SPIRE's server does, so that agents prove their Node by a token. */}}
+{{- define "keylime-attestor.reviewRules" -}}
+# Of which pod, on which Node, a token is. No token is kept.
+- apiGroups: [authentication.k8s.io]
+  resources: [tokenreviews]
+  verbs: [create]
+# Whether that Node is still there, and its labels.
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [get]
+{{- end }}
+
+{{/* The same, in the namespaces of SPIRE's agents. */}}
+{{- define "keylime-attestor.reviewPodRules" -}}
+# Whether the pod of a token is still there: a token may outlive it for a while.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get]
 {{- end }}
 
 {{/* What the operator does in the namespace `default`, where Kubernetes keeps the Events of what is in no namespace. */}}

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Duration;
-use crate::schema::Rule;
+use crate::schema::{self, Rule};
 
 /// What a node must show to be attested, and the identity it then gets. The fields are the server
 /// plugin's settings of the same names.
@@ -41,10 +41,36 @@ pub struct Attestation {
     )]
     pub allowed_metadata_keys: Vec<String>,
 
+    /// Whether each attestation has to prove the Node, by the token of the SPIRE agent's own pod,
+    /// beside the quote of its TPM. Left out, it is Prefer while the agents' pods get their tokens,
+    /// and Require from then on; with mode ConfigOnly, and where SPIRE's server has no right to have
+    /// tokens reviewed, Off. The condition BindingRequired tells which it is. In
+    /// YAML "Off" needs its quotes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::binding")]
+    pub binding: Option<Binding>,
+
+    /// Keys of the Nodes' labels that become selectors, as keylime:node_label:KEY:VALUE, for agents
+    /// that proved their Node. Left out, none do. A kubelet writes the labels of its own Node: allow
+    /// only keys that it cannot write, such as those below node-restriction.kubernetes.io/.
+    #[schemars(schema_with = "schema::label_keys")]
+    pub allowed_node_label_keys: Vec<String>,
+
     /// Longest time for a node's answer to the challenge, at least 1s; a TPM may need several
     /// seconds to quote. Written like 30s or 1m.
     #[schemars(extend("x-kubernetes-validations" = [CHALLENGE_TIMEOUT]))]
     pub challenge_timeout: Duration,
+}
+
+/// Whether an attestation has to prove the Node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Binding {
+    /// No agent is accepted without a token.
+    Require,
+    /// An agent that sends a token has to prove its Node by it; one without is accepted and logged.
+    Prefer,
+    /// No token is sent or reviewed.
+    Off,
 }
 
 const NAMES_THE_AGENT: Rule = Rule {
@@ -62,6 +88,8 @@ impl Default for Attestation {
             max_attestation_age: Duration::from_secs(5 * 60),
             agent_path_template: "/{{ .PluginName }}/{{ .AgentID }}".to_owned(),
             allowed_metadata_keys: Vec::new(),
+            binding: None,
+            allowed_node_label_keys: Vec::new(),
             challenge_timeout: Duration::from_secs(30),
         }
     }

@@ -24,7 +24,7 @@ mod spire;
 mod status;
 mod verifiers;
 
-pub use attestation::Attestation;
+pub use attestation::{Attestation, Binding};
 pub use attested_node::{
     AttestedNode, AttestedNodeFields, AttestedNodeSpec, AttestedNodeStatus, MatchedBy, NodeMarks, NodeState,
 };

@@ -47,6 +47,9 @@ pub mod annotation {
 /// `NoSchedule`.
 pub const TAINT: &str = "spire.keylime.dev/not-attested";
 
+/// Audience of the tokens by which SPIRE's agents prove their Node. No other server takes them.
+pub const TOKEN_AUDIENCE: &str = "keylime-attestor";
+
 /// Paths in SPIRE's containers, in every mode. With `ConfigOnly` the user mounts the files there.
 pub mod path {
     /// The derived configuration, in a file named like the key of SPIRE's ConfigMap.
@@ -59,6 +62,11 @@ pub mod path {
     /// The Secret for Keylime: `spec.keylime.tls` in the server, `spec.keylime.agent.tls` in the
     /// agents.
     pub const TLS: &str = "/run/keylime-attestor/tls";
+    /// In the agents, the token of their own pod, in the file [`TOKEN_FILE`], with
+    /// `spec.attestation.binding`.
+    pub const TOKEN: &str = "/run/keylime-attestor/token";
+    /// The token's file in its folder.
+    pub const TOKEN_FILE: &str = "token";
     /// An empty folder for the sockets of the plugin and of SPIRE, named to them by
     /// `PLUGIN_UNIX_SOCKET_DIR`, and by `TMPDIR` where SPIRE has no other folder for temporary
     /// files.

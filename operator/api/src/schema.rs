@@ -63,6 +63,22 @@ pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Keys of labels, as the apiserver allows them on objects.
+pub(crate) fn label_keys(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 64,
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "minLength": 1, "maxLength": 317, "pattern": LABEL_KEY},
+    })
+}
+
+/// A [`Binding`](crate::Binding). Of its own type where it may be left out, its own text would take
+/// the place of the field's.
+pub(crate) fn binding(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "enum": ["Require", "Prefer", "Off"]})
+}
+
 /// Expressions on labels, as in Kubernetes' own selectors, of which kube reads the very same.
 pub(crate) fn label_expressions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use keylime_attestor_api::Mode;
-use keylime_attestor_api::names::{annotation, path};
+use keylime_attestor_api::names::{TOKEN_AUDIENCE, annotation, path};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
@@ -16,8 +16,13 @@ const CONFIGURATION: &str = "keylime-attestor-configuration";
 /// The volume that the plugin is installed into.
 pub(super) const PLUGIN: &str = "keylime-attestor-plugin";
 const SOCKET: &str = "keylime-attestor-socket";
+/// The volume with the token of the pod's own account.
+pub(crate) const TOKEN: &str = "keylime-attestor-token";
 const TLS: &str = "keylime-attestor-tls";
 const CONTROLLER_MANAGER: &str = "keylime-attestor-controller-manager";
+
+/// The lifetime of a token: the shortest that Kubernetes takes. The kubelet renews it in time.
+const TOKEN_SECONDS: u32 = 600;
 
 /// An overlay and the hash that its pods carry.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,6 +107,11 @@ fn pod(mode: Mode, target: &Target) -> Value {
         let mode = if fs_group { 0o440 } else { 0o444 };
         volumes.push(json!({"name": TLS, "secret": {"secretName": secret, "defaultMode": mode}}));
     }
+    if target.token {
+        let token =
+            json!({"audience": TOKEN_AUDIENCE, "expirationSeconds": TOKEN_SECONDS, "path": path::TOKEN_FILE});
+        volumes.push(json!({"name": TOKEN, "projected": {"sources": [{"serviceAccountToken": token}]}}));
+    }
     let mut containers = vec![container(own_file, target)];
     if let Some(manager) = &target.manager {
         containers.push(controller_manager(manager));
@@ -151,6 +161,9 @@ fn container(own_file: bool, target: &Target) -> Value {
     }
     if target.secret.is_some() {
         mounts.push(json!({"name": TLS, "mountPath": path::TLS, "readOnly": true}));
+    }
+    if target.token {
+        mounts.push(json!({"name": TOKEN, "mountPath": path::TOKEN, "readOnly": true}));
     }
     merge(&mut container, "volumeMounts", json!(mounts));
     container

@@ -11,6 +11,7 @@ use super::{in_place, overlay::overlay};
 use crate::configuration::derived;
 use crate::fixture::{AGENT_HCL, SERVER_HCL, config_map, desired, gathered, resource};
 use crate::gather::Gathered;
+use crate::model::binding::Review;
 use crate::model::target::{Desired, Role};
 
 /// SPIRE from manifests of one's own: a Deployment, HCL, no TLS to Keylime's agents.
@@ -31,7 +32,7 @@ fn manual(mode: &str) -> Desired {
     desired(&resource, &gathered)
 }
 
-/// SPIFFE's charts, pinned agents on another address.
+/// SPIFFE's charts, pinned agents on another address; the server may review tokens.
 fn charts() -> Desired {
     let resource = resource(json!({
         "keylime": {
@@ -40,9 +41,10 @@ fn charts() -> Desired {
             "tls": {"serverName": "localhost"},
             "agent": {"host": "10.0.0.1", "tls": {"pinServerCertificate": true}},
         },
+        "attestation": {"allowedNodeLabelKeys": ["topology.kubernetes.io/zone"]},
         "enforcement": {"action": "Evict", "grace": "1m"},
     }));
-    desired(&resource, &gathered(&resource))
+    desired(&resource, &Gathered { review: Review::Possible, ..gathered(&resource) })
 }
 
 /// With spire-controller-manager beside the server.

@@ -2,37 +2,54 @@
 
 use hcl::edit::Variables;
 use keylime::KeyHash;
-use keylime_attestor_api::names::{path, secret_key};
+use keylime_attestor_api::names::{TOKEN_AUDIENCE, path, secret_key};
 use keylime_attestor_api::{Action, Enforcement, Keylime, KeylimeAttestorSpec, Verifier};
 use serde_json::{Map, Value, json};
 
 use super::socket;
+use crate::model::binding::Tokens;
 use crate::model::target::Role;
+
+/// The settings that are not of the resource.
+pub(crate) struct FoundOut<'a> {
+    /// The flags of SPIRE's container.
+    pub(crate) flags: &'a [String],
+    /// The key of the client that the server's report answers.
+    pub(crate) report_client: Option<KeyHash>,
+    /// Absent where no tokens are sent and asked for.
+    pub(crate) tokens: Option<&'a Tokens>,
+}
 
 /// The `plugin_data` of a role. Every setting of the resource is written out, so that a default
 /// that differs between two versions of the plugin has no effect.
 ///
-/// The server's goes into the configuration `original`, which SPIRE reads with `flags`; its report
-/// answers the client with the key `report_client`.
+/// The server's goes into the configuration `original`, which SPIRE reads with the flags.
 pub(crate) fn plugin_data(
     role: Role,
     spec: &KeylimeAttestorSpec,
-    (flags, report_client): (&[String], Option<KeyHash>),
+    found: &FoundOut<'_>,
     (original, variables): (&str, Variables),
 ) -> Result<Map<String, Value>, hcl::Error> {
+    let FoundOut { flags, report_client, tokens } = found;
     let data = match role {
         Role::Server => {
             let enforcement = spec.enforcement.as_ref();
             let socket = enforcement.map(|_| socket::server_api(flags, original, variables)).transpose()?;
-            let reported = enforcement.zip(socket).zip(report_client);
-            server(spec, reported.map(|((enforcement, socket), client)| block(enforcement, &socket, client)))
+            let reported = enforcement.zip(socket).zip(*report_client);
+            let reported = reported
+                .map(|((enforcement, socket), client)| enforcement_block(enforcement, &socket, client));
+            server(spec, reported, tokens.map(|tokens| kubernetes_block(spec, tokens)))
         }
-        Role::Agent => agent(&spec.keylime),
+        Role::Agent => agent(&spec.keylime, tokens.is_some()),
     };
-    Ok(data.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect())
+    Ok(present(data))
 }
 
-fn server(spec: &KeylimeAttestorSpec, enforcement: Option<Value>) -> Vec<(&'static str, Option<Value>)> {
+fn server(
+    spec: &KeylimeAttestorSpec,
+    enforcement: Option<Value>,
+    kubernetes: Option<Value>,
+) -> Vec<(&'static str, Option<Value>)> {
     let KeylimeAttestorSpec { keylime, spire, attestation, nodes: _, enforcement: _, rollout: _ } = spec;
     let (first, others) = (keylime.verifiers.first(), keylime.verifiers.others());
     let registrar_host = keylime.registrar.host.as_ref().unwrap_or(&first.host);
@@ -55,6 +72,7 @@ fn server(spec: &KeylimeAttestorSpec, enforcement: Option<Value>) -> Vec<(&'stat
         ("request_timeout", Some(json!(keylime.request_timeout.as_str()))),
         ("challenge_timeout", Some(json!(attestation.challenge_timeout.as_str()))),
         ("enforcement", enforcement),
+        ("kubernetes", kubernetes),
     ]
 }
 
@@ -67,7 +85,7 @@ fn addresses(verifiers: &[Verifier]) -> Vec<String> {
     verifiers.iter().map(address).collect()
 }
 
-fn block(enforcement: &Enforcement, socket: &str, client: KeyHash) -> Value {
+fn enforcement_block(enforcement: &Enforcement, socket: &str, client: KeyHash) -> Value {
     let Enforcement {
         action,
         interval,
@@ -96,7 +114,23 @@ fn block(enforcement: &Enforcement, socket: &str, client: KeyHash) -> Value {
     })
 }
 
-fn agent(keylime: &Keylime) -> Vec<(&'static str, Option<Value>)> {
+fn kubernetes_block(spec: &KeylimeAttestorSpec, tokens: &Tokens) -> Value {
+    let label_keys = &spec.attestation.allowed_node_label_keys;
+    let block = [
+        ("service_accounts", Some(json!(tokens.service_accounts))),
+        ("audience", Some(json!(TOKEN_AUDIENCE))),
+        ("binding", Some(json!(if tokens.required { "require" } else { "prefer" }))),
+        ("allowed_node_label_keys", (!label_keys.is_empty()).then(|| json!(label_keys))),
+    ];
+    Value::Object(present(block))
+}
+
+/// The settings that are there.
+fn present(settings: impl IntoIterator<Item = (&'static str, Option<Value>)>) -> Map<String, Value> {
+    settings.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+}
+
+fn agent(keylime: &Keylime, sends_token: bool) -> Vec<(&'static str, Option<Value>)> {
     let agent = &keylime.agent;
     let tls = agent.tls.as_ref();
     let pinned = tls.filter(|tls| tls.pin_server_certificate);
@@ -106,6 +140,10 @@ fn agent(keylime: &Keylime) -> Vec<(&'static str, Option<Value>)> {
         ("keylime_tls_cert_file", tls.map(|_| file(secret_key::CERTIFICATE))),
         ("keylime_tls_key_file", tls.map(|_| file(secret_key::PRIVATE_KEY))),
         ("keylime_tls_server_cert_file", pinned.map(|_| file(secret_key::PINNED_CERTIFICATE))),
+        (
+            "service_account_token_file",
+            sends_token.then(|| json!(format!("{}/{}", path::TOKEN, path::TOKEN_FILE))),
+        ),
         ("request_timeout", Some(json!(keylime.request_timeout.as_str()))),
     ]
 }

@@ -4,6 +4,7 @@
 mod owned;
 pub(crate) mod pods;
 mod report_identity;
+mod review;
 mod secret_versions;
 mod secrets;
 mod uncreated;
@@ -23,6 +24,7 @@ use crate::configuration::parent::config;
 use crate::discover::{Discovered, discover, manager};
 use crate::keylime_client::KeylimeClient;
 use crate::model::agents::Agents;
+use crate::model::binding::Review;
 use crate::model::node::Node;
 use crate::model::problem::Problem;
 use crate::model::target::{Asked, Owner, Role, only_key, text};
@@ -49,6 +51,8 @@ pub(crate) struct Gathered {
     pub(crate) secrets: BTreeMap<(String, String), Presence>,
     /// The key by which the report knows the operator; [`None`] where nothing is reported.
     pub(crate) report_client: Option<Result<KeyHash, Problem>>,
+    /// Whether SPIRE's server can have the tokens of its agents' pods reviewed.
+    pub(crate) review: Review,
     /// The operator's own client of Keylime; [`None`] without a usable Secret.
     pub(crate) keylime_client: Option<Arc<KeylimeClient>>,
     /// The pods of StatefulSets that are not complete, and of DaemonSets that move in batches.
@@ -174,6 +178,7 @@ pub(crate) async fn gather(
         let usable = identity.as_ref().and_then(|identity| identity.as_ref().ok());
         (gathered.secrets, gathered.keylime_client) = secrets::secrets(cluster, resource, usable).await?;
         gathered.report_client = identity.map(|identity| identity.map(|identity| identity.key_hash()));
+        gathered.review = review::review(cluster, resource, &gathered).await?;
         gathered.secret_versions = secret_versions::hash(cluster, &gathered, &status).await;
     }
     Ok(gathered)

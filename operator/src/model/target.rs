@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use keylime_attestor_api::{ConfigMapSource, Format, KeylimeAttestor, Mode, ServerKind, Workload as Asking};
 use kube::ResourceExt as _;
 
+use crate::model::binding::Bound;
 use crate::model::workload::{Kind, Workload, WorkloadKey};
 
 /// The program that a workload runs.
@@ -36,6 +37,8 @@ pub(crate) struct Desired {
     pub(crate) mode: Mode,
     pub(crate) server: Target,
     pub(crate) agents: Vec<Target>,
+    /// Whether attestations have to prove their Node.
+    pub(crate) bound: Bound,
 }
 
 /// Namespace and name of a `KeylimeAttestor`.
@@ -63,6 +66,8 @@ pub(crate) struct Target {
     pub(crate) format: Format,
     /// The Secret to mount; [`None`] for Keylime agents over plain http.
     pub(crate) secret: Option<String>,
+    /// True where the pods get a token of their own account, to prove their Node by.
+    pub(crate) token: bool,
     pub(crate) plugin: Plugin,
     /// spire-controller-manager beside SPIRE's server, where it is to know of Keylime.
     pub(crate) manager: Option<Manager>,

@@ -8,6 +8,7 @@ use keylime_attestor_api::conditions::{
 use keylime_attestor_api::{Action, KeylimeAttestorStatus, Mode, RolloutState};
 
 use super::Facts;
+use super::binding::binding;
 use super::bypass::bypass;
 use super::parent_ids::parent_ids;
 use super::rolled_out::rolled_out;
@@ -26,16 +27,15 @@ pub(super) fn conditions(facts: &Facts<'_>) -> Vec<Condition> {
     let server = rolled_out(facts, Role::Server);
     let agents = rolled_out(facts, Role::Agent);
     let keylime = keylime(facts);
-    let (parent_ids, bypass) = (parent_ids(facts), bypass(facts));
+    let (parent_ids, binding, bypass) = (parent_ids(facts), binding(facts), bypass(facts));
     let (nodes, enforcement) = (nodes(facts), enforcement(facts));
     let degraded = degraded(facts);
     // Ready is about the installation: a node that fails, or one that is not enrolled, breaks
     // nothing for the others.
     let ready = ready(facts, [&configuration, &server, &agents, &keylime, &parent_ids, &degraded]);
-    [ready, configuration, server, agents, keylime, nodes, enforcement, parent_ids, bypass, degraded]
-        .into_iter()
-        .map(|finding| condition(facts, finding))
-        .collect()
+    let about_nodes = [nodes, enforcement, parent_ids, binding, bypass];
+    let findings = [ready, configuration, server, agents, keylime].into_iter().chain(about_nodes);
+    findings.chain([degraded]).map(|finding| condition(facts, finding)).collect()
 }
 
 fn configuration(facts: &Facts<'_>) -> Finding {

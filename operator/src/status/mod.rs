@@ -2,6 +2,7 @@
 //! nodes, and written when it changed.
 
 pub(crate) mod attempt;
+mod binding;
 mod bypass;
 mod conditions;
 mod parent_ids;
@@ -41,6 +42,7 @@ pub(crate) fn status(facts: &Facts<'_>) -> KeylimeAttestorStatus {
         controller_manager: parent_ids::controller_manager(facts),
         agents,
         objects: objects(facts),
+        binding: facts.attempt.desired().map(|desired| desired.bound.binding).or(facts.previous.binding),
         readmission_due: readmission_due(facts),
     }
 }

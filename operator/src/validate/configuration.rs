@@ -7,8 +7,10 @@ use keylime_attestor_api::conditions::configuration_applied as reason;
 use keylime_attestor_api::{KeylimeAttestorSpec, Mode};
 
 use super::located::Located;
-use crate::configuration::{derived, original, plugin_data};
+use crate::configuration::plugin_data::{FoundOut, plugin_data};
+use crate::configuration::{derived, original};
 use crate::gather::Found;
+use crate::model::binding::Tokens;
 use crate::model::problem::Problem;
 use crate::model::target::{Asked, Plugin, Role, Source, only_key, text};
 
@@ -27,7 +29,7 @@ pub(super) fn configuration(
     plugin: &Plugin,
     spec: &KeylimeAttestorSpec,
     server: impl Fn(&str) -> Placement,
-    report_client: Option<KeyHash>,
+    (report_client, tokens): (Option<KeyHash>, Option<&Tokens>),
 ) -> Result<(Source, Placement, String), Problem> {
     let (namespace, name) = (&asked.key.namespace, &located.config_map);
     let (live, key, current) = entry(namespace, located, found)?;
@@ -49,9 +51,9 @@ pub(super) fn configuration(
                 "our node attestor in it cannot be told from the rest, or what was kept is lost: {advice}"
             ))
         })?;
-    let (with, into) = ((located.flags.as_slice(), report_client), (original.as_str(), located.variables));
-    let data =
-        plugin_data::plugin_data(asked.role, spec, with, into).map_err(|error| invalid(error.to_string()))?;
+    let found_out = FoundOut { flags: &located.flags, report_client, tokens };
+    let data = plugin_data(asked.role, spec, &found_out, (original.as_str(), located.variables))
+        .map_err(|error| invalid(error.to_string()))?;
     let placement = match asked.role {
         Role::Server => {
             let beside = found.beside.as_ref().and_then(|beside| text(beside, &key));

@@ -2,6 +2,7 @@
 //! problem in its way. Pure.
 
 mod batches;
+mod binding;
 mod configuration;
 mod exclusive;
 mod located;
@@ -21,6 +22,7 @@ use keylime_attestor_api::{KeylimeAttestor, Mode};
 use crate::configuration::derived;
 use crate::configuration::parent::Parents;
 use crate::gather::Gathered;
+use crate::model::binding::Tokens;
 use crate::model::problem::Problem;
 use crate::model::target::{Asked, Desired, Manager, Owner, Plugin, Role, Source, Target};
 use crate::plugins::Checksums;
@@ -37,7 +39,12 @@ pub(crate) fn validate(
     checksums: &Checksums,
 ) -> Result<Desired, Vec<Problem>> {
     let mut problems = spec::problems(&resource.spec);
-    let context = Context { resource, gathered, image: gathered.image.as_deref(), checksums };
+    let service_accounts = binding::service_accounts(gathered);
+    let bound = binding::bound(resource, gathered, &service_accounts);
+    let tokens = binding::tokens(&bound, service_accounts);
+    problems.extend(binding::problem(resource, &bound));
+    let tokens = tokens.as_ref();
+    let context = Context { resource, gathered, image: gathered.image.as_deref(), checksums, tokens };
     let mut targets = Vec::new();
     for asked in Asked::all(resource) {
         match context.target(&asked) {
@@ -65,6 +72,7 @@ pub(crate) fn validate(
             mode: resource.spec.spire.mode,
             server: Target { manager, ..server },
             agents: targets.collect(),
+            bound,
         }),
         (_, manager) => {
             problems.extend(manager.err());
@@ -78,6 +86,7 @@ struct Context<'a> {
     gathered: &'a Gathered,
     image: Option<&'a str>,
     checksums: &'a Checksums,
+    tokens: Option<&'a Tokens>,
 }
 
 impl Context<'_> {
@@ -96,9 +105,9 @@ impl Context<'_> {
         let (found, discovered) = discovered(spec.spire.mode, asked, found)?;
         let plugin = self.plugin(asked.role);
         let server = |applied: &str| exclusive::placement(self.resource, self.gathered, applied);
-        let report_client = self.report_client(asked.role)?;
+        let found_out = (self.report_client(asked.role)?, self.tokens);
         let (source, placement, derived) =
-            configuration(asked, &discovered, found, &plugin, spec, server, report_client)?;
+            configuration(asked, &discovered, found, &plugin, spec, server, found_out)?;
         self.is_free(&asked.key.namespace, &source.config_map)?;
         let secret = match asked.role {
             Role::Server => Some(spec.keylime.tls.secret_name.clone()),
@@ -116,6 +125,7 @@ impl Context<'_> {
             placement,
             derived,
             secret,
+            token: asked.role == Role::Agent && self.tokens.is_some(),
             plugin,
             manager: None,
         })

@@ -98,6 +98,7 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("get", "pods", NAMESPACE),
     ("create get patch", "leases.coordination.k8s.io", NAMESPACE),
     ("get", "/metrics", ""),
+    ("create", "subjectaccessreviews.authorization.k8s.io", ""),
     ("get create patch", "secrets", NAMESPACE),
 ];
 

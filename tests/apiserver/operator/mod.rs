@@ -7,6 +7,7 @@
 mod account;
 mod admission;
 mod batches;
+mod binding;
 mod config_only;
 mod controller_manager;
 mod drift;

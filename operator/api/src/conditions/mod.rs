@@ -33,6 +33,8 @@ pub enum ConditionType {
     /// Workloads on nodes that attest by Keylime get their identities: their entries have the right
     /// parents.
     ParentIdsConfigured,
+    /// Each attestation proves the Node beside the TPM. Ready does not depend on it.
+    BindingRequired,
     /// Nodes that Keylime fails can attest by another attestor. Ready does not depend on it.
     BypassPossible,
     /// A failure that does not mend itself.
@@ -67,7 +69,7 @@ pub struct Reason {
 
 impl ConditionType {
     /// All types, in the order in which they are shown.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ready,
         Self::ConfigurationApplied,
         Self::ServerRolledOut,
@@ -76,6 +78,7 @@ impl ConditionType {
         Self::NodesAttested,
         Self::Enforcing,
         Self::ParentIdsConfigured,
+        Self::BindingRequired,
         Self::BypassPossible,
         Self::Degraded,
     ];
@@ -91,6 +94,7 @@ impl ConditionType {
             Self::NodesAttested => "NodesAttested",
             Self::Enforcing => "Enforcing",
             Self::ParentIdsConfigured => "ParentIDsConfigured",
+            Self::BindingRequired => "BindingRequired",
             Self::BypassPossible => "BypassPossible",
             Self::Degraded => "Degraded",
         }

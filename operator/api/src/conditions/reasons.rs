@@ -109,6 +109,9 @@ reasons! {
         SECRET_INCOMPLETE = False "SecretIncomplete":
             "The Secret for Keylime lacks one of its keys, or certificate, key and CA are not usable PEM that belongs together.",
             "Correct the keys that the message names; `spec.keylime.tls.secretName` says which there must be.";
+        BINDING_IMPOSSIBLE = False "BindingImpossible":
+            "`spec.attestation.binding` asks for tokens, and SPIRE's server could not have them reviewed: no agent that sends one would be let in.",
+            "See to what the message names, or leave the field out.";
         PLUGIN_IMAGE_UNKNOWN = False "PluginImageUnknown":
             "The operator cannot read the name of its own image from its pod.",
             "Let the operator get its own pod, or start it with `--plugin-image` (the chart's `plugin.image`).";
@@ -298,6 +301,34 @@ reasons! {
             "See ConfigurationApplied.";
         WITHDRAWING = False "Withdrawing":
             "The resource is being deleted, and spire-controller-manager gets back what it had.",
+            "Wait.";
+    }
+
+    /// Reasons of BindingRequired. Ready does not depend on it.
+    mod binding_required: BindingRequired {
+        REQUIRED = True "Required":
+            "Each attestation proves its Node, by the token of the SPIRE agent's own pod, beside the quote of the Node's TPM.",
+            "Nothing.";
+        ROLLING_OUT = False "RollingOut":
+            "Tokens are being brought to the agents' pods, or SPIRE's server is being told to demand them. Until then an agent without one is let in, whose Node is not proven.",
+            "Wait; see ServerRolledOut and AgentsRolledOut.";
+        PREFERRED = False "Preferred":
+            "`spec.attestation.binding` is Prefer: an agent without a token is let in, whose Node is not proven.",
+            "When every agent has its token, leave the field out or set it to Require.";
+        TURNED_OFF = False "TurnedOff":
+            "`spec.attestation.binding` is Off: an attestation proves a TPM, and not on which Node the SPIRE agent runs.",
+            "Leave the field out, so that it is turned on where it can be.";
+        NO_REVIEW_POSSIBLE = False "NoReviewPossible":
+            "SPIRE's server could not have tokens reviewed, so that none are asked for: an attestation proves a TPM, and not on which Node the SPIRE agent runs.",
+            "Give the account of SPIRE's server the rights that the message names (the chart's `rbac.spireServers`). It is turned on by itself then.";
+        NOT_MANAGED = False "NotManaged":
+            "With mode ConfigOnly the operator mounts no token, and has none asked for: an attestation proves a TPM, and not on which Node the SPIRE agent runs.",
+            "Mount the tokens as operator/README.md says, and set `spec.attestation.binding`.";
+        NOT_APPLIED = Unknown "NotApplied":
+            "The configuration has not been applied.",
+            "See ConfigurationApplied.";
+        WITHDRAWING = Unknown "Withdrawing":
+            "The resource is being deleted, and SPIRE gets back what it had.",
             "Wait.";
     }
 

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 pub use rollout::{BatchStatus, FailureCause, RetryStatus, RolloutState, RolloutStatus};
 
-use crate::NodeState;
 use crate::conditions::bypass_possible;
+use crate::{Binding, NodeState, schema};
 
 /// What the operator found and what came of it. Written when it changes, and never by anybody else.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,8 +21,8 @@ pub struct KeylimeAttestorStatus {
     pub observed_generation: Option<i64>,
 
     /// What is so, in terms of Ready, ConfigurationApplied, ServerRolledOut, AgentsRolledOut,
-    /// KeylimeReachable, NodesAttested, Enforcing, ParentIDsConfigured, BypassPossible and
-    /// Degraded. Each has a reason that stays the same over versions, and a message that says what
+    /// KeylimeReachable, NodesAttested, Enforcing, ParentIDsConfigured,
+    /// BindingRequired, BypassPossible and Degraded. Each has a reason that stays the same over versions, and a message that says what
     /// to do. To wait for all of it: kubectl wait --for=condition=Ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
@@ -61,6 +61,13 @@ pub struct KeylimeAttestorStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["kind", "namespace", "name"]))]
     pub objects: Vec<OwnedObject>,
+
+    /// Whether the configuration of SPIRE's server that was made last asks for tokens of the agents'
+    /// pods. Where spec.attestation.binding is left out, Prefer and Require do not go back by
+    /// themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::binding")]
+    pub binding: Option<Binding>,
 
     /// True from before SPIRE's server is left with Keylime's attestor alone until all of its pods
     /// have the others again. As long, no agent gets its former attestor back: the server would not

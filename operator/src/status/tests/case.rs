@@ -19,6 +19,7 @@ use crate::fixture::{
 };
 use crate::gather::Gathered;
 use crate::keylime_client::reach::Reach;
+use crate::model::binding::Review;
 use crate::model::problem::Problem;
 use crate::model::target::Role;
 use crate::model::workload::{Kind, WorkloadKey};
@@ -53,6 +54,8 @@ pub(super) struct Case {
     pub(super) batch: Option<BatchStatus>,
     pub(super) keylime_unavailable: bool,
     pub(super) waits_for_keylime: BTreeMap<WorkloadKey, Waits>,
+    /// Whether SPIRE's server can have tokens reviewed.
+    pub(super) review: Review,
 }
 
 impl Case {
@@ -76,6 +79,7 @@ impl Case {
             batch: None,
             keylime_unavailable: false,
             waits_for_keylime: BTreeMap::new(),
+            review: Review::NotAsked,
         }
     }
 
@@ -97,6 +101,7 @@ impl Case {
     pub(super) fn status(&self) -> KeylimeAttestorStatus {
         let mut gathered = gathered(&self.resource);
         gathered.needs = Some(needs(self.view.as_ref()));
+        gathered.review = self.review.clone();
         for (key, found) in &mut gathered.found {
             let held = if key.kind == Kind::DaemonSet { self.agents_held } else { self.server_held };
             if held {

@@ -1,3 +1,4 @@
+mod binding;
 mod bypass;
 mod case;
 mod nodes;
@@ -232,8 +233,9 @@ fn each_case_comes_to_its_conditions() {
 
 pub(super) const PARENT_IDS: ConditionType = ConditionType::ParentIdsConfigured;
 pub(super) const BYPASS: ConditionType = ConditionType::BypassPossible;
+pub(super) const BINDING: ConditionType = ConditionType::BindingRequired;
 /// Those that have tests of their own.
-pub(super) const APART: [ConditionType; 2] = [PARENT_IDS, BYPASS];
+pub(super) const APART: [ConditionType; 3] = [PARENT_IDS, BINDING, BYPASS];
 
 #[test]
 fn every_reason_is_produced() {

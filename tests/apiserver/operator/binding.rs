@@ -1,0 +1,115 @@
+//! `spec.attestation.binding`: tokens are asked for once SPIRE's server can have them reviewed, and
+//! demanded once all agents have one.
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+
+use super::site::Site;
+use super::spire;
+use crate::chart::helm::{HELMS, objects, template};
+
+const CONDITION: &str = "BindingRequired";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_asked_for_when_they_can_be_reviewed_and_demanded_when_all_agents_have_one() -> Result<()>
+{
+    let mut site = Site::start("bound").await?;
+    site.apply(&spire::json(&site.namespace))?;
+    let before = site.spire()?;
+    site.attest(json!({}))?;
+    let operator = site.operator()?;
+    site.make_ready()?;
+    let (reason, message) = site.condition(CONDITION)?;
+    ensure!(reason == "NoReviewPossible", "{reason}: {message}");
+    for part in ["bound:default", "create tokenreviews", "get nodes", "get pods in bound"] {
+        ensure!(message.contains(part), "{part} is not in {message}");
+    }
+    ensure!(!asks(&site)? && volume(&site)?.is_null(), "a token was asked for that nobody can review");
+
+    // The account's rights are not enough: the pods have to ask with its token.
+    grant(&site)?;
+    wake(&site, "31s")?;
+    site.wait("the pods' own token to be missed", |site| {
+        Ok(site.condition(CONDITION)?.1.contains("automountServiceAccountToken"))
+    })?;
+    ensure!(!asks(&site)?);
+    // With the token of its account, which the apiserver adds.
+    let hash = site.hash("statefulset/spire-server")?.unwrap_or_default();
+    let mut pod = spire::pod(&site.namespace, "spire-server-0", "spire-server", &hash);
+    pod["spec"]["automountServiceAccountToken"] = json!(true);
+    site.apply(&pod)?;
+    wake(&site, "32s")?;
+    site.wait("tokens to be asked for", asks)?;
+    ensure!(site.condition(CONDITION)?.0 == "RollingOut" && mode(&site)?.contains("\"prefer\""));
+    ensure!(volume(&site)?.is_null(), "the agents changed before the server");
+    site.make_rolled_out()?;
+    let token = json!({"audience": "keylime-attestor", "expirationSeconds": 600, "path": "token"});
+    ensure!(
+        volume(&site)?["projected"]["sources"] == json!([{"serviceAccountToken": token}]),
+        "{:#}",
+        volume(&site)?
+    );
+
+    // Every agent has one now.
+    site.wait("tokens to be demanded", |site| Ok(mode(site)?.contains("\"require\"")))?;
+    site.roll_out_until(CONDITION, "Required")?;
+    ensure!(site.get("kla/spire")?["status"]["binding"] == "Require");
+    site.wait_for("Ready", "Ready")?;
+
+    site.delete()?;
+    site.let_go()?;
+    site.is_as(&before)?;
+    operator.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_reviewed_is_not_demanded() -> Result<()> {
+    let mut site = Site::start("unbound").await?;
+    site.apply(&spire::json(&site.namespace))?;
+    site.attest(json!({"attestation": {"binding": "Require"}}))?;
+    let operator = site.operator()?;
+    let message = site.wait_for("ConfigurationApplied", "BindingImpossible")?;
+    ensure!(message.contains("create tokenreviews"), "{message}");
+    ensure!(site.hash("statefulset/spire-server")?.is_none(), "SPIRE's server was changed");
+    site.attest(json!({"attestation": {"binding": "Off"}}))?;
+    site.make_ready()?;
+    ensure!(site.condition(CONDITION)?.0 == "TurnedOff");
+    operator.stop()
+}
+
+/// Has the operator look again, which it does after a minute by itself.
+fn wake(site: &Site, challenge_timeout: &str) -> Result<()> {
+    site.attest(json!({"attestation": {"challengeTimeout": challenge_timeout}}))
+}
+
+/// Gives the account of SPIRE's server what the chart has for it.
+fn grant(site: &Site) -> Result<()> {
+    let server = format!("rbac.spireServers[0].namespace={}", site.namespace);
+    let namespaces = format!("namespaces={{{}}}", site.namespace);
+    let args = ["--set", &namespaces, "--set", &server, "--set", "rbac.spireServers[0].name=default"];
+    let rendered =
+        objects(&template(HELMS[0], &[&args[..], &["--show-only", "templates/rbac.yaml"]].concat())?)?;
+    let of_server = rendered.into_iter().filter(|object| {
+        object["metadata"]["name"].as_str().is_some_and(|name| name.ends_with("-token-review"))
+    });
+    let of_server: Vec<_> = of_server.collect();
+    ensure!(of_server.len() == 4, "{of_server:?}");
+    site.apply(&json!({"apiVersion": "v1", "kind": "List", "items": of_server}))
+}
+
+fn mode(site: &Site) -> Result<String> {
+    let text = site.text("spire-server-keylime", "server.conf")?;
+    Ok(text.split("\"binding\":").nth(1).unwrap_or_default().chars().take(16).collect())
+}
+
+fn asks(site: &Site) -> Result<bool> {
+    Ok(!mode(site)?.is_empty())
+}
+
+/// The agents' volume with the token.
+fn volume(site: &Site) -> Result<serde_json::Value> {
+    let agents = site.get("daemonset/spire-agent")?;
+    let volumes = agents["spec"]["template"]["spec"]["volumes"].as_array().cloned().unwrap_or_default();
+    let token = volumes.into_iter().find(|volume| volume["name"] == "keylime-attestor-token");
+    Ok(token.unwrap_or_default())
+}
