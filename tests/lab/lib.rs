@@ -2,6 +2,7 @@
 //! stand-ins that can be made to misbehave.
 
 pub mod admission;
+pub mod agent_data;
 pub mod api;
 pub mod apiserver;
 pub mod cluster;
@@ -19,9 +20,11 @@ pub mod plugins;
 pub mod ports;
 pub mod process;
 pub mod programs;
+pub mod quoter;
 pub mod shared;
 pub mod site;
 pub mod soft_ak;
 pub mod spire;
 pub mod swtpm;
+pub mod tpm_proxy;
 pub mod wait;

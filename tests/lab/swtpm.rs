@@ -68,6 +68,11 @@ impl Swtpm {
         format!("swtpm:host=127.0.0.1,port={}", self.port)
     }
 
+    /// Its port, on 127.0.0.1. Its control port is the next.
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
+
     /// One of tpm2-tools, which will talk to this TPM.
     pub fn tool(&self, name: &str) -> Command {
         let mut tool = Command::new(name);

@@ -6,6 +6,7 @@ mod checksum;
 mod enforcement;
 mod image;
 mod quote;
+mod quoter;
 mod reattest;
 mod refusals;
 

@@ -40,6 +40,15 @@ impl Default for NodeOptions {
     }
 }
 
+/// A verifier's word about a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attestations {
+    /// `attestation_status`.
+    pub status: String,
+    /// How often it has attested the node.
+    pub count: u64,
+}
+
 /// A node that Keylime attests.
 #[derive(Debug)]
 pub struct Node {
@@ -90,6 +99,17 @@ impl Node {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         self.admin.reactivate(self.agent.id())?;
         self.wait_for("PASS", now)
+    }
+
+    /// What the verifier says of it now.
+    ///
+    /// # Errors
+    /// When it does not know the node.
+    pub fn attestations(&self) -> Result<Attestations> {
+        let record = self.admin.verifier_record(self.agent.id())?.context("the verifier does not know it")?;
+        let status = record.get("attestation_status").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let count = record.get("attestation_count").and_then(Value::as_u64).unwrap_or_default();
+        Ok(Attestations { status, count })
     }
 
     /// Takes it from the verifier's watch; the registrar goes on to know it.
