@@ -40,6 +40,8 @@ pub struct State {
     pub pod: Option<Value>,
     /// The node.
     pub node: Option<Value>,
+    /// The node that the pod is on by now, if it is another one.
+    pub other_node: Option<Value>,
     /// The resources that may not be asked for.
     pub forbidden: BTreeSet<&'static str>,
     /// The token of the account that asks.
@@ -111,7 +113,21 @@ impl State {
         let node = json!({"apiVersion": "v1", "kind": "Node",
             "metadata": {"name": "node-1", "uid": "node-uid-1", "labels": labels}});
         let (forbidden, own_token) = (BTreeSet::new(), OWN_TOKEN.to_owned());
-        Self { review, pod: Some(pod), node: Some(node), forbidden, own_token }
+        Self { review, pod: Some(pod), node: Some(node), other_node: None, forbidden, own_token }
+    }
+
+    /// Puts the pod on a second node, node-2 with the UID node-uid-2, as its token then says.
+    pub fn move_pod(&mut self) {
+        let extra = |name: &str| format!("authentication.kubernetes.io/{name}");
+        if let Some(said) = self.review.pointer_mut("/user/extra").and_then(Value::as_object_mut) {
+            said.insert(extra("node-name"), json!(["node-2"]));
+            said.insert(extra("node-uid"), json!(["node-uid-2"]));
+        }
+        if let Some(on) = self.pod.as_mut().and_then(|pod| pod.pointer_mut("/spec/nodeName")) {
+            *on = json!("node-2");
+        }
+        let metadata = json!({"name": "node-2", "uid": "node-uid-2"});
+        self.other_node = Some(json!({"apiVersion": "v1", "kind": "Node", "metadata": metadata}));
     }
 
     fn answer(&self, request: &Request) -> Response {
@@ -123,6 +139,7 @@ impl State {
                 ("tokenreviews", Some(self.reviewed(&request.body)))
             }
             "/api/v1/nodes/node-1" => ("nodes", self.node.clone()),
+            "/api/v1/nodes/node-2" => ("nodes", self.other_node.clone()),
             "/api/v1/namespaces/spire-system/pods/spire-agent-x" => ("pods", self.pod.clone()),
             _ => return Response::html(404, "404 page not found"),
         };

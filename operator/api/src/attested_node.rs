@@ -84,11 +84,17 @@ pub struct AttestedNodeStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
 
-    /// How the agent was found: named in spec.agentId, now or before (Spec), by an id that is the
-    /// machine's system UUID (SystemUUID), by an id or a contact name that is the node's name or
+    /// How the agent was found: named in spec.agentId, now or before (Spec), proven by an
+    /// attestation (Proof), by an id that is the machine's system UUID (SystemUUID), by an id or a contact name that is the node's name or
     /// hostname (NodeName), or by the address that the verifier has of it (InternalIP).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matched_by: Option<MatchedBy>,
+
+    /// The pair of node and agent that an attestation proved, by the TPM's quote and the token of the
+    /// SPIRE agent's pod. It stands until this Node is gone, or spec.agentId names the agent
+    /// elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<NodeBinding>,
 
     /// Host and port of the verifier that knows the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,6 +158,29 @@ pub struct AttestedNodeStatus {
     pub conditions: Vec<Condition>,
 }
 
+/// A pair of node and agent that an attestation proved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeBinding {
+    /// UID of the Node.
+    #[serde(rename = "nodeUID")]
+    pub node_uid: String,
+
+    /// Id of the agent at Keylime.
+    pub agent_id: String,
+
+    /// SHA-256 of the AK that it attested with, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ak_sha256: Option<String>,
+
+    /// SHA-256 of the EK of its TPM, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ek_sha256: Option<String>,
+
+    /// Since when the operator has known it.
+    pub since: Time,
+}
+
 /// The operator's marks on a Node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -188,11 +217,13 @@ pub enum NodeState {
 }
 
 /// How a node's agent was found, in the order in which it is tried. Once found it stays the node's:
-/// what follows Spec, the node's kubelet writes.
+/// what follows Proof, the node's kubelet writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum MatchedBy {
     /// Named by an administrator, in the spec of the `AttestedNode`.
     Spec,
+    /// Proven by an attestation.
+    Proof,
     /// The id is the machine's system UUID.
     #[serde(rename = "SystemUUID")]
     SystemUuid,

@@ -26,7 +26,8 @@ mod verifiers;
 
 pub use attestation::{Attestation, Binding};
 pub use attested_node::{
-    AttestedNode, AttestedNodeFields, AttestedNodeSpec, AttestedNodeStatus, MatchedBy, NodeMarks, NodeState,
+    AttestedNode, AttestedNodeFields, AttestedNodeSpec, AttestedNodeStatus, MatchedBy, NodeBinding,
+    NodeMarks, NodeState,
 };
 pub use attestor::{KeylimeAttestor, KeylimeAttestorSpec};
 pub use duration::{Duration, InvalidDuration};

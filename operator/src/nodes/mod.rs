@@ -8,6 +8,7 @@
 mod agents;
 mod ask;
 mod assess;
+mod bindings;
 mod build;
 mod cache;
 mod enforcement_events;

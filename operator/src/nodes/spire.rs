@@ -6,6 +6,7 @@ use evidence::AgentId;
 use keylime::Endpoint;
 use report::Report;
 
+use super::bindings::{Proof, Proofs};
 use super::facts::NodeFacts;
 
 /// The report of a pod of SPIRE's server.
@@ -21,6 +22,8 @@ pub(crate) struct Reported {
 pub(crate) struct SpireAgents {
     ours: BTreeMap<AgentId, Held>,
     others: BTreeMap<NodeKey, Other>,
+    /// The pairs that our agents proved.
+    pub(crate) proofs: Proofs,
     /// All agents of other attestation types that are not banned, each with its node where that is
     /// known.
     all_others: Vec<(String, Option<NodeKey>)>,
@@ -89,8 +92,8 @@ impl SpireAgents {
     }
 
     fn add(&mut self, agent: &report::Agent, plugin_name: &str, endpoint: &Endpoint) {
-        let report::Agent { spiffe_id, attestation_type, agent_id, node_name, node_uid, expires, banned } =
-            agent;
+        let report::Agent { spiffe_id, attestation_type, agent_id, node_name, node_uid, .. } = agent;
+        let report::Agent { expires, banned, .. } = agent;
         if attestation_type == plugin_name {
             let Some(id) = agent_id else { return };
             let held = Held { spiffe_id: spiffe_id.clone(), banned: *banned, expires: *expires };
@@ -99,6 +102,11 @@ impl SpireAgents {
             let newer = self.ours.get(id).is_none_or(|known| known.expires <= held.expires);
             if newer {
                 self.ours.insert(id.clone(), held);
+            }
+            if let Some(uid) = node_uid {
+                let (ak_sha256, ek_sha256) = (agent.ak_sha256.clone(), agent.ek_sha256.clone());
+                let proof = Proof { agent_id: id.clone(), ak_sha256, ek_sha256 };
+                self.proofs.entry(uid.clone()).or_default().push(proof);
             }
             return;
         }

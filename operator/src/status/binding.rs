@@ -4,7 +4,7 @@ use keylime_attestor_api::conditions::{Reason, binding_required as reason};
 use keylime_attestor_api::{Mode, RolloutState};
 
 use super::Facts;
-use super::conditions::Finding;
+use super::finding::Finding;
 
 /// The condition BindingRequired.
 pub(super) fn binding(facts: &Facts<'_>) -> Finding {

@@ -5,7 +5,7 @@ use keylime_attestor_api::conditions::{Reason, bypass_possible as reason};
 use keylime_attestor_api::{Attestors, Mode, RolloutState};
 
 use super::Facts;
-use super::conditions::Finding;
+use super::finding::Finding;
 use crate::model::target::Desired;
 
 /// The condition BypassPossible.

@@ -10,6 +10,7 @@ use keylime_attestor_api::{Action, KeylimeAttestorStatus, Mode, RolloutState};
 use super::Facts;
 use super::binding::binding;
 use super::bypass::bypass;
+use super::finding::Finding;
 use super::parent_ids::parent_ids;
 use super::rolled_out::rolled_out;
 use crate::keylime_client::reach::Reach;
@@ -18,8 +19,6 @@ use crate::nodes::summary;
 
 /// Longest message in characters: the API takes 32768, and all conditions are shown side by side.
 const MAX_MESSAGE: usize = 4096;
-
-pub(super) type Finding = (Reason, String);
 
 /// All conditions, in the order in which they are shown.
 pub(super) fn conditions(facts: &Facts<'_>) -> Vec<Condition> {

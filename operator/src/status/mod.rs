@@ -5,6 +5,7 @@ pub(crate) mod attempt;
 mod binding;
 mod bypass;
 mod conditions;
+mod finding;
 mod parent_ids;
 mod rolled_out;
 mod workloads;

@@ -4,7 +4,7 @@ use keylime_attestor_api::conditions::parent_ids_configured as reason;
 use keylime_attestor_api::{ConfigMapEntry, ControllerManagerStatus, Mode, RolloutState};
 
 use super::Facts;
-use super::conditions::Finding;
+use super::finding::Finding;
 use crate::configuration::derived;
 use crate::configuration::parent::{Parents, config};
 use crate::gather::FoundManager;

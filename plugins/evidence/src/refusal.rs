@@ -189,6 +189,9 @@ impl Refusal {
     /// True where a human has to act at once: Keylime, or its record of the node, is not the one of
     /// before.
     pub fn is_alarm(&self) -> bool {
+        if let Self::Binding(refusal) = self {
+            return refusal.is_against_a_pair();
+        }
         matches!(
             self,
             Self::VerifierIgnoresNonce

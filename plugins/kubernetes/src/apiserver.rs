@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use evidence::ServiceAccountToken;
-use evidence::binding::{Node, ObjectName, Pod, ProvenNode, Review, ServiceAccount, TokenRules};
+use evidence::binding::{Node, ObjectName, ObjectRef, Pod, ProvenNode, Review, ServiceAccount, TokenRules};
 use keylime::{Endpoint, HttpsError, HttpsRequest, TokenClient, Unreachable};
 
 use crate::answer::{self, Outcome};
@@ -92,6 +92,15 @@ impl Apiserver {
             let cause = HttpsError::Unreachable(Unreachable::AnswerTimeout(timeout));
             Err(Error::NoAnswer { endpoint: self.endpoint.clone(), cause })
         })
+    }
+
+    /// True where a node is still there, and no other of its name.
+    ///
+    /// # Errors
+    /// The failure to learn it.
+    pub async fn has_node(&self, node: &ObjectRef) -> Result<bool, Error> {
+        let own = self.token.token().await?;
+        Ok(self.node(&own, &node.name).await?.is_some_and(|found| found.uid == node.uid))
     }
 
     async fn prove_in_time(

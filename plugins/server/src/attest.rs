@@ -13,7 +13,7 @@ use spire_plugin::{
     AgentAttributes, Configure, Host, ServerAttestation, ServerNodeAttestor, Status, TrustDomain,
 };
 
-use crate::binding;
+use crate::binding::{self, Gone, Pairs};
 use crate::claims::Claims;
 use crate::clock::unix_time;
 use crate::config::{self, Config};
@@ -29,6 +29,7 @@ pub(crate) struct KeylimeAttestor {
     random: SystemRandom,
     claims: Claims,
     enforcement: Enforcement,
+    pairs: Pairs,
 }
 
 /// A node that may be challenged, with its records.
@@ -42,7 +43,8 @@ struct Admitted {
 
 impl KeylimeAttestor {
     pub(crate) fn new() -> Self {
-        Self { random: SystemRandom::new(), claims: Claims::default(), enforcement: Enforcement::new() }
+        let (random, claims) = (SystemRandom::new(), Claims::default());
+        Self { random, claims, enforcement: Enforcement::new(), pairs: Pairs::default() }
     }
 
     async fn run(
@@ -69,19 +71,30 @@ impl KeylimeAttestor {
         let other_nonce = Nonce::generate(&self.random, purpose).map_err(Refusal::from)?;
         let confirm = async {
             let confirm = confirm(config, &state, &response, [&nonce, &other_nonce], bank);
-            let (keys, state) = tokio::join!(keys::compare(config, &spiffe_id, &registration), confirm);
-            keys.and(state)
+            let before = self.before(config, &spiffe_id, &registration, node.as_ref());
+            let (gone, state) = tokio::join!(before, confirm);
+            Ok::<_, Failure>((gone?, state?))
         };
-        let state = record.time(Step::Confirm, confirm).await?.node;
+        let (gone, state) = record.time(Step::Confirm, confirm).await?;
+        let state = state.node;
         judge_state_again(&state, unix_time(), config.max_attestation_age)?;
         if !config.can_reattest {
             self.accept_once(attestation, &payload.agent_id, &spiffe_id).await?;
         }
+        self.pairs.bind(&payload.agent_id, node.as_ref(), gone)?;
 
         let mut selector_values =
             selector::selectors(&registration, &state, bank, &config.allowed_metadata_keys);
         selector_values.extend(binding::selectors(config, &payload, node.as_ref()));
         Ok(AgentAttributes { spiffe_id, selector_values, can_reattest: config.can_reattest })
+    }
+
+    /// Has the operator know of an attempt against a proven pair.
+    fn tell(&self, config: &Config, record: &Record, failure: &Failure) {
+        let Some(agent_id) = &record.agent_id else { return };
+        let spiffe_id = config.spiffe_id(agent_id).unwrap_or_default();
+        let node = record.node.as_ref().map(|node| node.uid.to_string());
+        self.enforcement.refused(agent_id, &spiffe_id, node, failure.to_string());
     }
 
     /// The checks before the challenge.
@@ -109,6 +122,24 @@ impl KeylimeAttestor {
         config.client_address.check(attestation.client_ip(), state.contact.as_ref())?;
         let bank = state.node.bank(payload.hash_alg)?;
         Ok(Admitted { registration, state, bank, node })
+    }
+
+    /// Compares the node with its attestations of before: its keys, and the node that it proved.
+    async fn before(
+        &self,
+        config: &Config,
+        spiffe_id: &str,
+        registration: &Registration,
+        node: Option<&ProvenNode>,
+    ) -> Result<Gone, Failure> {
+        let known = match config.spire() {
+            Some(spire) => spire.get(spiffe_id).await?,
+            None => None,
+        };
+        let (agent_id, known) = (&registration.agent_id, known.as_ref());
+        let pair = self.pairs.compare(config, agent_id, node, known);
+        let (keys, gone) = tokio::join!(keys::compare(config, known, registration), pair);
+        keys.and(gone)
     }
 
     /// Trust on first use: with `can_reattest = false` a node attests once, until SPIRE evicts it.
@@ -162,6 +193,11 @@ impl ServerNodeAttestor for KeylimeAttestor {
     ) -> Result<AgentAttributes, Status> {
         let mut record = Record::start(attestation);
         let outcome = self.run(&config, attestation, &mut record).await;
+        if let Err(failure) = &outcome
+            && failure.is_against_a_pair()
+        {
+            self.tell(&config, &record, failure);
+        }
         record.end(&outcome);
         outcome.map_err(Status::from)
     }

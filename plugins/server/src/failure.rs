@@ -1,6 +1,6 @@
 //! The failures of an attestation, and SPIRE's status for each.
 
-use evidence::{Code, InvalidAgentPath, Refusal};
+use evidence::{BindingRefusal, Code, InvalidAgentPath, Refusal};
 use keylime::Role;
 use spire_plugin::Status;
 
@@ -71,6 +71,11 @@ impl Failure {
         self.refusal().is_some_and(Refusal::is_alarm)
     }
 
+    /// True for good evidence against a pair of node and agent that was proven before.
+    pub(crate) fn is_against_a_pair(&self) -> bool {
+        matches!(self.refusal(), Some(Refusal::Binding(refusal)) if refusal.is_against_a_pair())
+    }
+
     fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Refused(refusal) | Self::RefusedBeforeProof(refusal) => Some(refusal),
@@ -91,6 +96,12 @@ impl From<keylime::Error> for Failure {
             keylime::Error::UnusableAk { cause, .. } => Refusal::from(cause).into(),
             other => Self::Keylime(other),
         }
+    }
+}
+
+impl From<BindingRefusal> for Failure {
+    fn from(refusal: BindingRefusal) -> Self {
+        Refusal::from(refusal).into()
     }
 }
 

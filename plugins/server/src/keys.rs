@@ -11,27 +11,23 @@ use crate::failure::Failure;
 
 /// Refuses a node whose registered AK or EK is another than before, until an administrator evicts
 /// its agent, and a second agent with one TPM. Nothing is compared where the configuration does not
-/// name SPIRE's socket.
+/// name SPIRE's socket. `known` is the agent as SPIRE holds it.
 pub(crate) async fn compare(
     config: &Config,
-    spiffe_id: &str,
+    known: Option<&SpireAgent>,
     registration: &Registration,
 ) -> Result<(), Failure> {
     let Some(spire) = config.spire() else { return Ok(()) };
-    let (same, alone) = tokio::join!(
-        same_as_before(config, spire, spiffe_id, registration),
-        alone_with_its_ek(config, spire, registration),
-    );
-    same.and(alone)
+    same_as_before(config, known, registration)?;
+    alone_with_its_ek(config, spire, registration).await
 }
 
-async fn same_as_before(
+fn same_as_before(
     config: &Config,
-    spire: &Spire,
-    spiffe_id: &str,
+    known: Option<&SpireAgent>,
     registration: &Registration,
 ) -> Result<(), Failure> {
-    let Some(agent) = spire.get(spiffe_id).await? else { return Ok(()) };
+    let Some(agent) = known else { return Ok(()) };
     let ak = registration.ak.sha256();
     let ek = registration.ek.as_ref().map(evidence::EndorsementKey::sha256);
     for (key, selector, now) in [("AK", "ak_sha256", Some(ak)), ("EK", "ek_sha256", ek)] {

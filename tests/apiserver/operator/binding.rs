@@ -2,8 +2,10 @@
 //! demanded once all agents have one.
 
 use anyhow::{Result, ensure};
-use serde_json::json;
+use lab::fake_spire::{keylime_agent, with_selector};
+use serde_json::{Value, json};
 
+use super::reports::Reporting;
 use super::site::Site;
 use super::spire;
 use crate::chart::helm::{HELMS, objects, template};
@@ -77,7 +79,52 @@ async fn what_cannot_be_reviewed_is_not_demanded() -> Result<()> {
     operator.stop()
 }
 
-/// Has the operator look again, which it does after a minute by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proven_pair_is_pinned_and_an_attempt_against_it_is_told() -> Result<()> {
+    let reporting = Reporting::start("proven", &["victim", "intruder"], "Observe").await?;
+    let site = &reporting.site;
+    let uid =
+        |node: &str| Ok::<_, anyhow::Error>(text(&site.get(&format!("node/{node}"))?["metadata"]["uid"]));
+    let proven =
+        |agent: &str, uid: &str| with_selector(keylime_agent(agent), "keylime", &format!("node_uid:{uid}"));
+    let victim = proven("victim", &uid("victim")?);
+    let server = reporting.server("spire-server-0", "127.0.0.1", vec![victim]).await?;
+    let binding =
+        |node: &str| Ok::<_, anyhow::Error>(site.get(&format!("attestednode/{node}"))?["status"].clone());
+    site.wait("the pair to be pinned", |_| Ok(binding("victim")?["binding"]["agentId"] == "victim"))?;
+    ensure!(text(&binding("victim")?["binding"]["nodeUID"]) == uid("victim")?);
+    ensure!(binding("victim")?["matchedBy"] == "Proof", "{:#}", binding("victim")?);
+
+    // As if SPIRE's server had let it in.
+    server.spire.remove("victim");
+    server.spire.add(proven("victim", &uid("intruder")?));
+    site.wait("the pair to be held against it", |_| {
+        Ok(text(&binding("intruder")?["conflict"]).contains("bound to node victim"))
+    })?;
+    ensure!(
+        binding("victim")?["binding"]["agentId"] == "victim" && binding("intruder")?["binding"].is_null()
+    );
+    let events =
+        site.server.kubectl(&["get", "events.events.k8s.io", "--namespace=default", "--output=json"])?;
+    let events: Value = serde_json::from_str(&events)?;
+    let told = events["items"].as_array().into_iter().flatten().any(|event| {
+        event["reason"] == "BoundElsewhere"
+            && event["regarding"]["name"] == "intruder"
+            && event["type"] == "Warning"
+    });
+    ensure!(told, "no Event tells of it");
+
+    // The end of its Node is the end of the pair.
+    site.kubectl(&["delete", "node", "victim"])?;
+    site.wait("the other node to be bound", |_| Ok(binding("intruder")?["binding"]["agentId"] == "victim"))?;
+    reporting.operator.stop()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// Has the operator reconcile, which it does after a minute by itself.
 fn wake(site: &Site, challenge_timeout: &str) -> Result<()> {
     site.attest(json!({"attestation": {"challengeTimeout": challenge_timeout}}))
 }
@@ -107,7 +154,7 @@ fn asks(site: &Site) -> Result<bool> {
 }
 
 /// The agents' volume with the token.
-fn volume(site: &Site) -> Result<serde_json::Value> {
+fn volume(site: &Site) -> Result<Value> {
     let agents = site.get("daemonset/spire-agent")?;
     let volumes = agents["spec"]["template"]["spec"]["volumes"].as_array().cloned().unwrap_or_default();
     let token = volumes.into_iter().find(|volume| volume["name"] == "keylime-attestor-token");

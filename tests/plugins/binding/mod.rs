@@ -3,4 +3,5 @@
 mod address;
 mod agent;
 mod nonce;
+mod pairs;
 mod server;

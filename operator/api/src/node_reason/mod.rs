@@ -50,6 +50,8 @@ pub enum NodeReason {
     AmbiguousAgent,
     /// Its agent would be that of another node that is still there.
     AgentMoved,
+    /// SPIRE holds another node's agent as its.
+    BoundElsewhere,
     /// SPIRE does not have it.
     IdentityNotIssued,
     /// It is not known whether SPIRE has it.
@@ -64,7 +66,7 @@ pub enum NodeReason {
 
 impl NodeReason {
     /// All reasons.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Attested,
         Self::KeylimeAttestationFailed,
         Self::Stale,
@@ -78,6 +80,7 @@ impl NodeReason {
         Self::IdentityUnknown,
         Self::AmbiguousAgent,
         Self::AgentMoved,
+        Self::BoundElsewhere,
         Self::NotEnrolled,
     ];
 
@@ -93,6 +96,7 @@ impl NodeReason {
             Self::NotEnrolled => "NotEnrolled",
             Self::AmbiguousAgent => "AmbiguousAgent",
             Self::AgentMoved => "AgentMoved",
+            Self::BoundElsewhere => "BoundElsewhere",
             Self::IdentityNotIssued => "IdentityNotIssued",
             Self::IdentityUnknown => "IdentityUnknown",
             Self::IdentityOfOtherAttestor => "IdentityOfOtherAttestor",
@@ -120,7 +124,8 @@ impl NodeReason {
             | Self::NotHeardOf
             | Self::IdentityUnknown
             | Self::AmbiguousAgent
-            | Self::AgentMoved => NodeState::Unknown,
+            | Self::AgentMoved
+            | Self::BoundElsewhere => NodeState::Unknown,
             Self::NotEnrolled => NodeState::NotEnrolled,
         }
     }
@@ -146,6 +151,9 @@ impl NodeReason {
             Self::AmbiguousAgent => "Several agents claim the node, or several nodes the agent.",
             Self::AgentMoved => {
                 "What fits the node is the agent of another node that is still there, and stays with that one: a machine was renamed, or a node passes itself off as another."
+            }
+            Self::BoundElsewhere => {
+                "What SPIRE holds as the node's agent is bound to another node, which is still there, by an attestation that proved it."
             }
             Self::IdentityNotIssued => {
                 "Keylime passes the node, but SPIRE has no agent for it that was attested by Keylime."
@@ -183,6 +191,9 @@ impl NodeReason {
             }
             Self::AgentMoved => {
                 "If the agent was moved on purpose, name it in `spec.agentId` of this AttestedNode, or remove the other node from the cluster. If not, treat it as an incident."
+            }
+            Self::BoundElsewhere => {
+                "If the machine was moved on purpose, delete the Node that it was (kubectl delete node). If not, treat it as an incident."
             }
             Self::IdentityNotIssued => {
                 "See the log of the node's SPIRE agent; it attests by itself when Keylime passes."

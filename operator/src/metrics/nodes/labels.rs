@@ -7,13 +7,14 @@ use report::Act;
 use crate::model::target::Owner;
 
 /// The labels of actions on agents: the action, and its result.
-pub(super) const OUTCOMES: [(&str, &str); 6] = [
+pub(super) const OUTCOMES: [(&str, &str); 7] = [
     ("evict", "done"),
     ("evict", "failed"),
     ("ban", "done"),
     ("ban", "failed"),
     ("reattest", "done"),
     ("reattest", "failed"),
+    ("refuse", "done"),
 ];
 
 pub(super) fn outcome(action: &report::Action) -> (&'static str, &'static str) {
@@ -21,6 +22,7 @@ pub(super) fn outcome(action: &report::Action) -> (&'static str, &'static str) {
         Act::Evict => "evict",
         Act::Ban => "ban",
         Act::Reattest => "reattest",
+        Act::Refuse => "refuse",
     };
     (act, if action.error.is_some() { "failed" } else { "done" })
 }

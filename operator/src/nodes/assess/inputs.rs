@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use keylime::{AgentState, Doubt};
-use keylime_attestor_api::AttestedNodeStatus;
+use keylime_attestor_api::{AttestedNodeStatus, NodeBinding};
 
 use crate::nodes::facts::{NodeFacts, PodFacts};
 use crate::nodes::matching::{Conflict, Match};
@@ -40,4 +40,6 @@ pub(crate) struct Seen<'a> {
     pub(crate) pod: Option<&'a PodFacts>,
     pub(crate) previous: Option<&'a AttestedNodeStatus>,
     pub(crate) conflict: Option<&'a Conflict>,
+    /// The pair of the node that an attestation proved.
+    pub(crate) binding: Option<&'a NodeBinding>,
 }

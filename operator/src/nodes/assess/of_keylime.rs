@@ -41,6 +41,7 @@ pub(super) fn by_keylime(rules: &Rules<'_>, seen: &Seen<'_>) -> Word {
         Match::Agent(agent, by) => (agent, *by),
         Match::Ambiguous(text) => return Word::Said(Keylime::advised(NodeReason::AmbiguousAgent, text)),
         Match::Moved(text) => return Word::Said(Keylime::advised(NodeReason::AgentMoved, text)),
+        Match::BoundElsewhere(text) => return Word::Said(Keylime::advised(NodeReason::BoundElsewhere, text)),
         Match::Nobody if !rules.silent.is_empty() => return silent(rules, seen, None),
         Match::Nobody => return Word::Said(whole(NodeReason::NotEnrolled)),
     };

@@ -40,6 +40,7 @@ pub(super) fn status(
     let mut status = AttestedNodeStatus {
         agent_id: agent.map(|agent| agent.as_str().to_owned()),
         matched_by: by,
+        binding: seen.binding.cloned(),
         verifier: keylime.verifier.map(|verifier| verifier.to_string()),
         spiffe_id,
         state,

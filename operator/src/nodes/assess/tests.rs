@@ -107,6 +107,7 @@ impl Case {
                 pod: self.pod.as_ref(),
                 previous: self.previous.as_ref(),
                 conflict: None,
+                binding: None,
             },
         )
     }
@@ -142,9 +143,9 @@ fn psat_agent() -> serde_json::Value {
 /// Each reason, with the states of Attested, KeylimeHealthy and IdentityIssued.
 fn cases() -> Vec<(Case, NodeReason, [&'static str; 3])> {
     use NodeReason::{
-        AgentMoved, AmbiguousAgent, Attested, Banned, IdentityNotIssued, IdentityOfOtherAttestor,
-        IdentityUnknown, KeylimeAttestationFailed, KeylimeAttestationPending, KeylimeUnreachable,
-        NotEnrolled, NotHeardOf, SpireAgentNotReady, Stale,
+        AgentMoved, AmbiguousAgent, Attested, Banned, BoundElsewhere, IdentityNotIssued,
+        IdentityOfOtherAttestor, IdentityUnknown, KeylimeAttestationFailed, KeylimeAttestationPending,
+        KeylimeUnreachable, NotEnrolled, NotHeardOf, SpireAgentNotReady, Stale,
     };
     let (yes, no, unknown) = ("True", "False", "Unknown");
     let of = |matched| Case { matched, record: None, ..Case::new() };
@@ -170,6 +171,7 @@ fn cases() -> Vec<(Case, NodeReason, [&'static str; 3])> {
             [unknown, unknown, unknown],
         ),
         (of(Match::Moved("x".to_owned())), AgentMoved, [unknown, unknown, unknown]),
+        (of(Match::BoundElsewhere("x".to_owned())), BoundElsewhere, [unknown, unknown, unknown]),
         (Case::silent_for(120, Some(passing())), KeylimeUnreachable, [unknown, unknown, unknown]),
         (Case::silent_for(0, None), KeylimeUnreachable, [unknown, unknown, unknown]),
         (Case::held(json!([keylime_agent(false), psat_agent()])), Attested, [yes, yes, yes]),

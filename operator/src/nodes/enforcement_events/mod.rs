@@ -52,6 +52,10 @@ pub(super) fn untold(told: &mut Told, reports: &[Reported], pods: Option<&BTreeS
 fn event(action: &Action) -> NodeEvent {
     let Action { action: act, spiffe_id, reason, error, .. } = action;
     let (done, verb) = match act {
+        Act::Refuse => {
+            let note = format!("SPIRE's server refused an attestation as {spiffe_id}: {reason}");
+            return NodeEvent { reason: event::BOUND_ELSEWHERE, note, bad: true };
+        }
         Act::Evict => (event::EVICTED, "evicted"),
         Act::Ban => (event::BANNED, "banned"),
         Act::Reattest => (event::REATTESTED, "evicted once, so that it attests by Keylime,"),

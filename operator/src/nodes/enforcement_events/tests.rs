@@ -68,3 +68,12 @@ fn what_was_not_done_is_told_as_that() {
     assert_eq!((one.event.reason, one.event.bad), (event::ENFORCEMENT_FAILED, true));
     assert!(one.event.note.contains("no"), "{}", one.event.note);
 }
+
+#[test]
+fn an_attempt_against_a_pair_is_an_alarm_of_its_own() {
+    let action = json!({"sequence": 1, "time": 1, "agent_id": "x", "node_uid": "u", "spiffe_id": "s", "action": "refuse",
+        "reason": "the agent is bound to the node n"});
+    let event = event(&serde_json::from_value(action).unwrap());
+    assert_eq!((event.reason, event.bad), (event::BOUND_ELSEWHERE, true));
+    assert!(event.note.ends_with("the agent is bound to the node n"), "{}", event.note);
+}

@@ -1,10 +1,10 @@
 //! Matches nodes with the agents of Keylime. Pure.
 //!
-//! A node has, in this order, the agent that an administrator named, the agent that it had at the
-//! last poll, or the one agent that fits what the node says of itself. The last of these its kubelet
+//! A node has, in this order, the agent that an administrator named, the agent that an attestation
+//! proved to be its, the agent that it had at the last poll, or the one agent that fits what the node says of itself. The last of these its kubelet
 //! writes, and so whoever has the node: it finds an agent once, for a node without one, among the
 //! agents without a node. From then on the match stands, also while Keylime does not know the agent,
-//! and only an administrator changes it. Whatever else would is reported, on the node that says it.
+//! and only an administrator or a proof changes it. Whatever else would is reported, on the node that says it.
 
 mod fit;
 
@@ -16,6 +16,7 @@ use keylime::Contact;
 use keylime_attestor_api::names::event;
 use keylime_attestor_api::{MatchedBy, NodeReason};
 
+use super::bindings::Bindings;
 use super::facts::NodeFacts;
 use fit::{Fits, Index};
 
@@ -31,6 +32,8 @@ pub(crate) enum Match {
     Ambiguous(String),
     /// An agent that another node has. The text names the agent and both nodes.
     Moved(String),
+    /// A proof against a pair that was proven before. The text names both.
+    BoundElsewhere(String),
 }
 
 /// What fits a node beside the agent that it has.
@@ -64,10 +67,23 @@ pub(crate) struct Matches {
 type Nodes = BTreeMap<String, Arc<NodeFacts>>;
 
 /// Matches all nodes of the cluster with all agents.
-pub(crate) fn match_all(nodes: &Nodes, agents: &Agents, claims: &Claims, previous: &Previous) -> Matches {
+pub(crate) fn match_all(
+    nodes: &Nodes,
+    agents: &Agents,
+    claims: &Claims,
+    bindings: &Bindings,
+    previous: &Previous,
+) -> Matches {
     let index = Index::of(agents);
-    let mut pairs = Pairs::standing(nodes, claims, previous);
-    let conflicts = conflicts(nodes, &pairs, &index);
+    let mut pairs = Pairs::standing(nodes, claims, bindings, previous);
+    let mut conflicts = conflicts(nodes, &pairs, &index);
+    for (name, text) in &bindings.against {
+        let (reason, text) = (NodeReason::BoundElsewhere.as_str(), text.clone());
+        match pairs.by_node.contains_key(name) {
+            true => conflicts.insert(name.clone(), Conflict { reason, text }).map(drop),
+            false => pairs.without.insert(name.clone(), Match::BoundElsewhere(text)).map(drop),
+        };
+    }
     // A contact says less than an ID.
     pairs.find(nodes, |node| index.by_id(node));
     pairs.find(nodes, |node| index.by_contact(node));
@@ -86,8 +102,9 @@ struct Pairs {
 }
 
 impl Pairs {
-    /// The pairs by administrators, and those of the previous poll that are not against them.
-    fn standing(nodes: &Nodes, claims: &Claims, previous: &Previous) -> Self {
+    /// The pairs by administrators, those that are proven, and those of the previous poll that are
+    /// not against them.
+    fn standing(nodes: &Nodes, claims: &Claims, bindings: &Bindings, previous: &Previous) -> Self {
         let mut pairs = Self::default();
         for (name, claim) in claims.iter().filter(|(name, _)| nodes.contains_key(*name)) {
             match AgentId::new(claim) {
@@ -98,13 +115,20 @@ impl Pairs {
                 }
             }
         }
-        let claimed: BTreeSet<AgentId> = pairs.by_agent.keys().cloned().collect();
-        for (name, (agent, by)) in previous.iter().filter(|(name, _)| nodes.contains_key(*name)) {
-            if !claims.contains_key(name) && !claimed.contains(agent) {
-                pairs.add(name, agent.clone(), *by);
-            }
-        }
+        let proven = bindings.pinned.iter();
+        let proven = proven.filter_map(|(name, pinned)| Some((name, AgentId::new(&pinned.agent_id).ok()?)));
+        pairs.add_free(proven.map(|(name, agent)| (name, agent, MatchedBy::Proof)));
+        let previous = previous.iter().filter(|(name, _)| nodes.contains_key(*name));
+        pairs.add_free(previous.map(|(name, (agent, by))| (name, agent.clone(), *by)));
         pairs
+    }
+
+    /// Adds pairs of nodes and agents that had none before these.
+    fn add_free<'n>(&mut self, more: impl Iterator<Item = (&'n String, AgentId, MatchedBy)>) {
+        let taken: BTreeSet<AgentId> = self.by_agent.keys().cloned().collect();
+        let free: Vec<_> =
+            more.filter(|(name, agent, _)| self.is_free(name) && !taken.contains(agent)).collect();
+        free.into_iter().for_each(|(name, agent, by)| self.add(name, agent, by));
     }
 
     /// Finds agents for the nodes that have none, among the agents that no node has so far.
@@ -159,7 +183,8 @@ impl Pairs {
     }
 }
 
-/// The conflicts of the nodes whose match stands, unless an administrator has named their agent.
+/// The conflicts of the nodes whose match stands, unless an administrator has named their agent or
+/// an attestation has proven it.
 fn conflicts(nodes: &Nodes, pairs: &Pairs, index: &Index<'_>) -> BTreeMap<String, Conflict> {
     let mut conflicts = BTreeMap::new();
     for (name, node) in nodes {
@@ -169,7 +194,7 @@ fn conflicts(nodes: &Nodes, pairs: &Pairs, index: &Index<'_>) -> BTreeMap<String
             fits = index.by_contact(node);
         }
         let fits_own = fits.remove(&own).is_some();
-        if by == MatchedBy::Spec || fits.is_empty() {
+        if matches!(by, MatchedBy::Spec | MatchedBy::Proof) || fits.is_empty() {
             continue;
         }
         let others: Vec<&str> = fits.keys().map(AgentId::as_str).collect();

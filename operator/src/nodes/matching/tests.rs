@@ -1,5 +1,5 @@
 use super::*;
-use MatchedBy::{InternalIp, NodeName, Spec, SystemUuid};
+use MatchedBy::{InternalIp, NodeName, Proof, Spec, SystemUuid};
 
 fn id(text: &str) -> AgentId {
     AgentId::new(text).unwrap()
@@ -42,7 +42,48 @@ fn matched(given: &[Given<'_>], known: &[(&str, &str)]) -> BTreeMap<String, Matc
 
 fn match_after(given: &[Given<'_>], known: &[(&str, &str)], before: &[(&str, &str)]) -> Matches {
     let (nodes, claims) = nodes(given);
-    match_all(&nodes, &agents(known), &claims, &previous(before))
+    match_all(&nodes, &agents(known), &claims, &Bindings::default(), &previous(before))
+}
+
+fn bound(pairs: &[(&str, &str)], against: &[&str]) -> Bindings {
+    let binding = |agent: &str| {
+        let binding = serde_json::json!({"nodeUID": "u", "agentId": agent, "since": "2026-01-01T00:00:00Z"});
+        serde_json::from_value(binding).unwrap()
+    };
+    let pinned = pairs.iter().map(|(node, agent)| ((*node).to_owned(), binding(agent))).collect();
+    let against = against.iter().map(|node| ((*node).to_owned(), format!("against {node}"))).collect();
+    Bindings { pinned, against }
+}
+
+#[test]
+fn a_proof_goes_before_all_but_an_administrator() {
+    let match_with = |given: &[Given<'_>], bindings: &Bindings, before: &[(&str, &str)]| {
+        let (nodes, claims) = nodes(given);
+        match_all(&nodes, &agents(&[("a", ""), ("b", "")]), &claims, bindings, &previous(before)).nodes
+    };
+    // Node one says that it is b, and was matched with it; the proof says a.
+    let one = ("one", None, "b", "", "");
+    let proven = match_with(&[one], &bound(&[("one", "a")], &[]), &[("one", "b")]);
+    assert_eq!(proven["one"], Match::Agent(id("a"), Proof));
+    // What was matched by what a node says gives way to another one's proof.
+    let two = ("two", None, "a", "", "");
+    let proven = match_with(&[one, two], &bound(&[("one", "a")], &[]), &[("two", "a")]);
+    assert_eq!(proven["one"], Match::Agent(id("a"), Proof));
+    assert!(matches!(&proven["two"], Match::Moved(_)), "{:?}", proven["two"]);
+    let claimed = ("two", Some("a"), "", "", "");
+    let named = match_with(&[one, claimed], &bound(&[("one", "a")], &[]), &[]);
+    assert_eq!(named["two"], Match::Agent(id("a"), Spec));
+    assert_ne!(named["one"], Match::Agent(id("a"), Proof));
+}
+
+#[test]
+fn a_proof_against_a_pair_gives_nobody_an_agent() {
+    let (nodes, claims) = nodes(&[("one", None, "", "", ""), ("two", None, "", "", "")]);
+    let bindings = bound(&[("one", "a")], &["two", "one"]);
+    let matches = match_all(&nodes, &agents(&[("a", "")]), &claims, &bindings, &Previous::new());
+    assert_eq!(matches.nodes["one"], Match::Agent(id("a"), Proof));
+    assert_eq!(matches.nodes["two"], Match::BoundElsewhere("against two".to_owned()));
+    assert_eq!(matches.conflicts["one"].reason, "BoundElsewhere");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use keylime::Doubt;
 use keylime_attestor_api::{AttestedNodeStatus, Mode, NodeState};
 use kube::ResourceExt as _;
@@ -10,6 +11,7 @@ use kube::ResourceExt as _;
 use super::Poll;
 use crate::model::target::Owner;
 use crate::nodes::assess::{Assessment, Rules, Seen, assess};
+use crate::nodes::bindings::{Bindings, Proofs, bindings};
 use crate::nodes::facts::{NodeFacts, PodFacts};
 use crate::nodes::matching::{Agents, Claims, Conflict, Match, Matches, Previous, match_all};
 use crate::nodes::spire::SpireAgents;
@@ -40,7 +42,11 @@ impl Poll<'_> {
         view: &mut View,
     ) -> Vec<Assessed> {
         let before = self.before(history);
-        let Matches { nodes: matches, mut conflicts, unmatched } = self.matches(&before);
+        let claims = self.claims();
+        let none = Proofs::new();
+        let proofs = spire.map_or(&none, |spire| &spire.proofs);
+        let bindings = bindings(&self.cluster.nodes, &before, &claims, proofs, &Time(self.at));
+        let Matches { nodes: matches, mut conflicts, unmatched } = self.matches(&before, &claims, &bindings);
         view.unmatched = unmatched;
         let doubts: BTreeMap<String, &Doubt> = self
             .states
@@ -78,6 +84,7 @@ impl Poll<'_> {
                     pod: pod.as_deref(),
                     previous: previous.as_deref(),
                     conflict: conflict.as_ref(),
+                    binding: bindings.pinned.get(name),
                 },
             );
             assessed.push(Assessed { node: Arc::clone(node), previous, pod, assessment, conflict });
@@ -131,7 +138,12 @@ impl Poll<'_> {
         before
     }
 
-    fn matches(&self, before: &BTreeMap<String, Arc<AttestedNodeStatus>>) -> Matches {
+    fn matches(
+        &self,
+        before: &BTreeMap<String, Arc<AttestedNodeStatus>>,
+        claims: &Claims,
+        bindings: &Bindings,
+    ) -> Matches {
         let mut previous = Previous::new();
         for (name, status) in before {
             let Some((agent, by)) = status.agent_id.as_ref().zip(status.matched_by) else { continue };
@@ -140,7 +152,7 @@ impl Poll<'_> {
         }
         let agents: Agents =
             self.states.agents.iter().map(|(agent, state)| (agent.clone(), state.contact.clone())).collect();
-        match_all(&self.cluster.nodes, &agents, &self.claims(), &previous)
+        match_all(&self.cluster.nodes, &agents, claims, bindings, &previous)
     }
 
     /// The agents that administrators named. One named before the Node's `AttestedNode` was made

@@ -64,12 +64,15 @@ impl Poll<'_> {
         {
             self.context.metrics.nodes.enforced(self.owner, &action);
             let agent = action.agent_id.as_ref().map(|agent| agent.as_str());
-            let node = assessed.iter().find(|assessed| {
+            // An attempt against a pair is about two nodes.
+            let about = assessed.iter().filter(|assessed| {
                 let status = assessed.previous.as_deref().unwrap_or(&assessed.assessment.status);
                 let by_agent = agent.is_some() && status.agent_id.as_deref() == agent;
-                by_agent || action.spiffe_id.ends_with(&format!("/{}", assessed.node.uid))
+                let by_node = action.node_uid.as_ref() == Some(&assessed.node.uid);
+                by_agent || by_node || action.spiffe_id.ends_with(&format!("/{}", assessed.node.uid))
             });
-            let name = node.map(|assessed| assessed.node.name.as_str());
+            let about: Vec<_> = about.map(|assessed| &assessed.node).collect();
+            let name = about.first().map(|node| node.name.as_str());
             info!(
                 node = name,
                 spiffe_id = action.spiffe_id,
@@ -77,8 +80,14 @@ impl Poll<'_> {
                 note = event.note,
                 "SPIRE's server acted on an agent"
             );
-            if let Some(Assessed { node, .. }) = node {
-                node_events::publish(&self.context.events, &node.name, &node.uid, &[event]).await;
+            for node in about {
+                node_events::publish(
+                    &self.context.events,
+                    &node.name,
+                    &node.uid,
+                    std::slice::from_ref(&event),
+                )
+                .await;
             }
         }
     }

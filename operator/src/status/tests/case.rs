@@ -184,6 +184,7 @@ pub(super) fn view(reach: Reason, nodes: &[NodeReason]) -> View {
             since: Time(now()),
             agent_id: None,
             matched_by: None,
+            binding: None,
             verifier: None,
             spiffe_id: None,
             last_success: None,

@@ -72,12 +72,35 @@ pub enum BindingRefusal {
         /// The node's name.
         node: ObjectName,
     },
+    /// The agent has proven another node before, which is still there.
+    #[error(
+        "the agent is bound to the node {node}, which is still there, and is attested from there alone; find out who attests elsewhere. If the machine was moved on purpose, delete that Node (kubectl delete node {node})"
+    )]
+    BoundElsewhere {
+        /// The node's name.
+        node: ObjectName,
+    },
+    /// The node has proven itself as another agent before.
+    #[error(
+        "the node {node} is bound to another agent ({other}); find out which of the two is in that machine. If it was enrolled anew on purpose, delete the Node (kubectl delete node {node}), so that it is made anew"
+    )]
+    NodeOfAnother {
+        /// The node's name.
+        node: ObjectName,
+        /// The other agent's id, or its SPIFFE ID.
+        other: String,
+    },
 }
 
 impl BindingRefusal {
     /// The refusal of an account that is none of those allowed.
     pub(super) fn wrong_account(account: &ServiceAccount) -> Self {
         Self::WrongAccount { came: account.to_string() }
+    }
+
+    /// True where the evidence is good and against a pair of node and agent that was proven before.
+    pub fn is_against_a_pair(&self) -> bool {
+        matches!(self, Self::BoundElsewhere { .. } | Self::NodeOfAnother { .. })
     }
 
     pub(crate) fn reason(&self) -> &'static str {
@@ -93,6 +116,8 @@ impl BindingRefusal {
             Self::PodElsewhere { .. } => "pod_elsewhere",
             Self::NodeGone { .. } => "node_gone",
             Self::NodeReplaced { .. } => "node_replaced",
+            Self::BoundElsewhere { .. } => "bound_elsewhere",
+            Self::NodeOfAnother { .. } => "node_of_another",
         }
     }
 }

@@ -74,6 +74,9 @@ pub struct Action {
     pub agent_id: Option<AgentId>,
     /// The agent's SPIFFE ID.
     pub spiffe_id: String,
+    /// The UID of the Kubernetes node that a refused attestation came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_uid: Option<String>,
     /// The kind of action.
     pub action: Act,
     /// The reason, for a human.
@@ -93,6 +96,8 @@ pub enum Act {
     Ban,
     /// Eviction, by a request of the operator ([`Reattest`]).
     Reattest,
+    /// Refusal of an attestation against a proven pair of node and agent.
+    Refuse,
 }
 
 /// An agent that SPIRE's server holds.
@@ -105,12 +110,19 @@ pub struct Agent {
     /// The node's agent at Keylime; only for agents of our attestation type.
     #[serde(default, with = "crate::agent_id", skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<AgentId>,
-    /// The Kubernetes node, where the agent attested by `k8s_psat`.
+    /// The Kubernetes node, where the agent attested by `k8s_psat`, or proved it to us by a token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_name: Option<String>,
     /// That node's UID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_uid: Option<String>,
+    /// SHA-256 of the AK that it attested with, in hexadecimal; only for agents of our attestation
+    /// type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ak_sha256: Option<String>,
+    /// The same of the EK.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ek_sha256: Option<String>,
     /// The end of its SVID.
     pub expires: u64,
     /// True for a banned agent.

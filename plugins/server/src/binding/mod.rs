@@ -1,6 +1,7 @@
 //! The binding of an agent to its node of Kubernetes: the token of the SPIRE agent's own pod, as a
 //! second factor beside the quote. Nothing of it where the configuration has no block for it.
 
+mod pairs;
 mod settings;
 
 use evidence::binding::ProvenNode;
@@ -8,6 +9,7 @@ use evidence::message::Payload;
 use evidence::{BindingRefusal, Refusal, ServiceAccountToken, selector};
 use kubernetes::Apiserver;
 
+pub(crate) use pairs::{Gone, Pairs};
 pub(crate) use settings::{KEYS, take};
 use settings::{Mode, Settings};
 

@@ -15,6 +15,8 @@ mod stop;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use evidence::AgentId;
+use report::Act;
 use spire_plugin::Host;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -27,7 +29,7 @@ use stop::Stop;
 use crate::config::Config;
 use poll::Watch;
 use report_server::ReportServer;
-use report_state::ReportState;
+use report_state::{Done, ReportState};
 
 /// The wait before work begins again that a fault of our own ended.
 const AFTER_A_FAULT: Duration = Duration::from_secs(10);
@@ -46,6 +48,25 @@ struct Running {
 impl Enforcement {
     pub(crate) fn new() -> Self {
         Self { report: Arc::new(ReportState::new()), running: Mutex::new(None) }
+    }
+
+    /// Tells the operator of an attestation that was refused because it is against a proven pair of
+    /// node and agent; the same one once in a while.
+    pub(crate) fn refused(
+        &self,
+        agent_id: &AgentId,
+        spiffe_id: &str,
+        node_uid: Option<String>,
+        reason: String,
+    ) {
+        self.report.refused(Done {
+            agent_id: Some(agent_id),
+            spiffe_id,
+            node_uid,
+            act: Act::Refuse,
+            reason,
+            error: None,
+        });
     }
 
     /// Ends the work for the previous configuration, then begins that for this one, so that two

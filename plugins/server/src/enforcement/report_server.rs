@@ -152,7 +152,9 @@ impl ReportServer {
         let result = if error.is_none() { "done" } else { "failed" };
         self.host.incr_counter(ACTIONS, &[("action", "reattest"), ("result", result)]);
         let reason = format!("it attested by {attestation_type}, which it no longer has");
-        self.report.record(Done { agent_id: None, spiffe_id: &spiffe_id, act: Act::Reattest, reason, error });
+        let done =
+            Done { agent_id: None, spiffe_id: &spiffe_id, node_uid: None, act: Act::Reattest, reason, error };
+        self.report.record(done);
         Ok(evicted.map(drop)?)
     }
 }

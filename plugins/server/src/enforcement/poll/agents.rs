@@ -21,13 +21,19 @@ pub(super) fn agent_id(config: &Config, agent: &SpireAgent) -> Option<AgentId> {
 }
 
 pub(super) fn told(config: &Config, agent: SpireAgent) -> Agent {
-    const PSAT: &str = "k8s_psat";
     let ours = agent.attestation_type == config.plugin_name();
-    let of_node = |key| agent.selectors(PSAT, key).next().map(str::to_owned);
+    let (kind, name, uid) = match ours {
+        true => (config.plugin_name(), "node_name", "node_uid"),
+        false => ("k8s_psat", "agent_node_name", "agent_node_uid"),
+    };
+    let key = |key| agent.selectors(config.plugin_name(), key).next().filter(|_| ours).map(str::to_owned);
+    let of_node = |key| agent.selectors(kind, key).next().map(str::to_owned);
     Agent {
         agent_id: if ours { agent_id(config, &agent) } else { None },
-        node_name: of_node("agent_node_name"),
-        node_uid: of_node("agent_node_uid"),
+        node_name: of_node(name),
+        node_uid: of_node(uid),
+        ak_sha256: key("ak_sha256"),
+        ek_sha256: key("ek_sha256"),
         expires: agent.expires,
         banned: agent.banned,
         spiffe_id: agent.spiffe_id,

@@ -173,7 +173,7 @@ impl Watch {
         let Candidate { spiffe_id, agent_id, fault } = candidate;
         let (done, action) = match act {
             Act::Ban => (self.spire.ban(spiffe_id).await, "ban"),
-            Act::Evict | Act::Reattest => (self.spire.evict(spiffe_id).await, "evict"),
+            Act::Evict | Act::Reattest | Act::Refuse => (self.spire.evict(spiffe_id).await, "evict"),
         };
         let reason = fault.to_string();
         let error = match &done {
@@ -190,6 +190,6 @@ impl Watch {
         };
         let result = if error.is_none() { "done" } else { "failed" };
         self.host.incr_counter(ACTIONS, &[("action", action), ("result", result)]);
-        self.report.record(Done { agent_id: Some(agent_id), spiffe_id, act, reason, error });
+        self.report.record(Done { agent_id: Some(agent_id), spiffe_id, node_uid: None, act, reason, error });
     }
 }

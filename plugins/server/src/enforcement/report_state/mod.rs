@@ -9,6 +9,9 @@ use report::{Act, Action, Agent, Loop, MAX_ACTIONS, Mode, Report, VERSION};
 
 use crate::clock::unix_time;
 
+/// For how long the same refusal is told once, in seconds.
+const SAME_REFUSAL: u64 = 10 * 60;
+
 /// Shared by the loop, which writes it, and the report's server.
 pub(crate) struct ReportState {
     started: u64,
@@ -26,6 +29,8 @@ struct Held {
 pub(crate) struct Done<'a> {
     pub(crate) agent_id: Option<&'a AgentId>,
     pub(crate) spiffe_id: &'a str,
+    /// The Node that it was from, where that is proven.
+    pub(crate) node_uid: Option<String>,
     pub(crate) act: Act,
     pub(crate) reason: String,
     pub(crate) error: Option<String>,
@@ -66,6 +71,7 @@ impl ReportState {
             time: unix_time(),
             agent_id: done.agent_id.cloned(),
             spiffe_id: done.spiffe_id.to_owned(),
+            node_uid: done.node_uid,
             action: done.act,
             reason: done.reason,
             error: done.error,
@@ -74,6 +80,20 @@ impl ReportState {
             held.actions.pop_front();
         }
         held.actions.push_back(action);
+    }
+
+    /// Records a refusal, unless the same one is among those of the last while: an attacker could
+    /// fill the list by trying again and again.
+    pub(crate) fn refused(&self, done: Done<'_>) {
+        let since = unix_time().saturating_sub(SAME_REFUSAL);
+        let known = self.held().actions.iter().any(|action| {
+            action.action == Act::Refuse
+                && action.time > since
+                && (action.agent_id.as_ref(), &action.node_uid) == (done.agent_id, &done.node_uid)
+        });
+        if !known {
+            self.record(done);
+        }
     }
 
     pub(crate) fn report(&self, trust_domain: &str, plugin_name: &str) -> Report {
