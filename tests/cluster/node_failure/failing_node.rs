@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use lab::cluster::{Cluster, Component, Helm, NODES, Node, Options, World};
 use lab::wait;
 
+use super::intruder;
 use super::seen::{
     TIMEOUT, agent_pod, attested_node, condition, expect_all_attested, expect_event, expect_listed,
     expect_metric, expect_ready, expect_state, is_listed, patch, resource, say,
@@ -32,6 +33,7 @@ fn a_node_that_fails_loses_its_identity_until_it_passes_again() -> Result<()> {
     }
     say(clock, "both nodes are attested, whose agents lived on with their former SVIDs before");
 
+    intruder::becomes_nobody_else(&cluster, clock)?;
     one_fails(&cluster, NODES)?;
     say(clock, "a node failed, was evicted, and came back");
     one_is_banned(&cluster, NODES)?;

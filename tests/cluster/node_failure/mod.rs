@@ -5,5 +5,6 @@
 #![expect(clippy::indexing_slicing, reason = "what the tests share is test code too")]
 
 mod failing_node;
+mod intruder;
 mod migration;
 mod seen;

@@ -82,6 +82,17 @@ impl<'a> Keylime<'a> {
         Ok(key)
     }
 
+    /// The certificate that the registrar holds of a node's Keylime agent, in PEM.
+    ///
+    /// # Errors
+    /// When the registrar's database cannot be read.
+    pub fn agent_certificate(self, node: Node) -> Result<String> {
+        let id = self.agent_id(node)?;
+        let certificate = self.registrar("select mtls_cert from registrarmain where agent_id = ?", &[&id])?;
+        ensure!(certificate.contains("BEGIN CERTIFICATE"), "the registrar holds {certificate:?}");
+        Ok(certificate)
+    }
+
     /// Has the registrar hold another attestation key for a node. The verifier goes on with the one
     /// that the node was enrolled with.
     ///
