@@ -134,6 +134,37 @@ async fn the_agents_configuration_needs_a_pin_for_https_beyond_loopback() -> Res
 }
 
 #[tokio::test]
+async fn the_agents_socket_stands_alone() -> Result<()> {
+    let host = Host::start(programs::built("keylime-attestor-agent")?).start().await?;
+    let socket = "keylime_agent_socket = \"/run/keylime-attestor/quoter.sock\"\n";
+    assert!(host.plugin().validate(TRUST_DOMAIN, socket).await?.valid);
+    for other in [
+        "keylime_agent_host = \"127.0.0.1\"",
+        "keylime_agent_port = 9002",
+        "keylime_tls_cert_file = \"/c\"",
+        "keylime_tls_key_file = \"/k\"",
+        "keylime_tls_server_cert_file = \"/c\"",
+    ] {
+        let refused = host.plugin().validate(TRUST_DOMAIN, &format!("{socket}{other}")).await?;
+        let key = other.split(' ').next().unwrap_or_default();
+        let expected = "expected none beside keylime_agent_socket, got one; remove one of the two";
+        assert!(
+            matches!(refused.notes.as_slice(), [note] if note.contains(key) && note.contains(expected)),
+            "{other}: {:?}",
+            refused.notes
+        );
+    }
+    let long = format!("/{}", "a".repeat(107));
+    for path in ["quoter.sock", &long] {
+        let refused =
+            host.plugin().validate(TRUST_DOMAIN, &format!("keylime_agent_socket = {path:?}")).await?;
+        let expected = "expected an absolute path of at most 107 bytes";
+        assert!(refused.notes.iter().any(|note| note.contains(expected)), "{path}: {:?}", refused.notes);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn configurations_are_taken_as_spire_prints_them() -> Result<()> {
     let site = Site::start().await?;
     let text = site.configuration("");

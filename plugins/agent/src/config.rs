@@ -11,6 +11,8 @@ use kubernetes::TokenFile;
 use spire_plugin::{ConfigKey, TrustDomain};
 
 const HOST: &str = "keylime_agent_host";
+const PORT: &str = "keylime_agent_port";
+const SOCKET: &str = "keylime_agent_socket";
 const AGENT_ID: &str = "keylime_agent_id";
 const CERT_FILE: &str = "keylime_tls_cert_file";
 const KEY_FILE: &str = "keylime_tls_key_file";
@@ -22,7 +24,12 @@ const REQUEST_TIMEOUT: &str = "request_timeout";
 /// them, unchanged.
 pub(crate) const KEYS: &[ConfigKey] = &[
     ConfigKey { name: HOST, default: "127.0.0.1", about: "host of the node's Keylime agent" },
-    ConfigKey { name: "keylime_agent_port", default: "9002", about: "its port" },
+    ConfigKey { name: PORT, default: "9002", about: "its port" },
+    ConfigKey {
+        name: SOCKET,
+        default: "none",
+        about: "unix socket of the node's keylime-attestor-quoter, where Keylime runs in push mode; in place of host, port and the files for https",
+    },
     ConfigKey {
         name: AGENT_ID,
         default: "ask the Keylime agent",
@@ -93,15 +100,49 @@ pub(crate) fn read(trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec
 
 /// The client of the Keylime agent, or [`None`] after problems were noted.
 fn agent(fields: &mut Fields) -> Option<NodeAgent> {
+    match text(fields, SOCKET) {
+        Some(socket) => quoter(fields, socket.into()),
+        None => agent_by_port(fields),
+    }
+}
+
+/// The client of the quoter. Settings that would be without effect are problems: they tell of a
+/// Keylime agent that somebody expects to be asked.
+fn quoter(fields: &mut Fields, socket: PathBuf) -> Option<NodeAgent> {
+    let port = fields.take::<Port>(PORT).is_some();
+    let others = [HOST, CERT_FILE, KEY_FILE, PINNED_FILE].map(|key| (key, text(fields, key).is_some()));
+    let mut alone = true;
+    for (key, _) in others.into_iter().chain([(PORT, port)]).filter(|(_, given)| *given) {
+        alone = false;
+        fields.problem(key, "expected none beside keylime_agent_socket, got one; remove one of the two");
+    }
+    match NodeAgent::on_socket(socket, request_timeout(fields)) {
+        Ok(agent) => alone.then_some(agent),
+        Err(problems) => {
+            for problem in problems {
+                let key = if problem.setting == Setting::RequestTimeout { REQUEST_TIMEOUT } else { SOCKET };
+                fields.problem(key, problem);
+            }
+            None
+        }
+    }
+}
+
+fn request_timeout(fields: &mut Fields) -> Duration {
+    fields.take(REQUEST_TIMEOUT).map_or(Duration::from_secs(10), hcl::Duration::get)
+}
+
+/// The client of a Keylime agent that listens, or [`None`] after problems were noted.
+fn agent_by_port(fields: &mut Fields) -> Option<NodeAgent> {
     let host = text(fields, HOST).unwrap_or_else(|| "127.0.0.1".to_owned());
-    let port = fields.take("keylime_agent_port").map_or(9002, Port::get);
+    let port = fields.take(PORT).map_or(9002, Port::get);
     // After a problem any endpoint does, so that the settings beside it are still checked.
     let endpoint = Endpoint::new(&host, port).or_else(|error| {
         fields.problem(HOST, error);
         Endpoint::new("localhost", port)
     });
     let tls = tls(fields);
-    let request_timeout = fields.take(REQUEST_TIMEOUT).map_or(Duration::from_secs(10), hcl::Duration::get);
+    let request_timeout = request_timeout(fields);
     let config = NodeAgentConfig { endpoint: endpoint.ok()?, tls: tls.ok()?, request_timeout };
     let plain_http = config.tls.is_none();
     match NodeAgent::new(config) {

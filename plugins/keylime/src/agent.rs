@@ -14,6 +14,9 @@ use crate::{Endpoint, check_timeout};
 /// The time that an unused connection is kept. The Rust agent closes it after 5 seconds.
 const IDLE: Duration = Duration::from_secs(4);
 
+/// The longest path of a unix socket, in bytes: all that Linux has room for, with an end.
+const MAX_SOCKET: usize = 107;
+
 /// The address of the node's agent, and the rules of its connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeAgentConfig {
@@ -76,7 +79,7 @@ impl NodeAgent {
     /// Every problem of the files and of the timeout.
     pub fn new(config: NodeAgentConfig) -> Result<NodeAgent, Vec<Problem>> {
         let timeout = config.request_timeout;
-        let pool = Pool { connect_timeout: connect_timeout(timeout), idle: IDLE };
+        let pool = Pool { connect_timeout: connect_timeout(timeout), idle: IDLE, socket: None };
         let https = config.tls.is_some();
         let unpinned =
             config.tls.as_ref().is_some_and(|tls| tls.pinned.is_none()) && !config.endpoint.is_loopback();
@@ -88,6 +91,29 @@ impl NodeAgent {
         let clients = Clients::new(config.tls.map(TlsSettings::from), pool);
         let peer = Peer::new(Role::Agent, config.endpoint, https, timeout);
         match (clients, peer) {
+            (Ok(clients), Ok(peer)) if problems.is_empty() => Ok(NodeAgent { clients, peer }),
+            (clients, peer) => {
+                problems.extend(clients.err().into_iter().flatten());
+                problems.extend(peer.err());
+                Err(problems)
+            }
+        }
+    }
+
+    /// A client of the quoter on the node, by its unix socket. Makes no connection.
+    ///
+    /// # Errors
+    /// Every problem of the path and of the timeout.
+    pub fn on_socket(socket: PathBuf, request_timeout: Duration) -> Result<NodeAgent, Vec<Problem>> {
+        let mut problems = Vec::from_iter(check_timeout(request_timeout));
+        let length = socket.as_os_str().len();
+        if !socket.is_absolute() || length > MAX_SOCKET {
+            let expected = format!("expected an absolute path of at most {MAX_SOCKET} bytes");
+            problems.push(Problem::in_file(Setting::Endpoint, &socket, expected));
+        }
+        let connect_timeout = connect_timeout(request_timeout);
+        let pool = Pool { connect_timeout, idle: IDLE, socket: Some(socket.clone()) };
+        match (Clients::new(None, pool), Peer::on_socket(socket, request_timeout)) {
             (Ok(clients), Ok(peer)) if problems.is_empty() => Ok(NodeAgent { clients, peer }),
             (clients, peer) => {
                 problems.extend(clients.err().into_iter().flatten());

@@ -76,11 +76,11 @@ pub(crate) fn the_one_that_knows(answers: Answers, home: Option<&Endpoint>) -> R
     if let Some(error) = answers.iter().filter_map(|answer| answer.as_ref().err()).find(cut_off) {
         return Err(error.clone());
     }
-    let server = |endpoint| Server { role: Role::Verifier, endpoint };
+    let server = |endpoint| Server { role: Role::Verifier, endpoint, socket: None };
     answers.further.into_iter().fold(answers.main, |so_far, next| match (so_far, next) {
         (Ok(first), Ok(other)) => Err(Error::KnownTwice {
             server: server(first.verifier),
-            other: server(other.verifier),
+            other: Box::new(server(other.verifier)),
             agent: first.node.agent_id,
         }),
         (Err(twice @ Error::KnownTwice { .. }), _) => Err(twice),

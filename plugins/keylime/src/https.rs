@@ -6,7 +6,7 @@ use std::time::Duration;
 use evidence::ServiceAccountToken;
 
 use crate::error::{Malformed, Refused, Unreachable};
-use crate::http::{Failure, Situation, connect_timeout, read_body};
+use crate::http::{Failure, Situation, Via, connect_timeout, read_body};
 use crate::tls::{Clients, Pool, Problem, TlsSettings, Trust};
 use crate::{Endpoint, check_timeout};
 
@@ -97,11 +97,12 @@ impl TokenClient {
 impl Https {
     pub(crate) fn new(settings: TlsSettings, request_timeout: Duration) -> Result<Https, Vec<Problem>> {
         let situation = Situation {
+            via: Via::Network,
             plain_http: false,
             connect_timeout: connect_timeout(request_timeout),
             request_timeout,
         };
-        let pool = Pool { connect_timeout: situation.connect_timeout, idle: IDLE };
+        let pool = Pool { connect_timeout: situation.connect_timeout, idle: IDLE, socket: None };
         let problem = check_timeout(request_timeout);
         match Clients::new(Some(settings), pool) {
             Ok(clients) if problem.is_none() => Ok(Https { clients, situation }),
@@ -149,8 +150,8 @@ impl From<Failure> for HttpsError {
             Failure::Unreachable(cause) => HttpsError::Unreachable(cause),
             Failure::Refused(cause) => HttpsError::Refused(cause),
             Failure::Malformed(cause) => HttpsError::Malformed(cause),
-            // No AK is read here.
-            Failure::UnusableAk(_) => HttpsError::Malformed(Malformed::CutShort),
+            // No AK is read here, and no quoter asked.
+            Failure::UnusableAk(_) | Failure::Unanswered(_) => HttpsError::Malformed(Malformed::CutShort),
         }
     }
 }

@@ -4,6 +4,7 @@ mod beside;
 mod failures;
 mod life;
 mod load;
+mod plugin;
 
 use anyhow::Result;
 use evidence::{AttestationKey, EndorsementKey, HashAlg, Nonce, Quote};

@@ -71,6 +71,8 @@ fn reason_of(error: &Error) -> Reason {
         Error::Unreachable { cause, .. } => match cause {
             Unreachable::Dns(_)
             | Unreachable::Connect(_)
+            | Unreachable::Agent(_)
+            | Unreachable::Socket(_)
             | Unreachable::ConnectTimeout(_)
             | Unreachable::AnswerTimeout(_)
             | Unreachable::Closed { .. } => reason::UNREACHABLE,
@@ -87,7 +89,8 @@ fn reason_of(error: &Error) -> Reason {
             | Unreachable::Tls(_) => reason::TLS_FAILED,
         },
         Error::Refused { cause: Refused::Alert(_) | Refused::Status(_), .. } => reason::TLS_FAILED,
-        Error::Malformed { .. }
+        Error::Unanswered { .. }
+        | Error::Malformed { .. }
         | Error::UnknownAgent { .. }
         | Error::ListedYetUnknown { .. }
         | Error::NotActivated { .. }

@@ -3,7 +3,7 @@ use keylime::{Endpoint, Malformed, Role, Server};
 use super::*;
 
 fn server(role: Role) -> Server {
-    Server { role, endpoint: Endpoint::new("keylime.example", 8881).unwrap() }
+    Server { role, endpoint: Endpoint::new("keylime.example", 8881).unwrap(), socket: None }
 }
 
 #[test]

@@ -34,6 +34,14 @@ pub enum Error {
         /// The cause.
         cause: Refused,
     },
+    /// The quoter's own word why it has no answer.
+    #[error("failed to get an answer of {server}: {text}")]
+    Unanswered {
+        /// The server that was asked.
+        server: Server,
+        /// The start of its text.
+        text: String,
+    },
     /// An answer that Keylime would not give.
     #[error("failed to read the answer of {server}: {cause}")]
     Malformed {
@@ -82,7 +90,7 @@ pub enum Error {
         /// The first that has it.
         server: Server,
         /// Another that has it.
-        other: Server,
+        other: Box<Server>,
         /// The agent asked for.
         agent: AgentId,
     },
@@ -124,6 +132,7 @@ impl Error {
         match self {
             Error::Unreachable { cause, .. } => cause.reason(),
             Error::Refused { .. } => "client_certificate_refused",
+            Error::Unanswered { .. } => "unanswered",
             Error::Malformed { cause, .. } => cause.reason(),
             Error::UnknownAgent { .. } => "unknown_agent",
             Error::ListedYetUnknown { .. } => "listed_yet_unknown",
@@ -150,6 +159,7 @@ impl Error {
         match self {
             Error::Unreachable { server, .. }
             | Error::Refused { server, .. }
+            | Error::Unanswered { server, .. }
             | Error::Malformed { server, .. }
             | Error::UnknownAgent { server, .. }
             | Error::ListedYetUnknown { server, .. }

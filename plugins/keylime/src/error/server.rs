@@ -1,6 +1,8 @@
 //! The server that an error names.
 
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::Endpoint;
 
@@ -9,8 +11,10 @@ use crate::Endpoint;
 pub struct Server {
     /// The server's role.
     pub role: Role,
-    /// The server's host and port.
+    /// The server's host and port. Where there is a socket: of this machine, and without meaning.
     pub endpoint: Endpoint,
+    /// The unix socket by which it is reached in place of host and port: that of the quoter.
+    pub socket: Option<Arc<PathBuf>>,
 }
 
 /// The role of a server.
@@ -26,7 +30,10 @@ pub enum Role {
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the Keylime {} at {}", self.role, self.endpoint)
+        match &self.socket {
+            Some(socket) => write!(f, "the quoter at {}", socket.display()),
+            None => write!(f, "the Keylime {} at {}", self.role, self.endpoint),
+        }
     }
 }
 

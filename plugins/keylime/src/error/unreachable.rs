@@ -13,6 +13,18 @@ pub enum Unreachable {
     /// No connection, such as nobody listening.
     #[error("no connection ({0}); check that it runs and that host and port are right")]
     Connect(String),
+    /// No connection to the node's agent.
+    #[error(
+        "no connection ({0}); check that it runs and that host and port are right; where Keylime runs in push mode, its agent \
+         opens no port: run keylime-attestor-quoter on the node and set keylime_agent_socket"
+    )]
+    Agent(String),
+    /// No connection to the quoter.
+    #[error(
+        "no connection ({0}); check that keylime-attestor-quoter runs on this node, that the folder of its socket is mounted \
+         into the pod of SPIRE's agent, and that its user may use the socket"
+    )]
+    Socket(String),
     /// No connection in time, TCP and TLS together.
     #[error(
         "no connection within {0:?}; check that it runs and speaks TLS there if we do, host and port, and firewalls in between"
@@ -90,7 +102,7 @@ impl Unreachable {
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Unreachable::Dns(_) => "name_not_resolved",
-            Unreachable::Connect(_) => "no_connection",
+            Unreachable::Connect(_) | Unreachable::Agent(_) | Unreachable::Socket(_) => "no_connection",
             Unreachable::ConnectTimeout(_) => "connect_timeout",
             Unreachable::AnswerTimeout(_) => "answer_timeout",
             Unreachable::Closed { .. } => "connection_closed",

@@ -105,6 +105,20 @@ impl Answer {
         Malformed::NotJson { status: self.status, came }.into()
     }
 
+    /// The text of an answer other than a good one; that of the quoter says what to do, and repeats
+    /// nothing that it was asked.
+    pub(super) fn reason_of_failure(&self) -> Option<String> {
+        const MAX_REASON: usize = 600;
+        let envelope = || -> Option<Object<Envelope<IgnoredAny>>> { serde_json::from_slice(&self.body).ok() };
+        (self.status != 200).then(|| match envelope().filter(|_| self.is_json()) {
+            Some(Object(envelope)) => {
+                let start: String = envelope.status.chars().take(MAX_REASON).collect();
+                start.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+            }
+            None => format!("it answered {}; see its log", self.status),
+        })
+    }
+
     /// True for Keylime's "not found". A 404 of another form (such as a proxy's page, or Keylime's
     /// own for a path that it does not have) says nothing about an agent.
     pub(crate) fn is_not_found(&self) -> bool {

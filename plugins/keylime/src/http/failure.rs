@@ -19,6 +19,7 @@ use crate::tls::flaw;
 pub(crate) enum Failure {
     Unreachable(Unreachable),
     Refused(Refused),
+    Unanswered(String),
     Malformed(Malformed),
     UnusableAk(InvalidAttestationKey),
 }
@@ -26,9 +27,21 @@ pub(crate) enum Failure {
 /// The circumstances that tell apart two failures with the same error.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Situation {
+    pub(crate) via: Via,
     pub(crate) plain_http: bool,
     pub(crate) connect_timeout: Duration,
     pub(crate) request_timeout: Duration,
+}
+
+/// The other side, for the advice where it is not reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// A server by its host and port.
+    Network,
+    /// The node's agent by its host and port.
+    Agent,
+    /// The quoter by its socket.
+    Socket,
 }
 
 impl Failure {
@@ -37,6 +50,7 @@ impl Failure {
         match self {
             Failure::Unreachable(cause) => Error::Unreachable { server, cause },
             Failure::Refused(cause) => Error::Refused { server, cause },
+            Failure::Unanswered(text) => Error::Unanswered { server, text },
             Failure::Malformed(cause) => Error::Malformed { server, cause },
             Failure::UnusableAk(cause) => Error::UnusableAk { server, cause },
         }
@@ -60,7 +74,12 @@ impl Failure {
             return Failure::Malformed(Malformed::NotHttp { plain_http: situation.plain_http });
         }
         if error.is_connect() && !ends_early(error) {
-            return Failure::Unreachable(Unreachable::Connect(innermost(error)));
+            let cause = innermost(error);
+            return Failure::Unreachable(match situation.via {
+                Via::Network => Unreachable::Connect(cause),
+                Via::Agent => Unreachable::Agent(cause),
+                Via::Socket => Unreachable::Socket(cause),
+            });
         }
         Failure::Unreachable(Unreachable::Closed { plain_http: situation.plain_http })
     }

@@ -10,5 +10,5 @@ mod version;
 
 pub(crate) use answer::Answer;
 pub(crate) use body::read_body;
-pub(crate) use failure::{Failure, Situation};
+pub(crate) use failure::{Failure, Situation, Via};
 pub(crate) use peer::{Ask, Peer, Scope, connect_timeout};

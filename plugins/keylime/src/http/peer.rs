@@ -1,11 +1,13 @@
 //! One server and the API version spoken with it.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::Url;
 use tracing::{debug, trace, warn};
 
-use super::failure::Situation;
+use super::failure::{Situation, Via};
 use super::version::{ApiVersion, Negotiated};
 use super::{Answer, Failure};
 use crate::Endpoint;
@@ -59,19 +61,26 @@ impl Peer {
                 format_args!("expected a host, got one that is read as another: {endpoint}"),
             )
         })?;
+        let via = if role == Role::Agent { Via::Agent } else { Via::Network };
         let situation = Situation {
+            via,
             plain_http: !https,
             connect_timeout: connect_timeout(timeout),
             request_timeout: timeout,
         };
-        let server = Server { role, endpoint };
-        Ok(Peer {
-            server,
-            root,
-            situation,
-            version: Negotiated::default(),
-            negotiation: tokio::sync::Mutex::default(),
-        })
+        let server = Server { role, endpoint, socket: None };
+        let (version, negotiation) = (Negotiated::default(), tokio::sync::Mutex::default());
+        Ok(Peer { server, root, situation, version, negotiation })
+    }
+
+    /// The quoter, by clients that connect to its socket whatever the URL.
+    pub(crate) fn on_socket(socket: PathBuf, timeout: Duration) -> Result<Peer, Problem> {
+        let problem = |error| Problem::new(Setting::Endpoint, error);
+        let endpoint = Endpoint::new("localhost", 80).map_err(problem)?;
+        let mut peer = Peer::new(Role::Agent, endpoint, false, timeout)?;
+        peer.situation = Situation { via: Via::Socket, plain_http: false, ..peer.situation };
+        peer.server.socket = Some(Arc::new(socket));
+        Ok(peer)
     }
 
     pub(crate) fn request_timeout(&self) -> Duration {
@@ -151,7 +160,9 @@ impl Peer {
     async fn fetch_once(&self, client: &reqwest::Client, url: &Url, scope: Scope) -> Result<Answer, Failure> {
         let begun = Instant::now();
         let answer = match client.get(url.clone()).send().await {
-            Ok(response) => Answer::read(response, scope, self.situation).await,
+            Ok(response) => {
+                Answer::read(response, scope, self.situation).await.and_then(|answer| self.answered(answer))
+            }
             Err(error) => Err(Failure::of_request(&error, self.situation)),
         };
         trace!(
@@ -162,6 +173,14 @@ impl Peer {
             "Keylime asked"
         );
         answer
+    }
+
+    /// The answer, if it is no failure that the quoter tells the reason of.
+    fn answered(&self, answer: Answer) -> Result<Answer, Failure> {
+        match self.server.socket.as_ref().and_then(|_| answer.reason_of_failure()) {
+            Some(text) => Err(Failure::Unanswered(text)),
+            None => Ok(answer),
+        }
     }
 
     fn url(&self, version: ApiVersion, ask: Ask<'_>) -> Url {

@@ -43,7 +43,7 @@ impl Servers {
     /// Every problem of the settings and files.
     pub fn new(config: ServersConfig) -> Result<Servers, Vec<Problem>> {
         let timeout = config.request_timeout;
-        let pool = Pool { connect_timeout: connect_timeout(timeout), idle: IDLE };
+        let pool = Pool { connect_timeout: connect_timeout(timeout), idle: IDLE, socket: None };
         let mut problems = Vec::from_iter(check_timeout(timeout));
         let server_name = config
             .tls

@@ -5,6 +5,7 @@
 //! (as Kubernetes does) or written again under the same time stamp is noticed too.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,12 +25,14 @@ const RECHECK: Duration = Duration::from_secs(1);
 const MAX_IDLE: usize = 192;
 
 /// The settings of an HTTP client, apart from TLS.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Pool {
     /// The longest time for TCP and TLS together.
     pub(crate) connect_timeout: Duration,
     /// The time that an unused connection is kept: shorter than the server keeps it.
     pub(crate) idle: Duration,
+    /// The unix socket of all connections, whatever their URL.
+    pub(crate) socket: Option<PathBuf>,
 }
 
 /// A value made of TLS files, always of the newest good ones. A request finishes with the value
@@ -156,7 +159,11 @@ impl<T: Clone + Send + 'static> Followed<T> {
 
 impl Pool {
     fn build(&self, tls: rustls::ClientConfig) -> Result<reqwest::Client, Vec<Problem>> {
-        reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder();
+        if let Some(socket) = &self.socket {
+            builder = builder.unix_socket(socket.clone());
+        }
+        builder
             .tls_backend_preconfigured(tls)
             .http1_only()
             .no_proxy()

@@ -23,7 +23,8 @@ impl Watched {
         let trust = Trust::Ca { file: files.ca.clone(), server_name: None };
         let own = IdentityFiles { cert: files.cert.clone(), key: files.key.clone() };
         let settings = TlsSettings { trust, identity: Some(own) };
-        let pool = Pool { connect_timeout: Duration::from_secs(1), idle: Duration::from_secs(1) };
+        let pool =
+            Pool { connect_timeout: Duration::from_secs(1), idle: Duration::from_secs(1), socket: None };
         let mut clients = Clients::new(Some(settings), pool).unwrap();
         clients.recheck = Duration::ZERO;
         Watched { ca, files, clients, _dir: dir }

@@ -91,7 +91,7 @@ fn an_agent_in_doubt_and_one_without_an_id_are_never_at_fault() {
 #[test]
 fn nobody_is_unknown_while_a_verifier_is_away() {
     let mut states = states(&[]);
-    let server = Server { role: keylime::Role::Verifier, endpoint: verifier() };
+    let server = Server { role: keylime::Role::Verifier, endpoint: verifier(), socket: None };
     states.failures = vec![Error::Unreachable { server, cause: Unreachable::Connect("refused".into()) }];
     let assessment = Memory::default().assess(Instant::now(), &agents(&["a"]), &states, rules(0, 10, "100%"));
     assert_eq!(assessment, Assessment { listed: 1, ..Assessment::default() });
