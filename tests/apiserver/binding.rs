@@ -20,8 +20,8 @@ use tonic::{Code, Status};
 const NAMESPACE: &str = "spire";
 const NODE: &str = "node-1";
 const POD: &str = "spire-agent-x";
-/// The rights of the account of SPIRE's server, as the README of the plugin names them, in the order
-/// in which one that is missing is told.
+/// The rights of the account of SPIRE's server, as the README of the plugin names them, in the
+/// order in which one that is missing is told.
 const RIGHTS: [(&str, &str, &str); 3] = [
     ("tokenreviews.authentication.k8s.io", "create", "create tokenreviews.authentication.k8s.io"),
     ("pods", "get", "get pods in the namespace spire"),

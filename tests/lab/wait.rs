@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result};
 /// The shortest and the longest pause.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
 
-/// Asks until the answer is Ok, and gives it. An error means "not yet". What is dear to ask, such as
-/// a program that is run, is asked less often: many tests wait at a time.
+/// Asks until the answer is Ok, and gives it. An error means "not yet". What is dear to ask, such
+/// as a program that is run, is asked less often: many tests wait at a time.
 ///
 /// # Errors
 /// When it has not come before the deadline; the last answer is the cause.

@@ -43,16 +43,16 @@ pub struct Attestation {
 
     /// Whether each attestation has to prove the Node, by the token of the SPIRE agent's own pod,
     /// beside the quote of its TPM. Left out, it is Prefer while the agents' pods get their tokens,
-    /// and Require from then on; with mode ConfigOnly, and where SPIRE's server has no right to have
-    /// tokens reviewed, Off. The condition BindingRequired tells which it is. In
-    /// YAML "Off" needs its quotes.
+    /// and Require from then on; with mode ConfigOnly, and where SPIRE's server has no right to
+    /// have tokens reviewed, Off. The condition BindingRequired tells which it is. In YAML "Off"
+    /// needs its quotes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::binding")]
     pub binding: Option<Binding>,
 
     /// Keys of the Nodes' labels that become selectors, as keylime:node_label:KEY:VALUE, for agents
-    /// that proved their Node. Left out, none do. A kubelet writes the labels of its own Node: allow
-    /// only keys that it cannot write, such as those below node-restriction.kubernetes.io/.
+    /// that proved their Node. Left out, none do. A kubelet writes the labels of its own Node:
+    /// allow only keys that it cannot write, such as those below node-restriction.kubernetes.io/.
     #[schemars(schema_with = "schema::label_keys")]
     pub allowed_node_label_keys: Vec<String>,
 

@@ -85,13 +85,14 @@ pub struct AttestedNodeStatus {
     pub agent_id: Option<String>,
 
     /// How the agent was found: named in spec.agentId, now or before (Spec), proven by an
-    /// attestation (Proof), by an id that is the machine's system UUID (SystemUUID), by an id or a contact name that is the node's name or
-    /// hostname (NodeName), or by the address that the verifier has of it (InternalIP).
+    /// attestation (Proof), by an id that is the machine's system UUID (SystemUUID), by an id or a
+    /// contact name that is the node's name or hostname (NodeName), or by the address that the
+    /// verifier has of it (InternalIP).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matched_by: Option<MatchedBy>,
 
-    /// The pair of node and agent that an attestation proved, by the TPM's quote and the token of the
-    /// SPIRE agent's pod. It stands until this Node is gone, or spec.agentId names the agent
+    /// The pair of node and agent that an attestation proved, by the TPM's quote and the token of
+    /// the SPIRE agent's pod. It stands until this Node is gone, or spec.agentId names the agent
     /// elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding: Option<NodeBinding>,

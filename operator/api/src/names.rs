@@ -115,8 +115,8 @@ pub mod event {
     pub const BANNED: &str = "Banned";
     /// On a Node and its `AttestedNode`: its agent was evicted once, so that it attests by Keylime.
     pub const REATTESTED: &str = "Reattested";
-    /// On Nodes and their `AttestedNode`s: SPIRE's server refused an attestation that proved another
-    /// pair of node and agent than the one that is bound.
+    /// On Nodes and their `AttestedNode`s: SPIRE's server refused an attestation that proved
+    /// another pair of node and agent than the one that is bound.
     pub const BOUND_ELSEWHERE: &str = "BoundElsewhere";
     /// On a Node and its `AttestedNode`: its agent was to be evicted or banned, and SPIRE did not
     /// do it.

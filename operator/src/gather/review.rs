@@ -1,6 +1,6 @@
-//! Whether SPIRE's server can have tokens reviewed: its account has the rights, and its pods a token
-//! of their own to ask with. Asked until it is relied upon; from then on the plugin itself tells
-//! which right is missing.
+//! Whether SPIRE's server can have tokens reviewed: its account has the rights, and its pods a
+//! token of their own to ask with. Asked until it is relied upon; from then on the plugin itself
+//! tells which right is missing.
 
 use futures_util::future::try_join_all;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};

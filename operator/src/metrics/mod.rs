@@ -17,7 +17,8 @@ use prometheus_client::registry::Registry;
 use crate::metrics::nodes::NodeMetrics;
 use crate::model::target::Owner;
 
-/// Upper bounds in seconds: from a reconcile that finds nothing to do, to one that waits for Keylime.
+/// Upper bounds in seconds: from a reconcile that finds nothing to do, to one that waits for
+/// Keylime.
 const BUCKETS: [f64; 8] = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
 
 /// All metrics of the operator.

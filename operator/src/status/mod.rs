@@ -48,7 +48,8 @@ pub(crate) fn status(facts: &Facts<'_>) -> KeylimeAttestorStatus {
     }
 }
 
-/// What carries something of the resource; what was written down of it stays where nobody could look.
+/// What carries something of the resource; what was written down of it stays where nobody could
+/// look.
 fn objects(facts: &Facts<'_>) -> Vec<OwnedObject> {
     match facts.attempt {
         Attempt::Applied { applied, .. } => applied.carrying.clone(),

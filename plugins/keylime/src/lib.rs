@@ -7,10 +7,11 @@
 //! a statement about the node (it is unknown) from a failure to get one: unreachable, refused,
 //! malformed.
 //!
-//! Every request to Keylime is a GET that changes nothing at the other side. It goes over TLS 1.2 or 1.3 with
-//! a client certificate, trusts only the configured CA file or pinned certificate, follows no
-//! redirect, uses no proxy, and is bounded in time (`request_timeout`, the negotiation of the API
-//! version included) and size (64 KiB); an answer about all agents may be larger and take longer.
+//! Every request to Keylime is a GET that changes nothing at the other side. It goes over TLS 1.2
+//! or 1.3 with a client certificate, trusts only the configured CA file or pinned certificate,
+//! follows no redirect, uses no proxy, and is bounded in time (`request_timeout`, the negotiation
+//! of the API version included) and size (64 KiB); an answer about all agents may be larger and
+//! take longer.
 
 mod agent;
 mod agent_list;

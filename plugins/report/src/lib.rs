@@ -2,8 +2,8 @@
 //! the state and actions of enforcement.
 //!
 //! The plugin answers `GET` [`REPORT_PATH`] with a [`Report`] and `POST` [`REATTEST_PATH`] with an
-//! empty body, as JSON over mutual TLS in which each end is known to the other by its certificate or
-//! key alone. The answer to a request that is refused is a [`Rejection`].
+//! empty body, as JSON over mutual TLS in which each end is known to the other by its certificate
+//! or key alone. The answer to a request that is refused is a [`Rejection`].
 
 mod agent_id;
 mod client;

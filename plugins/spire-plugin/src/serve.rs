@@ -119,7 +119,7 @@ fn run<P: Configure>(
     attestor_routes: impl FnOnce(Arc<Configured<P>>, Host) -> Routes,
 ) -> Result<(), Error> {
     // Waiting is all that a plugin does most of the time. Several threads would mostly wake each
-    // other: an attestation took a fifth more CPU time with two.
+    // other: an attestation took a tenth more CPU time with two.
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
     let stop = Stop::new();
     let ended = runtime.block_on(async {

@@ -32,8 +32,8 @@ pub(crate) fn helm(helm: Helm, args: &[impl AsRef<OsStr>]) -> Result<String> {
 /// A kind that a cluster serves and that `helm template` has to be told of.
 const POLICIES: &str = "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy";
 
-/// All objects of the chart as text, for a cluster that has every kind, with what comes after the release's name and the values that
-/// have to be given.
+/// All objects of the chart as text, for a cluster that has every kind, with what comes after the
+/// release's name and the values that have to be given.
 pub(crate) fn template(version: Helm, args: &[&str]) -> Result<String> {
     let (chart, values) = (chart(), value_set("default"));
     let command = ["template", RELEASE, text(&chart)?, "--namespace", NAMESPACE, "--values", text(&values)?];

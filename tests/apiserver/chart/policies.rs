@@ -23,8 +23,8 @@ fn without_the_kind_there_are_no_admission_policies() -> Result<()> {
     Ok(())
 }
 
-/// Whatever the release is called: with another account they would bind nobody. With a parameter they
-/// would bind everybody, as long as it is not found.
+/// Whatever the release is called: with another account they would bind nobody. With a parameter
+/// they would bind everybody, as long as it is not found.
 #[test]
 fn the_policies_bind_the_account_of_the_release() -> Result<()> {
     for (values, account) in [("default", "keylime-attestor"), ("namespaces", "attestor")] {

@@ -1,5 +1,5 @@
-//! Agents that move in batches. The test is the DaemonSet's controller and the kubelets: it makes the
-//! pods and says how they are.
+//! Agents that move in batches. The test is the DaemonSet's controller and the kubelets: it makes
+//! the pods and says how they are.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lab::fake_keylime::{Node, State};

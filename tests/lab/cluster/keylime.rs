@@ -60,8 +60,8 @@ impl<'a> Keylime<'a> {
         self.wait_for(node, "FAIL")
     }
 
-    /// Undoes [`fail`](Self::fail) as a clean boot does, has the verifier attest it again, and waits
-    /// until it says PASS.
+    /// Undoes [`fail`](Self::fail) as a clean boot does, has the verifier attest it again, and
+    /// waits until it says PASS.
     ///
     /// # Errors
     /// When the verifier does not.

@@ -1,5 +1,5 @@
-//! A pair of node and agent that was proven stands while its node is there: by what SPIRE holds, and
-//! by what the plugin itself accepted.
+//! A pair of node and agent that was proven stands while its node is there: by what SPIRE holds,
+//! and by what the plugin itself accepted.
 
 use anyhow::{Context as _, Result};
 use keylime_attestor_proto::api::types::Agent;

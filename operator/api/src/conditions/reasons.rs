@@ -272,8 +272,8 @@ reasons! {
             "Wait.";
     }
 
-    /// Reasons of ParentIDsConfigured. Ready depends on it where it is False: who else makes entries,
-    /// the operator does not know.
+    /// Reasons of ParentIDsConfigured. Ready depends on it where it is False: who else makes
+    /// entries, the operator does not know.
     mod parent_ids_configured: ParentIdsConfigured {
         OVERLAID = True "Overlaid":
             "spire-controller-manager runs with a parentIDTemplate that gives workloads the agent which Keylime attested as parent.",

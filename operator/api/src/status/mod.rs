@@ -21,9 +21,9 @@ pub struct KeylimeAttestorStatus {
     pub observed_generation: Option<i64>,
 
     /// What is so, in terms of Ready, ConfigurationApplied, ServerRolledOut, AgentsRolledOut,
-    /// KeylimeReachable, NodesAttested, Enforcing, ParentIDsConfigured,
-    /// BindingRequired, BypassPossible and Degraded. Each has a reason that stays the same over versions, and a message that says what
-    /// to do. To wait for all of it: kubectl wait --for=condition=Ready.
+    /// KeylimeReachable, NodesAttested, Enforcing, ParentIDsConfigured, BindingRequired,
+    /// BypassPossible and Degraded. Each has a reason that stays the same over versions, and a
+    /// message that says what to do. To wait for all of it: kubectl wait --for=condition=Ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -62,9 +62,9 @@ pub struct KeylimeAttestorStatus {
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["kind", "namespace", "name"]))]
     pub objects: Vec<OwnedObject>,
 
-    /// Whether the configuration of SPIRE's server that was made last asks for tokens of the agents'
-    /// pods. Where spec.attestation.binding is left out, Prefer and Require do not go back by
-    /// themselves.
+    /// Whether the configuration of SPIRE's server that was made last asks for tokens of the
+    /// agents' pods. Where spec.attestation.binding is left out, Prefer and Require do not go back
+    /// by themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::binding")]
     pub binding: Option<Binding>,

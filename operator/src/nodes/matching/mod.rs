@@ -1,10 +1,11 @@
 //! Matches nodes with the agents of Keylime. Pure.
 //!
 //! A node has, in this order, the agent that an administrator named, the agent that an attestation
-//! proved to be its, the agent that it had at the last poll, or the one agent that fits what the node says of itself. The last of these its kubelet
-//! writes, and so whoever has the node: it finds an agent once, for a node without one, among the
-//! agents without a node. From then on the match stands, also while Keylime does not know the agent,
-//! and only an administrator or a proof changes it. Whatever else would is reported, on the node that says it.
+//! proved to be its, the agent that it had at the last poll, or the one agent that fits what the
+//! node says of itself. The last of these its kubelet writes, and so whoever has the node: it finds
+//! an agent once, for a node without one, among the agents without a node. From then on the match
+//! stands, also while Keylime does not know the agent, and only an administrator or a proof changes
+//! it. Whatever else would is reported, on the node that says it.
 
 mod fit;
 

@@ -1,6 +1,6 @@
 //! The withdrawal: the agents, then the server, or the other way round, each with its rollout, and
-//! our own objects last. Goes by what the status names as ours, not by the workloads that the resource names
-//! now. Pure.
+//! our own objects last. Goes by what the status names as ours, not by the workloads that the
+//! resource names now. Pure.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,8 @@ use crate::model::workload::{Kind, Workload, WorkloadKey};
 use crate::rollout::plan::{Plan, delete, restore, stuck, withdraw};
 use crate::rollout::progress;
 
-/// The order of most withdrawals: agents attest by Keylime while the server can still admit them so.
+/// The order of most withdrawals: agents attest by Keylime while the server can still admit them
+/// so.
 pub(crate) const AGENTS_FIRST: [Role; 2] = [Role::Agent, Role::Server];
 
 /// The order where the server admits nobody by the agents' former attestors.

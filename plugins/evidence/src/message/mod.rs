@@ -21,7 +21,8 @@ pub use error::{MessageError, MessageProblem};
 use crate::{AgentId, HashAlg, Nonce, ServiceAccountToken};
 
 /// The first message, agent to server: the node that attests, its PCR bank, and the token of the
-/// SPIRE agent's pod. `{"AgentID":…,"HashAlg":…}`, and `"ServiceAccountToken":…` where there is one.
+/// SPIRE agent's pod. `{"AgentID":…,"HashAlg":…}`, and `"ServiceAccountToken":…` where there is
+/// one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
     /// The id under which Keylime knows the node.

@@ -124,8 +124,8 @@ impl Purpose<'_> {
             context.update(&part.len().to_be_bytes());
             context.update(part);
         }
-        // Of a digest's bytes 31 in 32 stand for a character. With fewer than eight of them, once in
-        // 10^31 nonces, the nonce is shorter, and good for all.
+        // Of a digest's bytes 31 in 32 stand for a character. With fewer than eight of them, once
+        // in 10^31 nonces, the nonce is shorter, and good for all.
         context.finish().as_ref().iter().copied().filter_map(character).take(TAG_LEN).collect()
     }
 }

@@ -1,5 +1,5 @@
-//! The proven pairs of nodes and agents: an agent is attested from its own node alone, and a node as
-//! its own agent, as long as the node is there.
+//! The proven pairs of nodes and agents: an agent is attested from its own node alone, and a node
+//! as its own agent, as long as the node is there.
 //!
 //! Known by the selectors of the agents that SPIRE holds, and by what this process accepted, which
 //! outlives an eviction.

@@ -1,4 +1,5 @@
-//! The apiserver's statements about a token, its pod and its node, checked against rules and one another.
+//! The apiserver's statements about a token, its pod and its node, checked against rules and one
+//! another.
 
 use std::collections::BTreeMap;
 

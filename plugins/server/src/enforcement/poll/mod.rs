@@ -1,5 +1,5 @@
-//! The loop: it polls SPIRE and Keylime, assesses the agents, asks again about each that is due, and
-//! acts on it.
+//! The loop: it polls SPIRE and Keylime, assesses the agents, asks again about each that is due,
+//! and acts on it.
 
 mod agents;
 mod tell;
