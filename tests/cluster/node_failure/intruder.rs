@@ -75,11 +75,10 @@ fn start(cluster: &Cluster, victim: Node, failed: Node) -> Result<()> {
     let live = |object: &str| cluster.api().get(namespace, object)?.with_context(|| format!("no {object}"));
     let derived = live("configmap/spire-agent-keylime")?;
     let asked = |text: &str| {
-        let pinned = "\nkeylime_tls_server_cert_file = \"/run/keylime-attestor/tls/server.crt\"\n";
-        text.replace(
-            r#"keylime_agent_host = "127.0.0.1""#,
-            &format!("keylime_agent_host = {:?}{pinned}", victim.address),
-        )
+        let pinned = json!({"keylime_agent_host": victim.address,
+            "keylime_tls_server_cert_file": "/run/keylime-attestor/tls/server.crt"});
+        let pinned = pinned.to_string();
+        text.replace(r#""keylime_agent_host": "127.0.0.1""#, pinned.trim_matches(['{', '}']))
     };
     let entries = derived["data"].as_object().into_iter().flatten();
     let data: serde_json::Map<_, _> =
