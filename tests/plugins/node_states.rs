@@ -105,6 +105,28 @@ async fn a_node_that_does_not_pass_is_refused_without_a_challenge() -> Result<()
     Ok(())
 }
 
+/// A verifier in push mode: no address, no bank, state 3 whatever happens.
+#[tokio::test]
+async fn a_node_in_push_mode_is_told_of_by_texts_that_fit() -> Result<()> {
+    let site = Site::start().await?;
+    let push = |status| {
+        let state = State::new(status, 3, LastSuccess::Ago(1));
+        state.with("ip", json!(null)).with("port", json!(null)).with("hash_alg", json!(""))
+    };
+    site.keylime.add(site.node.known().with_states([push("PASS")]));
+    site.attest().await?;
+    for (status, reason, text) in [
+        ("FAIL", "node_fails", "but in push mode, reactivate the agent"),
+        ("TIMEOUT", "node_timed_out", "the agent has not been heard of by Keylime's verifier"),
+        ("PENDING", "node_pending", "in push mode that the agent's policy asks for something"),
+    ] {
+        site.keylime.add(site.node.known().with_states([push(status)]));
+        assert_refused_without_challenge(&site, Code::PermissionDenied, reason).await?;
+        site.host.log().wait_for(|entry| entry.to_string().contains(text)).await?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_node_whose_last_success_is_too_old_or_unknown_is_refused() -> Result<()> {
     let site = Site::start().await?;

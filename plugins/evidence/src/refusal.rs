@@ -41,7 +41,7 @@ pub enum Refusal {
     AttestationKey(#[from] InvalidAttestationKey),
     /// The verifier says FAIL.
     #[error(
-        "Keylime's verifier says that the agent FAILs attestation; repair the node and reactivate the agent (keylime_tenant -c reactivate)"
+        "Keylime's verifier says that the agent FAILs attestation; repair the node and, but in push mode, reactivate the agent (keylime_tenant -c reactivate)"
     )]
     NodeFails,
     /// The verifier says FAIL, because it does not reach the node.
@@ -50,11 +50,13 @@ pub enum Refusal {
     )]
     NodeUnreachable,
     /// The verifier says PENDING.
-    #[error("Keylime's verifier has not attested the agent yet (PENDING); attest again once it says PASS")]
+    #[error(
+        "Keylime's verifier has not attested the agent yet (PENDING); attest again once it says PASS; if it does not, see the logs of verifier and Keylime agent, and in push mode that the agent's policy asks for something"
+    )]
     NodePending,
     /// The verifier says TIMEOUT.
     #[error(
-        "Keylime's verifier has not heard from the agent for too long (TIMEOUT); check that the Keylime agent runs"
+        "the agent has not been heard of by Keylime's verifier for too long (TIMEOUT); check that the Keylime agent runs on the node, and that it reaches the verifier"
     )]
     NodeTimedOut,
     /// The verifier tells no last success.
@@ -63,7 +65,7 @@ pub enum Refusal {
     )]
     NeverPassed,
     /// The last success is older than `max_attestation_age`.
-    #[error("the agent's last successful attestation is {} s old; at most {} s are allowed (max_attestation_age); check that Keylime's verifier runs and reaches the agent", age.as_secs(), max_age.as_secs())]
+    #[error("the agent's last successful attestation is {} s old; at most {} s are allowed (max_attestation_age); check that Keylime's verifier runs and hears of the agent, and in push mode that this is longer than its quote_interval", age.as_secs(), max_age.as_secs())]
     Stale {
         /// The age of the last success.
         age: Duration,

@@ -174,7 +174,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Failing => "Keylime's verifier says that the agent FAILs attestation",
-            Self::TimedOut => "Keylime's verifier has not heard from the agent for too long (TIMEOUT)",
+            Self::TimedOut => "the agent has not been heard of by Keylime's verifier for too long (TIMEOUT)",
             Self::NotReached => "Keylime's verifier does not reach the agent (FAIL, state 7)",
             Self::Unknown => "no verifier of Keylime knows the agent",
         })
