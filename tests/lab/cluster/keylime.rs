@@ -88,9 +88,12 @@ impl<'a> Keylime<'a> {
     /// When the registrar's database cannot be read.
     pub fn agent_certificate(self, node: Node) -> Result<String> {
         let id = self.agent_id(node)?;
-        let certificate = self.registrar("select mtls_cert from registrarmain where agent_id = ?", &[&id])?;
-        ensure!(certificate.contains("BEGIN CERTIFICATE"), "the registrar holds {certificate:?}");
-        Ok(certificate)
+        let held = self.registrar("select mtls_cert from registrarmain where agent_id = ?", &[&id])?;
+        // DER in base64, as a JSON string.
+        let body = held.trim_matches('"');
+        ensure!(body.len() > 64, "the registrar holds {held:?}");
+        let lines = body.as_bytes().chunks(64).map(String::from_utf8_lossy).collect::<Vec<_>>();
+        Ok(format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n")))
     }
 
     /// Has the registrar hold another attestation key for a node. The verifier goes on with the one
