@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use criterion::{Criterion, Throughput};
 use futures_util::future::try_join_all;
+use lab::fake_apiserver::{FakeApiserver, TOKEN};
+use lab::fake_keylime::FakeServer;
 use lab::host::Host;
 use lab::programs;
 use lab::site::{SERVER_PLUGIN, Site, TRUST_DOMAIN};
@@ -27,43 +29,89 @@ const AT_ONCE: [usize; 3] = [1, 16, 64];
 /// Batches of which the median is taken.
 const BATCHES: usize = 21;
 
+/// A server plugin with a Keylime, and with an apiserver where agents send a token.
+struct World {
+    site: Site,
+    apiserver: Option<FakeApiserver>,
+}
+
 fn main() -> Result<()> {
     let runtime = Runtime::new()?;
-    let site = runtime.block_on(Site::start())?;
-    let idle_kib = site.host.resident_kib()?;
-    site.keylime.verifier.remember_requests(false);
-    site.keylime.registrar.remember_requests(false);
+    let mut world = World { site: runtime.block_on(Site::start())?, apiserver: None };
+    let idle_kib = world.site.host.resident_kib()?;
+    world.site.keylime.verifier.remember_requests(false);
+    world.site.keylime.registrar.remember_requests(false);
 
     let mut criterion = Criterion::default().configure_from_args();
-    let mut group = criterion.benchmark_group("attestation");
-    for at_once in AT_ONCE {
-        group.throughput(Throughput::Elements(at_once as u64));
-        group.bench_function(format!("{at_once} at once"), |bencher| {
-            bencher.to_async(&runtime).iter(|| attest(&site, at_once));
-        });
+    let mut rows = Vec::new();
+    for with_token in [false, true] {
+        if with_token {
+            runtime.block_on(world.ask_for_tokens())?;
+        }
+        measure(&runtime, &world, &mut criterion, &mut rows)?;
     }
-    group.finish();
     criterion.final_summary();
 
     println!(
         "\n| attestations at once | CPU time of the plugin, each (median) | requests, each | new TLS handshakes, each |"
     );
     println!("| --- | --- | --- | --- |");
-    for at_once in AT_ONCE {
-        let Cost { cpu, requests, handshakes } = runtime.block_on(cost(&site, at_once))?;
-        println!("| {at_once} | {:.3} ms | {requests:.2} | {handshakes:.2} |", cpu.as_secs_f64() * 1000.0);
+    for (what, Cost { cpu, requests, handshakes }) in rows {
+        println!("| {what} | {:.3} ms | {requests:.2} | {handshakes:.2} |", cpu.as_secs_f64() * 1000.0);
     }
+    let site = &world.site;
     println!("\n| | |\n| --- | --- |");
     println!("| resident memory, idle | {:.1} MiB |", idle_kib as f64 / 1024.0);
     println!("| resident memory, after 64 at once | {:.1} MiB |", site.host.resident_kib()? as f64 / 1024.0);
-    let started = runtime.block_on(start_to_configured(&site))?;
+    let started = runtime.block_on(start_to_configured(site))?;
     println!("| start to configured (median) | {:.1} ms |", started.as_secs_f64() * 1000.0);
     Ok(())
 }
 
-async fn attest(site: &Site, at_once: usize) {
-    let attestations = (0..at_once).map(|_| site.node.attest(site.host.plugin()));
+fn measure(
+    runtime: &Runtime,
+    world: &World,
+    criterion: &mut Criterion,
+    rows: &mut Vec<(String, Cost)>,
+) -> Result<()> {
+    let with = if world.apiserver.is_some() { ", with a token" } else { "" };
+    let mut group = criterion.benchmark_group(format!("attestation{with}"));
+    for at_once in AT_ONCE {
+        group.throughput(Throughput::Elements(at_once as u64));
+        group.bench_function(format!("{at_once} at once"), |bencher| {
+            bencher.to_async(runtime).iter(|| attest(world, at_once));
+        });
+    }
+    group.finish();
+    for at_once in AT_ONCE {
+        rows.push((format!("{at_once}{with}"), runtime.block_on(cost(world, at_once))?));
+    }
+    Ok(())
+}
+
+async fn attest(world: &World, at_once: usize) {
+    let World { site, apiserver } = world;
+    let token = apiserver.as_ref().map(|_| TOKEN.parse().expect("a token"));
+    let payload = site.node.payload_with(token);
+    let respond = |challenge: &[u8]| site.node.respond(challenge);
+    let attestations = (0..at_once).map(|_| site.attest_as(payload.clone(), respond));
     try_join_all(attestations).await.expect("an attestation failed");
+}
+
+impl World {
+    async fn ask_for_tokens(&mut self) -> Result<()> {
+        let apiserver = FakeApiserver::start().await?;
+        apiserver.server.remember_requests(false);
+        self.site.configure(&apiserver.block("")).await?;
+        self.apiserver = Some(apiserver);
+        Ok(())
+    }
+
+    fn servers(&self) -> impl Iterator<Item = &FakeServer> {
+        let keylime = &self.site.keylime;
+        let apiserver = self.apiserver.as_ref().map(|apiserver| &apiserver.server);
+        [&keylime.verifier, &keylime.registrar].into_iter().chain(apiserver)
+    }
 }
 
 struct Cost {
@@ -73,32 +121,32 @@ struct Cost {
 }
 
 /// The cost of one attestation, once the connections that so many at once need are open.
-async fn cost(site: &Site, at_once: usize) -> Result<Cost> {
-    attest(site, at_once).await;
-    let (requests, handshakes) = (requests(site), handshakes(site));
+async fn cost(world: &World, at_once: usize) -> Result<Cost> {
+    attest(world, at_once).await;
+    let (requests, handshakes) = (requests(world), handshakes(world));
     let rounds = 64_usize.div_ceil(at_once);
     let mut batches = Vec::with_capacity(BATCHES);
     for _ in 0..BATCHES {
-        let before = cpu_time(site)?;
+        let before = cpu_time(&world.site)?;
         for _ in 0..rounds {
-            attest(site, at_once).await;
+            attest(world, at_once).await;
         }
-        batches.push((cpu_time(site)? - before) / u32::try_from(rounds * at_once)?);
+        batches.push((cpu_time(&world.site)? - before) / u32::try_from(rounds * at_once)?);
     }
     let attestations = (BATCHES * rounds * at_once) as f64;
     Ok(Cost {
         cpu: median(batches),
-        requests: (self::requests(site) - requests) as f64 / attestations,
-        handshakes: (self::handshakes(site) - handshakes) as f64 / attestations,
+        requests: (self::requests(world) - requests) as f64 / attestations,
+        handshakes: (self::handshakes(world) - handshakes) as f64 / attestations,
     })
 }
 
-fn requests(site: &Site) -> usize {
-    site.keylime.verifier.served() + site.keylime.registrar.served()
+fn requests(world: &World) -> usize {
+    world.servers().map(FakeServer::served).sum()
 }
 
-fn handshakes(site: &Site) -> usize {
-    site.keylime.verifier.handshakes() + site.keylime.registrar.handshakes()
+fn handshakes(world: &World) -> usize {
+    world.servers().map(FakeServer::handshakes).sum()
 }
 
 /// The time that the plugin's threads have spent on a core.

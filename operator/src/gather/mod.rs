@@ -69,6 +69,9 @@ pub(crate) struct Gathered {
     /// What still needs other attestors than ours in SPIRE's server, as far as the nodes' loop
     /// knows; [`None`] where it was not asked.
     pub(crate) needs: Option<Vec<String>>,
+    /// The nodes that are on their way to an identity by Keylime, or have one, and did not prove
+    /// themselves by a token yet; [`None`] where SPIRE's server does not tell.
+    pub(crate) unbound: Option<Vec<String>>,
     /// True where the agents of SPIRE are known.
     pub(crate) knows_identities: bool,
     /// The operator's own image.

@@ -8,7 +8,7 @@
 mod agents;
 mod ask;
 mod assess;
-mod bindings;
+pub(crate) mod bindings;
 mod build;
 mod cache;
 mod enforcement_events;

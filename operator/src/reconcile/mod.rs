@@ -43,6 +43,7 @@ use crate::metrics::Metrics;
 use crate::model::owned;
 use crate::model::problem::Problem;
 use crate::model::target::{Desired, Owner};
+use crate::nodes::bindings::unbound;
 use crate::nodes::{Nodes, exclusive::needs};
 use crate::plugins::Checksums;
 use crate::reconcile::backoff::Memory;
@@ -190,6 +191,7 @@ async fn attempt(context: &Context, resource: &KeylimeAttestor, now: Timestamp) 
         Ok(gathered) => Gathered {
             agents: context.nodes.agents(&owner, &gathered),
             needs: Some(needs(context.nodes.view(&owner).as_deref())),
+            unbound: context.nodes.view(&owner).as_deref().and_then(unbound),
             ..gathered
         },
         Err(error) if error.is_refusal() => return Ok(Attempt::Refused(refused(&error))),

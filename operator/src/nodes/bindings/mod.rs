@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use evidence::AgentId;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use keylime_attestor_api::{AttestedNodeStatus, NodeBinding};
+use keylime_attestor_api::{AttestedNodeStatus, NodeBinding, NodeState};
 
+use super::View;
 use super::facts::NodeFacts;
 use super::matching::Claims;
 
@@ -60,6 +61,17 @@ pub(crate) fn bindings(
         }
     }
     bindings
+}
+
+/// The nodes that may have an identity by Keylime, now or soon, and did not prove themselves by a
+/// token yet. [`None`] where no pod of SPIRE's server tells.
+pub(crate) fn unbound(view: &View) -> Option<Vec<String>> {
+    view.others.as_ref()?;
+    let unbound = view.nodes.iter().filter(|(_, node)| {
+        node.status.binding.is_none()
+            && matches!(node.reason.state(), NodeState::Attested | NodeState::Pending)
+    });
+    Some(unbound.map(|(name, _)| name.clone()).collect())
 }
 
 impl Bindings {

@@ -10,6 +10,7 @@ use keylime_attestor_api::{
 };
 
 use super::View;
+use super::bindings::unbound;
 use super::exclusive::needs;
 
 /// The most nodes that are listed in the status, and the most that are named in a condition.
@@ -162,6 +163,8 @@ pub(crate) struct Said {
     reach: (Reason, String),
     /// What an exclusive attestor waits for.
     needs: Option<Vec<String>>,
+    /// The nodes for which tokens are not demanded yet.
+    unbound: Option<Vec<String>>,
 }
 
 /// The members of the status that follow from a view: while they are the same there is nothing to
@@ -173,6 +176,7 @@ pub(crate) fn said(resource: &KeylimeAttestor, view: &View) -> Said {
         attested: attested(Some(view)),
         enforcing: enforcing(resource.spec.enforcement.as_ref(), Some(view)),
         reach: (view.reach.reason, view.reach.message.clone()),
+        unbound: unbound(view),
         needs: (resource.spec.spire.attestors == Attestors::Exclusive).then(|| needs(Some(view))),
     }
 }

@@ -12,6 +12,9 @@ use crate::model::problem::Problem;
 use crate::model::target::Role;
 use crate::model::workload::Workload;
 
+/// Nodes that a message names.
+const NAMED: usize = 5;
+
 /// The accounts of the pods of SPIRE's agents, as far as their workloads are there.
 pub(super) fn service_accounts(gathered: &Gathered) -> Vec<String> {
     let mut accounts: Vec<String> =
@@ -48,10 +51,10 @@ pub(super) fn bound(resource: &KeylimeAttestor, gathered: &Gathered, service_acc
         (Some(Binding::Require), None, _) | (None, None, Some(Binding::Require)) => {
             so(Binding::Require, reason::REQUIRED)
         }
-        (None, None, Some(_)) if all_have_tokens(resource, gathered) => {
-            so(Binding::Require, reason::REQUIRED)
-        }
-        (None, None, Some(_)) => so(Binding::Prefer, reason::ROLLING_OUT),
+        (None, None, Some(_)) => match waits(resource, gathered) {
+            None => so(Binding::Require, reason::REQUIRED),
+            Some(detail) => Bound { detail, ..so(Binding::Prefer, reason::ROLLING_OUT) },
+        },
         (None, None, None) if gathered.review == Review::Possible => so(Binding::Prefer, reason::ROLLING_OUT),
         (None, None, None) => impossible("nobody could say whether SPIRE's server may"),
     }
@@ -78,8 +81,24 @@ pub(super) fn tokens(bound: &Bound, service_accounts: Vec<String>) -> Option<Tok
     Some(Tokens { required, service_accounts })
 }
 
-/// True where all pods of SPIRE's agents have a token and are ready: the server took it when they
-/// attested.
+/// The reason why tokens are not demanded yet. Where SPIRE's server tells which nodes have proven
+/// themselves, all of them have to: an agent may live on with an SVID of before.
+fn waits(resource: &KeylimeAttestor, gathered: &Gathered) -> Option<String> {
+    if !all_have_tokens(resource, gathered) {
+        return Some(String::new());
+    }
+    resource.spec.enforcement.as_ref()?;
+    match gathered.unbound.as_deref() {
+        None => Some("no pod of SPIRE's server tells yet which nodes proved themselves".to_owned()),
+        Some([]) => None,
+        Some(unbound) => {
+            let first = unbound.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+            Some(format!("{} nodes did not prove themselves yet, such as {first}", unbound.len()))
+        }
+    }
+}
+
+/// True where all pods of SPIRE's agents have a token and are ready.
 fn all_have_tokens(resource: &KeylimeAttestor, gathered: &Gathered) -> bool {
     let Some(status) = &resource.status else { return false };
     let mut rollouts = status.agents.iter().chain(&status.server).map(|workload| workload.rollout.as_ref());

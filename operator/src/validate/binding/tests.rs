@@ -172,3 +172,19 @@ fn each_account_of_agents_is_named_once() {
     }
     assert_eq!(service_accounts(&scene.gathered), ["spire-system:agents", "spire-system:default"]);
 }
+
+#[test]
+fn where_nodes_are_known_to_have_proven_themselves_each_has_to() {
+    let mut scene = Scene::new(json!({"enforcement": {}}), Review::Possible);
+    scene.settle(Complete, Complete);
+    scene.roll_agents(3);
+    let some = || Some(vec!["one".to_owned(), "two".to_owned()]);
+    for (unbound, part) in [(None, "no pod of SPIRE's server"), (some(), "such as one, two")] {
+        scene.gathered.unbound = unbound;
+        let bound = scene.desired().bound;
+        assert_eq!((bound.binding, bound.reason.name), (Binding::Prefer, "RollingOut"));
+        assert!(bound.detail.contains(part), "{}", bound.detail);
+    }
+    scene.gathered.unbound = Some(Vec::new());
+    assert_eq!(scene.bound(), (Binding::Require, "Required"));
+}
