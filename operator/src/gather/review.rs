@@ -42,7 +42,7 @@ pub(super) async fn review(
     let missing = match missing(cluster, server, rights).await {
         Ok(missing) => missing,
         Err(error) if error.is_forbidden() => {
-            let text = format!("whether the account of SPIRE's server may is not known: {error}");
+            let text = format!("it is not known which rights the account of SPIRE's server has: {error}");
             return Ok(Review::Impossible(text));
         }
         Err(error) => return Err(error),

@@ -41,6 +41,18 @@ async fn an_agent_is_attested_from_its_own_node_while_that_is_there() -> Result<
     Ok(())
 }
 
+/// Another SPIRE server may have accepted it since, from a node that is gone by now as well.
+#[tokio::test]
+async fn each_node_of_before_has_to_be_gone() -> Result<()> {
+    let world = World::start(true, "require").await?;
+    world.attest(Some(TOKEN)).await?;
+    world.spire.add(on_node(world.site.node.id().as_str(), "node-2", "node-uid-3"));
+    world.apiserver.change(State::move_pod);
+    world.refused(Some(TOKEN), ELSEWHERE).await?;
+    world.apiserver.change(|state| state.node = None);
+    world.attest(Some(TOKEN)).await.context("both are gone")
+}
+
 #[tokio::test]
 async fn an_eviction_unbinds_nobody() -> Result<()> {
     let world = World::start(true, "require").await?;

@@ -1,7 +1,7 @@
 //! The proven pairs of nodes and agents: pinned by the first proof, and from then on as long as the
 //! Node is there, whatever else is proven or said. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use evidence::AgentId;
@@ -30,6 +30,8 @@ pub(crate) struct Bindings {
     pub(crate) pinned: BTreeMap<String, NodeBinding>,
     /// By the node that a proof names: the text for the user.
     pub(crate) against: BTreeMap<String, String>,
+    /// The nodes of the pairs by agent.
+    by_agent: BTreeMap<String, String>,
 }
 
 /// The pairs of now: those of before whose Node is still there and whose agent no administrator
@@ -42,15 +44,16 @@ pub(crate) fn bindings(
     now: &Time,
 ) -> Bindings {
     let mut bindings = Bindings::default();
+    let claimed: BTreeSet<&str> = claims.values().map(String::as_str).collect();
     let is_given = |node: &str, agent: &str| match claims.get(node) {
         Some(claim) => claim != agent,
-        None => claims.values().any(|claim| claim == agent),
+        None => claimed.contains(agent),
     };
     for (name, node) in nodes {
         let pinned = before.get(name).and_then(|status| status.binding.as_ref());
         let pinned = pinned.filter(|pinned| pinned.node_uid == node.uid && !is_given(name, &pinned.agent_id));
         if let Some(pinned) = pinned {
-            bindings.pinned.insert(name.clone(), pinned.clone());
+            bindings.pin(name, pinned.clone());
         }
     }
     for (name, node) in nodes {
@@ -75,11 +78,16 @@ pub(crate) fn unbound(view: &View) -> Option<Vec<String>> {
 }
 
 impl Bindings {
+    fn pin(&mut self, name: &str, pinned: NodeBinding) {
+        self.by_agent.insert(pinned.agent_id.clone(), name.to_owned());
+        self.pinned.insert(name.to_owned(), pinned);
+    }
+
     fn take(&mut self, name: &str, node: &NodeFacts, proof: &Proof, now: &Time) {
         let agent = proof.agent_id.as_str();
-        let elsewhere = self.pinned.iter().find(|(other, pinned)| *other != name && pinned.agent_id == agent);
+        let elsewhere = self.by_agent.get(agent).filter(|other| *other != name);
         let text = match (elsewhere, self.pinned.get(name)) {
-            (Some((other, _)), _) => {
+            (Some(other), _) => {
                 format!("SPIRE holds agent {agent} as that of node {name}, and it is bound to node {other}")
             }
             (None, Some(own)) if own.agent_id != agent => {
@@ -92,8 +100,7 @@ impl Bindings {
             (None, None) => {
                 let Proof { ak_sha256, ek_sha256, .. } = proof.clone();
                 let (node_uid, agent_id) = (node.uid.clone(), agent.to_owned());
-                let pinned = NodeBinding { node_uid, agent_id, ak_sha256, ek_sha256, since: now.clone() };
-                self.pinned.insert(name.to_owned(), pinned);
+                self.pin(name, NodeBinding { node_uid, agent_id, ak_sha256, ek_sha256, since: now.clone() });
                 return;
             }
         };

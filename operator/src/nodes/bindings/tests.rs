@@ -53,7 +53,7 @@ impl Scene {
 
     /// Each node with its agent, and the nodes with a proof against a pair.
     fn pairs(&self) -> (Vec<(String, String)>, Vec<String>) {
-        let Bindings { pinned, against } = self.bindings();
+        let Bindings { pinned, against, .. } = self.bindings();
         let pairs = pinned.into_iter().map(|(node, pinned)| (node, pinned.agent_id)).collect();
         (pairs, against.into_keys().collect())
     }

@@ -52,7 +52,9 @@ fn bound(pairs: &[(&str, &str)], against: &[&str]) -> Bindings {
     };
     let pinned = pairs.iter().map(|(node, agent)| ((*node).to_owned(), binding(agent))).collect();
     let against = against.iter().map(|node| ((*node).to_owned(), format!("against {node}"))).collect();
-    Bindings { pinned, against }
+    let mut bindings = Bindings::default();
+    (bindings.pinned, bindings.against) = (pinned, against);
+    bindings
 }
 
 #[test]

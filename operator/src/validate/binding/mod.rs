@@ -56,7 +56,7 @@ pub(super) fn bound(resource: &KeylimeAttestor, gathered: &Gathered, service_acc
             Some(detail) => Bound { detail, ..so(Binding::Prefer, reason::ROLLING_OUT) },
         },
         (None, None, None) if gathered.review == Review::Possible => so(Binding::Prefer, reason::ROLLING_OUT),
-        (None, None, None) => impossible("nobody could say whether SPIRE's server may"),
+        (None, None, None) => impossible("nobody could say which rights the account of SPIRE's server has"),
     }
 }
 

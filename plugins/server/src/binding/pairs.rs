@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use evidence::binding::{ObjectRef, ProvenNode};
+use evidence::binding::{ObjectRef, ProvenNode, Uid};
 use evidence::{AgentId, BindingRefusal};
 use keylime_attestor_proto::api::types::Selector;
 use report::MAX_AGENTS;
@@ -20,10 +20,17 @@ use crate::failure::Failure;
 
 /// The pairs that this process accepted, at most as many as there are agents.
 #[derive(Default)]
-pub(crate) struct Pairs(Mutex<HashMap<AgentId, ObjectRef>>);
+pub(crate) struct Pairs(Mutex<Accepted>);
 
-/// The node that an agent was bound to and that is gone.
-pub(crate) type Gone = Option<ObjectRef>;
+/// Both directions, of which each attestation asks.
+#[derive(Default)]
+struct Accepted {
+    nodes: HashMap<AgentId, ObjectRef>,
+    agents: HashMap<Uid, AgentId>,
+}
+
+/// The nodes that an agent was bound to and that are gone.
+pub(crate) type Gone = Vec<ObjectRef>;
 
 impl Pairs {
     /// Compares an attestation with the pairs of before. `known` is the agent as SPIRE holds it.
@@ -37,7 +44,7 @@ impl Pairs {
         node: Option<&ProvenNode>,
         known: Option<&SpireAgent>,
     ) -> Result<Gone, Failure> {
-        let Some(binding) = &config.binding else { return Ok(None) };
+        let Some(binding) = &config.binding else { return Ok(Gone::new()) };
         let own = self.own_node(config, binding, agent_id, node, known);
         let (gone, alone) = tokio::join!(own, self.alone_on(config, agent_id, node));
         alone.and(gone)
@@ -55,18 +62,16 @@ impl Pairs {
         gone: Gone,
     ) -> Result<(), BindingRefusal> {
         let Some(node) = node else { return Ok(()) };
-        let mut pairs = self.pairs();
-        let before =
-            pairs.get(agent_id).filter(|before| before.uid != node.uid && gone.as_ref() != Some(before));
-        if let Some(before) = before {
+        let mut accepted = self.accepted();
+        let before = accepted.nodes.get(agent_id);
+        if let Some(before) = before.filter(|before| before.uid != node.uid && !gone.contains(before)) {
             return Err(BindingRefusal::BoundElsewhere { node: before.name.clone() });
         }
-        if let Some((other, _)) = pairs.iter().find(|(other, at)| at.uid == node.uid && *other != agent_id) {
+        if let Some(other) = accepted.other_on(node, agent_id) {
             return Err(node_of_another(node, other.as_str()));
         }
-        if pairs.len() < MAX_AGENTS || pairs.contains_key(agent_id) {
-            let (name, uid) = (node.name.clone(), node.uid.clone());
-            pairs.insert(agent_id.clone(), ObjectRef { name, uid });
+        if accepted.nodes.len() < MAX_AGENTS || before.is_some() {
+            accepted.bind(agent_id, node);
         }
         Ok(())
     }
@@ -80,14 +85,20 @@ impl Pairs {
         node: Option<&ProvenNode>,
         known: Option<&SpireAgent>,
     ) -> Result<Gone, Failure> {
-        let accepted = || self.pairs().get(agent_id).cloned();
-        let bound = known.and_then(|agent| node_of(config, agent)).or_else(accepted);
-        let elsewhere = |bound: &ObjectRef| node.is_none_or(|node| node.uid != bound.uid);
-        let Some(bound) = bound.filter(elsewhere) else { return Ok(None) };
-        match binding.apiserver.has_node(&bound).await? {
-            true => Err(BindingRefusal::BoundElsewhere { node: bound.name }.into()),
-            false => Ok(Some(bound)),
+        let accepted = self.accepted().nodes.get(agent_id).cloned();
+        let held = known.and_then(|agent| node_of(config, agent));
+        let other = accepted.filter(|accepted| held.as_ref() != Some(accepted));
+        let mut gone = Gone::new();
+        for bound in held.into_iter().chain(other) {
+            if node.is_some_and(|node| node.uid == bound.uid) {
+                continue;
+            }
+            if binding.apiserver.has_node(&bound).await? {
+                return Err(BindingRefusal::BoundElsewhere { node: bound.name }.into());
+            }
+            gone.push(bound);
         }
+        Ok(gone)
     }
 
     /// Refuses a node that has another agent.
@@ -98,11 +109,7 @@ impl Pairs {
         node: Option<&ProvenNode>,
     ) -> Result<(), Failure> {
         let Some(node) = node else { return Ok(()) };
-        let accepted = self
-            .pairs()
-            .iter()
-            .find(|(other, at)| at.uid == node.uid && *other != agent_id)
-            .map(|(other, _)| other.to_string());
+        let accepted = self.accepted().other_on(node, agent_id).map(ToString::to_string);
         let other = match (accepted, config.spire()) {
             (Some(other), _) => Some(other),
             (None, Some(spire)) => held_on(config, spire, agent_id, node).await?,
@@ -111,9 +118,24 @@ impl Pairs {
         other.map_or(Ok(()), |other| Err(node_of_another(node, &other).into()))
     }
 
-    /// The pairs, also after a panic under the lock, which leaves a whole map.
-    fn pairs(&self) -> MutexGuard<'_, HashMap<AgentId, ObjectRef>> {
+    /// The pairs, also after a panic under the lock, which leaves whole maps.
+    fn accepted(&self) -> MutexGuard<'_, Accepted> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Accepted {
+    fn other_on(&self, node: &ProvenNode, agent_id: &AgentId) -> Option<&AgentId> {
+        self.agents.get(&node.uid).filter(|other| *other != agent_id)
+    }
+
+    fn bind(&mut self, agent_id: &AgentId, node: &ProvenNode) {
+        let (name, uid) = (node.name.clone(), node.uid.clone());
+        self.agents.insert(uid.clone(), agent_id.clone());
+        let before = self.nodes.insert(agent_id.clone(), ObjectRef { name, uid });
+        if let Some(before) = before.filter(|before| before.uid != node.uid) {
+            self.agents.remove(&before.uid);
+        }
     }
 }
 

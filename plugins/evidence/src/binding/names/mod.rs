@@ -21,7 +21,7 @@ pub struct ObjectName(Box<str>);
 
 /// The UID of an object: 1 to 128 characters of `A-Z a-z 0-9 -`. Another object of the same name
 /// has another one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uid(Box<str>);
 
 /// A service account, written `namespace:name`.
