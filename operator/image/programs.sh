@@ -7,7 +7,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 into=$(mkdir -p "$1" && cd "$1" && pwd)
 
 # All that is in the image.
-programs=(keylime-attestor-agent keylime-attestor-server keylime-attestor-operator)
+programs=(keylime-attestor-{agent,server,quoter,operator})
 profile=${IMAGE_PROFILE:-release}
 
 cd -P "$here/../.."

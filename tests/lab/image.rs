@@ -54,6 +54,16 @@ impl Image {
         ensure!(!programs.is_empty(), "there is no program in {}", self.folder.display());
         Ok(programs)
     }
+
+    /// The file of one of its programs.
+    ///
+    /// # Errors
+    /// When it is not among them.
+    pub fn program(&self, name: &str) -> Result<PathBuf> {
+        let file = self.folder.join(name);
+        ensure!(file.exists(), "there is no {name} in {}", self.folder.display());
+        Ok(file)
+    }
 }
 
 /// The folder of this project.

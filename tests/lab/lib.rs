@@ -26,5 +26,6 @@ pub mod site;
 pub mod soft_ak;
 pub mod spire;
 pub mod swtpm;
+pub mod tpm_device;
 pub mod tpm_proxy;
 pub mod wait;

@@ -1,5 +1,6 @@
 //! `keylime-attestor-quoter` as a process, with a folder for its socket and for Keylime's file.
 
+use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,8 @@ pub struct Quoter {
     dir: TempDir,
     tcti: String,
     more: Vec<String>,
+    /// What systemd gives in NOTIFY_SOCKET.
+    notify: Option<OsString>,
 }
 
 /// An answer.
@@ -42,10 +45,26 @@ impl Quoter {
     /// # Errors
     /// When it does not open its socket.
     pub fn start(tcti: &str, more: &[&str]) -> Result<Self> {
-        let more = more.iter().map(|&argument| argument.to_owned()).collect();
-        let mut quoter = Self { process: None, dir: janitor::folder("quoter")?, tcti: tcti.to_owned(), more };
+        let mut quoter = Self::stopped(tcti)?;
+        quoter.more = more.iter().map(|&argument| argument.to_owned()).collect();
         quoter.start_again()?;
         Ok(quoter)
+    }
+
+    /// Starts one that tells this socket how far it is, as under systemd.
+    ///
+    /// # Errors
+    /// When it does not open its own socket.
+    pub fn start_notifying(tcti: &str, notify: impl Into<OsString>) -> Result<Self> {
+        let mut quoter = Self::stopped(tcti)?;
+        quoter.notify = Some(notify.into());
+        quoter.start_again()?;
+        Ok(quoter)
+    }
+
+    fn stopped(tcti: &str) -> Result<Self> {
+        let (dir, tcti) = (janitor::folder("quoter")?, tcti.to_owned());
+        Ok(Self { process: None, dir, tcti, more: Vec::new(), notify: None })
     }
 
     /// Starts it once more, after [`stop`](Self::stop) or [`kill`](Self::kill).
@@ -62,7 +81,8 @@ impl Quoter {
             .arg(self.agent_data())
             .arg("--agent-conf")
             .arg(self.dir.path().join("agent.conf"))
-            .args(&self.more);
+            .args(&self.more)
+            .envs(self.notify.iter().map(|socket| ("NOTIFY_SOCKET", socket)));
         let mut process = Process::start("quoter", self.dir.path(), &mut command)?;
         let socket = self.socket();
         process

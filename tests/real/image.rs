@@ -6,15 +6,21 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 use std::{env, fs};
 
 use anyhow::{Context as _, Result, ensure};
+use evidence::{AttestationKey, HashAlg, Nonce, Quote};
+use lab::agent_data::{AgentKey, KeyKind};
 use lab::dns::FakeDns;
 use lab::fake_keylime::{FakeAgent, FakeAgentConfig, FakeKeylime, Node};
 use lab::host::{Host, Start};
 use lab::image::{Image, checkout};
-use lab::process::output;
+use lab::process::{Process, output};
+use lab::quoter;
 use lab::soft_ak::SoftAk;
+use lab::swtpm::Swtpm;
+use lab::tpm_device::TpmDevice;
 use serde_json::Value;
 
 /// Set in a test's second half, which runs in a network of its own: the folder that the programs
@@ -41,6 +47,51 @@ fn the_programs_run_where_there_is_no_other_file() -> Result<()> {
         command.args(["--map-root-user", "chroot"]).arg(root.path()).args(["/program", "--version"]);
         let version = output(&mut command)?;
         assert!(version.contains(env!("CARGO_PKG_VERSION")), "{}: {version}", program.display());
+    }
+    Ok(())
+}
+
+/// The rest of the TPM stack is in the quoter alone: a program that cannot reach a TPM cannot be made
+/// to, and is smaller.
+#[test]
+fn only_the_quoter_has_a_way_to_a_tpm() -> Result<()> {
+    // A device that the stack itself names.
+    let device = b"/dev/tcm0";
+    let mut with_way = Vec::new();
+    for program in Image::made()?.programs()? {
+        if fs::read(&program)?.windows(device.len()).any(|bytes| bytes == device) {
+            with_way.extend(program.file_name().map(ToOwned::to_owned));
+        }
+    }
+    assert_eq!(with_way, ["keylime-attestor-quoter"]);
+    Ok(())
+}
+
+/// The stack's cryptography, and its way by a device, with keys of both algorithms.
+#[test]
+fn the_quoter_quotes_where_there_is_nothing_but_the_program_and_a_device() -> Result<()> {
+    for kind in [KeyKind::Rsa, KeyKind::P256] {
+        let folder = tempfile::tempdir()?;
+        let root = folder.path().join("root");
+        fs::create_dir(&root)?;
+        fs::copy(Image::made()?.program("keylime-attestor-quoter")?, root.join("quoter"))?;
+        let tpm = Swtpm::start(folder.path())?;
+        let key = AgentKey::make(&tpm, kind)?;
+        key.write(&root.join("agent_data.json"))?;
+        let device = TpmDevice::start(&tpm, folder.path())?;
+
+        fs::write(root.join("tpmrm0"), "")?;
+        let script = "mount --bind \"$0\" \"$1\"/tpmrm0 && exec chroot \"$1\" /quoter --tpm device:/tpmrm0 \
+                      --socket /quoter.sock --agent-data /agent_data.json";
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c", script]).arg(device.path()).arg(&root);
+        let mut process = Process::start("quoter", folder.path(), &mut command)?;
+        let socket = root.join("quoter.sock");
+        let answer = process.wait_until("an answer", Duration::from_secs(60), || {
+            quoter::get(&socket, "/v2.6/quotes/identity?nonce=NONCE")
+        })?;
+        let ak = AttestationKey::from_tpm2b_public(&key.ak)?;
+        Quote::parse(&answer.quote()?)?.verify(&ak, &Nonce::parse(b"NONCE")?, HashAlg::Sha256)?;
     }
     Ok(())
 }

@@ -8,13 +8,13 @@ packages=("$@")
   # To build: the C compiler for SPIRE's sqlite, the TPM stack for tss-esapi.
   gcc libc6-dev pkg-config libtss2-dev
   # To build the TPM stack for static programs, and to look at those.
-  autoconf autoconf-archive automake libltdl-dev libtool make file
+  autoconf autoconf-archive automake bzip2 libltdl-dev libtool make file
   # Software TPMs, and what Keylime's programs call.
   swtpm swtpm-tools tpm2-tools libtss2-tcti-swtpm0 python3-venv python3-gpg
   # The lab itself, and make lint.
   curl openssl shellcheck
-  # PROGRAM=PACKAGE: the program may as well be from elsewhere than Debian. For make lint and a test; for what comes from npm; for the cluster.
-  git=git npm=npm
+  # PROGRAM=PACKAGE: the program may as well be from elsewhere than Debian. For make lint and tests; for what comes from npm; for the cluster.
+  git=git npm=npm systemd-analyze=systemd
   containerd=containerd runc=runc nft=nftables ip=iproute2 socat=socat /usr/lib/cni/bridge=containernetworking-plugins
 )
 

@@ -1,6 +1,8 @@
 //! A quoter that is killed, stopped and started again, and a file that changes below it.
 
 use std::fs;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,7 +11,7 @@ use anyhow::{Result, ensure};
 use evidence::HashAlg;
 use lab::agent_data::{AgentKey, KeyKind};
 use lab::process::output;
-use lab::quoter::get;
+use lab::quoter::{Quoter, get};
 
 use super::{Lab, verify};
 
@@ -47,6 +49,33 @@ fn a_stopped_quoter_takes_its_key_out_of_the_tpm_and_its_socket_away() -> Result
     ensure!(!lab.quoter.socket().exists());
     lab.quoter.start_again()?;
     lab.quoter.quote("NONCE").map(drop)
+}
+
+/// By a socket with a path, and by an abstract one, as systemd has them.
+#[test]
+fn systemd_is_told_when_the_socket_is_served_and_when_the_quoter_ends() -> Result<()> {
+    let lab = Lab::start(KeyKind::P256)?;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("notify");
+    let name = format!("keylime-attestor-quoter-test-{}", std::process::id());
+    let sockets = [
+        (UnixDatagram::bind(&path)?, path.into_os_string()),
+        (UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name)?)?, format!("@{name}").into()),
+    ];
+    for (systemd, address) in sockets {
+        systemd.set_read_timeout(Some(Duration::from_secs(60)))?;
+        let told = || -> Result<String> {
+            let mut text = [0; 64];
+            let length = systemd.recv(&mut text)?;
+            Ok(String::from_utf8_lossy(&text[..length]).into_owned())
+        };
+        let mut quoter = Quoter::start_notifying(&lab.tpm.tcti(), address)?;
+        ensure!(told()? == "READY=1");
+        ensure!(quoter.get("/version")?.status == 200);
+        quoter.stop()?;
+        ensure!(told()? == "STOPPING=1");
+    }
+    Ok(())
 }
 
 /// Two keys of one TPM in turn, each written in place, byte after byte, as Keylime's agent writes.

@@ -5,6 +5,7 @@ mod failures;
 mod life;
 mod load;
 mod plugin;
+mod unit;
 
 use anyhow::Result;
 use evidence::{AttestationKey, EndorsementKey, HashAlg, Nonce, Quote};
