@@ -42,6 +42,7 @@ fn explains(server: &ApiServer) -> Result<()> {
         ("kla.spec.spire.mode", "How the operator changes SPIRE. Overlay leaves alone"),
         ("kla.spec.spire.agents.configMap.key", "Key of the configuration in the ConfigMap."),
         ("kla.status.conditions", "Each has a reason that stays"),
+        ("kla.spec.spire.agents.keylimeAgent.socket", "Unix socket of the keylime-attestor-quoter"),
         ("kla.spec.enforcement.action", "What is done to the SPIRE agent of a node"),
         ("an", "An AttestedNode tells what Keylime, Kubernetes and SPIRE say"),
         ("an.status.agentId", "Id of the node's agent at Keylime."),
@@ -79,7 +80,7 @@ fn fills_in_defaults(server: &ApiServer) -> Result<()> {
             "verifiers": [{"host": "keylime.example.org", "port": 8881}],
             "registrar": {"port": 8891},
             "tls": {"secretName": "keylime-client"},
-            "agent": {"host": "127.0.0.1", "port": 9002},
+            "agent": {},
             "requestTimeout": "10s",
         },
         "spire": {

@@ -149,8 +149,9 @@
 {{- $spec := .Values.attestor.spec -}}
 {{- $home := include "keylime-attestor.attestorNamespace" . -}}
 {{- $mounted := list (list (dig "spire" "server" "namespace" $home $spec) (dig "keylime" "tls" "secretName" "" $spec)) -}}
+{{- $agent := dig "keylime" "agent" dict $spec -}}
 {{- range dig "spire" "agents" list $spec -}}
-{{- $mounted = append $mounted (list (default $home .namespace) (dig "keylime" "agent" "tls" "secretName" "" $spec)) -}}
+{{- $mounted = append $mounted (list (default $home .namespace) (dig "tls" "secretName" "" (default $agent .keylimeAgent))) -}}
 {{- end -}}
 {{- range $mounted -}}
 {{- $namespace := first . -}}

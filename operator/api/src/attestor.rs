@@ -72,7 +72,7 @@ use crate::{Attestation, Enforcement, Keylime, KeylimeAttestorStatus, Nodes, Rol
         "metadata.name must have at most 63 characters: the operator labels the objects it makes with it"
     )
 )]
-#[schemars(extend("x-kubernetes-validations" = [NO_ROLLOUT_WITHOUT_PODS, EXCLUSIVE_IS_OBSERVED]))]
+#[schemars(extend("x-kubernetes-validations" = [NO_ROLLOUT_WITHOUT_PODS, EXCLUSIVE_IS_OBSERVED, NO_ADMIN_ON_SOME_NODES]))]
 pub struct KeylimeAttestorSpec {
     /// Where Keylime's servers and agents listen, and how they are spoken to.
     pub keylime: Keylime,
@@ -105,6 +105,14 @@ const EXCLUSIVE_IS_OBSERVED: SpecRule = SpecRule {
     rule: "self.spire.attestors != 'Exclusive' || has(self.enforcement)",
     message: "spire.attestors Exclusive needs enforcement, by which SPIRE's server tells which agents it holds: set \
         enforcement, or enforcement: {} to be told and do nothing else",
+};
+
+const NO_ADMIN_ON_SOME_NODES: SpecRule = SpecRule {
+    rule: "self.spire.agents.all(a, !has(a.keylimeAgent) || !has(a.keylimeAgent.tls) || \
+        a.keylimeAgent.tls.secretName != self.keylime.tls.secretName)",
+    message: "keylimeAgent.tls.secretName of spire.agents must not be keylime.tls.secretName: that Secret would be \
+        mounted on their nodes, and who holds it may change every node's policy at the verifier; issue the agents \
+        a client certificate of their own",
 };
 
 const NO_ROLLOUT_WITHOUT_PODS: SpecRule = SpecRule {

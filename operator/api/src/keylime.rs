@@ -27,7 +27,8 @@ pub struct Keylime {
     /// certificate, and by nothing else.
     pub tls: KeylimeTls,
 
-    /// The Keylime agent on each node, as the SPIRE agent on that node reaches it.
+    /// The Keylime agent on each node, as the SPIRE agent on that node reaches it. Of SPIRE's agents
+    /// that have a keylimeAgent of their own, that one counts.
     #[serde(default)]
     pub agent: KeylimeAgent,
 
@@ -77,22 +78,31 @@ pub struct KeylimeTls {
     pub server_name: Option<String>,
 }
 
-/// The Keylime agent on each node.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// The Keylime agent on each node: one that listens (pull model), or one that opens no port (push
+/// model) and has a keylime-attestor-quoter beside it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [PINNED_BEYOND_LOOPBACK]))]
+#[schemars(extend("x-kubernetes-validations" = [ONE_ADDRESS, PINNED_BEYOND_LOOPBACK]))]
 pub struct KeylimeAgent {
-    /// Host of the Keylime agent, as seen from the SPIRE agent on the same node: a DNS name, an
-    /// IPv4 or an IPv6 address, without scheme and port. 127.0.0.1 is right where SPIRE's agents
-    /// use the host's network, as they do in SPIFFE's charts.
-    #[serde(default = "agent_host")]
-    #[schemars(schema_with = "schema::host")]
-    pub host: String,
+    /// Unix socket of the keylime-attestor-quoter on the same node, where the Keylime agent opens no
+    /// port (push model); in place of host, port and tls. A file in /run/keylime-attestor, the only
+    /// folder of the nodes that is ever mounted into SPIRE's agents. The quoter's own default is
+    /// /run/keylime-attestor/quoter.sock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::quoter_socket")]
+    pub socket: Option<String>,
 
-    /// Port of the Keylime agent.
-    #[serde(default = "agent_port")]
+    /// Host of the Keylime agent, as seen from the SPIRE agent on the same node, 127.0.0.1 where it
+    /// is left out: a DNS name, an IPv4 or an IPv6 address, without scheme and port. 127.0.0.1 is
+    /// right where SPIRE's agents use the host's network, as they do in SPIFFE's charts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::host")]
+    pub host: Option<String>,
+
+    /// Port of the Keylime agent, 9002 where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::port")]
-    pub port: u16,
+    pub port: Option<u16>,
 
     /// The credentials for Keylime's agents. Left out, they are spoken to by plain http, which they
     /// must have been set up for (enable_agent_mtls = false); the plugin then warns in the SPIRE
@@ -113,7 +123,7 @@ pub struct KeylimeAgentTls {
     pub secret_name: String,
 
     /// Whether the Secret also has server.crt, the one certificate that every Keylime agent shows,
-    /// compared byte for byte. Needed when spec.keylime.agent.host is not the node itself.
+    /// compared byte for byte. Needed when the agent's host is not the node itself.
     #[serde(default)]
     pub pin_server_certificate: bool,
 }
@@ -135,9 +145,15 @@ const NO_ADMIN_ON_NODES: Rule = Rule {
 const REQUEST_TIMEOUT: Rule =
     Rule { rule: "duration(self) >= duration('1s')", message: "requestTimeout must be at least 1s" };
 
+const ONE_ADDRESS: Rule = Rule {
+    rule: "!has(self.socket) || !(has(self.host) || has(self.port) || has(self.tls))",
+    message: "socket takes the place of host, port and tls, which are for a Keylime agent that listens: remove \
+        those, or socket where the nodes' Keylime agents listen",
+};
+
 const PINNED_BEYOND_LOOPBACK: Rule = Rule {
-    rule: "!has(self.tls) || self.tls.pinServerCertificate || self.host == 'localhost' || (isIP(self.host) && \
-        ip(self.host).isLoopback())",
+    rule: "!has(self.tls) || self.tls.pinServerCertificate || !has(self.host) || self.host == 'localhost' || \
+        (isIP(self.host) && ip(self.host).isLoopback())",
     message: "tls.pinServerCertificate must be true when host is not 127.0.0.0/8, ::1 or localhost: Keylime's \
         agents sign their certificates themselves, so that nothing else tells who answers",
 };
@@ -148,9 +164,41 @@ impl Default for Registrar {
     }
 }
 
-impl Default for KeylimeAgent {
-    fn default() -> Self {
-        Self { host: agent_host(), port: agent_port(), tls: None }
+/// The way to a node's Keylime agent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum AgentAddress<'a> {
+    /// The file of a quoter's socket.
+    Socket(&'a str),
+    /// An agent that listens.
+    Port {
+        /// Its host.
+        host: &'a str,
+        /// Its port.
+        port: u16,
+        /// The credentials for it; [`None`] for plain http.
+        tls: Option<&'a KeylimeAgentTls>,
+    },
+}
+
+impl KeylimeAgent {
+    /// The way to it, with what was left out.
+    pub fn address(&self) -> AgentAddress<'_> {
+        match &self.socket {
+            Some(socket) => AgentAddress::Socket(socket),
+            None => AgentAddress::Port {
+                host: self.host.as_deref().unwrap_or("127.0.0.1"),
+                port: self.port.unwrap_or(9002),
+                tls: self.tls.as_ref(),
+            },
+        }
+    }
+
+    /// Name of the Secret with the credentials for it.
+    pub fn secret_name(&self) -> Option<&str> {
+        match self.address() {
+            AgentAddress::Port { tls: Some(tls), .. } => Some(&tls.secret_name),
+            AgentAddress::Port { tls: None, .. } | AgentAddress::Socket(_) => None,
+        }
     }
 }
 
@@ -158,14 +206,6 @@ fn request_timeout() -> Duration {
     Duration::from_secs(10)
 }
 
-fn agent_host() -> String {
-    "127.0.0.1".to_owned()
-}
-
 fn registrar_port() -> u16 {
     8891
-}
-
-fn agent_port() -> u16 {
-    9002
 }

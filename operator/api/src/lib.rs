@@ -32,14 +32,14 @@ pub use attested_node::{
 pub use attestor::{KeylimeAttestor, KeylimeAttestorSpec};
 pub use duration::{Duration, InvalidDuration};
 pub use enforcement::{Action, Enforcement};
-pub use keylime::{Keylime, KeylimeAgent, KeylimeAgentTls, KeylimeTls, Registrar};
+pub use keylime::{AgentAddress, Keylime, KeylimeAgent, KeylimeAgentTls, KeylimeTls, Registrar};
 pub use node_reason::NodeReason;
 pub use nodes::{NodeSelector, Nodes};
 pub use rollout::{Rollout, Unattestable};
 pub use share::{InvalidShare, Percent, Share};
 pub use spire::{
-    AgentKind, Attestors, ConfigMapSource, ControllerManager, ControllerManagerMode, Mode, ServerKind, Spire,
-    Workload,
+    AgentKind, AgentWorkload, Attestors, ConfigMapSource, ControllerManager, ControllerManagerMode, Mode,
+    ServerKind, Spire, Workload,
 };
 pub use status::{
     BatchStatus, ConfigMapEntry, ControllerManagerStatus, EnforcementStatus, FailureCause, Format,

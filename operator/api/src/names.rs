@@ -50,6 +50,10 @@ pub const TAINT: &str = "spire.keylime.dev/not-attested";
 /// Audience of the tokens by which SPIRE's agents prove their Node. No other server takes them.
 pub const TOKEN_AUDIENCE: &str = "keylime-attestor";
 
+/// The folder of each node with the quoter's socket. The chart's admission policy lets the operator
+/// mount this one and no other.
+pub const QUOTER_FOLDER: &str = "/run/keylime-attestor";
+
 /// Paths in SPIRE's containers, in every mode. With `ConfigOnly` the user mounts the files there.
 pub mod path {
     /// The derived configuration, in a file named like the key of SPIRE's ConfigMap.
@@ -65,6 +69,9 @@ pub mod path {
     /// In the agents, the token of their own pod, in the file [`TOKEN_FILE`], with
     /// `spec.attestation.binding`.
     pub const TOKEN: &str = "/run/keylime-attestor/token";
+    /// In the agents, the node's folder [`QUOTER_FOLDER`](super::QUOTER_FOLDER), with the socket of
+    /// `spec.keylime.agent.socket`. Not at the same path: the other folders here lie below that.
+    pub const QUOTER: &str = "/run/keylime-attestor/quoter";
     /// The token's file in its folder.
     pub const TOKEN_FILE: &str = "token";
     /// An empty folder for the sockets of the plugin and of SPIRE, named to them by

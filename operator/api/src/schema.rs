@@ -54,6 +54,12 @@ pub(crate) fn absolute_path(_: &mut SchemaGenerator) -> Schema {
     text(1024, "^/[^:]*[^:/]$")
 }
 
+/// The socket of a quoter, in the one folder of a node that is mounted into SPIRE's agents. Its
+/// name leaves room: in a container its path is longer, and a socket's has at most 107 bytes.
+pub(crate) fn quoter_socket(_: &mut SchemaGenerator) -> Schema {
+    text(88, "^/run/keylime-attestor/[A-Za-z0-9_][A-Za-z0-9_.-]*$")
+}
+
 /// Labels with their values, as the apiserver allows them on objects.
 pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::KeylimeAgent;
 use crate::schema::{self, Rule};
 
 /// The SPIRE whose agents attest by Keylime.
@@ -46,7 +47,7 @@ pub struct Spire {
         length(min = 1, max = 16),
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
-    pub agents: Vec<Workload<AgentKind>>,
+    pub agents: Vec<AgentWorkload>,
 
     /// The spire-controller-manager in SPIRE's server pod. Where there is one, it is set up to
     /// parent the entries of workloads to the agents that Keylime attested: else workloads on their
@@ -148,6 +149,22 @@ pub struct Workload<Kind: Default + Serialize> {
     /// configuration file lies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map: Option<ConfigMapSource>,
+}
+
+/// A workload that runs SPIRE's agents. What is left out here is found from the workload itself and
+/// shown in the status.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentWorkload {
+    /// The workload.
+    #[serde(flatten)]
+    pub workload: Workload<AgentKind>,
+
+    /// The Keylime agents on the nodes of these SPIRE agents, where they are others than
+    /// spec.keylime.agent says: in place of all of it, for fleets of which some nodes open a port
+    /// and others don't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keylime_agent: Option<KeylimeAgent>,
 }
 
 /// Kinds of workload that run SPIRE's server.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use keylime_attestor_api::{
-    Attestation, ControllerManager, ControllerManagerMode, Duration, Enforcement, KeylimeAttestor, Mode,
-    Nodes, ServerKind, Share,
+    AgentAddress, Attestation, ControllerManager, ControllerManagerMode, Duration, Enforcement, KeylimeAgent,
+    KeylimeAttestor, Mode, Nodes, ServerKind, Share,
 };
 use serde_json::Value;
 
@@ -26,7 +26,8 @@ fn what_is_left_out_has_its_default() {
     let KeylimeAttestor { spec, status, .. } = accepted("minimal").unwrap();
     assert_eq!(spec.keylime.verifiers.first().port, 8881);
     assert_eq!((spec.keylime.registrar.host, spec.keylime.registrar.port), (None, 8891));
-    assert_eq!((spec.keylime.agent.host.as_str(), spec.keylime.agent.port), ("127.0.0.1", 9002));
+    let agent = AgentAddress::Port { host: "127.0.0.1", port: 9002, tls: None };
+    assert_eq!(spec.keylime.agent.address(), agent);
     assert_eq!(spec.keylime.request_timeout, Duration::from_secs(10));
     assert_eq!((spec.spire.plugin_name.as_str(), spec.spire.mode), ("keylime", Mode::Overlay));
     assert_eq!(spec.spire.server.kind, ServerKind::StatefulSet);
@@ -55,13 +56,24 @@ fn a_part_given_keeps_the_defaults_of_the_rest() {
     assert_eq!(spec.spire.mode, Mode::InPlace);
     assert_eq!(spec.spire.server.kind, ServerKind::Deployment);
     assert_eq!(spec.keylime.registrar.port, 8891);
-    assert_eq!(spec.keylime.agent.port, 9002);
+    assert!(matches!(spec.keylime.agent.address(), AgentAddress::Port { port: 9002, .. }));
     let expected = Attestation {
         can_reattest: false,
         max_attestation_age: Duration::from_secs(0),
         ..Attestation::default()
     };
     assert_eq!(spec.attestation, expected);
+}
+
+#[test]
+fn the_keylime_agents_of_some_nodes_may_open_no_port() {
+    let spec = accepted("push").unwrap().spec;
+    let [listening, push] = &spec.spire.agents[..] else { panic!("{:?}", spec.spire.agents) };
+    assert_eq!(listening.keylime_agent, None);
+    let address = push.keylime_agent.as_ref().map(KeylimeAgent::address);
+    assert_eq!(address, Some(AgentAddress::Socket("/run/keylime-attestor/quoter.sock")));
+    // The workload's own fields lie beside it.
+    assert_eq!(push.workload.name, "spire-agent-push");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use keylime_attestor_api::Mode;
-use keylime_attestor_api::names::{TOKEN_AUDIENCE, annotation, path};
+use keylime_attestor_api::names::{QUOTER_FOLDER, TOKEN_AUDIENCE, annotation, path};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
@@ -19,6 +19,8 @@ const SOCKET: &str = "keylime-attestor-socket";
 /// The volume with the token of the pod's own account.
 pub(crate) const TOKEN: &str = "keylime-attestor-token";
 const TLS: &str = "keylime-attestor-tls";
+/// The node's folder with the quoter's socket.
+const QUOTER: &str = "keylime-attestor-quoter";
 const CONTROLLER_MANAGER: &str = "keylime-attestor-controller-manager";
 
 /// The lifetime of a token: the shortest that Kubernetes takes. The kubelet renews it in time.
@@ -107,6 +109,11 @@ fn pod(mode: Mode, target: &Target) -> Value {
         let mode = if fs_group { 0o440 } else { 0o444 };
         volumes.push(json!({"name": TLS, "secret": {"secretName": secret, "defaultMode": mode}}));
     }
+    if target.quoter {
+        // Of another type the kubelet would make what is not there yet, and the quoter's owner could
+        // not write into it.
+        volumes.push(json!({"name": QUOTER, "hostPath": {"path": QUOTER_FOLDER, "type": "Directory"}}));
+    }
     if target.token {
         let token =
             json!({"audience": TOKEN_AUDIENCE, "expirationSeconds": TOKEN_SECONDS, "path": path::TOKEN_FILE});
@@ -161,6 +168,10 @@ fn container(own_file: bool, target: &Target) -> Value {
     }
     if target.secret.is_some() {
         mounts.push(json!({"name": TLS, "mountPath": path::TLS, "readOnly": true}));
+    }
+    if target.quoter {
+        // A socket can be connected to all the same.
+        mounts.push(json!({"name": QUOTER, "mountPath": path::QUOTER, "readOnly": true}));
     }
     if target.token {
         mounts.push(json!({"name": TOKEN, "mountPath": path::TOKEN, "readOnly": true}));

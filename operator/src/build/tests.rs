@@ -47,6 +47,13 @@ fn charts() -> Desired {
     desired(&resource, &Gathered { review: Review::Possible, ..gathered(&resource) })
 }
 
+/// Nodes whose Keylime agents open no port.
+fn push() -> Desired {
+    let socket = "/run/keylime-attestor/quoter.sock";
+    let resource = resource(json!({"keylime": {"agent": {"tls": null, "socket": socket}}}));
+    desired(&resource, &gathered(&resource))
+}
+
 /// With spire-controller-manager beside the server.
 fn controller_manager() -> Desired {
     let resource = resource(json!({"spire": {"controllerManager": {}}}));
@@ -90,6 +97,7 @@ fn what_is_applied_is_as_it_was_reviewed() {
         ("controller-manager", controller_manager()),
         ("manual-overlay", manual("Overlay")),
         ("manual-in-place", manual("InPlace")),
+        ("push-overlay", push()),
     ] {
         let text: String = objects(&desired).iter().map(|object| format!("---\n{}", yaml(object))).collect();
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(format!("{name}.yaml"));

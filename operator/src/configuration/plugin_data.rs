@@ -3,12 +3,14 @@
 use hcl::edit::Variables;
 use keylime::KeyHash;
 use keylime_attestor_api::names::{TOKEN_AUDIENCE, path, secret_key};
-use keylime_attestor_api::{Action, Enforcement, Keylime, KeylimeAttestorSpec, Verifier};
+use keylime_attestor_api::{
+    Action, AgentAddress, Duration, Enforcement, KeylimeAgent, KeylimeAttestorSpec, Verifier,
+};
 use serde_json::{Map, Value, json};
 
 use super::socket;
 use crate::model::binding::Tokens;
-use crate::model::target::Role;
+use crate::model::target::Asked;
 
 /// The settings that are not of the resource.
 pub(crate) struct FoundOut<'a> {
@@ -20,19 +22,19 @@ pub(crate) struct FoundOut<'a> {
     pub(crate) tokens: Option<&'a Tokens>,
 }
 
-/// The `plugin_data` of a role. Every setting of the resource is written out, so that a default
+/// The `plugin_data` of a workload. Every setting of the resource is written out, so that a default
 /// that differs between two versions of the plugin has no effect.
 ///
 /// The server's goes into the configuration `original`, which SPIRE reads with the flags.
 pub(crate) fn plugin_data(
-    role: Role,
+    asked: &Asked,
     spec: &KeylimeAttestorSpec,
     found: &FoundOut<'_>,
     (original, variables): (&str, Variables),
 ) -> Result<Map<String, Value>, hcl::Error> {
     let FoundOut { flags, report_client, tokens } = found;
-    let data = match role {
-        Role::Server => {
+    let data = match &asked.keylime_agent {
+        None => {
             let enforcement = spec.enforcement.as_ref();
             let socket = enforcement.map(|_| socket::server_api(flags, original, variables)).transpose()?;
             let reported = enforcement.zip(socket).zip(*report_client);
@@ -40,7 +42,7 @@ pub(crate) fn plugin_data(
                 .map(|((enforcement, socket), client)| enforcement_block(enforcement, &socket, client));
             server(spec, reported, tokens.map(|tokens| kubernetes_block(spec, tokens)))
         }
-        Role::Agent => agent(&spec.keylime, tokens.is_some()),
+        Some(keylime_agent) => agent(keylime_agent, &spec.keylime.request_timeout, tokens.is_some()),
     };
     Ok(present(data))
 }
@@ -130,22 +132,31 @@ fn present(settings: impl IntoIterator<Item = (&'static str, Option<Value>)>) ->
     settings.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }
 
-fn agent(keylime: &Keylime, sends_token: bool) -> Vec<(&'static str, Option<Value>)> {
-    let agent = &keylime.agent;
-    let tls = agent.tls.as_ref();
-    let pinned = tls.filter(|tls| tls.pin_server_certificate);
-    vec![
-        ("keylime_agent_host", Some(json!(agent.host))),
-        ("keylime_agent_port", Some(json!(agent.port))),
-        ("keylime_tls_cert_file", tls.map(|_| file(secret_key::CERTIFICATE))),
-        ("keylime_tls_key_file", tls.map(|_| file(secret_key::PRIVATE_KEY))),
-        ("keylime_tls_server_cert_file", pinned.map(|_| file(secret_key::PINNED_CERTIFICATE))),
-        (
-            "service_account_token_file",
-            sends_token.then(|| json!(format!("{}/{}", path::TOKEN, path::TOKEN_FILE))),
-        ),
-        ("request_timeout", Some(json!(keylime.request_timeout.as_str()))),
-    ]
+fn agent(
+    agent: &KeylimeAgent,
+    request_timeout: &Duration,
+    sends_token: bool,
+) -> Vec<(&'static str, Option<Value>)> {
+    let mut settings = match agent.address() {
+        AgentAddress::Socket(socket) => {
+            let name = socket.rsplit('/').next().unwrap_or(socket);
+            vec![("keylime_agent_socket", Some(json!(format!("{}/{name}", path::QUOTER))))]
+        }
+        AgentAddress::Port { host, port, tls } => {
+            let pinned = tls.filter(|tls| tls.pin_server_certificate);
+            vec![
+                ("keylime_agent_host", Some(json!(host))),
+                ("keylime_agent_port", Some(json!(port))),
+                ("keylime_tls_cert_file", tls.map(|_| file(secret_key::CERTIFICATE))),
+                ("keylime_tls_key_file", tls.map(|_| file(secret_key::PRIVATE_KEY))),
+                ("keylime_tls_server_cert_file", pinned.map(|_| file(secret_key::PINNED_CERTIFICATE))),
+            ]
+        }
+    };
+    let token = sends_token.then(|| json!(format!("{}/{}", path::TOKEN, path::TOKEN_FILE)));
+    settings.push(("service_account_token_file", token));
+    settings.push(("request_timeout", Some(json!(request_timeout.as_str()))));
+    settings
 }
 
 fn file(key: &str) -> Value {

@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 use super::Presence;
 use crate::cluster::{Cluster, Error};
 use crate::keylime_client::KeylimeClient;
-use crate::model::target::{Asked, Role};
+use crate::model::target::Asked;
 use crate::report_identity::ReportIdentity;
 
 type Secrets = BTreeMap<(String, String), Presence>;
@@ -28,8 +28,8 @@ pub(super) async fn secrets(
     let mut keylime_client = None;
     for asked in Asked::all(resource) {
         let namespace = asked.key.namespace;
-        match asked.role {
-            Role::Server => {
+        match asked.keylime_agent {
+            None => {
                 let name = &keylime.tls.secret_name;
                 let presence = match cluster.secret(&namespace, name).await {
                     Ok(Some(secret)) => match usable(resource, secret, identity.cloned()).await {
@@ -45,16 +45,15 @@ pub(super) async fn secrets(
                 };
                 secrets.insert((namespace, name.clone()), presence);
             }
-            Role::Agent => {
-                let Some(tls) = &keylime.agent.tls else { continue };
-                let name = &tls.secret_name;
+            Some(agent) => {
+                let Some(name) = agent.secret_name() else { continue };
                 let presence = match cluster.has_secret(&namespace, name).await {
                     Ok(true) => Presence::There,
                     Ok(false) => Presence::Missing,
                     Err(error) if error.is_forbidden() => Presence::Forbidden,
                     Err(error) => return Err(error),
                 };
-                secrets.insert((namespace, name.clone()), presence);
+                secrets.insert((namespace, name.to_owned()), presence);
             }
         }
     }

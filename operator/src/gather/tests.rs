@@ -30,7 +30,7 @@ fn who_is_in_the_workloads_namespace_has_it_before_an_older_one_elsewhere() {
     let here = resource("here", "2026-01-02T00:00:00Z", "spire-agent");
     let mut elsewhere = resource("there", "2026-01-01T00:00:00Z", "spire-agent");
     elsewhere.metadata.namespace = Some("tenant".to_owned());
-    elsewhere.spec.spire.agents[0].namespace = Some("n".to_owned());
+    elsewhere.spec.spire.agents[0].workload.namespace = Some("n".to_owned());
     let all = [here.clone(), elsewhere.clone()];
     assert!(claims(&here, &all).is_empty());
     assert_eq!(claims(&elsewhere, &all).values().map(ToString::to_string).collect::<Vec<_>>(), ["n/here"]);

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use hcl::edit::Placement;
 use k8s_openapi::api::core::v1::ConfigMap;
-use keylime_attestor_api::{ConfigMapSource, Format, KeylimeAttestor, Mode, ServerKind, Workload as Asking};
+use keylime_attestor_api::{
+    ConfigMapSource, Format, KeylimeAgent, KeylimeAttestor, Mode, ServerKind, Workload as Asking,
+};
 use kube::ResourceExt as _;
 
 use crate::model::binding::Bound;
@@ -25,6 +27,8 @@ pub(crate) struct Asked {
     pub(crate) container: Option<String>,
     pub(crate) config_path: Option<String>,
     pub(crate) config_map: Option<ConfigMapSource>,
+    /// The Keylime agents beside these SPIRE agents; [`None`] of SPIRE's server.
+    pub(crate) keylime_agent: Option<KeylimeAgent>,
 }
 
 /// The desired state of a resource, complete and valid.
@@ -66,6 +70,8 @@ pub(crate) struct Target {
     pub(crate) format: Format,
     /// The Secret to mount; [`None`] for Keylime agents over plain http.
     pub(crate) secret: Option<String>,
+    /// True where the pods get the folder of the quoter's socket.
+    pub(crate) quoter: bool,
     /// True where the pods get a token of their own account, to prove their Node by.
     pub(crate) token: bool,
     pub(crate) plugin: Plugin,
@@ -148,7 +154,11 @@ impl Asked {
             ServerKind::StatefulSet => Kind::StatefulSet,
             ServerKind::Deployment => Kind::Deployment,
         };
-        let agents = spire.agents.iter().map(|agent| Self::new(Role::Agent, Kind::DaemonSet, agent, &home));
+        let agents = spire.agents.iter().map(|agent| {
+            let keylime_agent = agent.keylime_agent.as_ref().unwrap_or(&resource.spec.keylime.agent);
+            let asked = Self::new(Role::Agent, Kind::DaemonSet, &agent.workload, &home);
+            Self { keylime_agent: Some(keylime_agent.clone()), ..asked }
+        });
         std::iter::once(Self::new(Role::Server, kind, &spire.server, &home)).chain(agents).collect()
     }
 
@@ -161,6 +171,7 @@ impl Asked {
             container: container.clone(),
             config_path: config_path.clone(),
             config_map: config_map.clone(),
+            keylime_agent: None,
         }
     }
 }

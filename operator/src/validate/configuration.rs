@@ -52,7 +52,7 @@ pub(super) fn configuration(
             ))
         })?;
     let found_out = FoundOut { flags: &located.flags, report_client, tokens };
-    let data = plugin_data(asked.role, spec, &found_out, (original.as_str(), located.variables))
+    let data = plugin_data(asked, spec, &found_out, (original.as_str(), located.variables))
         .map_err(|error| invalid(error.to_string()))?;
     let placement = match asked.role {
         Role::Server => {

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use hcl::edit::Placement;
 use keylime::KeyHash;
 use keylime_attestor_api::conditions::configuration_applied as reason;
-use keylime_attestor_api::{KeylimeAttestor, Mode};
+use keylime_attestor_api::{AgentAddress, KeylimeAgent, KeylimeAttestor, Mode};
 
 use crate::configuration::derived;
 use crate::configuration::parent::Parents;
@@ -109,10 +109,11 @@ impl Context<'_> {
         let (source, placement, derived) =
             configuration(asked, &discovered, found, &plugin, spec, server, found_out)?;
         self.is_free(&asked.key.namespace, &source.config_map)?;
-        let secret = match asked.role {
-            Role::Server => Some(spec.keylime.tls.secret_name.clone()),
-            Role::Agent => spec.keylime.agent.tls.as_ref().map(|tls| tls.secret_name.clone()),
+        let secret = match &asked.keylime_agent {
+            None => Some(spec.keylime.tls.secret_name.clone()),
+            Some(agent) => agent.secret_name().map(str::to_owned),
         };
+        let address = asked.keylime_agent.as_ref().map(KeylimeAgent::address);
         Ok(Target {
             role: asked.role,
             key: asked.key.clone(),
@@ -125,6 +126,7 @@ impl Context<'_> {
             placement,
             derived,
             secret,
+            quoter: matches!(address, Some(AgentAddress::Socket(_))),
             token: asked.role == Role::Agent && self.tokens.is_some(),
             plugin,
             manager: None,
@@ -173,19 +175,25 @@ impl Context<'_> {
     }
 }
 
-/// The problem of a server and an agent that read the same entry: their NodeAttestors differ.
+/// The problem of two that read the same entry, where their NodeAttestors differ: the server and an
+/// agent, or agents beside other Keylime agents.
 fn same_configuration(targets: &[Target]) -> Option<Problem> {
-    let mut roles: BTreeMap<(&str, &str, &str), Role> = BTreeMap::new();
+    let mut first: BTreeMap<(&str, &str, &str), &Target> = BTreeMap::new();
     for target in targets {
         let Source { config_map, key, .. } = &target.source;
         let entry = (target.key.namespace.as_str(), config_map.as_str(), key.as_str());
-        if *roles.entry(entry).or_insert(target.role) != target.role {
-            let message = format!(
-                "the server and the {} have the same configuration, {key} in the ConfigMap {config_map}: set configMap of both in spec.spire",
-                target.key
-            );
-            return Some(Problem::new(reason::CONFIGURATION_INVALID, message));
-        }
+        let other = *first.entry(entry).or_insert(target);
+        let told = if other.role != target.role {
+            format!("the server and the {}", target.key)
+        } else if other.derived != target.derived {
+            format!("the {} and the {}, whose node attestors differ,", other.key, target.key)
+        } else {
+            continue;
+        };
+        let message = format!(
+            "{told} have the same configuration, {key} in the ConfigMap {config_map}: give each a ConfigMap of its own, and set configMap of both in spec.spire where it is not found"
+        );
+        return Some(Problem::new(reason::CONFIGURATION_INVALID, message));
     }
     None
 }

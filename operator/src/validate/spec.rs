@@ -3,8 +3,8 @@
 
 use evidence::{AgentPathTemplate, MetadataKey};
 use keylime::Endpoint;
-use keylime_attestor_api::KeylimeAttestorSpec;
 use keylime_attestor_api::conditions::configuration_applied::SPEC_INVALID;
+use keylime_attestor_api::{AgentAddress, AgentWorkload, KeylimeAgent, KeylimeAttestorSpec};
 
 use crate::model::problem::Problem;
 
@@ -27,7 +27,15 @@ pub(crate) fn problems(spec: &KeylimeAttestorSpec) -> Vec<Problem> {
     if let Some(name) = &keylime.tls.server_name {
         check("keylime.tls.serverName", endpoint(name, 1));
     }
-    check("keylime.agent", endpoint(&keylime.agent.host, keylime.agent.port));
+    let agent = |agent: &KeylimeAgent| match agent.address() {
+        AgentAddress::Port { host, port, tls: _ } => endpoint(host, port),
+        AgentAddress::Socket(_) => Ok(()),
+    };
+    check("keylime.agent", agent(&keylime.agent));
+    for AgentWorkload { workload, keylime_agent } in &spec.spire.agents {
+        let own = keylime_agent.as_ref().map_or(Ok(()), agent);
+        check(&format!("spire.agents ({}): keylimeAgent", workload.name), own);
+    }
     let template = AgentPathTemplate::parse(&spec.attestation.agent_path_template);
     check("attestation.agentPathTemplate", template.map(drop).map_err(|error| error.to_string()));
     for key in &spec.attestation.allowed_metadata_keys {

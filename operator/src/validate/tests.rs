@@ -104,6 +104,28 @@ fn a_plugin_that_is_declared_twice_is_named() {
 }
 
 #[test]
+fn agents_beside_other_keylime_agents_have_a_configuration_of_their_own() {
+    let push = |own: Value, changes: Value| {
+        let mut push = json!({"name": "push", "keylimeAgent": own});
+        merge(&mut push, &changes);
+        problems(json!({"spire": {"agents": [{"name": "spire-agent"}, push]}}), |_| {})
+    };
+    let socket = json!({"socket": "/run/keylime-attestor/quoter.sock"});
+    assert_eq!(push(socket.clone(), json!({"configMap": {"name": "push"}})), []);
+    let [(reason, message)] = push(socket, json!({})).try_into().unwrap();
+    assert_eq!(reason, reason::CONFIGURATION_INVALID.name);
+    let expected = "the DaemonSet spire-system/spire-agent and the DaemonSet spire-system/push, whose node attestors \
+                    differ, have the same configuration, agent.conf in the ConfigMap spire-agent: give each";
+    assert!(message.starts_with(expected), "{message}");
+    // Those that differ in nothing share it, as before.
+    assert_eq!(push(json!({"tls": {"secretName": "keylime-node"}}), json!({})), []);
+    let [(reason, message)] =
+        push(json!({"host": "127.1"}), json!({"configMap": {"name": "push"}})).try_into().unwrap();
+    assert_eq!(reason, reason::SPEC_INVALID.name);
+    assert!(message.starts_with("spec.spire.agents (push): keylimeAgent: "), "{message}");
+}
+
+#[test]
 fn each_refusal_says_why_and_what_to_do() {
     let none = || json!({});
     let commanded = json!({"containers": [{"name": "spire-agent", "image": "x", "command": ["/bin/spire"],

@@ -195,7 +195,9 @@ const LISTED: &[Question] = &[
 /// agents.
 const SECRETS_OF_VALUES: &[Question] = &[
     ("get", "secrets", "keylime-node-client", "spire-system", true),
-    ("get", "secrets", "keylime-node-client", "spire-edge", true),
+    ("get", "secrets", "keylime-node-client", "spire-edge", false),
+    ("get", "secrets", "keylime-edge-client", "spire-edge", true),
+    ("get", "secrets", "keylime-edge-client", "spire-system", false),
     ("get", "secrets", "keylime-node-client", "spire-server", false),
     ("get", "secrets", "keylime-admin-client", "spire-server", true),
     ("get", "secrets", "keylime-admin-client", "spire-system", false),

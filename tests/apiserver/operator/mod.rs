@@ -25,6 +25,7 @@ mod ownership;
 mod pod_security;
 mod pods;
 mod policies;
+mod push;
 mod refused;
 mod report_secret;
 mod reports;

@@ -98,12 +98,45 @@ fn of_pods() -> Vec<Change> {
             json!({"containers": [{"name": "spire-agent", "$patch": "delete"}, {"name": "other", "image": "x"}]}),
             host("other"),
             host("keylime-attestor-plugin"),
+            host("keylime-attestor-quoter"),
+            json!({"volumes": [folder("keylime-attestor-plugin", "Directory")]}),
+            json!({"volumes": [folder("keylime-attestor-quoter", "DirectoryOrCreate")]}),
+            quoter(json!({})),
+            quoter(json!({"readOnly": false})),
             json!({"volumes": [{"name": "keylime-attestor-configuration", "configMap": {"name": "theirs"}}]}),
             json!({"volumes": [{"name": "spire-config", "configMap": {"name": "theirs-keylime"}}]}),
         ]
         .map(|patch| Change::of(AGENT, json!({"spec": {"template": {"spec": patch}}}))),
     );
+    // No server is beside a quoter.
+    changes.push(Change::of(
+        SERVER,
+        json!({"spec": {"template": {"spec": {"volumes": [folder("keylime-attestor-quoter", "Directory")]}}}}),
+    ));
     changes
+}
+
+/// A volume of the quoter's folder.
+fn folder(name: &str, type_: &str) -> Value {
+    json!({"name": name, "hostPath": {"path": "/run/keylime-attestor", "type": type_}})
+}
+
+/// The quoter's folder in SPIRE's agent, mounted with these settings.
+fn quoter(settings: Value) -> Value {
+    let mut mount = json!({"name": "keylime-attestor-quoter", "mountPath": "/run/keylime-attestor/quoter"});
+    if let (Some(mount), Value::Object(settings)) = (mount.as_object_mut(), settings) {
+        mount.extend(settings);
+    }
+    json!({
+        "volumes": [folder("keylime-attestor-quoter", "Directory")],
+        "containers": [{"name": "spire-agent", "volumeMounts": [mount]}],
+    })
+}
+
+/// What the operator does write of it.
+pub(super) fn mounts_the_quoter() -> Change {
+    let pod = quoter(json!({"readOnly": true}));
+    Change::of(AGENT, json!({"spec": {"template": {"spec": pod}}}))
 }
 
 fn of_containers() -> Vec<Change> {

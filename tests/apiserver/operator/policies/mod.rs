@@ -12,7 +12,7 @@ use lab::programs::installed;
 use lab::wait;
 use serde_json::json;
 
-use changes::{AGENT, Change, NODE, THEIRS, all, install};
+use changes::{AGENT, Change, NODE, THEIRS, all, install, mounts_the_quoter};
 
 use super::account::{ACCOUNT, IMAGE};
 use super::site::{Site, TIMEOUT};
@@ -28,6 +28,7 @@ async fn what_the_operator_never_writes_is_refused_to_its_account_alone() -> Res
         ensure!(answer.contains("ValidatingAdmissionPolicy 'keylime-attestor-"), "{change:?}: {answer}");
         change.run(&site, "admin").with_context(|| format!("{change:?} is refused to others"))?;
     }
+    mounts_the_quoter().run(&site, ACCOUNT)?;
     // Without the policies the account may do all of it.
     site.kubectl(&["delete", "validatingadmissionpolicybinding", "--all"])?;
     for change in &changes {
