@@ -1,5 +1,7 @@
 //! Our plugins, configured for a Keylime and a node of the lab.
 
+use std::path::Path;
+
 use anyhow::Result;
 use serde_json::json;
 
@@ -51,7 +53,21 @@ pub fn agent_without_tls(node: &Agent) -> Result<Attestor> {
     Ok(Attestor::new(programs::built("keylime-attestor-agent")?, data))
 }
 
+/// The agent plugin for a node whose Keylime agent opens no port, by the quoter beside it.
+///
+/// # Errors
+/// When it has not been built.
+pub fn agent_by_quoter(socket: &Path) -> Result<Attestor> {
+    let data = json!({ "keylime_agent_socket": socket });
+    Ok(Attestor::new(programs::built("keylime-attestor-agent")?, data))
+}
+
 /// The SPIFFE ID that a node gets.
 pub fn spiffe_id(node: &Agent) -> String {
-    format!("spiffe://{TRUST_DOMAIN}/spire/agent/keylime/{}", node.id())
+    spiffe_id_of(node.id())
+}
+
+/// The SPIFFE ID of the node with this id in Keylime.
+pub fn spiffe_id_of(id: &str) -> String {
+    format!("spiffe://{TRUST_DOMAIN}/spire/agent/keylime/{id}")
 }

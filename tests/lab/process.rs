@@ -103,6 +103,14 @@ impl Process {
         memory_kib(self.id(), "VmHWM")
     }
 
+    /// The TCP ports that it listens on; not those of other processes that it started.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn open_ports(&self) -> Result<Vec<u16>> {
+        open_ports(self.id())
+    }
+
     /// All that it has written so far.
     ///
     /// # Errors
@@ -185,7 +193,50 @@ pub fn memory_kib(id: u32, line: &str) -> Result<u64> {
     Ok(value.with_context(|| format!("no {line}"))?.parse()?)
 }
 
+/// The TCP ports that a process listens on: its own sockets among those of the network that listen.
+fn open_ports(id: u32) -> Result<Vec<u16>> {
+    const LISTEN: &str = "0A";
+    let mut sockets = Vec::new();
+    for descriptor in fs::read_dir(format!("/proc/{id}/fd"))? {
+        // One that is closed meanwhile is none.
+        let Ok(target) = fs::read_link(descriptor?.path()) else { continue };
+        let target = target.to_string_lossy();
+        let socket = target.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']'));
+        sockets.extend(socket.map(str::to_owned));
+    }
+    let mut ports = Vec::new();
+    for table in ["tcp", "tcp6"] {
+        let table = fs::read_to_string(format!("/proc/{id}/net/{table}"))?;
+        for line in table.lines().skip(1) {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let [_, local, _, state, _, _, _, _, _, inode, ..] = columns.as_slice() else { continue };
+            if *state == LISTEN && sockets.iter().any(|socket| socket == inode) {
+                let (_, port) = local.rsplit_once(':').context("an address without a port")?;
+                ports.push(u16::from_str_radix(port, 16)?);
+            }
+        }
+    }
+    Ok(ports)
+}
+
 fn read_log(path: &Path) -> Result<String> {
     let bytes = fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_process_has_the_ports_that_it_listens_on() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let id = std::process::id();
+        assert!(open_ports(id).unwrap().contains(&port));
+        drop(listener);
+        assert!(!open_ports(id).unwrap().contains(&port));
+    }
 }

@@ -23,6 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Quoter {
     process: Option<Process>,
     dir: TempDir,
+    agent_data: PathBuf,
     tcti: String,
     more: Vec<String>,
     /// What systemd gives in NOTIFY_SOCKET.
@@ -51,6 +52,17 @@ impl Quoter {
         Ok(quoter)
     }
 
+    /// Starts one beside a Keylime agent, whose file this is.
+    ///
+    /// # Errors
+    /// When it does not open its socket.
+    pub fn start_beside(agent_data: &Path, tcti: &str) -> Result<Self> {
+        let mut quoter = Self::stopped(tcti)?;
+        quoter.agent_data = agent_data.to_owned();
+        quoter.start_again()?;
+        Ok(quoter)
+    }
+
     /// Starts one that tells this socket how far it is, as under systemd.
     ///
     /// # Errors
@@ -63,8 +75,9 @@ impl Quoter {
     }
 
     fn stopped(tcti: &str) -> Result<Self> {
-        let (dir, tcti) = (janitor::folder("quoter")?, tcti.to_owned());
-        Ok(Self { process: None, dir, tcti, more: Vec::new(), notify: None })
+        let dir = janitor::folder("quoter")?;
+        let agent_data = dir.path().join("agent_data.json");
+        Ok(Self { process: None, dir, agent_data, tcti: tcti.to_owned(), more: Vec::new(), notify: None })
     }
 
     /// Starts it once more, after [`stop`](Self::stop) or [`kill`](Self::kill).
@@ -98,7 +111,7 @@ impl Quoter {
 
     /// Where it looks for the file of Keylime's agent.
     pub fn agent_data(&self) -> PathBuf {
-        self.dir.path().join("agent_data.json")
+        self.agent_data.clone()
     }
 
     /// Its process.

@@ -73,6 +73,14 @@ impl Swtpm {
         self.port.number()
     }
 
+    /// The ports that it listens on.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn open_ports(&self) -> anyhow::Result<Vec<u16>> {
+        self.process.open_ports()
+    }
+
     /// One of tpm2-tools, which will talk to this TPM.
     pub fn tool(&self, name: &str) -> Command {
         let mut tool = Command::new(name);

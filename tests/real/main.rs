@@ -5,6 +5,7 @@ mod attest;
 mod checksum;
 mod enforcement;
 mod image;
+mod push;
 mod quote;
 mod quoter;
 mod reattest;

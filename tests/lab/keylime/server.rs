@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::Options;
+use super::{Mode, Options};
 use crate::ports::Port;
 use crate::process::Process;
 use crate::programs;
@@ -27,7 +27,13 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn verifier(dir: &Path, port: Port, registrar: &Port, options: &Options) -> Self {
+        let mode = match options.mode {
+            Mode::Pull => "pull",
+            Mode::Push => "push",
+        };
         let settings = vec![
+            ("KEYLIME_VERIFIER_MODE", mode.to_owned()),
+            ("LAB_PUSH_ECC", u8::from(options.push_takes_ecc).to_string()),
             ("KEYLIME_VERIFIER_PORT", port.to_string()),
             ("KEYLIME_VERIFIER_REGISTRAR_PORT", registrar.to_string()),
             ("KEYLIME_VERIFIER_ENABLE_AGENT_MTLS", options.mutual_tls.to_string()),
