@@ -32,8 +32,8 @@ demo: ## see it on a real Kubernetes: one resource, all nodes are attested, and 
 	@$(setup)/all.sh $(target)/lab demo
 	@$(target)/debug/demo
 
-demo-local: setup build ## see one node attested by a SPIRE and a Keylime that are processes
-	@$(target)/debug/demo-local
+demo-local: setup build ## see one node attested by a SPIRE and a Keylime that are processes; PUSH=1: in push mode
+	@$(target)/debug/demo-local $(if $(PUSH),--push)
 
 test: ## run all tests
 	@$(setup)/all.sh $(target)/lab test

@@ -1,63 +1,60 @@
 //! `make demo-local`: a SPIRE agent gets its identity because Keylime and the node's TPM say so,
 //! loses it when they no longer do, and gets it back. Everything is real but the TPM, which is
-//! software; all of it runs on 127.0.0.1 and in /tmp, and is gone at the end.
+//! software, and the Keylime agent of push mode (`PUSH=1`), which is the lab's; all of it runs on
+//! 127.0.0.1 and in /tmp, and is gone at the end.
 
 mod narrator;
+mod node;
 
+use std::env;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
-use lab::keylime::{Keylime, Node, NodeOptions, Options};
+use anyhow::{Context as _, Result, bail};
 use lab::plugins;
 use lab::spire::{Attestor, ServerOptions, SpireAgent, SpireServer, TRUST_DOMAIN};
 
 use crate::narrator::{heading, quote, say, timed};
+use crate::node::Watched;
 
 fn main() -> Result<()> {
     let begun = Instant::now();
     say("Keylime Attestor: SPIRE node attestation by Keylime. A real SPIRE, a real Keylime, a software TPM.");
 
-    let (id, refusal) = tell()?;
+    let push = match env::args().nth(1).as_deref() {
+        None => false,
+        Some("--push") => true,
+        Some(other) => bail!("expected --push or nothing, got {other:?}"),
+    };
+    let (id, refusal) = tell(push)?;
     print_summary(&id, &refusal, begun.elapsed());
     Ok(())
 }
 
 /// The story. All that it starts has ended when it returns. Gives the node's SPIFFE ID, and why the
 /// node was refused.
-fn tell() -> Result<(String, String)> {
-    let (keylime, node) = start_keylime()?;
-    let (server, mut agent) = attest(&keylime, &node)?;
+fn tell(push: bool) -> Result<(String, String)> {
+    let node = if push { Watched::push() } else { Watched::pull() }?;
+    let (server, mut agent) = attest(&node)?;
     fetch_identity_of_a_workload(&server, &mut agent, &node)?;
     let refusal = tamper(&server, agent, &node)?;
-    repair(&server, &plugins::agent(&keylime, node.agent())?, &node)?;
-    Ok((plugins::spiffe_id(node.agent()), refusal))
+    repair(&server, &node)?;
+    Ok((node.spiffe_id(), refusal))
 }
 
-fn start_keylime() -> Result<(Keylime, Node)> {
-    heading(1, "Keylime watches a node");
-    let keylime = timed("Keylime's verifier and registrar are up", || Keylime::start(Options::default()))?;
-    let enrolled = NodeOptions { with_tenant: true, ..NodeOptions::default() };
-    let node = timed("a node (TPM, Keylime agent) was enrolled with keylime_tenant, and passes", || {
-        keylime.add_node(enrolled)
-    })?;
-    say(&format!("   The node's id in Keylime is {}.", node.agent().id()));
-    Ok((keylime, node))
-}
-
-fn attest(keylime: &Keylime, node: &Node) -> Result<(SpireServer, SpireAgent)> {
+fn attest(node: &Watched) -> Result<(SpireServer, SpireAgent)> {
     heading(2, "SPIRE attests the node");
-    let options = ServerOptions { attestor: plugins::server(keylime)?, agent_ttl: "1h" };
+    let options = ServerOptions { attestor: plugins::server(node.keylime())?, agent_ttl: "1h" };
     let server = timed("spire-server is up, with keylime-attestor-server", || SpireServer::start(&options))?;
     let agent = timed("spire-agent is up, with keylime-attestor-agent, and attested", || {
-        attested_agent(&server, &plugins::agent(keylime, node.agent())?)
+        attested_agent(&server, &node.attestor()?)
     })?;
     show(&server, node)?;
     Ok((server, agent))
 }
 
-fn fetch_identity_of_a_workload(server: &SpireServer, agent: &mut SpireAgent, node: &Node) -> Result<()> {
+fn fetch_identity_of_a_workload(server: &SpireServer, agent: &mut SpireAgent, node: &Watched) -> Result<()> {
     heading(3, "A workload on the node gets its identity");
-    let parent = plugins::spiffe_id(node.agent());
+    let parent = node.spiffe_id();
     server.create_entry(&parent, &format!("spiffe://{TRUST_DOMAIN}/workload"))?;
     let svid = timed("the workload has an X509-SVID", || agent.fetch_x509_svid())?;
     quote("spire-agent api fetch x509", &svid);
@@ -65,10 +62,10 @@ fn fetch_identity_of_a_workload(server: &SpireServer, agent: &mut SpireAgent, no
 }
 
 /// Gives the reason, which SPIRE's server has in its log.
-fn tamper(server: &SpireServer, mut agent: SpireAgent, node: &Node) -> Result<String> {
+fn tamper(server: &SpireServer, mut agent: SpireAgent, node: &Watched) -> Result<String> {
     heading(4, "Somebody tampers with the node");
     timed("something unknown was measured into PCR 23; Keylime fails the node", || node.fail())?;
-    let id = plugins::spiffe_id(node.agent());
+    let id = node.spiffe_id();
     timed("spire-agent has to attest again (spire-server agent evict), is refused, and ends", || {
         server.evict(&id)?;
         agent.wait_until_refused()
@@ -83,10 +80,11 @@ fn tamper(server: &SpireServer, mut agent: SpireAgent, node: &Node) -> Result<St
     Ok(refusal.to_owned())
 }
 
-fn repair(server: &SpireServer, attestor: &Attestor, node: &Node) -> Result<()> {
+fn repair(server: &SpireServer, node: &Watched) -> Result<()> {
     heading(5, "The node is repaired");
-    timed("PCR 23 is as it should be; Keylime attested again, and passes the node", || node.repair())?;
-    let _agent = timed("spire-agent was started again, and attested", || attested_agent(server, attestor))?;
+    timed(node.repaired(), || node.repair())?;
+    let _agent =
+        timed("spire-agent was started again, and attested", || attested_agent(server, &node.attestor()?))?;
     show(server, node)
 }
 
@@ -96,8 +94,8 @@ fn attested_agent(server: &SpireServer, attestor: &Attestor) -> Result<SpireAgen
     Ok(agent)
 }
 
-fn show(server: &SpireServer, node: &Node) -> Result<()> {
-    let arguments = ["agent", "show", "-spiffeID", &plugins::spiffe_id(node.agent())];
+fn show(server: &SpireServer, node: &Watched) -> Result<()> {
+    let arguments = ["agent", "show", "-spiffeID", &node.spiffe_id()];
     quote(&format!("spire-server {}", arguments.join(" ")), &server.command(&arguments)?);
     Ok(())
 }
