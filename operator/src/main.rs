@@ -8,6 +8,8 @@
 
 mod apply;
 mod build;
+mod certificate;
+mod check;
 mod cluster;
 mod configuration;
 mod discover;
@@ -27,15 +29,22 @@ mod rollout;
 mod status;
 mod validate;
 
+use std::process::ExitCode;
+
 use clap::Parser as _;
+use process::cli::{Args, Command};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let args = process::cli::Args::parse();
-    if let Some(process::cli::Command::Probe { url }) = &args.command {
-        return process::probe::probe(url).await;
+async fn main() -> anyhow::Result<ExitCode> {
+    let args = Args::parse();
+    match &args.command {
+        Some(Command::Probe { url }) => process::probe::probe(url).await?,
+        Some(Command::Check(asked)) => return check::check(&args, asked).await,
+        None => {
+            process::log::start(args.log_format, &args.log_level)?;
+            tracing::info!(version = env!("CARGO_PKG_VERSION"), "the operator starts");
+            process::run::run(args).await?;
+        }
     }
-    process::log::start(args.log_format, &args.log_level)?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "the operator starts");
-    process::run::run(args).await
+    Ok(ExitCode::SUCCESS)
 }

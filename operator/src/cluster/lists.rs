@@ -25,6 +25,19 @@ impl Cluster {
         in_pages(&api, &owned_by(owner), "AttestedNodes", |node| keep(&node)).await
     }
 
+    /// The names of all objects that a label selector selects.
+    pub(crate) async fn names<K>(
+        &self,
+        api: &Api<K>,
+        selector: &str,
+        what: &str,
+    ) -> Result<Vec<String>, Error>
+    where
+        K: Clone + DeserializeOwned + std::fmt::Debug + kube::Resource,
+    {
+        in_pages(api, selector, what, |object: K| kube::ResourceExt::name_any(&object)).await
+    }
+
     /// The metadata of each KeylimeAttestor of every namespace, as `keep` reduces it. Their number
     /// and content are up to anybody who may make them.
     pub(crate) async fn attestors_everywhere<T>(

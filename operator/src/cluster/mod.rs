@@ -2,6 +2,7 @@
 
 mod error;
 mod lists;
+mod node_restriction;
 mod noted;
 mod pods;
 
@@ -17,6 +18,7 @@ use tracing::debug;
 
 pub(crate) use error::Error;
 pub(crate) use lists::PAGE_OF_ANYBODYS;
+pub(crate) use node_restriction::restricts_nodes;
 pub(crate) use noted::{Noted, Told};
 pub(crate) use pods::selector;
 
@@ -34,6 +36,8 @@ pub(crate) struct Cluster {
     /// The Secret with the operator's own certificate for the report; [`None`] where its namespace
     /// is not known.
     pub(crate) report_secret: Option<OwnSecret>,
+    /// True where nothing is written, as in `check`.
+    pub(crate) dry_run: bool,
 }
 
 /// A Secret of the operator itself.

@@ -169,8 +169,12 @@ pub(crate) async fn gather(
     let in_batches = resource.spec.rollout.as_ref().is_some_and(|rollout| rollout.batch_size.is_some());
     gathered.pods = pods::of_unfinished(cluster, &gathered, in_batches).await?;
     if in_batches && gathered.pods.keys().any(|key| key.kind == Kind::DaemonSet) {
-        let nodes = cluster.attested_nodes_of(&owner, |node| (node.name_any(), Node::of(node))).await?;
-        gathered.nodes = nodes.into_iter().collect();
+        match cluster.attested_nodes_of(&owner, |node| (node.name_any(), Node::of(node))).await {
+            Ok(nodes) => gathered.nodes = nodes.into_iter().collect(),
+            // Their CRD is not there yet, which `check` has to go on with.
+            Err(error) if cluster.dry_run && error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
         gathered.knows_identities = resource.spec.enforcement.is_some();
     }
     if resource.metadata.deletion_timestamp.is_none() {

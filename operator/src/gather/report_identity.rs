@@ -14,6 +14,9 @@ use crate::report_identity::ReportIdentity;
 
 /// The operator's certificate, made first where there is none.
 pub(super) async fn report_identity(cluster: &Cluster) -> Result<Result<ReportIdentity, Problem>, Error> {
+    if cluster.dry_run {
+        return Ok(Ok(read_or_supposed(cluster).await?));
+    }
     let Some(at) = &cluster.report_secret else {
         let expected = "expected to know the operator's own namespace, where it keeps its certificate for the report: start it with --pod-namespace";
         return Ok(Err(Problem::new(reason::REFUSED, expected)));
@@ -28,6 +31,16 @@ pub(super) async fn report_identity(cluster: &Cluster) -> Result<Result<ReportId
         }
         Err(error) => Err(error),
     }
+}
+
+/// The one that is kept, or one of the kind that would be made.
+async fn read_or_supposed(cluster: &Cluster) -> Result<ReportIdentity, Error> {
+    let kept = match &cluster.report_secret {
+        Some(at) => cluster.secret(&at.namespace, &at.name).await.ok().flatten(),
+        None => None,
+    };
+    let kept = kept.as_ref().and_then(ReportIdentity::read);
+    kept.map_or_else(|| ReportIdentity::new().map_err(Error::Certificate), Ok)
 }
 
 /// Whatever was made counts only as it is read afterwards: another replica may have been faster.

@@ -98,6 +98,39 @@ pub(crate) enum Command {
         #[arg(long)]
         url: String,
     },
+
+    /// Say whether a cluster is ready for a KeylimeAttestor, and what applying it would change.
+    /// Writes nothing
+    Check(CheckArgs),
+}
+
+/// What is checked, and how it is told.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct CheckArgs {
+    /// The KeylimeAttestor, where it is in the cluster. Left out, and without a file: the only one
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "file")]
+    pub(crate) resource: Option<String>,
+
+    /// File with the KeylimeAttestor, before it is in the cluster or to see what a change of it does
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// Context of the kubeconfig (KUBECONFIG, otherwise ~/.kube/config). Left out: its current one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+
+    /// How it is told
+    #[arg(long, short, value_enum, default_value = "text")]
+    pub(crate) output: Output,
+}
+
+/// How a check is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
 }
 
 /// How the log is written.

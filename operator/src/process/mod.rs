@@ -6,6 +6,6 @@ pub(crate) mod http;
 pub(crate) mod lease;
 pub(crate) mod log;
 mod node_restriction;
-mod own_plugins;
+pub(crate) mod own_plugins;
 pub(crate) mod probe;
 pub(crate) mod run;

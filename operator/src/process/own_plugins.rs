@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use crate::plugins;
 use crate::process::cli::Args;
 
-pub(super) fn plugins_dir(args: &Args) -> Result<PathBuf> {
+pub(crate) fn plugins_dir(args: &Args) -> Result<PathBuf> {
     if let Some(folder) = &args.plugins_dir {
         return Ok(folder.clone());
     }

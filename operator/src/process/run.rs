@@ -68,7 +68,12 @@ async fn operate(
     let events = Events::new(client.clone(), args.pod_name.clone());
     let name = args.report_secret.clone();
     let report_secret = args.pod_namespace.clone().map(|namespace| OwnSecret { namespace, name });
-    let cluster = Cluster { client: client.clone(), namespaces: args.namespaces.clone(), report_secret };
+    let cluster = Cluster {
+        client: client.clone(),
+        namespaces: args.namespaces.clone(),
+        report_secret,
+        dry_run: false,
+    };
     let (image, election) = tokio::select! {
         begun = begin(&args, &client) => begun?,
         _ = stop.wait_for(|stop| *stop) => return Ok(()),

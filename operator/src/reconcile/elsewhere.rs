@@ -23,13 +23,18 @@ use crate::status::write;
 const INTERVAL: Duration = Duration::from_secs(15);
 
 /// The problem of a resource that names workloads elsewhere.
-pub(super) fn problem(cluster: &Cluster, resource: &KeylimeAttestor) -> Option<Problem> {
+pub(crate) fn problem(cluster: &Cluster, resource: &KeylimeAttestor) -> Option<Problem> {
     let asked = Asked::all(resource);
     let outside = asked.iter().find(|asked| !cluster.manages(&asked.key.namespace))?;
     Some(Problem::new(
         NAMESPACE_NOT_MANAGED,
         format!("the {} is elsewhere: {}", outside.key, managed(cluster)),
     ))
+}
+
+/// The problem of a resource that is elsewhere itself.
+pub(crate) fn own(cluster: &Cluster) -> Problem {
+    Problem::new(NAMESPACE_NOT_MANAGED, format!("the KeylimeAttestor is elsewhere: {}", managed(cluster)))
 }
 
 /// Writes the status of each resource elsewhere that has none: no operator acts on it.
@@ -85,7 +90,7 @@ fn status(cluster: &Cluster, resource: &ObjectMeta, now: Timestamp) -> KeylimeAt
         type_: NAMESPACE_NOT_MANAGED.condition.as_str().to_owned(),
         status: NAMESPACE_NOT_MANAGED.status.as_str().to_owned(),
         reason: NAMESPACE_NOT_MANAGED.name.to_owned(),
-        message: format!("the KeylimeAttestor is elsewhere: {}", managed(cluster)),
+        message: own(cluster).message,
         observed_generation: resource.generation,
         last_transition_time: Time(now),
     };

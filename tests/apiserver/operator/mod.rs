@@ -8,6 +8,7 @@ mod account;
 mod admission;
 mod batches;
 mod binding;
+mod check;
 mod config_only;
 mod controller_manager;
 mod drift;

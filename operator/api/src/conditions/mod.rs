@@ -112,6 +112,13 @@ impl Status {
     }
 }
 
+impl Reason {
+    /// The anchor of its row in `operator/docs/conditions.md`.
+    pub fn anchor(&self) -> String {
+        format!("{}-{}", self.condition, self.name).to_lowercase()
+    }
+}
+
 impl fmt::Display for ConditionType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -129,8 +136,10 @@ pub fn markdown() -> String {
     let mut table =
         "| Condition | Status | Reason | What it means | What to do |\n| --- | --- | --- | --- | --- |\n"
             .to_owned();
-    for Reason { condition, status, name, meaning, remedy } in REASONS {
-        table += &format!("| {condition} | {status} | `{name}` | {meaning} | {remedy} |\n");
+    for reason in REASONS {
+        let Reason { condition, status, name, meaning, remedy } = reason;
+        let anchor = format!("<a id=\"{}\"></a>", reason.anchor());
+        table += &format!("| {condition} | {status} | {anchor}`{name}` | {meaning} | {remedy} |\n");
     }
     table
 }

@@ -68,6 +68,35 @@ pub(crate) fn plan(
     plan
 }
 
+/// Every step to the desired state, whatever its time has to wait for: what a resource comes to in
+/// the end.
+pub(crate) fn all_steps(
+    desired: &Desired,
+    gathered: &Gathered,
+    previous: &KeylimeAttestorStatus,
+    rollout: &Rollout,
+    now: Timestamp,
+) -> Vec<Step> {
+    let decision = Decision { desired, gathered, previous, rollout, now };
+    let mut steps = decision.orphans();
+    for target in desired.targets() {
+        let workload = target.workload.as_ref().filter(|_| desired.mode != Mode::ConfigOnly);
+        let overlay =
+            workload.map(|workload| (workload, overlay(&desired.owner, desired.mode, target, workload)));
+        let last = decision.rollout_of(&target.key).and_then(|last| last.content_hash);
+        let known = overlay.as_ref().is_some_and(|(_, overlay)| last.as_ref() == Some(&overlay.hash));
+        steps.extend(decision.configuration(target, known));
+        if let Some((workload, overlay)) = overlay
+            && again::changes(target, workload, &overlay)
+        {
+            let object = overlay.patch;
+            steps.push(Step::Overlay { workload: target.key.clone(), object, correction: known });
+        }
+    }
+    steps.extend(decision.leftovers());
+    steps
+}
+
 /// The progress of the server's other attestors, which are to be back before agents get theirs.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Readmission {

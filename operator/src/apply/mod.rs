@@ -1,5 +1,7 @@
 //! Carries out a plan's steps, one after the other, by server-side apply with one field manager.
 
+mod dry_run;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -20,6 +22,8 @@ use crate::model::step::Step;
 use crate::model::workload::{WorkloadKey, is_ours};
 use crate::rollout::gate::Waits;
 use crate::rollout::plan::Plan;
+
+pub(crate) use dry_run::dry_run;
 
 /// The result of a plan.
 #[derive(Debug, Default)]
@@ -78,6 +82,23 @@ fn rolls(step: &Step, key: &WorkloadKey) -> bool {
     matches!(step, Step::Overlay { workload, .. } | Step::Withdraw { workload, .. } if workload == key)
 }
 
+/// The way of one apply.
+#[derive(Clone, Copy)]
+struct Write {
+    /// Over the values of others: at once, or of [`write`] where they were ours before.
+    force: bool,
+    /// Only tried: the apiserver answers as if, and keeps nothing.
+    dry_run: bool,
+}
+
+const FORCED: Write = Write { force: true, dry_run: false };
+
+impl Write {
+    const fn of(correction: bool) -> Self {
+        Self { force: correction, dry_run: false }
+    }
+}
+
 enum ApplyError {
     Problem(Problem),
     Error(Error),
@@ -93,26 +114,28 @@ async fn carry_out(cluster: &Cluster, step: &Step, carrying: &mut [OwnedObject])
     match step {
         Step::Configure { object, correction } => {
             let api = cluster.namespaced::<ConfigMap>(namespace(object));
-            let made = write(&api, object, *correction, &format!("the ConfigMap {}", name(object))).await?;
+            let made =
+                write(&api, object, Write::of(*correction), &format!("the ConfigMap {}", name(object)))
+                    .await?;
             owned::made(carrying, &made.metadata);
             Ok(())
         }
         // With force: SPIRE's own entry has another owner, whose value is replaced on purpose.
         Step::Edit { object, correction: _ } => {
             let api = cluster.namespaced::<ConfigMap>(namespace(object));
-            Ok(put(&api, object, true, &format!("the ConfigMap {}", name(object))).await.map(drop)?)
+            Ok(put(&api, object, FORCED, &format!("the ConfigMap {}", name(object))).await.map(drop)?)
         }
         Step::Overlay { workload, object, correction } => {
             let api = cluster.workloads(workload.kind, &workload.namespace);
-            write(&api, object, *correction, &format!("the {workload}")).await.map(drop)
+            write(&api, object, Write::of(*correction), &format!("the {workload}")).await.map(drop)
         }
         Step::Hold { workload, object } => {
             let api: Api<DynamicObject> = cluster.workloads(workload.kind, &workload.namespace);
-            Ok(put(&api, object, true, &format!("the {workload}")).await.map(drop)?)
+            Ok(put(&api, object, FORCED, &format!("the {workload}")).await.map(drop)?)
         }
         Step::Withdraw { workload, object } => {
             let api: Api<DynamicObject> = cluster.workloads(workload.kind, &workload.namespace);
-            gone_is_fine(put(&api, object, true, &format!("the {workload}")).await.map(drop))
+            gone_is_fine(put(&api, object, FORCED, &format!("the {workload}")).await.map(drop))
         }
         Step::Restore { object, release } => {
             let api = cluster.namespaced::<ConfigMap>(namespace(object));
@@ -133,15 +156,15 @@ async fn carry_out(cluster: &Cluster, step: &Step, carrying: &mut [OwnedObject])
 
 /// Applies without force, so that a conflict shows the other owners of a field. An object that was
 /// ours before is corrected with force.
-async fn write<K>(api: &Api<K>, object: &Value, correction: bool, what: &str) -> Result<K, ApplyError>
+async fn write<K>(api: &Api<K>, object: &Value, how: Write, what: &str) -> Result<K, ApplyError>
 where
     K: Clone + DeserializeOwned + std::fmt::Debug + kube::Resource,
 {
-    match put(api, object, false, what).await {
+    match put(api, object, Write { force: false, ..how }, what).await {
         Ok(written) => Ok(written),
         Err(error) if !error.owned_by_others().is_empty() => {
-            if correction || holds_fields(api, name(object)).await? {
-                return Ok(put(api, object, true, what).await?);
+            if how.force || holds_fields(api, name(object)).await? {
+                return Ok(put(api, object, Write { force: true, ..how }, what).await?);
             }
             let others = error.owned_by_others().join("; ");
             Err(ApplyError::Problem(Problem::new(
@@ -162,18 +185,18 @@ where
     Ok(metadata.is_some_and(|object| object.managed_fields().iter().any(is_ours)))
 }
 
-async fn put<K>(api: &Api<K>, object: &Value, force: bool, what: &str) -> Result<K, Error>
+async fn put<K>(api: &Api<K>, object: &Value, how: Write, what: &str) -> Result<K, Error>
 where
     K: Clone + DeserializeOwned + std::fmt::Debug,
 {
-    api.patch(name(object), &params(force), &Patch::Apply(object)).await.map_err(Error::api("apply", what))
+    api.patch(name(object), &params(how), &Patch::Apply(object)).await.map_err(Error::api("apply", what))
 }
 
 /// Restores the texts from before, and then their managed fields: an entry that is merely no longer
 /// applied would be deleted.
 async fn restore(api: &Api<ConfigMap>, object: &Value, release: Option<&FieldOwners>) -> Result<(), Error> {
     let what = format!("the ConfigMap {}", name(object));
-    let restored = put(api, object, true, &what).await?;
+    let restored = put(api, object, FORCED, &what).await?;
     let Some(owners) = release else { return Ok(()) };
     let fields = released(restored.managed_fields(), owners);
     // The apiserver takes an empty list as no change, and one empty entry as no managed fields.
@@ -193,9 +216,10 @@ async fn restore(api: &Api<ConfigMap>, object: &Value, release: Option<&FieldOwn
 
 /// The parameters of an apply: the operator's field manager, and an error, not a warning, for a
 /// field that does not exist.
-fn params(force: bool) -> PatchParams {
+fn params(Write { force, dry_run }: Write) -> PatchParams {
     PatchParams {
         force,
+        dry_run,
         field_validation: Some(ValidationDirective::Strict),
         ..PatchParams::apply(FIELD_MANAGER)
     }
