@@ -73,7 +73,7 @@ fn clock(here: Timestamp, date: Option<&str>) -> Finding {
     Finding::warning(
         Subject::Apiserver,
         format!("its clock and the one here are {} s apart: {there} there, {here} here", apart.as_secs()),
-        "Set the wrong one right. Tokens, certificates and the ages of attestations are judged by clocks.",
+        "Set the wrong one right. Tokens, certificates and the ages of attestations go by clocks.",
     )
 }
 

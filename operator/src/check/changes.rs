@@ -55,14 +55,14 @@ impl Tried {
     }
 }
 
-/// Tries all steps, none of which sees what another did.
+/// Tries all of them, none of which sees what another did.
 ///
 /// # Errors
 /// An apiserver that gives no answer.
-pub(super) async fn tried(cluster: &Cluster, steps: Vec<Step>) -> Result<Vec<Tried>> {
+pub(super) async fn tried(cluster: &Cluster, all: Vec<Step>) -> Result<Vec<Tried>> {
     // Several steps for one object make it whole together: the last one is what it comes to.
     let mut last = BTreeMap::new();
-    for (at, step) in steps.into_iter().enumerate() {
+    for (at, step) in all.into_iter().enumerate() {
         last.insert(place(&step), (at, step));
     }
     let mut ordered: Vec<_> = last.into_iter().collect();

@@ -1,7 +1,7 @@
 //! `check`: whether a cluster is ready for a resource, from an administrator's kubeconfig, before
 //! and after the operator is installed. Writes nothing.
 //!
-//! Nothing of SPIRE is judged anew here: the operator's own rooms read ([`gather`]), validate,
+//! Nothing of SPIRE is decided anew here: the operator's own rooms read ([`gather`]), validate,
 //! plan and phrase conditions, over what the administrator may read. Added is what the operator
 //! cannot see from where it is: the apiserver's own set-up, the operator's pods, certificates'
 //! ends, the apiserver's answer to each change. A subject each file; [`finding`] is what all say.
