@@ -167,6 +167,8 @@ fn start_apiserver(dir: &Path, etcd: &Port, port: &Port, node_restriction: bool)
     apiserver.args(["--bind-address", "127.0.0.1", "--secure-port", &port.to_string()]);
     apiserver.arg("--cert-dir").arg(certificates(dir));
     apiserver.args(["--authorization-mode", "Node,RBAC", "--service-cluster-ip-range", "10.96.0.0/16"]);
+    // As every distribution has it; Pod Security decides where.
+    apiserver.arg("--allow-privileged");
     if node_restriction {
         apiserver.args(["--enable-admission-plugins", "NodeRestriction"]);
     }

@@ -50,6 +50,18 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
+{{/* What selects the quoter's pods. */}}
+{{- define "keylime-attestor.quoterSelector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: quoter
+{{- end }}
+
+{{- define "keylime-attestor.quoterLabels" -}}
+{{ include "keylime-attestor.quoterSelector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- end }}
+
 {{/* What selects the pod of `helm test`. */}}
 {{- define "keylime-attestor.testSelector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use evidence::AgentId;
 use tpm::Address;
 
@@ -10,9 +10,13 @@ use tpm::Address;
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
     /// Unix socket that is served, in a folder that only root or this user may write
     #[arg(
         long,
+        global = true,
         env = "KEYLIME_ATTESTOR_QUOTER_SOCKET",
         default_value = "/run/keylime-attestor/quoter.sock",
         value_name = "FILE"
@@ -54,4 +58,23 @@ pub(crate) struct Args {
     /// SPIRE agent
     #[arg(long, env = "KEYLIME_ATTESTOR_QUOTER_ALLOW_UID", value_delimiter = ',', value_name = "UID,…")]
     pub(crate) allow_uid: Vec<u32>,
+}
+
+/// What is done beside quoting, each once and by a process of its own.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Ask the quoter at the socket for the node, and fail with its text where it could not quote:
+    /// for a probe
+    Check,
+    /// Give a folder to the user that the quoter is to run as: for an init container that is root
+    OwnFolder {
+        /// The folder, which is there
+        folder: PathBuf,
+        /// Id of the user
+        #[arg(long)]
+        uid: u32,
+        /// Id of the group
+        #[arg(long)]
+        gid: u32,
+    },
 }

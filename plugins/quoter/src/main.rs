@@ -7,8 +7,10 @@
 
 mod agent_id;
 mod answer;
+mod check;
 mod cli;
 mod notify;
+mod own_folder;
 mod request;
 mod serve;
 mod socket;
@@ -18,6 +20,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use cli::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The longest time for what waits when the program is asked to end.
@@ -26,6 +29,15 @@ const GRACE: Duration = Duration::from_secs(5);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let args = cli::Args::parse();
+    match &args.command {
+        Some(Command::Check) => check::check(&args.socket),
+        Some(Command::OwnFolder { folder, uid, gid }) => own_folder::own_folder(folder, *uid, *gid),
+        None => quote(args).await,
+    }
+}
+
+/// Serves the socket until the process is asked to end.
+async fn quote(args: cli::Args) -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr).init();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "the quoter starts");
     let mut terminate = signal(SignalKind::terminate()).context("failed to listen to SIGTERM")?;

@@ -6,6 +6,7 @@ mod generated;
 pub(crate) mod helm;
 mod monitoring;
 mod policies;
+mod quoter;
 mod release;
 mod rendered;
 mod rights;

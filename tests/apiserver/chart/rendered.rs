@@ -168,6 +168,19 @@ fn the_schema_refuses_wrong_values() -> Result<()> {
         ("attestor.create=true", "at '/attestor/spec': missing properties 'keylime', 'spire'"),
         ("attestor.name=Spire", "at '/attestor/name'"),
         ("resources.limit.cpu=1", "at '/resources': additional properties 'limit' not allowed"),
+        (
+            "quoter.enabled=true",
+            "expected `quoter.keylimeUid`, the id of Keylime's user on the nodes (`id -u keylime`",
+        ),
+        (
+            "quoter.enabled=true,quoter.keylimeUid=985",
+            "expected `quoter.tssGid`, the id of the group that may use",
+        ),
+        ("quoter.keylimeUid=0", "at '/quoter/keylimeUid': minimum: got 0, want 1"),
+        ("quoter.device=/dev/tpm0", "at '/quoter/device'"),
+        ("quoter.device=/dev/../etc", "at '/quoter/device': '/dev/../etc' does not match pattern"),
+        ("quoter.keylimeData=keylime", "at '/quoter/keylimeData': 'keylime' does not match pattern"),
+        ("quoter.privileged=false", "at '/quoter': additional properties 'privileged' not allowed"),
         ("podLabels.a.b=c", "at '/podLabels/a': got object, want string"),
         ("fullnameOverride=-", "at '/fullnameOverride'"),
     ] {

@@ -1,6 +1,7 @@
 //! `keylime-attestor-quoter` with software TPMs, and keys made as Keylime's agents make theirs.
 
 mod beside;
+mod commands;
 mod failures;
 mod life;
 mod load;
