@@ -12,6 +12,7 @@ mod certificate;
 mod check;
 mod cluster;
 mod configuration;
+mod credentials;
 mod discover;
 mod events;
 #[cfg(test)]
@@ -39,6 +40,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     match &args.command {
         Some(Command::Probe { url }) => process::probe::probe(url).await?,
+        Some(Command::Credentials(asked)) => credentials::credentials(asked)?,
         Some(Command::Check(asked)) => return check::check(&args, asked).await,
         None => {
             process::log::start(args.log_format, &args.log_level)?;

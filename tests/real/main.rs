@@ -3,6 +3,7 @@
 
 mod attest;
 mod checksum;
+mod credentials;
 mod enforcement;
 mod image;
 mod push;

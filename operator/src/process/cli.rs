@@ -102,6 +102,71 @@ pub(crate) enum Command {
     /// Say whether a cluster is ready for a KeylimeAttestor, and what applying it would change.
     /// Writes nothing
     Check(CheckArgs),
+
+    /// Make the client certificates for Keylime, or renew those that end soon, and the two Secrets
+    /// with them
+    Credentials(CredentialsArgs),
+}
+
+/// Which certificates are made, of which CAs, and where they go.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct CredentialsArgs {
+    /// Folder in which they are kept between runs, made where it is not there
+    #[arg(long, value_name = "FOLDER", default_value = "keylime-attestor-credentials")]
+    pub(crate) folder: PathBuf,
+
+    /// The folder cv_ca of Keylime's verifier: its CA issues the certificate of SPIRE's server
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["admin_certificate", "admin_key", "keylime_ca_certificate"])]
+    pub(crate) keylime_ca: Option<PathBuf>,
+
+    /// File with the password of that CA (`password` in Keylime's ca.conf). Left out: Keylime's
+    /// default
+    #[arg(long, value_name = "FILE", requires = "keylime_ca")]
+    pub(crate) keylime_ca_password_file: Option<PathBuf>,
+
+    /// Instead of --keylime-ca: a client certificate that Keylime's servers take
+    #[arg(long, value_name = "FILE")]
+    pub(crate) admin_certificate: Option<PathBuf>,
+
+    /// Its key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) admin_key: Option<PathBuf>,
+
+    /// The CA of the certificates of Keylime's servers
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keylime_ca_certificate: Option<PathBuf>,
+
+    /// Namespace of SPIRE's server
+    #[arg(long, value_name = "NAMESPACE", default_value = "spire-server")]
+    pub(crate) server_namespace: String,
+
+    /// Namespace of SPIRE's agents
+    #[arg(long, value_name = "NAMESPACE", default_value = "spire-system")]
+    pub(crate) agent_namespace: String,
+
+    /// Secret beside SPIRE's server: spec.keylime.tls.secretName
+    #[arg(long, value_name = "NAME", default_value = "keylime-admin-client")]
+    pub(crate) admin_secret: String,
+
+    /// Secret beside SPIRE's agents: spec.keylime.agent.tls.secretName
+    #[arg(long, value_name = "NAME", default_value = "keylime-node-client")]
+    pub(crate) node_secret: String,
+
+    /// Days for which a client certificate counts
+    #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub(crate) days: u32,
+
+    /// Days before its end from which on it is issued anew
+    #[arg(long, value_name = "DAYS", default_value_t = 60)]
+    pub(crate) renew_before: u32,
+
+    /// `-` for the Secrets on standard output, keys too. Left out: in a file of the folder
+    #[arg(long, short, value_name = "-", value_parser = ["-"])]
+    pub(crate) output: Option<String>,
+
+    /// Print resources for cert-manager that make the same, instead. They hold no key
+    #[arg(long)]
+    pub(crate) cert_manager: bool,
 }
 
 /// What is checked, and how it is told.

@@ -11,6 +11,7 @@ mod binding;
 mod check;
 mod config_only;
 mod controller_manager;
+mod credentials;
 mod drift;
 mod elsewhere;
 mod exclusive;

@@ -34,7 +34,9 @@ impl Agent {
         let id = options.id.clone().map_or_else(random_uuid, Ok)?;
         let port = Port::free()?;
 
-        let [verifier, nodes] = keylime.trusted_by_agents().map(|path| path.display());
+        let [verifier, nodes] = keylime.trusted_by_agents();
+        let nodes = options.node_ca.as_ref().unwrap_or(nodes);
+        let (verifier, nodes) = (verifier.display(), nodes.display());
         let mut command = python("keylime-agent", &dir.path().join("agent"))?;
         command
             .arg(programs::source("keylime/agent.py"))

@@ -1,7 +1,7 @@
 //! A node under the verifier's watch, which can be made to fail and be repaired.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -22,11 +22,14 @@ pub struct NodeOptions {
     /// Enrol it with `keylime_tenant`, which also checks the EK certificate. It takes some seconds
     /// more, and knows no `meta_data`.
     pub with_tenant: bool,
+    /// The CA of clients that its agent trusts beside the verifier's; None is that of
+    /// [`node_client`](super::Keylime::node_client).
+    pub node_ca: Option<PathBuf>,
 }
 
 impl Default for NodeOptions {
     fn default() -> Self {
-        Self { id: None, info: true, meta_data: json!({}), with_tenant: false }
+        Self { id: None, info: true, meta_data: json!({}), with_tenant: false, node_ca: None }
     }
 }
 
