@@ -138,7 +138,8 @@ fn level(reason: Reason) -> Level {
         ConditionType::NodesAttested
         | ConditionType::Enforcing
         | ConditionType::BindingRequired
-        | ConditionType::BypassPossible => false,
+        | ConditionType::BypassPossible
+        | ConditionType::CertificateValid => false,
     };
     if reason.status == good {
         Level::Ok

@@ -17,12 +17,12 @@ pub(super) async fn findings(cluster: &Cluster, resource: &KeylimeAttestor, now:
     let keylime = &resource.spec.keylime;
     let mut findings = Vec::new();
     let mut keylime_ca = None;
-    for Asked { role, key, .. } in Asked::all(resource) {
-        let name = match (role, &keylime.agent.tls) {
-            (Role::Server, _) => &keylime.tls.secret_name,
-            (Role::Agent, Some(tls)) => &tls.secret_name,
-            (Role::Agent, None) => continue,
+    for Asked { role, key, keylime_agent, .. } in Asked::all(resource) {
+        let name = match &keylime_agent {
+            None => Some(keylime.tls.secret_name.as_str()),
+            Some(agent) => agent.secret_name(),
         };
+        let Some(name) = name else { continue };
         let what = format!("the Secret {}/{name}", key.namespace);
         match cluster.secret(&key.namespace, name).await {
             Ok(Some(secret)) => {

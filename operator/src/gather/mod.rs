@@ -18,6 +18,7 @@ use keylime::KeyHash;
 use keylime_attestor_api::{KeylimeAttestor, OwnedObject};
 use kube::ResourceExt as _;
 
+use crate::certificate::Certificate;
 use crate::cluster::{Cluster, Error};
 use crate::configuration::original;
 use crate::configuration::parent::config;
@@ -53,6 +54,8 @@ pub(crate) struct Gathered {
     pub(crate) report_client: Option<Result<KeyHash, Problem>>,
     /// Whether SPIRE's server can have the tokens of its agents' pods reviewed.
     pub(crate) review: Review,
+    /// The client certificate for Keylime in the Secret beside SPIRE's server, if it can be read.
+    pub(crate) client_certificate: Option<Certificate>,
     /// The operator's own client of Keylime; [`None`] without a usable Secret.
     pub(crate) keylime_client: Option<Arc<KeylimeClient>>,
     /// The pods of StatefulSets that are not complete, and of DaemonSets that move in batches.
@@ -183,7 +186,9 @@ pub(crate) async fn gather(
             None => None,
         };
         let usable = identity.as_ref().and_then(|identity| identity.as_ref().ok());
-        (gathered.secrets, gathered.keylime_client) = secrets::secrets(cluster, resource, usable).await?;
+        let secrets = secrets::secrets(cluster, resource, usable).await?;
+        gathered.client_certificate = secrets.client_certificate;
+        (gathered.secrets, gathered.keylime_client) = (secrets.present, secrets.keylime_client);
         gathered.report_client = identity.map(|identity| identity.map(|identity| identity.key_hash()));
         gathered.review = review::review(cluster, resource, &gathered).await?;
         gathered.secret_versions = secret_versions::hash(cluster, &gathered, &status).await;

@@ -6,15 +6,26 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
 use keylime_attestor_api::KeylimeAttestor;
+use keylime_attestor_api::names::secret_key;
 use kube::ResourceExt as _;
 
 use super::Presence;
+use crate::certificate::Certificate;
 use crate::cluster::{Cluster, Error};
 use crate::keylime_client::KeylimeClient;
 use crate::model::target::Asked;
 use crate::report_identity::ReportIdentity;
 
-type Secrets = BTreeMap<(String, String), Presence>;
+/// The Secrets of a resource.
+#[derive(Default)]
+pub(super) struct Secrets {
+    /// By namespace and name.
+    pub(super) present: BTreeMap<(String, String), Presence>,
+    /// The certificate of the one that is read.
+    pub(super) client_certificate: Option<Certificate>,
+    /// [`None`] where it cannot be used.
+    pub(super) keylime_client: Option<Arc<KeylimeClient>>,
+}
 
 /// Checks every Secret that the resource names, where it is to be mounted. With `identity` SPIRE's
 /// server is asked for its report.
@@ -22,28 +33,30 @@ pub(super) async fn secrets(
     cluster: &Cluster,
     resource: &KeylimeAttestor,
     identity: Option<&ReportIdentity>,
-) -> Result<(Secrets, Option<Arc<KeylimeClient>>), Error> {
+) -> Result<Secrets, Error> {
     let keylime = &resource.spec.keylime;
-    let mut secrets = Secrets::new();
-    let mut keylime_client = None;
+    let mut secrets = Secrets::default();
     for asked in Asked::all(resource) {
         let namespace = asked.key.namespace;
         match asked.keylime_agent {
             None => {
                 let name = &keylime.tls.secret_name;
                 let presence = match cluster.secret(&namespace, name).await {
-                    Ok(Some(secret)) => match usable(resource, secret, identity.cloned()).await {
-                        Ok(usable) => {
-                            keylime_client = Some(Arc::new(usable));
-                            Presence::There
+                    Ok(Some(secret)) => {
+                        secrets.client_certificate = certificate(&secret);
+                        match usable(resource, secret, identity.cloned()).await {
+                            Ok(usable) => {
+                                secrets.keylime_client = Some(Arc::new(usable));
+                                Presence::There
+                            }
+                            Err(details) => Presence::Incomplete(details),
                         }
-                        Err(details) => Presence::Incomplete(details),
-                    },
+                    }
                     Ok(None) => Presence::Missing,
                     Err(error) if error.is_forbidden() => Presence::Forbidden,
                     Err(error) => return Err(error),
                 };
-                secrets.insert((namespace, name.clone()), presence);
+                secrets.present.insert((namespace, name.clone()), presence);
             }
             Some(agent) => {
                 let Some(name) = agent.secret_name() else { continue };
@@ -53,11 +66,15 @@ pub(super) async fn secrets(
                     Err(error) if error.is_forbidden() => Presence::Forbidden,
                     Err(error) => return Err(error),
                 };
-                secrets.insert((namespace, name.to_owned()), presence);
+                secrets.present.insert((namespace, name.to_owned()), presence);
             }
         }
     }
-    Ok((secrets, keylime_client))
+    Ok(secrets)
+}
+
+fn certificate(secret: &Secret) -> Option<Certificate> {
+    Certificate::read(&secret.data.as_ref()?.get(secret_key::CERTIFICATE)?.0)
 }
 
 async fn usable(

@@ -5,6 +5,7 @@ pub(crate) mod nodes;
 use std::fmt;
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::KeylimeAttestorStatus;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -28,6 +29,7 @@ pub(crate) struct Metrics {
     durations: Family<Outcome, Histogram>,
     conditions: Family<Condition, Gauge>,
     requests: Family<Request, Counter>,
+    certificates: Family<Resource, Gauge>,
     pub(crate) nodes: NodeMetrics,
 }
 
@@ -41,6 +43,12 @@ struct Condition {
     namespace: String,
     name: String,
     condition: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Resource {
+    namespace: String,
+    name: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -78,7 +86,13 @@ impl Metrics {
             "Requests to Keylime's servers by outcome: answered, or why not",
             Family::clone(&requests),
         );
-        Self { registry: whole, reconciles, durations, conditions, requests, nodes }
+        let certificates = Family::default();
+        registry.register(
+            "client_certificate_end_timestamp_seconds",
+            "When the client certificate for Keylime of each KeylimeAttestor ends, in Unix seconds",
+            Family::clone(&certificates),
+        );
+        Self { registry: whole, reconciles, durations, conditions, requests, certificates, nodes }
     }
 
     pub(crate) fn reconciled(&self, outcome: &'static str, duration: Duration) {
@@ -103,7 +117,17 @@ impl Metrics {
         }
     }
 
+    /// The end of the client certificate for Keylime; [`None`] where it is not known.
+    pub(crate) fn certificate(&self, owner: &Owner, end: Option<Timestamp>) {
+        let label = Resource { namespace: owner.namespace.clone(), name: owner.name.clone() };
+        match end {
+            Some(end) => drop(self.certificates.get_or_create(&label).set(end.as_second())),
+            None => drop(self.certificates.remove(&label)),
+        }
+    }
+
     pub(crate) fn forget(&self, owner: &Owner) {
+        self.certificate(owner, None);
         self.nodes.forget(owner);
         for condition in keylime_attestor_api::conditions::ConditionType::ALL {
             self.conditions.remove(&label(owner, condition.as_str()));

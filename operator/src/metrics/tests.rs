@@ -22,6 +22,7 @@ fn all() -> Metrics {
     metrics.reconciled("done", Duration::from_millis(20));
     metrics.asked(&[("verifier", "answered")]);
     metrics.reported(&owner, &status);
+    metrics.certificate(&owner, Some("2026-01-01T00:00:00Z".parse().unwrap()));
     let (duration, age) = (Duration::from_millis(20), Some(Duration::from_secs(10)));
     let nodes = vec![NodeSeen { name: "a", reason: NodeReason::Stale, age }];
     metrics.nodes.polled(
@@ -45,6 +46,7 @@ fn what_happened_is_in_the_text_and_what_is_gone_is_not() {
         ready,
         stale,
         r#"keylime_attestor_node_last_success_seconds{namespace="n",name="spire"} 10.0"#,
+        r#"keylime_attestor_operator_client_certificate_end_timestamp_seconds{namespace="n",name="spire"} 1767225600"#,
         r#"keylime_attestor_operator_reconciles_total{outcome="done"} 1"#,
         r#"keylime_attestor_operator_reconcile_duration_seconds_count{outcome="done"} 1"#,
         r#"keylime_attestor_operator_keylime_requests_total{server="verifier",outcome="answered"} 1"#,

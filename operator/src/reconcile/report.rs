@@ -34,6 +34,8 @@ pub(super) async fn report(
         now,
     });
     context.metrics.reported(&owner, &status);
+    let certificate = attempt.gathered().and_then(|gathered| gathered.client_certificate.as_ref());
+    context.metrics.certificate(&owner, certificate.map(|certificate| certificate.not_after));
     let written = write::write(&context.cluster, resource, &status).await?;
     let done = attempt.applied().map(|applied| applied.done.as_slice()).unwrap_or_default();
     let mut events = events::of_steps(done);

@@ -63,7 +63,7 @@ impl Attempt {
         }
     }
 
-    pub(super) fn gathered(&self) -> Option<&Gathered> {
+    pub(crate) fn gathered(&self) -> Option<&Gathered> {
         match self {
             Self::Refused(_) => None,
             Self::Invalid { gathered, .. } | Self::Applied { gathered, .. } => Some(gathered),

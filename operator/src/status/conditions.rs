@@ -10,6 +10,7 @@ use keylime_attestor_api::{Action, KeylimeAttestorStatus, Mode, RolloutState};
 use super::Facts;
 use super::binding::binding;
 use super::bypass::bypass;
+use super::certificate::certificate;
 use super::finding::Finding;
 use super::parent_ids::parent_ids;
 use super::rolled_out::rolled_out;
@@ -34,7 +35,7 @@ pub(super) fn conditions(facts: &Facts<'_>) -> Vec<Condition> {
     let ready = ready(facts, [&configuration, &server, &agents, &keylime, &parent_ids, &degraded]);
     let about_nodes = [nodes, enforcement, parent_ids, binding, bypass];
     let findings = [ready, configuration, server, agents, keylime].into_iter().chain(about_nodes);
-    findings.chain([degraded]).map(|finding| condition(facts, finding)).collect()
+    findings.chain([certificate(facts), degraded]).map(|finding| condition(facts, finding)).collect()
 }
 
 fn configuration(facts: &Facts<'_>) -> Finding {

@@ -4,6 +4,7 @@
 pub(crate) mod attempt;
 mod binding;
 mod bypass;
+mod certificate;
 mod conditions;
 mod finding;
 mod parent_ids;

@@ -51,6 +51,32 @@ fn every_alert_says_what_to_do() -> Result<()> {
     Ok(())
 }
 
+/// Each alert leads to its section of the runbook, and no section is of an alert that is no more.
+#[test]
+fn every_alert_has_its_section_in_the_runbook() -> Result<()> {
+    const RUNBOOK: &str = "operator/docs/runbook.md";
+    let document = read(&repository().join(RUNBOOK))?;
+    let sections: BTreeSet<&str> = document.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    let alerts = alerts()?;
+    let named: BTreeSet<&str> = alerts.iter().map(|alert| at(alert, "/alert")).collect();
+    assert_eq!(sections, named);
+    for alert in &alerts {
+        let anchor = format!("{RUNBOOK}#{}", at(alert, "/alert").to_lowercase());
+        assert_eq!(at(alert, "/annotations/runbook_url"), anchor);
+    }
+    // Where it can be read, the chart is told.
+    let elsewhere = "prometheusRule.runbook=https://wiki.example/runbook";
+    let values = value_set("namespaces");
+    for helm in HELMS {
+        let set = ["--values", text(&values)?, "--set", elsewhere];
+        let rule = objects(&template(helm, &set)?)?;
+        let rule = rule.iter().find(|object| at(object, "/kind") == "PrometheusRule").context("no rule")?;
+        let url = at(rule, "/spec/groups/0/rules/0/annotations/runbook_url");
+        assert_eq!(url, "https://wiki.example/runbook#keylimenodesfailing");
+    }
+    Ok(())
+}
+
 #[test]
 fn grafana_gets_the_dashboard() -> Result<()> {
     let file = read(&chart().join("files/dashboard.json"))?;

@@ -1,6 +1,8 @@
 //! The Secrets that SPIRE's pods mount: one that is not there, one that the operator may not look
 //! for, and one with a damaged key, of which nothing is told.
 
+use std::time::{Duration, SystemTime};
+
 use anyhow::{Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -85,6 +87,35 @@ async fn a_damaged_key_is_in_no_condition_event_or_log() -> Result<()> {
         ensure!(trace_of(&key, &text).is_none(), "{text}");
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_ends_soon_is_told_and_a_new_one_taken() -> Result<()> {
+    let mut site = Site::start("ending").await?;
+    site.apply(&spire::json(&site.namespace))?;
+    let good = site.secret("keylime-client")?;
+    let end = SystemTime::now() + Duration::from_secs(20 * 24 * 60 * 60);
+    let leaf = site.keylime.ca.client_until(end)?;
+    let mut ending = good.clone();
+    ending["data"]["tls.crt"] = json!(STANDARD.encode(&leaf.cert_pem));
+    ending["data"]["tls.key"] = json!(STANDARD.encode(&leaf.key_pem));
+    site.apply(&ending)?;
+    site.attest(json!({}))?;
+    let operator = site.operator()?;
+    site.make_ready()?;
+    let message = site.wait_for("CertificateValid", "EndsSoon")?;
+    ensure!(message.contains("ends within 30 days") && message.contains("Issue it anew"), "{message}");
+    let metric = "keylime_attestor_operator_client_certificate_end_timestamp_seconds{namespace=\"ending\",name=\"spire\"}";
+    let told = operator.get(&operator.metrics, "/metrics")?;
+    let seconds = end.duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    ensure!(told.contains(&format!("{metric} {seconds}")), "{told}");
+
+    // Seen at the next reconcile, which a change of the resource brings at once.
+    site.apply(&good)?;
+    site.attest(json!({"nodes": {"grace": "3m"}}))?;
+    site.wait_for("CertificateValid", "Valid")?;
+    ensure!(site.condition("Ready")?.0 == "Ready");
+    operator.stop()
 }
 
 pub(super) fn grant(site: &Site, user: &str, secret: &str) -> Result<()> {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use anyhow::Result;
 use rcgen::{
@@ -100,6 +101,16 @@ impl Ca {
     /// A client's certificate with a new key.
     pub fn client(&self) -> Result<Leaf> {
         self.sign(&[], "client", ExtendedKeyUsagePurpose::ClientAuth, Validity::Now)
+    }
+
+    /// A client's certificate with a new key, which ends at a time.
+    pub fn client_until(&self, end: SystemTime) -> Result<Leaf> {
+        let key = KeyPair::generate()?;
+        let mut params = params(&[], "client", Validity::Now)?;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.not_after = end.into();
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        Ok(Leaf::new(certificate.der().clone(), certificate.pem(), &key))
     }
 
     /// A client's certificate, PEM, for a key made elsewhere.

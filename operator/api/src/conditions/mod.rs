@@ -37,6 +37,9 @@ pub enum ConditionType {
     BindingRequired,
     /// Nodes that Keylime fails can attest by another attestor. Ready does not depend on it.
     BypassPossible,
+    /// The client certificate for Keylime lasts. Ready does not depend on it: what follows from its
+    /// end, KeylimeReachable tells.
+    CertificateValid,
     /// A failure that does not mend itself.
     Degraded,
 }
@@ -69,7 +72,7 @@ pub struct Reason {
 
 impl ConditionType {
     /// All types, in the order in which they are shown.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Ready,
         Self::ConfigurationApplied,
         Self::ServerRolledOut,
@@ -80,6 +83,7 @@ impl ConditionType {
         Self::ParentIdsConfigured,
         Self::BindingRequired,
         Self::BypassPossible,
+        Self::CertificateValid,
         Self::Degraded,
     ];
 
@@ -96,6 +100,7 @@ impl ConditionType {
             Self::ParentIdsConfigured => "ParentIDsConfigured",
             Self::BindingRequired => "BindingRequired",
             Self::BypassPossible => "BypassPossible",
+            Self::CertificateValid => "CertificateValid",
             Self::Degraded => "Degraded",
         }
     }

@@ -357,6 +357,28 @@ reasons! {
             "Wait.";
     }
 
+    /// Reasons of CertificateValid. Ready does not depend on it.
+    mod certificate_valid: CertificateValid {
+        VALID = True "Valid":
+            "The client certificate for Keylime, in the Secret beside SPIRE's server, counts for more than 30 days.",
+            "Nothing.";
+        ENDS_SOON = False "EndsSoon":
+            "The client certificate for Keylime, in the Secret beside SPIRE's server, ends within 30 days. From then on no node can attest.",
+            "Issue it anew, as by `keylime-attestor-operator credentials`, and replace it in the Secret: SPIRE's server and the operator take it without a restart.";
+        ENDED = False "Ended":
+            "The client certificate for Keylime, in the Secret beside SPIRE's server, has ended: Keylime's servers do not take it, and no node can attest.",
+            "Issue it anew, as by `keylime-attestor-operator credentials`, and replace it in the Secret: SPIRE's server and the operator take it without a restart.";
+        NOT_YET = False "NotYetValid":
+            "The client certificate for Keylime, in the Secret beside SPIRE's server, counts from a later time on.",
+            "Set the clocks right, or issue another one.";
+        NOT_CHECKED = Unknown "NotChecked":
+            "The Secret for Keylime has no certificate that can be read, or is not there.",
+            "See ConfigurationApplied.";
+        WITHDRAWING = Unknown "Withdrawing":
+            "The resource is being deleted.",
+            "Wait.";
+    }
+
     /// Reasons of Degraded.
     mod degraded: Degraded {
         AS_EXPECTED = False "AsExpected":

@@ -22,7 +22,7 @@ pub struct KeylimeAttestorStatus {
 
     /// What is so, in terms of Ready, ConfigurationApplied, ServerRolledOut, AgentsRolledOut,
     /// KeylimeReachable, NodesAttested, Enforcing, ParentIDsConfigured, BindingRequired,
-    /// BypassPossible and Degraded. Each has a reason that stays the same over versions, and a
+    /// BypassPossible, CertificateValid and Degraded. Each has a reason that stays the same over versions, and a
     /// message that says what to do. To wait for all of it: kubectl wait --for=condition=Ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

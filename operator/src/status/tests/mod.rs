@@ -1,6 +1,7 @@
 mod binding;
 mod bypass;
 mod case;
+mod certificate;
 mod nodes;
 mod parent_ids;
 
@@ -234,8 +235,9 @@ fn each_case_comes_to_its_conditions() {
 pub(super) const PARENT_IDS: ConditionType = ConditionType::ParentIdsConfigured;
 pub(super) const BYPASS: ConditionType = ConditionType::BypassPossible;
 pub(super) const BINDING: ConditionType = ConditionType::BindingRequired;
+pub(super) const CERTIFICATE: ConditionType = ConditionType::CertificateValid;
 /// Those that have tests of their own.
-pub(super) const APART: [ConditionType; 3] = [PARENT_IDS, BINDING, BYPASS];
+pub(super) const APART: [ConditionType; 4] = [PARENT_IDS, BINDING, BYPASS, CERTIFICATE];
 
 #[test]
 fn every_reason_is_produced() {
