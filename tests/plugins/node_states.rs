@@ -3,7 +3,9 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "what the tests share is test code too")]
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as STANDARD;
 use evidence::message::Response;
 use lab::fake_keylime::{Fault, LastSuccess, Node, State, Valid};
 use lab::host::AgentStoreMode;
@@ -116,14 +118,74 @@ async fn a_node_in_push_mode_is_told_of_by_texts_that_fit() -> Result<()> {
     site.keylime.add(site.node.known().with_states([push("PASS")]));
     site.attest().await?;
     for (status, reason, text) in [
-        ("FAIL", "node_fails", "but in push mode, reactivate the agent"),
+        ("FAIL", "node_fails", "enrol it anew (keylime_tenant -c update --push-model)"),
         ("TIMEOUT", "node_timed_out", "the agent has not been heard of by Keylime's verifier"),
-        ("PENDING", "node_pending", "in push mode that the agent's policy asks for something"),
+        ("PENDING", "node_pending", "runs and reaches the verifier, and that its policy asks for something"),
     ] {
         site.keylime.add(site.node.known().with_states([push(status)]));
         assert_refused_without_challenge(&site, Code::PermissionDenied, reason).await?;
+        let entry = site.host.log().wait_for(|entry| entry.to_string().contains(text)).await?;
+        assert!(!entry.to_string().contains("reactivate"), "{entry}");
+    }
+    Ok(())
+}
+
+/// Neither the verifier nor, as an agent plugin of before does, the payload names a bank.
+#[tokio::test]
+async fn a_node_in_push_mode_has_to_tell_its_bank() -> Result<()> {
+    let site = Site::start().await?;
+    let push = State::pass().with("ip", json!(null)).with("port", json!(null)).with("hash_alg", json!(""));
+    site.keylime.add(site.node.known().with_states([push]));
+    let id = STANDARD.encode(site.node.id().as_str());
+    for (hash_alg, code, text) in [
+        (
+            None,
+            Code::InvalidArgument,
+            "have the agent plugin ask keylime-attestor-quoter (keylime_agent_socket)",
+        ),
+        (Some("sha1"), Code::PermissionDenied, "sha1, which is too weak"),
+    ] {
+        let payload = json!({ "AgentID": id, "HashAlg": hash_alg.map(|name| STANDARD.encode(name)) });
+        let status = site.attest_as(payload.to_string().into_bytes(), |_| bail!("it was challenged")).await;
+        let status = status.expect_err("it was accepted");
+        assert_eq!(status.code(), code, "{status}");
         site.host.log().wait_for(|entry| entry.to_string().contains(text)).await?;
     }
+    // Another bank than that of the quote.
+    let payload = json!({ "AgentID": id, "HashAlg": STANDARD.encode("sha384") }).to_string().into_bytes();
+    let status = site.attest_as(payload, |challenge| site.node.respond(challenge)).await;
+    assert_eq!(status.expect_err("it was accepted").code(), Code::PermissionDenied);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_silent_node_in_push_mode_is_missed_with_advice_that_fits() -> Result<()> {
+    let site = Site::start().await?;
+    site.configure("challenge_timeout = \"1s\"").await?;
+    let push = State::pass().with("ip", json!(null)).with("port", json!(null));
+    site.keylime.add(site.node.known().with_states([push]));
+    let mut session = site.host.plugin().attest(site.node.payload()).await?;
+    session.challenge().await?;
+    let status = session.answer().await.expect_err("it was accepted without an answer");
+    assert!(status.message().contains("that the agent plugin asks it (keylime_agent_socket)"), "{status}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_greatest_age_below_the_verifiers_interval_is_warned_of_once() -> Result<()> {
+    const WARNING: &str = "max_attestation_age is not longer than the verifier's quote_interval";
+    let site = Site::start().await?;
+    let state = State::pass().with("attestation_period", json!("600s"));
+    site.keylime.add(site.node.known().with_states([state.clone()]));
+    site.attest().await?;
+    let entry = site.host.log().wait_for(|entry| entry.to_string().contains(WARNING)).await?;
+    assert_eq!((&entry["max_attestation_age_s"], &entry["quote_interval_s"]), (&json!(300), &json!(600)));
+    site.keylime.add(site.node.known().with_states([state.last_success(LastSuccess::Ago(6 * MINUTE))]));
+    assert_refused_without_challenge(&site, Code::PermissionDenied, "stale").await?;
+    let text = "attests it every 600 s (quote_interval), so that more must be allowed";
+    site.host.log().wait_for(|entry| entry.to_string().contains(text)).await?;
+    let told = site.host.log().entries().iter().filter(|entry| entry.to_string().contains(WARNING)).count();
+    assert_eq!(told, 1);
     Ok(())
 }
 

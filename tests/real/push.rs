@@ -85,7 +85,7 @@ fn a_node_without_a_keylime_port_attests_and_is_refused_while_keylime_fails_or_m
     drop(agent);
 
     site.node.fail()?;
-    site.ensure_refused("says that the agent FAILs attestation")?;
+    site.ensure_refused("FAILs attestation; repair the node and enrol it anew")?;
     site.node.repair()?;
     drop(site.attested()?);
 
@@ -102,6 +102,15 @@ fn a_node_with_an_ecc_key_attests() -> Result<()> {
     drop(site.attested()?);
     site.node.fail()?;
     site.ensure_refused("says that the agent FAILs attestation")
+}
+
+#[test]
+fn a_greatest_age_below_the_push_interval_is_warned_of() -> Result<()> {
+    let site = Site::start(PUSH.get()?, KeyKind::Rsa, &[("max_attestation_age", json!("1s"))])?;
+    // Attested or refused: that depends on when the last quote came.
+    let _agent = site.agent()?;
+    let warning = "max_attestation_age is not longer than the verifier's quote_interval";
+    wait::until("the warning", TIMEOUT, || site.ensure_said(warning))
 }
 
 #[test]

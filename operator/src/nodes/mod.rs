@@ -72,6 +72,9 @@ pub(crate) struct View {
     pub(crate) others: Option<Vec<String>>,
     /// The reasons why other pods gave no report.
     pub(crate) unreported: Vec<String>,
+    /// An interval of the verifiers' quotes that `maxAttestationAge` does not allow for: nodes that
+    /// pass are then refused between two quotes.
+    pub(crate) interval_beyond: Option<Duration>,
     /// The reason why the nodes could not be polled, or a write failed.
     pub(crate) trouble: Option<String>,
 }

@@ -46,7 +46,7 @@ pub use binding::{BindingRefusal, InvalidServiceAccountToken, ServiceAccountToke
 pub use code::Code;
 pub use hash_alg::{HashAlg, InvalidHashAlg};
 pub use metadata::{InvalidMetadataKey, Metadata, MetadataKey};
-pub use node::{Attestation, NodeState, Registration};
+pub use node::{Attestation, Mode, NodeState, Registration};
 pub use nonce::{InvalidNonce, Nonce, NonceError, NonceOfAnother, Purpose};
 pub use quote::{InvalidQuote, Quote, QuotePart, Verified};
 pub use refusal::Refusal;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::message::MessageError;
-use crate::{BindingRefusal, Code, InvalidAttestationKey, InvalidQuote, NonceError};
+use crate::{BindingRefusal, Code, InvalidAttestationKey, InvalidQuote, Mode, NonceError};
 
 /// A reason to refuse a node. `Display` is the text that may leave the process: it says what was
 /// expected, what came and what to do, and holds no nonce, quote or key.
@@ -14,10 +14,14 @@ pub enum Refusal {
     #[error(transparent)]
     Message(#[from] MessageError),
     /// Neither the node nor the verifier tells the PCR bank to quote.
-    #[error(
-        "the PCR bank is not known: the payload names none and the verifier has not seen a quote of this agent; let the Keylime agent tell its hash algorithm"
-    )]
-    NoHashAlg,
+    #[error("the PCR bank is not known: {}", match mode {
+        Mode::Pull => "the payload names none and the verifier has not seen a quote of this agent; let the Keylime agent tell its hash algorithm",
+        Mode::Push => "the payload names none and a verifier in push mode knows none; have the agent plugin ask keylime-attestor-quoter (keylime_agent_socket), which tells it",
+    })]
+    NoHashAlg {
+        /// The verifier's mode.
+        mode: Mode,
+    },
     /// The registrar does not know the node.
     #[error(
         "the agent is not known to Keylime's registrar; check the agent id, and that the Keylime agent has registered"
@@ -40,20 +44,28 @@ pub enum Refusal {
     #[error(transparent)]
     AttestationKey(#[from] InvalidAttestationKey),
     /// The verifier says FAIL.
-    #[error(
-        "Keylime's verifier says that the agent FAILs attestation; repair the node and, but in push mode, reactivate the agent (keylime_tenant -c reactivate)"
-    )]
-    NodeFails,
+    #[error("Keylime's verifier says that the agent FAILs attestation; repair the node and {}", match mode {
+        Mode::Pull => "reactivate the agent (keylime_tenant -c reactivate)",
+        Mode::Push => "enrol it anew (keylime_tenant -c update --push-model): in push mode FAIL stays whatever quotes follow",
+    })]
+    NodeFails {
+        /// The verifier's mode.
+        mode: Mode,
+    },
     /// The verifier says FAIL, because it does not reach the node.
     #[error(
         "Keylime's verifier does not reach the agent (FAIL, state 7); check that the Keylime agent runs and the network in between, then reactivate the agent (keylime_tenant -c reactivate)"
     )]
     NodeUnreachable,
     /// The verifier says PENDING.
-    #[error(
-        "Keylime's verifier has not attested the agent yet (PENDING); attest again once it says PASS; if it does not, see the logs of verifier and Keylime agent, and in push mode that the agent's policy asks for something"
-    )]
-    NodePending,
+    #[error("Keylime's verifier has not attested the agent yet (PENDING); attest again once it says PASS; if it does not, {}", match mode {
+        Mode::Pull => "see the logs of verifier and Keylime agent",
+        Mode::Push => "check that the Keylime agent runs and reaches the verifier, and that its policy asks for something",
+    })]
+    NodePending {
+        /// The verifier's mode.
+        mode: Mode,
+    },
     /// The verifier says TIMEOUT.
     #[error(
         "the agent has not been heard of by Keylime's verifier for too long (TIMEOUT); check that the Keylime agent runs on the node, and that it reaches the verifier"
@@ -65,12 +77,17 @@ pub enum Refusal {
     )]
     NeverPassed,
     /// The last success is older than `max_attestation_age`.
-    #[error("the agent's last successful attestation is {} s old; at most {} s are allowed (max_attestation_age); check that Keylime's verifier runs and hears of the agent, and in push mode that this is longer than its quote_interval", age.as_secs(), max_age.as_secs())]
+    #[error("the agent's last successful attestation is {} s old; at most {} s are allowed (max_attestation_age); {}", age.as_secs(), max_age.as_secs(), match interval {
+        Some(interval) => format!("the verifier attests it every {} s (quote_interval), so that more must be allowed", interval.as_secs()),
+        None => "check that Keylime's verifier runs and hears of the agent".to_owned(),
+    })]
     Stale {
         /// The age of the last success.
         age: Duration,
         /// The greatest age.
         max_age: Duration,
+        /// The interval of the node's quotes, where it is not shorter than that.
+        interval: Option<Duration>,
     },
     /// The last success lies in the future.
     #[error("the agent's last successful attestation lies {} s in the future; set the clocks of Keylime's verifier and of the SPIRE server", ahead.as_secs())]
@@ -93,10 +110,15 @@ pub enum Refusal {
     #[error(transparent)]
     NoNonce(#[from] NonceError),
     /// The node's quote did not come in time.
-    #[error("the agent did not answer the challenge within {} s (challenge_timeout); check that the Keylime agent answers", timeout.as_secs())]
+    #[error("the agent did not answer the challenge within {} s (challenge_timeout); check that {}", timeout.as_secs(), match mode {
+        Mode::Pull => "the Keylime agent answers",
+        Mode::Push => "keylime-attestor-quoter answers on the node, and that the agent plugin asks it (keylime_agent_socket)",
+    })]
     ChallengeTimedOut {
         /// The time that it had.
         timeout: Duration,
+        /// The verifier's mode.
+        mode: Mode,
     },
     /// The quote does not prove that the registered AK answered the nonce.
     #[error(transparent)]
@@ -158,15 +180,15 @@ impl Refusal {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Message(error) => error.reason(),
-            Self::NoHashAlg => "no_hash_alg",
+            Self::NoHashAlg { .. } => "no_hash_alg",
             Self::NotRegistered => "not_registered",
             Self::NotActivated => "not_activated",
             Self::NotEnrolled => "not_enrolled",
             Self::EnrolledTwice => "enrolled_twice",
             Self::AttestationKey(error) => error.reason(),
-            Self::NodeFails => "node_fails",
+            Self::NodeFails { .. } => "node_fails",
             Self::NodeUnreachable => "node_unreachable",
-            Self::NodePending => "node_pending",
+            Self::NodePending { .. } => "node_pending",
             Self::NodeTimedOut => "node_timed_out",
             Self::NeverPassed => "never_passed",
             Self::Stale { .. } => "stale",
@@ -207,7 +229,7 @@ impl Refusal {
     pub fn code(&self) -> Code {
         match self {
             Self::Message(error) => error.code(),
-            Self::NoHashAlg => Code::InvalidArgument,
+            Self::NoHashAlg { .. } => Code::InvalidArgument,
             Self::AttestationKey(error) => error.code(),
             Self::Quote(error) => error.code(),
             Self::StateChanged(refusal) => refusal.code(),
@@ -220,9 +242,9 @@ impl Refusal {
             | Self::NotActivated
             | Self::NotEnrolled
             | Self::EnrolledTwice
-            | Self::NodeFails
+            | Self::NodeFails { .. }
             | Self::NodeUnreachable
-            | Self::NodePending
+            | Self::NodePending { .. }
             | Self::NodeTimedOut
             | Self::NeverPassed
             | Self::Stale { .. }

@@ -1,6 +1,8 @@
 //! The verifier's record of an agent and its word on a quote, read from JSON.
 
-use evidence::{AgentId, Attestation, Metadata, NodeState, tpm_policy_pcrs};
+use std::time::Duration;
+
+use evidence::{AgentId, Attestation, Metadata, Mode, NodeState, tpm_policy_pcrs};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -19,6 +21,8 @@ pub(crate) struct Record {
     operational_state: Option<i64>,
     last_event_id: Option<String>,
     last_successful_attestation: Option<u64>,
+    #[serde(default, deserialize_with = "seconds")]
+    attestation_period: Option<Duration>,
     hash_alg: Option<String>,
     verifier_id: Option<String>,
     has_runtime_policy: Option<u8>,
@@ -58,6 +62,8 @@ impl Record {
         Ok(NodeState {
             agent_id: agent.clone(),
             attestation: self.attestation()?,
+            mode: self.mode(),
+            interval: self.attestation_period,
             last_success: self.last_successful_attestation,
             hash_alg: self.hash_alg.and_then(|name| name.parse().ok()),
             verifier_id: self.verifier_id,
@@ -68,11 +74,15 @@ impl Record {
         })
     }
 
+    /// A verifier in push mode has no address of its agents.
+    fn mode(&self) -> Mode {
+        if self.contact.is_some() { Mode::Pull } else { Mode::Push }
+    }
+
     fn attestation(&self) -> Result<Attestation, String> {
         match (&self.attestation_status, self.operational_state) {
             (Some(status), state) if status == "FAIL" => {
-                let is_push = self.contact.is_none();
-                Ok(Attestation::of_fail(state, self.last_event_id.as_deref(), is_push))
+                Ok(Attestation::of_fail(state, self.last_event_id.as_deref(), self.mode()))
             }
             (Some(status), _) => Attestation::from_status(status).ok_or_else(|| {
                 format!("attestation_status is {:?}", status.chars().take(40).collect::<String>())
@@ -94,6 +104,14 @@ fn flag(member: &str, value: Option<u8>) -> Result<bool, String> {
 
 fn shape(detail: String) -> Failure {
     Malformed::Shape { expected: STATE, detail }.into()
+}
+
+/// Whole seconds, as in `10s`. Nothing is decided by them: any other text counts as absent, and so
+/// does 0, which Keylime writes for parts of a second.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let seconds = value.as_str().and_then(|text| text.strip_suffix('s')?.parse().ok());
+    Ok(seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs))
 }
 
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use evidence::binding::ProvenNode;
 use evidence::message::{Challenge, Payload, Response};
-use evidence::{AgentId, HashAlg, InvalidQuote, Nonce, Purpose, Quote, Refusal, Registration};
+use evidence::{AgentId, HashAlg, InvalidQuote, Mode, Nonce, Purpose, Quote, Refusal, Registration};
 use evidence::{judge_state, judge_state_again, selector};
 use keylime::AgentState;
 use ring::rand::SystemRandom;
@@ -62,7 +62,8 @@ impl KeylimeAttestor {
 
         let purpose = Purpose { trust_domain: config.trust_domain(), payload: &sent };
         let nonce = Nonce::generate(&self.random, purpose).map_err(Refusal::from)?;
-        let response = record.time(Step::Challenge, challenge(config, attestation, &nonce)).await?;
+        let response =
+            record.time(Step::Challenge, challenge(config, attestation, &nonce, state.node.mode)).await?;
         let verify = async { verify(&response, &registration, &nonce, bank) };
         record.time(Step::Verify, verify).await.map_err(Refusal::from)?;
 
@@ -118,6 +119,7 @@ impl KeylimeAttestor {
         };
         let ((registration, state), node) = record.time(Step::LookUp, look_up).await?;
         record.node = node.clone();
+        config.warn_of_interval(&state.node);
         judge_state(&state.node, unix_time(), config.max_attestation_age)?;
         config.client_address.check(attestation.client_ip(), state.contact.as_ref())?;
         let bank = state.node.bank(payload.hash_alg)?;
@@ -209,12 +211,13 @@ async fn challenge(
     config: &Config,
     attestation: &mut ServerAttestation,
     nonce: &Nonce,
+    mode: Mode,
 ) -> Result<Response, Failure> {
     let challenge = Challenge { nonce: nonce.clone() }.to_json();
     let timeout = config.challenge_timeout;
     let response = tokio::time::timeout(timeout, attestation.challenge(challenge))
         .await
-        .map_err(|_elapsed| Refusal::ChallengeTimedOut { timeout })??;
+        .map_err(|_elapsed| Refusal::ChallengeTimedOut { timeout, mode })??;
     Ok(Response::from_json(&response).map_err(Refusal::from)?)
 }
 

@@ -106,15 +106,18 @@ impl PushNode {
         self.record.wait_for("FAIL", 0)
     }
 
-    /// Undoes [`fail`](Self::fail) as a clean boot does, enrols the node anew, as `keylime_tenant -c
-    /// update` does, and waits until it has passed. A verifier in push mode keeps FAIL without it,
-    /// whatever quotes come.
+    /// Undoes [`fail`](Self::fail) as a clean boot does. The verifier takes the next quote, and keeps
+    /// its FAIL, also after `reactivate`: the node is enrolled anew, as `keylime_tenant -c update`
+    /// does it, and waited for until it has passed.
     ///
     /// # Errors
-    /// When it does not pass.
+    /// When it does not pass, or passes without that.
     pub fn repair(&self) -> Result<()> {
         forget(&self.tpm)?;
+        self.record.wait_for("FAIL", unix_time()?)?;
+        self.record.admin().reactivate(&self.id)?;
         let now = unix_time()?;
+        self.record.wait_for("FAIL", now)?;
         self.record.remove()?;
         self.record.enrol(0, &json!({}))?;
         self.record.wait_for("PASS", now)

@@ -169,6 +169,26 @@ impl NodeReason {
         }
     }
 
+    /// The remedy for a node whose Keylime agent pushes its quotes and opens no port; [`None`] where
+    /// it is that of all nodes.
+    pub const fn remedy_in_push_mode(self) -> Option<&'static str> {
+        match self {
+            Self::KeylimeAttestationFailed => Some(
+                "Find out in the verifier's log what changed on the node, repair it, and enrol it anew (keylime_tenant -c update --push-model): FAIL stays whatever quotes follow.",
+            ),
+            Self::KeylimeAttestationPending => Some(
+                "Wait; if it stays so, check that the node's Keylime agent runs and reaches the verifier, and that its policy asks for something.",
+            ),
+            Self::Stale | Self::NotHeardOf => {
+                Some("Check that the node's Keylime agent runs, and that it reaches the verifier.")
+            }
+            Self::IdentityNotIssued => Some(
+                "See the log of the node's SPIRE agent; keylime-attestor-quoter has to run on the node, and `spec.keylime.agent.socket` to be its socket.",
+            ),
+            _ => None,
+        }
+    }
+
     /// The remedy.
     pub const fn remedy(self) -> &'static str {
         match self {
@@ -214,8 +234,10 @@ impl NodeReason {
 pub fn markdown() -> String {
     let mut table = "| State | Reason | What it means | What to do |\n| --- | --- | --- | --- |\n".to_owned();
     for reason in NodeReason::ALL {
+        let in_push_mode =
+            reason.remedy_in_push_mode().map_or(String::new(), |remedy| format!(" In push mode: {remedy}"));
         table += &format!(
-            "| {} | `{}` | {} | {} |\n",
+            "| {} | `{}` | {} | {}{in_push_mode} |\n",
             reason.state().as_str(),
             reason.as_str(),
             reason.meaning(),

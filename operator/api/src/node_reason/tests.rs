@@ -15,7 +15,7 @@ fn reasons_are_read_back_and_each_state_has_one() {
 #[test]
 fn meaning_and_remedy_are_sentences_that_fit_into_a_table() {
     for reason in NodeReason::ALL {
-        for text in [reason.meaning(), reason.remedy()] {
+        for text in [reason.meaning(), reason.remedy()].into_iter().chain(reason.remedy_in_push_mode()) {
             assert!(text.ends_with('.') && !text.contains(['|', '\n']), "{reason:?}: {text}");
         }
     }

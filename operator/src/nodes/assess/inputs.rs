@@ -26,6 +26,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) observed: bool,
     /// True where the operator puts the plugin into the agents' pods.
     pub(crate) managed: bool,
+    /// True where the resource names the socket of a quoter for any of SPIRE's agents.
+    pub(crate) asks_quoters: bool,
     /// The labels by which the resource selects nodes, if not all.
     pub(crate) selector: Option<&'a str>,
 }

@@ -10,6 +10,7 @@ use keylime_attestor_api::node_reason::node_condition as condition;
 use keylime_attestor_api::{AttestedNodeStatus, NodeReason};
 
 pub(crate) use inputs::{Rules, Seen};
+pub(super) use of_keylime::interval_beyond;
 use of_keylime::{Keylime, Word, by_keylime};
 use of_spire::by_spire;
 use status::status;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use evidence::{AgentId, Refusal, judge_state};
+use evidence::{AgentId, Mode, Refusal, judge_state};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use keylime::{AgentState, Endpoint};
 use keylime_attestor_api::{MatchedBy, NodeReason};
@@ -61,28 +61,52 @@ pub(super) fn by_keylime(rules: &Rules<'_>, seen: &Seen<'_>) -> Word {
 
 fn of_record(rules: &Rules<'_>, record: &AgentState) -> Keylime {
     let now = u64::try_from(rules.now.as_second()).unwrap_or_default();
+    let mode = record.node.mode;
     let keylime = match judge_state(&record.node, now, rules.max_age) {
-        Ok(()) => whole(NodeReason::Attested),
-        Err(Refusal::NodeFails) => whole(NodeReason::KeylimeAttestationFailed),
-        Err(Refusal::NodeUnreachable | Refusal::NodeTimedOut) => whole(NodeReason::NotHeardOf),
-        Err(Refusal::NodePending | Refusal::NeverPassed) => whole(NodeReason::KeylimeAttestationPending),
+        Ok(()) => whole_in(mode, NodeReason::Attested),
+        Err(Refusal::NodeFails { .. }) => whole_in(mode, NodeReason::KeylimeAttestationFailed),
+        Err(Refusal::NodeUnreachable | Refusal::NodeTimedOut) => whole_in(mode, NodeReason::NotHeardOf),
+        Err(Refusal::NodePending { .. } | Refusal::NeverPassed) => {
+            whole_in(mode, NodeReason::KeylimeAttestationPending)
+        }
         // Their own texts count the seconds, and would change at every poll.
         Err(Refusal::LastSuccessInFuture { .. }) => Keylime::new(
             NodeReason::Stale,
             "the last success lies in the future: set the clocks of Keylime's verifier and of this cluster",
         ),
-        Err(_stale) => whole(NodeReason::Stale),
+        Err(Refusal::Stale { interval: Some(interval), .. }) => {
+            Keylime::new(NodeReason::Stale, interval_beyond(interval))
+        }
+        Err(_stale) => whole_in(mode, NodeReason::Stale),
     };
     let last_success = record.node.last_success.filter(|seconds| *seconds > 0);
     Keylime { verifier: Some(record.verifier.clone()), last_success, ..keylime }
 }
 
 fn whole(reason: NodeReason) -> Keylime {
+    whole_in(Mode::Pull, reason)
+}
+
+fn whole_in(mode: Mode, reason: NodeReason) -> Keylime {
     let message = match reason {
         NodeReason::Attested => reason.meaning().to_owned(),
-        _ => format!("{} {}", reason.meaning(), reason.remedy()),
+        _ => format!("{} {}", reason.meaning(), remedy_in(mode, reason)),
     };
     Keylime::new(reason, message)
+}
+
+/// The remedy where the verifier gets the node's quotes in this way.
+pub(super) fn remedy_in(mode: Mode, reason: NodeReason) -> &'static str {
+    let in_push_mode = reason.remedy_in_push_mode().filter(|_| mode == Mode::Push);
+    in_push_mode.unwrap_or(reason.remedy())
+}
+
+/// The text about an interval of quotes that the greatest age does not allow for.
+pub(in crate::nodes) fn interval_beyond(interval: Duration) -> String {
+    format!(
+        "Keylime's verifier attests every {} s (quote_interval), and `spec.attestation.maxAttestationAge` is not longer: make it longer.",
+        interval.as_secs()
+    )
 }
 
 /// The state while verifiers are silent: the previous one within the grace. A node whose own

@@ -1,10 +1,11 @@
 //! SPIRE's part of an assessment, with its agent's pod.
 
+use evidence::Mode;
 use keylime_attestor_api::NodeReason;
 use keylime_attestor_api::node_reason::identity;
 
 use super::inputs::{Rules, Seen};
-use super::of_keylime::Keylime;
+use super::of_keylime::{Keylime, remedy_in};
 use crate::nodes::spire::Held;
 
 pub(super) struct Spire {
@@ -15,10 +16,17 @@ pub(super) struct Spire {
     pub(super) identity: (&'static str, &'static str, String),
 }
 
+/// Of a node in push mode whose SPIRE agent asks at a port.
+const FOR_PULL_MODE: &str = " Keylime is in push mode, in which its agents open no port, and the KeylimeAttestor is set up for agents that listen: run \
+     keylime-attestor-quoter on the node, and set spec.keylime.agent.socket.";
+
 pub(super) fn by_spire(rules: &Rules<'_>, seen: &Seen<'_>, keylime: &Keylime) -> Spire {
+    let mode = seen.record.map_or(Mode::Pull, |record| record.node.mode);
+    let is_set_up_for_pull = mode == Mode::Push && !rules.asks_quoters;
+    let (mode, for_pull) = if is_set_up_for_pull { (Mode::Pull, FOR_PULL_MODE) } else { (mode, "") };
     let unready = seen.pod.filter(|pod| !pod.ready).map(|pod| {
-        let text = pod.message.clone();
-        (NodeReason::SpireAgentNotReady, format!("{} {text}", NodeReason::SpireAgentNotReady.meaning()))
+        let reason = NodeReason::SpireAgentNotReady;
+        (reason, format!("{} {}{for_pull}", reason.meaning(), pod.message))
     });
     let without_plugin = rules.managed && seen.pod.is_some_and(|pod| pod.hash.is_none());
     let Some(spire) = rules.spire else {
@@ -29,7 +37,7 @@ pub(super) fn by_spire(rules: &Rules<'_>, seen: &Seen<'_>, keylime: &Keylime) ->
     };
     let held = keylime.agent.as_ref().and_then(|(agent, _)| spire.ours(agent));
     let missing = |reason: NodeReason, detail: String| {
-        let text = format!("{}{detail} {}", reason.meaning(), reason.remedy());
+        let text = format!("{}{detail} {}{for_pull}", reason.meaning(), remedy_in(mode, reason));
         let identity = ("False", reason.as_str(), text.clone());
         (reason, text, identity)
     };

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use evidence::AgentId;
+use evidence::{AgentId, Mode};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use keylime::{AgentState, Doubt};
@@ -26,6 +26,8 @@ fn record(status: &str, last_success: Option<u64>) -> AgentState {
         node: evidence::NodeState {
             agent_id: AgentId::new("a").unwrap(),
             attestation: evidence::Attestation::from_status(status).unwrap(),
+            mode: Mode::Pull,
+            interval: None,
             last_success,
             hash_alg: None,
             verifier_id: None,
@@ -50,6 +52,7 @@ struct Case {
     agents: Option<serde_json::Value>,
     observed: bool,
     managed: bool,
+    asks_quoters: bool,
     now: i64,
 }
 
@@ -65,6 +68,7 @@ impl Case {
             agents: None,
             observed: false,
             managed: true,
+            asks_quoters: false,
             now: NOW,
         }
     }
@@ -94,6 +98,7 @@ impl Case {
             spire: spire.as_ref(),
             observed: self.observed,
             managed: self.managed,
+            asks_quoters: self.asks_quoters,
             selector: None,
         };
         let node = NodeFacts { name: "n".to_owned(), uid: "u".to_owned(), ..NodeFacts::default() };
@@ -361,4 +366,62 @@ fn where_the_operator_puts_no_plugin_only_spire_tells_who_attested() {
         assert_eq!(assessed.reason, expected, "{agents}");
         assert_eq!(assessed.status.spiffe_id.is_some(), expected == NodeReason::Attested);
     }
+}
+
+/// Where Keylime's agents push, `reactivate` does nothing, and no verifier reaches a port.
+#[test]
+fn a_node_in_push_mode_is_told_what_fits_it() {
+    let of = |mode, status, last_success| {
+        let mut case = Case::of(status, last_success);
+        if let Some(record) = &mut case.record {
+            record.node.mode = mode;
+        }
+        case.assess().status.message
+    };
+    let recent = Some(NOW as u64 - 1);
+    for (status, last_success, push, pull) in [
+        ("FAIL", recent, "keylime_tenant -c update --push-model", "-c reactivate"),
+        ("TIMEOUT", recent, "that it reaches the verifier", "that the verifier runs and reaches it"),
+        ("PENDING", Some(0), "its policy asks for something", "that the verifier reaches the node"),
+        (
+            "PASS",
+            Some(NOW as u64 - 301),
+            "that it reaches the verifier",
+            "that the verifier runs and reaches",
+        ),
+    ] {
+        let (in_push, in_pull) = (of(Mode::Push, status, last_success), of(Mode::Pull, status, last_success));
+        assert!(in_push.contains(push) && !in_push.contains(pull), "{in_push}");
+        assert!(in_pull.contains(pull) && !in_pull.contains(push), "{in_pull}");
+    }
+}
+
+#[test]
+fn a_node_in_push_mode_whose_agent_asks_at_a_port_is_told_of_the_quoter() {
+    let told = |mode, asks_quoters, ready| {
+        let mut case = Case { pod: pod(ready), asks_quoters, ..Case::held(json!([])) };
+        if let Some(record) = &mut case.record {
+            record.node.mode = mode;
+        }
+        let AttestedNodeStatus { reason, message, .. } = case.assess().status;
+        let expected = if ready { "IdentityNotIssued" } else { "SpireAgentNotReady" };
+        assert_eq!(reason, expected, "{message}");
+        message.contains("set up for agents that listen: run keylime-attestor-quoter on the node")
+    };
+    for ready in [true, false] {
+        assert!(told(Mode::Push, false, ready));
+        assert!(!told(Mode::Push, true, ready));
+        assert!(!told(Mode::Pull, false, ready));
+    }
+}
+
+#[test]
+fn an_interval_beyond_the_greatest_age_is_named() {
+    let mut case = Case::of("PASS", Some(NOW as u64 - 301));
+    if let Some(record) = &mut case.record {
+        record.node.interval = Some(Duration::from_secs(300));
+    }
+    let AttestedNodeStatus { reason, message, .. } = case.assess().status;
+    assert_eq!(reason, "Stale");
+    assert!(message.contains("every 300 s (quote_interval)"), "{message}");
 }

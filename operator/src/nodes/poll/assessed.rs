@@ -72,6 +72,9 @@ impl Poll<'_> {
                 Match::Agent(agent, _) => Some(agent),
                 _ => None,
             };
+            let record = agent.and_then(|agent| self.states.agents.get(agent));
+            let beyond = record.and_then(|record| record.node.interval_beyond(rules.max_age));
+            view.interval_beyond = view.interval_beyond.max(beyond);
             let pod = self.cluster.pods.get(name).cloned();
             let conflict = conflicts.remove(name);
             let assessment = assess(
@@ -79,7 +82,7 @@ impl Poll<'_> {
                 &Seen {
                     node,
                     matched,
-                    record: agent.and_then(|agent| self.states.agents.get(agent)),
+                    record,
                     doubt: agent.and_then(|agent| doubts.get(agent.as_str()).copied()),
                     pod: pod.as_deref(),
                     previous: previous.as_deref(),
@@ -101,6 +104,8 @@ impl Poll<'_> {
     ) -> Rules<'a> {
         let spec = &self.resource.spec;
         let max_age = spec.attestation.max_attestation_age.get();
+        let some_nodes = spec.spire.agents.iter().filter_map(|agent| agent.keylime_agent.as_ref());
+        let asks_quoters = some_nodes.chain([&spec.keylime.agent]).any(|agent| agent.socket.is_some());
         Rules {
             max_age: (!max_age.is_zero()).then_some(max_age),
             grace: spec.nodes.grace.get(),
@@ -109,6 +114,7 @@ impl Poll<'_> {
             spire,
             observed: spec.enforcement.is_some(),
             managed: spec.spire.mode != Mode::ConfigOnly,
+            asks_quoters,
             selector,
         }
     }

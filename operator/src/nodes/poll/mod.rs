@@ -50,6 +50,7 @@ pub(super) async fn poll(context: &Context, resource: &KeylimeAttestor, inputs: 
         told: BTreeMap::new(),
         others: None,
         unreported: reports.unreported.clone(),
+        interval_beyond: None,
         trouble: None,
     };
     let seen = match in_cluster(context, inputs) {

@@ -10,6 +10,7 @@ use keylime_attestor_api::{
 };
 
 use super::View;
+use super::assess::interval_beyond;
 use super::bindings::unbound;
 use super::exclusive::needs;
 
@@ -65,6 +66,9 @@ pub(crate) fn attested(view: Option<&View>) -> (Reason, String) {
     let (reason, mut message) = finding(view);
     if let Some(unmatched) = unmatched(view) {
         message += &unmatched;
+    }
+    if let Some(interval) = view.interval_beyond {
+        message += &format!(" {}", interval_beyond(interval));
     }
     if let Some((owner, nodes)) = &view.elsewhere {
         message += &format!(

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use keylime_attestor_api::conditions::{enforcing as e, nodes_attested as n};
 
@@ -23,6 +24,7 @@ pub(in crate::nodes) fn view(nodes: &[(&str, NodeReason)]) -> View {
         told: std::collections::BTreeMap::from([("spire-server-0".to_owned(), (10, 3))]),
         others: None,
         unreported: Vec::new(),
+        interval_beyond: None,
         trouble: None,
     }
 }
@@ -49,6 +51,15 @@ fn the_worst_node_decides_and_is_named_first() {
     let (_, message) = attested(Some(&view(&[("a", NotEnrolled), ("b", Attested), ("z", Stale)])));
     assert_eq!(message, "2 of 3 nodes are not attested: z (Stale), a (NotEnrolled).");
     assert_eq!(attested(None).0, n::NOT_CHECKED);
+}
+
+#[test]
+fn an_interval_beyond_the_greatest_age_is_told_while_all_nodes_pass() {
+    let attested_all = view(&[("a", NodeReason::Attested)]);
+    let view = View { interval_beyond: Some(Duration::from_secs(600)), ..attested_all };
+    let (reason, message) = attested(Some(&view));
+    assert_eq!(reason, n::ATTESTED);
+    assert!(message.contains("every 600 s (quote_interval)"), "{message}");
 }
 
 #[test]

@@ -208,6 +208,7 @@ pub(super) fn view(reach: Reason, nodes: &[NodeReason]) -> View {
         told: BTreeMap::new(),
         others: None,
         unreported: Vec::new(),
+        interval_beyond: None,
         trouble: None,
     }
 }

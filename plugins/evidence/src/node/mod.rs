@@ -1,6 +1,7 @@
 //! The records that Keylime's servers hold about a node.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::metadata::Metadata;
 use crate::{AgentId, AttestationKey, EndorsementKey, HashAlg, Refusal};
@@ -26,6 +27,11 @@ pub struct NodeState {
     pub agent_id: AgentId,
     /// The verifier's verdict.
     pub attestation: Attestation,
+    /// The way in which the verifier gets the node's quotes.
+    pub mode: Mode,
+    /// The time from one quote of the node to the next (`attestation_period`). `None` where the
+    /// verifier does not tell.
+    pub interval: Option<Duration>,
     /// The time at which the node last passed, in Unix seconds. `None` where the verifier does not
     /// tell; Keylime writes 0 for never.
     pub last_success: Option<u64>,
@@ -43,6 +49,15 @@ pub struct NodeState {
     pub tpm_policy_pcrs: BTreeSet<u8>,
     /// The administrator's entries about the node.
     pub metadata: Metadata,
+}
+
+/// The way in which a verifier gets the quotes of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It asks the node's agent, which listens.
+    Pull,
+    /// The node's agent sends them, and listens nowhere.
+    Push,
 }
 
 /// The verifier's verdict on a node. Any other status is no verdict, and no node is accepted by it.
@@ -80,13 +95,13 @@ impl Attestation {
     ///
     /// In doubt the node counts as not reached: both are refused, but a silent node keeps its
     /// identity for longer.
-    pub fn of_fail(operational_state: Option<i64>, last_event_id: Option<&str>, is_push: bool) -> Self {
+    pub fn of_fail(operational_state: Option<i64>, last_event_id: Option<&str>, mode: Mode) -> Self {
         let has_cause =
             last_event_id.is_some_and(|event| !event.is_empty() && !event.starts_with("internal."));
         match operational_state {
             Some(7) => Self::Unreachable,
             Some(9 | 10) => Self::Fail,
-            _ if is_push || has_cause => Self::Fail,
+            _ if mode == Mode::Push || has_cause => Self::Fail,
             _ => Self::Unreachable,
         }
     }
@@ -114,7 +129,13 @@ impl NodeState {
     /// [`Refusal::NoHashAlg`] when neither is known. No default: a wrong one would only fail later,
     /// with a worse text.
     pub fn bank(&self, claimed: Option<HashAlg>) -> Result<HashAlg, Refusal> {
-        claimed.or(self.hash_alg).ok_or(Refusal::NoHashAlg)
+        claimed.or(self.hash_alg).ok_or(Refusal::NoHashAlg { mode: self.mode })
+    }
+
+    /// The interval between two quotes where it is not shorter than `max_age`: the last success is
+    /// then too old before the next one comes.
+    pub fn interval_beyond(&self, max_age: Option<Duration>) -> Option<Duration> {
+        self.interval.filter(|interval| max_age.is_some_and(|max_age| *interval >= max_age))
     }
 }
 

@@ -25,15 +25,16 @@ pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 /// # Errors
 /// The [`Refusal`] of the state or the age.
 pub fn judge_state(state: &NodeState, now: u64, max_age: Option<Duration>) -> Result<(), Refusal> {
+    let mode = state.mode;
     match state.attestation {
         Attestation::Pass => {}
-        Attestation::Fail => return Err(Refusal::NodeFails),
+        Attestation::Fail => return Err(Refusal::NodeFails { mode }),
         Attestation::Unreachable => return Err(Refusal::NodeUnreachable),
-        Attestation::Pending => return Err(Refusal::NodePending),
+        Attestation::Pending => return Err(Refusal::NodePending { mode }),
         Attestation::Timeout => return Err(Refusal::NodeTimedOut),
     }
     match max_age {
-        Some(max_age) => judge_age(state.last_success, now, max_age),
+        Some(max_age) => judge_age(state, now, max_age),
         None => Ok(()),
     }
 }
@@ -46,16 +47,17 @@ pub fn judge_state_again(state: &NodeState, now: u64, max_age: Option<Duration>)
     judge_state(state, now, max_age).map_err(|refusal| Refusal::StateChanged(Box::new(refusal)))
 }
 
-fn judge_age(last_success: Option<u64>, now: u64, max_age: Duration) -> Result<(), Refusal> {
+fn judge_age(state: &NodeState, now: u64, max_age: Duration) -> Result<(), Refusal> {
     // Keylime writes 0 for a node that has never passed.
-    let last_success = last_success.filter(|seconds| *seconds != 0).ok_or(Refusal::NeverPassed)?;
+    let last_success = state.last_success.filter(|seconds| *seconds != 0).ok_or(Refusal::NeverPassed)?;
     let ahead = Duration::from_secs(last_success.saturating_sub(now));
     if ahead > CLOCK_TOLERANCE {
         return Err(Refusal::LastSuccessInFuture { ahead });
     }
     let age = Duration::from_secs(now.saturating_sub(last_success));
     if age > max_age {
-        return Err(Refusal::Stale { age, max_age });
+        let interval = state.interval_beyond(Some(max_age));
+        return Err(Refusal::Stale { age, max_age, interval });
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The verdict: every state and age, at their edges.
 
 use super::*;
-use crate::{AgentId, Code};
+use crate::{AgentId, Code, Mode};
 
 const NOW: u64 = 1_795_499_600;
 const MAX_AGE: Option<Duration> = Some(Duration::from_secs(300));
@@ -10,6 +10,8 @@ fn state(attestation: Attestation, last_success: Option<u64>) -> NodeState {
     NodeState {
         agent_id: AgentId::new("node").unwrap(),
         attestation,
+        mode: Mode::Pull,
+        interval: None,
         last_success,
         hash_alg: None,
         verifier_id: None,
@@ -33,11 +35,14 @@ fn a_node_that_passes_and_did_so_lately_is_let_in() {
 
 #[test]
 fn any_other_state_is_refused_by_its_name() {
-    assert_eq!(judge(Attestation::Fail, Some(NOW)), Err(Refusal::NodeFails));
-    assert_eq!(judge(Attestation::Pending, Some(NOW)), Err(Refusal::NodePending));
+    assert_eq!(judge(Attestation::Fail, Some(NOW)), Err(Refusal::NodeFails { mode: Mode::Pull }));
+    assert_eq!(judge(Attestation::Pending, Some(NOW)), Err(Refusal::NodePending { mode: Mode::Pull }));
     assert_eq!(judge(Attestation::Unreachable, Some(NOW)), Err(Refusal::NodeUnreachable));
     assert_eq!(judge(Attestation::Timeout, Some(NOW)), Err(Refusal::NodeTimedOut));
-    assert_eq!(judge_state(&state(Attestation::Fail, Some(NOW)), NOW, None), Err(Refusal::NodeFails));
+    assert_eq!(
+        judge_state(&state(Attestation::Fail, Some(NOW)), NOW, None),
+        Err(Refusal::NodeFails { mode: Mode::Pull })
+    );
 }
 
 #[test]
@@ -45,6 +50,22 @@ fn an_old_pass_is_refused() {
     let refusal = judge(Attestation::Pass, Some(NOW - 301)).unwrap_err();
     assert_eq!(refusal.reason(), "stale");
     assert!(refusal.to_string().contains("301 s old; at most 300 s"), "{refusal}");
+}
+
+#[test]
+fn an_interval_that_makes_every_pass_old_is_named() {
+    for (interval, text) in [
+        (None, "hears of the agent"),
+        (Some(299), "hears of the agent"),
+        (Some(300), "attests it every 300 s (quote_interval)"),
+        (Some(3600), "attests it every 3600 s (quote_interval)"),
+    ] {
+        let interval = interval.map(Duration::from_secs);
+        let state = NodeState { interval, ..state(Attestation::Pass, Some(NOW - 301)) };
+        let refusal = judge_state(&state, NOW, MAX_AGE).unwrap_err().to_string();
+        assert!(refusal.contains(text), "{refusal}");
+        assert_eq!(state.interval_beyond(None), None);
+    }
 }
 
 #[test]

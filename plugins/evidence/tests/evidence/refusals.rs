@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use evidence::message::{MessageError, Payload, Response};
-use evidence::{Code, HashAlg, InvalidAttestationKey, InvalidQuote, NonceError, QuotePart, Refusal};
+use evidence::{Code, HashAlg, InvalidAttestationKey, InvalidQuote, Mode, NonceError, QuotePart, Refusal};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -22,23 +22,23 @@ fn refusals() -> Vec<(Refusal, Code)> {
         (Refusal::Message(message(br#"{"AgentID":"YQ==","HashAlg":"bWQ1"}"#)), bad),
         (Refusal::Message(sha1), denied),
         (Refusal::Message(Response::from_json(b"{}").unwrap_err()), bad),
-        (Refusal::NoHashAlg, bad),
+        (Refusal::NoHashAlg { mode: Mode::Pull }, bad),
         (Refusal::NotRegistered, denied),
         (Refusal::NotActivated, denied),
         (Refusal::NotEnrolled, denied),
         (Refusal::EnrolledTwice, denied),
-        (Refusal::NodeFails, denied),
+        (Refusal::NodeFails { mode: Mode::Pull }, denied),
         (Refusal::NodeUnreachable, denied),
-        (Refusal::NodePending, denied),
+        (Refusal::NodePending { mode: Mode::Pull }, denied),
         (Refusal::NodeTimedOut, denied),
         (Refusal::NeverPassed, denied),
-        (Refusal::Stale { age: SECOND, max_age: SECOND }, denied),
+        (Refusal::Stale { age: SECOND, max_age: SECOND, interval: None }, denied),
         (Refusal::LastSuccessInFuture { ahead: SECOND }, denied),
         (Refusal::AlreadyAttested, denied),
         (Refusal::NoNonce(NonceError), Code::Internal),
-        (Refusal::ChallengeTimedOut { timeout: SECOND }, no_verdict),
+        (Refusal::ChallengeTimedOut { timeout: SECOND, mode: Mode::Pull }, no_verdict),
         (Refusal::VerifierSaysInvalid, denied),
-        (Refusal::StateChanged(Box::new(Refusal::NodeFails)), denied),
+        (Refusal::StateChanged(Box::new(Refusal::NodeFails { mode: Mode::Pull })), denied),
     ];
     refusals.extend(malformed_quotes().into_iter().map(|error| (Refusal::Quote(error), bad)));
     refusals.extend(refused_quotes().into_iter().map(|error| (Refusal::Quote(error), denied)));
@@ -121,8 +121,28 @@ fn each_has_the_code_of_its_kind() {
     }
 }
 
+/// Keylime's tools for one mode are of no use, or do nothing, in the other.
+#[test]
+fn advice_fits_the_verifiers_mode() {
+    let refusals = |mode| {
+        [
+            Refusal::NoHashAlg { mode },
+            Refusal::NodeFails { mode },
+            Refusal::NodePending { mode },
+            Refusal::ChallengeTimedOut { timeout: SECOND, mode },
+        ]
+    };
+    let advice = ["keylime_agent_socket", "-c update --push-model", "policy asks for something", "quoter"];
+    for ((pull, push), advice) in refusals(Mode::Pull).iter().zip(refusals(Mode::Push)).zip(advice) {
+        let (pull, push) = (pull.to_string(), push.to_string());
+        assert!(!push.contains("reactivate") && push.contains(advice), "{push}");
+        assert!(!pull.contains("push") && !pull.contains(advice), "{pull}");
+    }
+}
+
 #[test]
 fn a_changed_state_has_the_code_of_what_it_changed_to() {
-    let refusal = Refusal::StateChanged(Box::new(Refusal::ChallengeTimedOut { timeout: SECOND }));
+    let refusal =
+        Refusal::StateChanged(Box::new(Refusal::ChallengeTimedOut { timeout: SECOND, mode: Mode::Pull }));
     assert_eq!((refusal.reason(), refusal.code()), ("state_changed", Code::Unavailable));
 }

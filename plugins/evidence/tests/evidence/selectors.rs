@@ -3,7 +3,8 @@
 use evidence::binding::{BoundToken, Node, ObjectRef, Pod, Uid};
 use evidence::selector::{node_selectors, selectors};
 use evidence::{
-    AgentId, Attestation, HashAlg, Metadata, MetadataKey, NodeState, Refusal, Registration, tpm_policy_pcrs,
+    AgentId, Attestation, HashAlg, Metadata, MetadataKey, Mode, NodeState, Refusal, Registration,
+    tpm_policy_pcrs,
 };
 
 use crate::recorded;
@@ -17,6 +18,8 @@ fn state() -> NodeState {
     NodeState {
         agent_id: registration().agent_id,
         attestation: Attestation::Pass,
+        mode: Mode::Pull,
+        interval: None,
         last_success: Some(1),
         hash_alg: Some(HashAlg::Sha256),
         verifier_id: Some("default".to_owned()),
@@ -80,7 +83,10 @@ fn what_is_not_known_or_not_printable_gives_no_selector() {
 fn the_bank_is_the_claimed_one_else_the_verifiers() {
     assert_eq!(state().bank(Some(HashAlg::Sha512)), Ok(HashAlg::Sha512));
     assert_eq!(state().bank(None), Ok(HashAlg::Sha256));
-    assert_eq!(NodeState { hash_alg: None, ..state() }.bank(None), Err(Refusal::NoHashAlg));
+    assert_eq!(
+        NodeState { hash_alg: None, ..state() }.bank(None),
+        Err(Refusal::NoHashAlg { mode: Mode::Pull })
+    );
 }
 
 #[test]

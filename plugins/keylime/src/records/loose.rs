@@ -28,6 +28,7 @@ fn is_used(member: &str) -> bool {
             | "operational_state"
             | "last_event_id"
             | "last_successful_attestation"
+            | "attestation_period"
             | "has_runtime_policy"
             | "has_mb_refstate"
             | "ip"

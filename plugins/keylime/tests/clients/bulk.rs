@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use evidence::{AgentId, Attestation};
+use evidence::{AgentId, Attestation, Mode};
 use keylime::{Doubt, Known, ServersConfig, States};
 use lab::fake_keylime::{Fault, Node, Response, State};
 use serde_json::json;
@@ -29,6 +29,32 @@ fn doubtful(states: &States) -> Vec<&str> {
         Doubt::KnownTwice { agent, .. } => agent.as_str(),
     });
     agents.collect()
+}
+
+#[tokio::test]
+async fn mode_and_interval_are_read_from_one_record_and_from_all() {
+    let world = World::new().await;
+    let servers = world.servers();
+    for (ip, period, mode, interval) in [
+        (json!("127.0.0.1"), json!("2s"), Mode::Pull, Some(2)),
+        (json!(null), json!("600s"), Mode::Push, Some(600)),
+        // Less than a second, and all that is no number of seconds, is told by no interval.
+        (json!(null), json!("0s"), Mode::Push, None),
+        (json!(null), json!("2m"), Mode::Push, None),
+        (json!(null), json!("-1s"), Mode::Push, None),
+        (json!(null), json!(2), Mode::Push, None),
+        (json!(null), json!({"seconds": 2}), Mode::Push, None),
+        (json!(null), json!(null), Mode::Push, None),
+    ] {
+        let state = State::pass().with("ip", ip).with("attestation_period", period.clone());
+        world.keylime.add(Node::passing(AGENT, &[]).with_states([state]));
+        let one = servers.state(&agent()).await.unwrap().node;
+        let all = servers.states().await;
+        let of_all = &all.agents.get(&agent()).unwrap().node;
+        let expected = (mode, interval.map(Duration::from_secs));
+        assert_eq!((one.mode, one.interval), expected, "{period}");
+        assert_eq!((of_all.mode, of_all.interval), expected, "{period}");
+    }
 }
 
 #[tokio::test]

@@ -5,9 +5,10 @@ mod clients;
 mod keys;
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use evidence::{AgentId, AgentPathTemplate, InvalidAgentPath, InvalidMetadataKey, MetadataKey};
+use evidence::{AgentId, AgentPathTemplate, InvalidAgentPath, InvalidMetadataKey, MetadataKey, NodeState};
 use hcl::Fields;
 use keylime::{IdentityFiles, PinnedServer, Servers};
 use spire_plugin::TrustDomain;
@@ -23,6 +24,8 @@ use clients::{REQUEST_TIMEOUT, report_tls, servers, tls_files};
 pub(crate) struct Config {
     pub(crate) servers: Servers,
     pub(crate) max_attestation_age: Option<Duration>,
+    /// Set once the log has told that it is too short.
+    warned_of_interval: AtomicBool,
     pub(crate) can_reattest: bool,
     pub(crate) allowed_metadata_keys: Vec<MetadataKey>,
     pub(crate) challenge_timeout: Duration,
@@ -43,6 +46,18 @@ impl Config {
     /// The SPIFFE ID of the agent on a node.
     pub(crate) fn spiffe_id(&self, agent_id: &AgentId) -> Result<String, InvalidAgentPath> {
         self.agent_path.render(self.trust_domain.as_str(), &self.plugin_name, agent_id)
+    }
+
+    /// Tells, once, that nodes are refused between two of their quotes.
+    pub(crate) fn warn_of_interval(&self, node: &NodeState) {
+        let Some(interval) = node.interval_beyond(self.max_attestation_age) else { return };
+        if !self.warned_of_interval.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                max_attestation_age_s = self.max_attestation_age.map(|age| age.as_secs()),
+                quote_interval_s = interval.as_secs(),
+                "max_attestation_age is not longer than the verifier's quote_interval: agents that pass are refused between two quotes; make it longer"
+            );
+        }
     }
 
     /// The name that SPIRE's configuration gives the plugin: the attestation type of its agents.
@@ -91,6 +106,7 @@ pub(crate) fn read(trust_domain: &TrustDomain, text: &str) -> Result<Config, Vec
         (Some(servers), Some(agent_path)) if problems.is_empty() => Ok(Config {
             servers,
             max_attestation_age: Some(max_attestation_age).filter(|age| !age.is_zero()),
+            warned_of_interval: AtomicBool::new(false),
             can_reattest,
             allowed_metadata_keys,
             challenge_timeout,

@@ -25,6 +25,8 @@ fn states(known: &[(&str, Attestation)]) -> States {
         let node = NodeState {
             agent_id: id(agent),
             attestation,
+            mode: evidence::Mode::Pull,
+            interval: None,
             // Never: an old success is no fault here.
             last_success: Some(0),
             hash_alg: None,
