@@ -1,11 +1,12 @@
 """The commands of a TPM 2.0 that an agent in push mode needs, sent to a software TPM on 127.0.0.1.
 
 A software TPM takes one connection after the other, so that what is between `connected` and its end is not disturbed,
-and has three places for keys: what was loaded in between is flushed at its end.
+and has three places for keys: what was loaded in between is flushed at its end, which SIGTERM waits for.
 """
 
 import contextlib
 import os
+import signal
 import socket
 import struct
 
@@ -55,13 +56,17 @@ class Tpm:
 
     @contextlib.contextmanager
     def connected(self):
-        with socket.create_connection(("127.0.0.1", self.port)) as self.stream:
-            self.loaded = []
-            try:
-                yield self
-            finally:
-                for handle in self.loaded:
-                    self.command(0x165, struct.pack(">I", handle))
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        try:
+            with socket.create_connection(("127.0.0.1", self.port)) as self.stream:
+                self.loaded = []
+                try:
+                    yield self
+                finally:
+                    for handle in self.loaded:
+                        self.command(0x165, struct.pack(">I", handle))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def command(self, code, body, tag=0x8001):
         while True:
