@@ -73,6 +73,10 @@
 - apiGroups: [spire.keylime.dev]
   resources: [attestednodes/status]
   verbs: [patch]
+# Its alias, which spire-controller-manager gives workloads as parent: made for each node, and gone with the resource.
+- apiGroups: [spire.spiffe.io]
+  resources: [clusterstaticentries]
+  verbs: [list, watch, create, patch, delete]
 {{- end }}
 
 {{/* What the operator asks of the apiserver itself. */}}

@@ -25,6 +25,7 @@ use crate::configuration::parent::config;
 use crate::discover::{Discovered, discover, manager};
 use crate::keylime_client::KeylimeClient;
 use crate::model::agents::Agents;
+use crate::model::alias::Aliasing;
 use crate::model::binding::Review;
 use crate::model::node::Node;
 use crate::model::problem::Problem;
@@ -56,6 +57,8 @@ pub(crate) struct Gathered {
     pub(crate) review: Review,
     /// The client certificate for Keylime in the Secret beside SPIRE's server, if it can be read.
     pub(crate) client_certificate: Option<Certificate>,
+    /// Whether node aliases can be made.
+    pub(crate) aliasing: Aliasing,
     /// The operator's own client of Keylime; [`None`] without a usable Secret.
     pub(crate) keylime_client: Option<Arc<KeylimeClient>>,
     /// The pods of StatefulSets that are not complete, and of DaemonSets that move in batches.

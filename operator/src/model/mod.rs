@@ -2,6 +2,7 @@
 //! and the problems in its way. No IO.
 
 pub(crate) mod agents;
+pub(crate) mod alias;
 pub(crate) mod binding;
 pub(crate) mod managed_fields;
 pub(crate) mod node;

@@ -9,6 +9,7 @@ use keylime_attestor_api::{
 };
 use kube::ResourceExt as _;
 
+use crate::model::alias::Aliases;
 use crate::model::binding::Bound;
 use crate::model::workload::{Kind, Workload, WorkloadKey};
 
@@ -91,6 +92,9 @@ pub(crate) struct Manager {
     pub(crate) key: String,
     /// Its configuration with the template that knows of Keylime.
     pub(crate) derived: String,
+    /// The node aliases that this template gives workloads as parents; or why it goes by marks on
+    /// the Nodes instead, for a human, where that can be mended.
+    pub(crate) aliases: Result<Aliases, Option<String>>,
     /// Our ConfigMap beside its own.
     pub(crate) beside: Option<ConfigMap>,
 }

@@ -6,6 +6,7 @@
 //! reconcile loop puts into the status.
 
 mod agents;
+pub(crate) mod aliases;
 mod ask;
 mod assess;
 pub(crate) mod bindings;
@@ -154,6 +155,7 @@ pub(crate) struct Nodes {
     cluster: Cluster,
     nodes: Cache<NodeFacts>,
     attested_nodes: Cache<AttestedNodeFacts>,
+    entries: Cache<aliases::EntryFacts>,
     pods: Mutex<HashMap<PodsKey, Arc<Cache<PodFacts>>>>,
     all: Mutex<HashMap<Owner, Arc<Tracked>>>,
     changed: watch::Sender<u64>,
@@ -172,6 +174,7 @@ struct Tracked {
 struct Latest {
     inputs: Option<Inputs>,
     view: Option<Arc<View>>,
+    aliases: Option<aliases::Wanted>,
     said: Option<summary::Said>,
 }
 
@@ -201,8 +204,10 @@ impl Nodes {
         let attested_nodes = Api::<DynamicObject>::all_with(cluster.client.clone(), &resource);
         let attested_nodes =
             Cache::start(attested_nodes, watcher::Config::default(), AttestedNodeFacts::read);
+        let entries = aliases::watch(&cluster);
         let (changed, _) = watch::channel(0);
-        Self { cluster, nodes, attested_nodes, pods: Mutex::default(), all: Mutex::default(), changed }
+        let (pods, all) = (Mutex::default(), Mutex::default());
+        Self { cluster, nodes, attested_nodes, entries, pods, all, changed }
     }
 
     /// Sets the inputs of the next polls.

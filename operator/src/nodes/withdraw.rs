@@ -42,7 +42,7 @@ impl Nodes {
             self.withdraw_node(nodes.get(name).map(AsRef::as_ref), name).await?;
             history.written.remove(name);
         }
-        Ok(names.is_empty())
+        Ok(self.unalias(&owner).await? && names.is_empty())
     }
 
     /// Gives the workloads of nodes their former parents back where those agents run again;

@@ -97,7 +97,7 @@ pub(super) async fn delete(cluster: &Cluster, name: &str) -> Result<(), Error> {
 }
 
 /// Success also for an object that is gone: there is nothing left to write.
-fn gone_is_fine(result: Result<(), Error>) -> Result<(), Error> {
+pub(super) fn gone_is_fine(result: Result<(), Error>) -> Result<(), Error> {
     match result {
         Err(error) if error.is_not_found() => Ok(()),
         other => other,

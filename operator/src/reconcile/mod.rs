@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::conditions::configuration_applied as reason;
-use keylime_attestor_api::{KeylimeAttestor, Mode, OwnedObject, names};
+use keylime_attestor_api::{KeylimeAttestor, Mode, OwnedObject, RolloutState, names};
 use kube::ResourceExt as _;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
@@ -43,6 +43,7 @@ use crate::metrics::Metrics;
 use crate::model::owned;
 use crate::model::problem::Problem;
 use crate::model::target::{Desired, Owner};
+use crate::nodes::aliases::{Former, Wanted};
 use crate::nodes::bindings::unbound;
 use crate::nodes::{Nodes, exclusive::needs};
 use crate::plugins::Checksums;
@@ -87,6 +88,9 @@ pub(crate) enum Error {
     Invalid(Box<InvalidObject>),
     #[error("failed to set or remove the finalizer: {0}")]
     Finalizer(String),
+    /// Not a failure: the first lists of the watches have not arrived.
+    #[error("what is in the cluster is not known yet")]
+    NotYet,
     /// Not a failure: the resource has to stay until SPIRE is restored.
     #[error("SPIRE does not have everything back yet")]
     Withdrawing,
@@ -98,7 +102,7 @@ pub(crate) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Re
     let result = settle_or_withdraw(&object, &context).await;
     let outcome = match &result {
         Ok(_) => "done",
-        Err(Error::Withdrawing) => "waiting",
+        Err(Error::Withdrawing | Error::NotYet) => "waiting",
         Err(_) => "failed",
     };
     context.metrics.reconciled(outcome, start.elapsed());
@@ -110,6 +114,7 @@ pub(crate) fn error_policy(object: Arc<Guarded>, error: &Error, context: Arc<Con
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     match error {
         Error::Withdrawing => Action::requeue(WITHDRAWING),
+        Error::NotYet => Action::requeue(SHORTEST),
         // Only a change of the resource can help, and wakes it.
         Error::Invalid(_) => {
             warn!(namespace, name, %error, "a resource cannot be read");
@@ -192,6 +197,7 @@ async fn attempt(context: &Context, resource: &KeylimeAttestor, now: Timestamp) 
             agents: context.nodes.agents(&owner, &gathered),
             needs: Some(needs(context.nodes.view(&owner).as_deref())),
             unbound: context.nodes.view(&owner).as_deref().and_then(unbound),
+            aliasing: context.nodes.aliasing().ok_or(Error::NotYet)?,
             ..gathered
         },
         Err(error) if error.is_refusal() => return Ok(Attempt::Refused(refused(&error))),
@@ -207,12 +213,44 @@ async fn attempt(context: &Context, resource: &KeylimeAttestor, now: Timestamp) 
     let (plan, diagnosis) = failure::diagnosed(&context.cluster, resource, &desired, &gathered, plan).await;
     let (plan, mut problems) = fighting::held_back(&context.memory, &owner, &gathered, plan, Instant::now());
     let carrying = owned::with(&carrying(&desired, &gathered), &plan.steps);
+    if let Err(error) = aliases(context, &owner, &desired, &plan).await {
+        let Error::Api(error) = error else { return Err(error) };
+        // Without them the workloads of its Nodes would have a parent that nobody is.
+        return match error.is_refusal() {
+            true => Ok(Attempt::Invalid { gathered, problems: vec![refused(&error)] }),
+            false => Err(error.into()),
+        };
+    }
     // Before the apply: an object that is made and not recorded would never be withdrawn.
     write::ahead(&context.cluster, resource, &carrying, desired.is_exclusive()).await?;
     let applied = apply(&context.cluster, plan, carrying).await?;
     fighting::corrected(&context.memory, &owner, &applied.done, Instant::now());
     problems.splice(..0, applied.problem.clone());
     Ok(Attempt::Applied { gathered, desired: Box::new(desired), applied, problems, diagnosis })
+}
+
+/// Has the Nodes have the aliases that spire-controller-manager is to give their workloads as
+/// parents, before it does. Where it goes by something else, they go when it runs with that.
+async fn aliases(context: &Context, owner: &Owner, desired: &Desired, plan: &Plan) -> Result<(), Error> {
+    let state = |key| plan.rollouts.get(key).map(|rollout| rollout.state);
+    if let Some(aliases) = desired.server.manager.as_ref().and_then(|manager| manager.aliases.as_ref().ok()) {
+        let given_back =
+            desired.agents.iter().any(|agent| state(&agent.key) == Some(RolloutState::RolledBack));
+        let former = match (desired.is_exclusive(), given_back) {
+            (true, _) => Former::None,
+            (false, true) => Former::All,
+            (false, false) => Former::UntilAttested,
+        };
+        return Ok(context.nodes.alias(owner, Wanted { aliases: aliases.clone(), former }).await?);
+    }
+    let server = desired.server.workload.as_ref();
+    let replaced = server.is_none_or(|server| server.pods.complete);
+    if replaced && state(&desired.server.key).is_none_or(|state| state == RolloutState::Complete) {
+        context.nodes.unalias(owner).await?;
+    } else {
+        context.nodes.alias_former_agents(owner).await?;
+    }
+    Ok(())
 }
 
 /// The objects that carry something of the resource: those that its status names, and its workloads

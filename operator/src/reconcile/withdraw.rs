@@ -34,7 +34,11 @@ pub(super) async fn withdraw(context: &Context, resource: &KeylimeAttestor) -> R
         Err(error) => return Err(error.into()),
     };
     let applied = match due(context, resource, &gathered, now) {
-        Withdrawal::Going(plan) => apply(&context.cluster, plan, gathered.carrying.clone()).await?,
+        Withdrawal::Going(plan) => {
+            // Before the agents come back that are to be taken in.
+            context.nodes.alias_former_agents(&owner).await?;
+            apply(&context.cluster, plan, gathered.carrying.clone()).await?
+        }
         // Our part on the nodes stays until SPIRE is restored: the parents of its entries may hang
         // on it.
         Withdrawal::Done if context.nodes.withdraw(resource).await? => {

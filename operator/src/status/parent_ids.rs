@@ -8,6 +8,7 @@ use super::finding::Finding;
 use crate::configuration::derived;
 use crate::configuration::parent::{Parents, config};
 use crate::gather::FoundManager;
+use crate::model::target::Manager;
 
 /// The condition ParentIDsConfigured.
 pub(super) fn parent_ids(facts: &Facts<'_>) -> Finding {
@@ -18,11 +19,11 @@ pub(super) fn parent_ids(facts: &Facts<'_>) -> Finding {
     let Some((desired, gathered)) = facts.attempt.desired().zip(facts.attempt.gathered()) else {
         return plain(reason::WAITING_FOR_CONFIGURATION);
     };
-    if desired.server.manager.is_some() {
+    if let Some(manager) = &desired.server.manager {
         let server = facts.attempt.rollouts().get(&desired.server.key).map(|rollout| rollout.state);
         return match (desired.mode, server) {
             (Mode::ConfigOnly, _) => plain(reason::NOT_MANAGED),
-            (_, Some(RolloutState::Complete)) => plain(reason::OVERLAID),
+            (_, Some(RolloutState::Complete)) => in_force(manager),
             _ => plain(reason::ROLLING_OUT),
         };
     }
@@ -47,6 +48,23 @@ pub(super) fn parent_ids(facts: &Facts<'_>) -> Finding {
             format!("{} {}", reason::TEMPLATE_UNCLEAR.meaning, reason::TEMPLATE_UNCLEAR.remedy),
         ),
         None => plain(reason::TEMPLATE_SET),
+    }
+}
+
+/// The parents that spire-controller-manager gives workloads.
+fn in_force(manager: &Manager) -> Finding {
+    match &manager.aliases {
+        Ok(_) => (reason::ALIASED, reason::ALIASED.meaning.to_owned()),
+        Err(None) => (reason::OVERLAID, reason::OVERLAID.meaning.to_owned()),
+        Err(Some(why)) => {
+            let meaning = reason::OVERLAID.meaning;
+            (
+                reason::OVERLAID,
+                format!(
+                    "{meaning} Node aliases, which no kubelet can write, stand in where they can be made: {why}."
+                ),
+            )
+        }
     }
 }
 

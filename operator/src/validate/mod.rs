@@ -17,12 +17,14 @@ use std::collections::BTreeMap;
 use hcl::edit::Placement;
 use keylime::KeyHash;
 use keylime_attestor_api::conditions::configuration_applied as reason;
-use keylime_attestor_api::{AgentAddress, KeylimeAgent, KeylimeAttestor, Mode};
+use keylime_attestor_api::{AgentAddress, Binding, KeylimeAgent, KeylimeAttestor, Mode};
 
 use crate::configuration::derived;
 use crate::configuration::parent::Parents;
+use crate::configuration::parent::aliases::aliases;
 use crate::gather::Gathered;
-use crate::model::binding::Tokens;
+use crate::model::alias::{Aliases, Aliasing};
+use crate::model::binding::{Bound, Tokens};
 use crate::model::problem::Problem;
 use crate::model::target::{Asked, Desired, Manager, Owner, Plugin, Role, Source, Target};
 use crate::plugins::Checksums;
@@ -44,7 +46,8 @@ pub(crate) fn validate(
     let tokens = binding::tokens(&bound, service_accounts);
     problems.extend(binding::problem(resource, &bound));
     let tokens = tokens.as_ref();
-    let context = Context { resource, gathered, image: gathered.image.as_deref(), checksums, tokens };
+    let image = gathered.image.as_deref();
+    let context = Context { resource, gathered, image, checksums, bound: &bound, tokens };
     let mut targets = Vec::new();
     for asked in Asked::all(resource) {
         match context.target(&asked) {
@@ -86,6 +89,7 @@ struct Context<'a> {
     gathered: &'a Gathered,
     image: Option<&'a str>,
     checksums: &'a Checksums,
+    bound: &'a Bound,
     tokens: Option<&'a Tokens>,
 }
 
@@ -148,10 +152,25 @@ impl Context<'_> {
         let Some(workload) = &server.workload else { return Ok(None) };
         let exclusive = server.placement == Placement::Sole;
         let managers = &self.gathered.managers;
-        let manager = manager::manager(spec.spire.mode, asked, workload, managers, &parents, exclusive)?;
+        let aliases = |text: &str| self.aliases(text);
+        let manager =
+            manager::manager(spec.spire.mode, asked, workload, managers, (&parents, exclusive, &aliases))?;
         let Some(manager) = manager else { return Ok(None) };
         self.is_free(&server.key.namespace, &manager.config_map)?;
         manager::shared(&manager, &server.key.namespace, targets).map_or(Ok(Some(manager)), Err)
+    }
+
+    /// The node aliases for a configuration of spire-controller-manager. They need agents that prove
+    /// their Node.
+    fn aliases(&self, configuration: &str) -> Result<Aliases, Option<String>> {
+        if self.resource.spec.spire.mode == Mode::ConfigOnly || self.bound.binding == Binding::Off {
+            return Err(None);
+        }
+        match &self.gathered.aliasing {
+            Aliasing::NotAsked => Err(None),
+            Aliasing::Impossible(text) => Err(Some(text.clone())),
+            Aliasing::Possible => aliases(configuration, &self.resource.spec.spire.plugin_name).map_err(Some),
+        }
     }
 
     /// No other has a ConfigMap where ours beside one of SPIRE is to be.

@@ -13,7 +13,7 @@ fn without_the_kind_there_are_no_admission_policies() -> Result<()> {
     let served = ["--api-versions", "admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy"];
     let older = ["--api-versions", "admissionregistration.k8s.io/v1beta1/ValidatingAdmissionPolicy"];
     for helm in HELMS {
-        for (flags, expected) in [(&[][..], 0), (&["--kube-version", "1.30.0"], 0), (&older, 0), (&served, 6)]
+        for (flags, expected) in [(&[][..], 0), (&["--kube-version", "1.30.0"], 0), (&older, 0), (&served, 8)]
         {
             let rendered = objects(&run(helm, &[&command, flags].concat())?)?;
             let is_policy = |object: &&Value| at(object, "/kind").starts_with("ValidatingAdmissionPolicy");

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::helm::{HELMS, NAMESPACE, at, lint, objects, template, text, value_set, value_sets};
 
-const SEEN_EVERYWHERE: [&str; 4] = ["nodes", "attestednodes", "keylimeattestors", "subjectaccessreviews"];
+const SEEN_EVERYWHERE: [&str; 5] =
+    ["nodes", "attestednodes", "clusterstaticentries", "keylimeattestors", "subjectaccessreviews"];
 
 #[test]
 fn both_helms_find_nothing_wrong() -> Result<()> {

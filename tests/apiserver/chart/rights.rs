@@ -95,6 +95,7 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("list watch patch", "nodes", ""),
     ("list watch create patch delete", "attestednodes.spire.keylime.dev", ""),
     ("patch", "attestednodes.spire.keylime.dev/status", ""),
+    ("list watch create patch delete", "clusterstaticentries.spire.spiffe.io", ""),
     ("get", "pods", NAMESPACE),
     ("create get patch", "leases.coordination.k8s.io", NAMESPACE),
     ("get", "/metrics", ""),

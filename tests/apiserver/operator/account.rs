@@ -17,7 +17,8 @@ pub(crate) const IMAGE: &str = "registry.example/keylime-attestor:1";
 /// The namespaces of the tests with mode InPlace.
 const IN_PLACE: [&str; 6] =
     ["in-place", "in-place-edits", "in-place-ssa", "one-map-in-place", "policies", "refused-in-place"];
-const TEMPLATES: [&str; 3] = ["admission/config-maps", "admission/nodes", "admission/workloads"];
+const TEMPLATES: [&str; 4] =
+    ["admission/config-maps", "admission/nodes", "admission/static-entries", "admission/workloads"];
 
 /// Makes the policies and the account's rights.
 pub(crate) fn install(server: &ApiServer) -> Result<()> {

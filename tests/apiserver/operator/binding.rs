@@ -42,7 +42,8 @@ async fn tokens_are_asked_for_when_they_can_be_reviewed_and_demanded_when_all_ag
     site.apply(&pod)?;
     wake(&site, "32s")?;
     site.wait("tokens to be asked for", asks)?;
-    ensure!(site.condition(CONDITION)?.0 == "RollingOut" && mode(&site)?.contains("\"prefer\""));
+    ensure!(mode(&site)?.contains("\"prefer\""), "{}", mode(&site)?);
+    site.wait_for(CONDITION, "RollingOut")?;
     ensure!(volume(&site)?.is_null(), "the agents changed before the server");
     site.make_rolled_out()?;
     let token = json!({"audience": "keylime-attestor", "expirationSeconds": 600, "path": "token"});
@@ -130,10 +131,13 @@ fn wake(site: &Site, challenge_timeout: &str) -> Result<()> {
 }
 
 /// Gives the account of SPIRE's server what the chart has for it.
-fn grant(site: &Site) -> Result<()> {
+pub(crate) fn grant(site: &Site) -> Result<()> {
     let server = format!("rbac.spireServers[0].namespace={}", site.namespace);
     let namespaces = format!("namespaces={{{}}}", site.namespace);
-    let args = ["--set", &namespaces, "--set", &server, "--set", "rbac.spireServers[0].name=default"];
+    // A name of its own: ClusterRoles of the apiserver that tests share have no namespace.
+    let name = format!("fullnameOverride={}", site.namespace);
+    let account = "rbac.spireServers[0].name=default";
+    let args = ["--set", &namespaces, "--set", &server, "--set", account, "--set", &name];
     let rendered =
         objects(&template(HELMS[0], &[&args[..], &["--show-only", "templates/rbac.yaml"]].concat())?)?;
     let of_server = rendered.into_iter().filter(|object| {

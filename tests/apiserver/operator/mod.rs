@@ -6,6 +6,7 @@
 
 mod account;
 mod admission;
+mod aliases;
 mod batches;
 mod binding;
 mod check;

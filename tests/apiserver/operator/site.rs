@@ -50,7 +50,9 @@ pub(crate) struct Operator {
 async fn start(apiserver: fn() -> Result<ApiServer>) -> Result<ApiServer> {
     let server = tokio::task::spawn_blocking(apiserver).await??;
     let crds = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../crds");
-    server.kubectl(&["create", "--filename", crds.to_str().context("a path that is not UTF-8")?])?;
+    for crds in [crds, programs::installed("spire-controller-manager/config/crd/bases")?] {
+        server.kubectl(&["create", "--filename", crds.to_str().context("a path that is not UTF-8")?])?;
+    }
     server.kubectl(&["wait", "--for=condition=Established", "crd", "--all"])?;
     account::install(&server)?;
     Ok(server)

@@ -113,6 +113,9 @@ pub(crate) fn expect_nothing_of_ours(cluster: &Cluster) -> Result<()> {
         "name",
     ];
     assert_eq!(cluster.kubectl(&labelled)?, "");
+    if cluster.world.manages_entries {
+        assert_eq!(cluster.kubectl(&["get", "clusterstaticentries", "--output", "name"])?, "");
+    }
     assert_eq!(cluster.kubectl(&["get", "kla", "--all-namespaces", "--output", "name"])?, "");
     for namespace in cluster.world.namespaces() {
         let pods = cluster.kubectl(&["get", "pods", "--namespace", namespace, "--output", "json"])?;

@@ -278,6 +278,9 @@ reasons! {
         OVERLAID = True "Overlaid":
             "spire-controller-manager runs with a parentIDTemplate that gives workloads the agent which Keylime attested as parent.",
             "Nothing.";
+        ALIASED = True "Aliased":
+            "spire-controller-manager gives workloads the alias of their Node as parent, a SPIFFE ID that the SPIRE agent of the Node has by whichever attestor it came: until it attests by Keylime by the former one, from then on by Keylime alone.",
+            "Nothing.";
         TEMPLATE_SET = True "TemplateSet":
             "The parentIDTemplate of spire-controller-manager knows of Keylime already.",
             "Nothing.";

@@ -1,6 +1,7 @@
 //! The parent that `spire-controller-manager` gives a pod's entry: the agent that Keylime attested,
 //! where the node has one. Pure.
 
+pub(crate) mod aliases;
 pub(crate) mod config;
 
 use evidence::AgentPathTemplate;

@@ -28,6 +28,9 @@ pub(crate) enum NotCached {
     /// The first list failed.
     #[error("failed to list them: {0}")]
     Failed(String),
+    /// The cluster has no such kind.
+    #[error("failed to list them: the cluster has no such kind")]
+    NoKind,
     /// The operator has no right to list.
     #[error("failed to list them: the operator has no right to: {0}; the chart's ClusterRole gives it")]
     Forbidden(String),
@@ -132,6 +135,9 @@ fn why(error: &watcher::Error) -> NotCached {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403 => {
             NotCached::Forbidden(status.message.clone())
+        }
+        watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404 => {
+            NotCached::NoKind
         }
         other => NotCached::Failed(other.to_string()),
     }

@@ -178,7 +178,7 @@ impl Poll<'_> {
         }
     }
 
-    fn trouble(&self, view: &mut View, error: &crate::cluster::Error) {
+    pub(super) fn trouble(&self, view: &mut View, error: &crate::cluster::Error) {
         warn!(namespace = self.owner.namespace, name = self.owner.name, %error, "what was seen of a node could not be written");
         self.context.metrics.nodes.poll_failed(self.owner);
         // Any other error is a conflict or passes by itself, and the next poll writes again.

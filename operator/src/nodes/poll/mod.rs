@@ -119,6 +119,9 @@ impl Poll<'_> {
         if self.is_valid {
             self.tidy_up(history, view).await;
         }
+        if let Err(error) = self.context.nodes.keep_aliases(self.owner).await {
+            self.trouble(view, &error);
+        }
         view.loops = self.reports.reports.iter().map(loop_view).collect();
     }
 

@@ -19,6 +19,7 @@ use crate::fixture::{
 };
 use crate::gather::Gathered;
 use crate::keylime_client::reach::Reach;
+use crate::model::alias::Aliasing;
 use crate::model::binding::Review;
 use crate::model::problem::Problem;
 use crate::model::target::Role;
@@ -56,6 +57,8 @@ pub(super) struct Case {
     pub(super) waits_for_keylime: BTreeMap<WorkloadKey, Waits>,
     /// Whether SPIRE's server can have tokens reviewed.
     pub(super) review: Review,
+    /// Whether node aliases can be made.
+    pub(super) aliasing: Aliasing,
 }
 
 impl Case {
@@ -80,6 +83,7 @@ impl Case {
             keylime_unavailable: false,
             waits_for_keylime: BTreeMap::new(),
             review: Review::NotAsked,
+            aliasing: Aliasing::NotAsked,
         }
     }
 
@@ -102,6 +106,7 @@ impl Case {
         let mut gathered = gathered(&self.resource);
         gathered.needs = Some(needs(self.view.as_ref()));
         gathered.review = self.review.clone();
+        gathered.aliasing = self.aliasing.clone();
         for (key, found) in &mut gathered.found {
             let held = if key.kind == Kind::DaemonSet { self.agents_held } else { self.server_held };
             if held {

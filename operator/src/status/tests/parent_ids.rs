@@ -7,6 +7,8 @@ use serde_json::json;
 use super::PARENT_IDS;
 use super::case::Case;
 use crate::fixture::resource;
+use crate::model::alias::Aliasing;
+use crate::model::binding::Review;
 use crate::status::conditions;
 
 /// Each case with its reason of ParentIDsConfigured, and a part of the message.
@@ -24,8 +26,12 @@ pub(super) fn parent_ids() -> Vec<(Case, &'static str, &'static str)> {
     let overlaid = || Case { resource: asked("Overlay"), controller_manager: Some(chart), ..Case::new() };
     let set = "set spec.spire.controllerManager.mode to Auto, or parentIDTemplate in controller-manager-config.yaml of the ConfigMap \
                spire-server/spire-controller-manager to: {{ if index .NodeMeta.Labels";
+    let aliased = |aliasing| Case { aliasing, review: Review::Possible, ..overlaid() };
+    let impossible = Aliasing::Impossible("there is no such kind".to_owned());
     vec![
         (overlaid(), "Overlaid", "which Keylime attested"),
+        (aliased(Aliasing::Possible), "Aliased", "the alias of their Node"),
+        (aliased(impossible), "Overlaid", "there is no such kind"),
         (Case { server: Progressing, ..overlaid() }, "RollingOut", "being replaced"),
         (Case { resource: asked("ConfigOnly"), ..overlaid() }, "NotManaged", "ConfigOnly"),
         (ignored(known), "TemplateSet", "already"),
@@ -63,6 +69,6 @@ fn the_controller_manager_is_shown_as_it_was_found() {
     let expected = json!({"container": "spire-controller-manager", "configMap": {"name": "spire-controller-manager", "key": key},
         "appliedConfigMap": {"name": "spire-controller-manager-keylime", "key": key}});
     assert_eq!(shown, expected);
-    let (case, _, _) = parent_ids().remove(4);
+    let (case, _, _) = parent_ids().remove(6);
     assert_eq!(case.status().controller_manager.unwrap().applied_config_map, None);
 }

@@ -8,9 +8,14 @@ use crate::configuration::parent::{Parents, config};
 use crate::discover::container;
 use crate::discover::manager::Discovered;
 use crate::gather::FoundManager;
+use crate::model::alias;
 use crate::model::problem::Problem;
 use crate::model::target::Manager;
 use crate::model::workload::Workload;
+
+/// The parents of workloads: the agents that Keylime attests, whether the others have none, and the
+/// node aliases in place of both for a configuration, or why there are none.
+type ParentsOf<'a> = (&'a Parents<'a>, bool, &'a dyn Fn(&str) -> Result<alias::Aliases, Option<String>>);
 
 /// The name of its program and of its image, perhaps with a vendor's words before and behind.
 const PROGRAM: &str = "spire-controller-manager";
@@ -25,8 +30,7 @@ pub(super) fn manager(
     asked: &ControllerManager,
     workload: &Workload,
     found: &[FoundManager],
-    parents: &Parents<'_>,
-    exclusive: bool,
+    (parents, exclusive, aliases): ParentsOf<'_>,
 ) -> Result<Option<Manager>, Problem> {
     if asked.mode == ControllerManagerMode::Ignore {
         return Ok(None);
@@ -57,13 +61,16 @@ pub(super) fn manager(
         );
         Problem::new(reason::CONFIGURATION_NOT_FOUND, message)
     })?;
-    let derived =
-        config::derive(current, |original| parents.template(original, exclusive)).map_err(|error| {
-            let message = format!(
-                "{key} in the ConfigMap {namespace}/{config_map}: {error}. Correct it, or {YOURSELF}"
-            );
-            Problem::new(reason::CONFIGURATION_INVALID, message)
-        })?;
+    let aliases = aliases(current);
+    let template = |original: Option<&str>| match &aliases {
+        Ok(_) => alias::TEMPLATE.to_owned(),
+        Err(_) => parents.template(original, exclusive),
+    };
+    let derived = config::derive(current, template).map_err(|error| {
+        let message =
+            format!("{key} in the ConfigMap {namespace}/{config_map}: {error}. Correct it, or {YOURSELF}");
+        Problem::new(reason::CONFIGURATION_INVALID, message)
+    })?;
     Ok(Some(Manager {
         container: container.clone(),
         program: asked.program.clone(),
@@ -71,6 +78,7 @@ pub(super) fn manager(
         config_map: config_map.clone(),
         key: key.to_owned(),
         derived,
+        aliases,
         beside: found.beside.clone(),
     }))
 }

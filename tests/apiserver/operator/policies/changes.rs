@@ -14,6 +14,9 @@ const EDITED: &str = "configmap/spire-server";
 /// One that it does not name.
 pub(super) const THEIRS: &str = "configmap/theirs";
 
+/// An entry of the operator's.
+pub(super) const ALIAS: &str = "clusterstaticentry/keylime-attestor-x";
+
 /// A request that changes nothing but would.
 #[derive(Clone, Debug)]
 pub(super) struct Change {
@@ -36,6 +39,8 @@ impl Change {
         };
         let mut args = vec![self.verb];
         match self.verb {
+            // Kinds that are not Kubernetes' own know no strategic merge.
+            "patch" if self.object == ALIAS => args.extend([self.object, "--type=merge", "--patch", &patch]),
             "patch" => args.extend([self.object, "--patch", &patch]),
             "create" => args.extend(["configmap", self.object, "--from-literal=a=b"]),
             _ => args.push(self.object),
@@ -47,7 +52,16 @@ impl Change {
 
 /// All of them.
 pub(super) fn all() -> Vec<Change> {
-    [of_nodes(), of_workloads(), of_pods(), of_containers(), of_init_containers(), of_config_maps()].concat()
+    [
+        of_nodes(),
+        of_workloads(),
+        of_pods(),
+        of_containers(),
+        of_init_containers(),
+        of_config_maps(),
+        of_entries(),
+    ]
+    .concat()
 }
 
 fn of_nodes() -> Vec<Change> {
@@ -223,6 +237,29 @@ fn of_config_maps() -> Vec<Change> {
         bare("delete", THEIRS),
         bare("delete", "configmap/theirs-keylime"),
         bare("create", "new"),
+    ]
+}
+
+/// The alias of a Node, changed to something else.
+fn of_entries() -> Vec<Change> {
+    let spec = |spec: Value| Change::of(ALIAS, json!({"spec": spec}));
+    vec![
+        spec(json!({"spiffeID": "spiffe://example.org/spire/server"})),
+        spec(json!({"spiffeID": "spiffe://example.org/database"})),
+        spec(json!({"parentID": "spiffe://example.org/keylime-attestor/node/lab/u"})),
+        spec(json!({"parentID": "spiffe://other.org/spire/server"})),
+        spec(json!({"selectors": ["k8s:ns:default"]})),
+        spec(json!({"selectors": ["k8s_psat:cluster:lab"]})),
+        spec(json!({"selectors": []})),
+        spec(json!({"admin": true})),
+        spec(json!({"downstream": true})),
+        spec(json!({"federatesWith": ["other.org"]})),
+        Change::of(ALIAS, json!({"metadata": {"finalizers": ["example.org/x"]}})),
+        Change::of(
+            ALIAS,
+            json!({"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "x", "uid": "x"}]}}),
+        ),
+        Change { verb: "delete", object: "clusterstaticentry/theirs", patch: Value::Null },
     ]
 }
 

@@ -12,7 +12,7 @@ use lab::programs::installed;
 use lab::wait;
 use serde_json::json;
 
-use changes::{AGENT, Change, NODE, THEIRS, all, install, mounts_the_quoter};
+use changes::{AGENT, ALIAS, Change, NODE, THEIRS, all, install, mounts_the_quoter};
 
 use super::account::{ACCOUNT, IMAGE};
 use super::site::{Site, TIMEOUT};
@@ -89,6 +89,7 @@ async fn the_type_checker_finds_nothing() -> Result<()> {
         ("keylime-attestor-nodes", false),
         ("keylime-attestor-workloads", false),
         ("keylime-attestor-config-maps", false),
+        ("keylime-attestor-static-entries", false),
     ] {
         let result = controller.wait_until("the type check", Duration::from_secs(120), || checked(name))?;
         ensure!(result["expressionWarnings"].is_array() == found, "{name}: {result:#}");
@@ -112,10 +113,17 @@ async fn prepared() -> Result<Site> {
     for name in ["theirs", "theirs-keylime"] {
         site.kubectl(&["create", "configmap", name, "--from-literal=a=b"])?;
     }
+    for name in ["keylime-attestor-x", "theirs"] {
+        site.apply(&json!({"apiVersion": "spire.spiffe.io/v1alpha1", "kind": "ClusterStaticEntry", "metadata": {"name": name},
+            "spec": {"spiffeID": "spiffe://example.org/keylime-attestor/node/lab/u", "parentID": "spiffe://example.org/spire/server",
+                "selectors": ["keylime:node_uid:u"]}}))?;
+    }
     let labelled = json!({"metadata": {"labels": {"a": "b"}}});
     for object in [NODE, AGENT, THEIRS] {
         let change = Change::of(object, labelled.clone());
         site.wait("the policies to be in force", |site| Ok(change.run(site, ACCOUNT).is_err()))?;
     }
+    let entry = Change::of(ALIAS, json!({"spec": {"admin": true}}));
+    site.wait("the policy on entries to be in force", |site| Ok(entry.run(site, ACCOUNT).is_err()))?;
     Ok(site)
 }

@@ -56,7 +56,7 @@ pub(crate) fn derive(text: &str, replace: impl Fn(Option<&str>) -> String) -> Re
     }
 }
 
-fn read(text: &str) -> Result<Map<String, Value>, Error> {
+pub(super) fn read(text: &str) -> Result<Map<String, Value>, Error> {
     let value = yaml(text)?;
     let kind = value.get("kind").and_then(Value::as_str).map(str::to_owned);
     match value {
