@@ -12,6 +12,7 @@ use super::seen::{
     resource, say,
 };
 use crate::operator::audit;
+use crate::operator::identities::{self, meanwhile};
 
 /// What the resource says beyond the usual; it goes on where that ends, in spec.spire.
 const MORE: &str = "    controllerManager: {}
@@ -34,20 +35,24 @@ fn nodes_move_one_by_one_and_workloads_keep_their_identities() -> Result<()> {
     }
     say(clock, "workloads on both nodes have their SVIDs by k8s_psat");
 
-    a_wrong_key_stops_the_first_step(&cluster, NODES)?;
+    let workloads = NODES.map(|node| (workload(node), node));
+    let workloads = workloads.each_ref().map(|(name, node)| (name.as_str(), *node));
+    let meanwhile = |what: &str, happens: &dyn Fn() -> Result<()>| {
+        meanwhile((&cluster, clock), &workloads, what, happens)
+    };
+    meanwhile("a rollback", &|| a_wrong_key_stops_the_first_step(&cluster, NODES))?;
     say(clock, "the first node's key was wrong: it is back, and the other was not touched");
 
-    the_rest_follows_the_first(&cluster, NODES)?;
+    meanwhile("node by node", &|| the_rest_follows_the_first(&cluster, NODES))?;
     say(clock, "both nodes are attested by Keylime");
 
-    no_other_attestor_is_left(&cluster)?;
+    meanwhile("the end of other attestors", &|| no_other_attestor_is_left(&cluster))?;
     say(clock, "SPIRE's server admits nodes by Keylime alone");
 
-    cluster.at_server(&["delete", "kla/spire", "--timeout=240s"])?;
-    for node in NODES {
-        expect_listed(&cluster, &cluster.psat_id(node)?)?;
-        expect_identity(&cluster, node)?;
-    }
+    meanwhile("the deletion", &|| {
+        cluster.at_server(&["delete", "kla/spire", "--timeout=240s"])?;
+        NODES.into_iter().try_for_each(|node| expect_listed(&cluster, &cluster.psat_id(node)?))
+    })?;
     say(clock, "workloads on both nodes have their SVIDs by k8s_psat again");
 
     audit::expect_within_rights(&cluster)?;
@@ -133,12 +138,7 @@ fn workload(node: Node) -> String {
 }
 
 fn expect_identity(cluster: &Cluster, node: Node) -> Result<()> {
-    let name = workload(node);
-    wait::until(&format!("an SVID for {name}"), TIMEOUT, || {
-        let got = cluster.workload_id(&name)?;
-        ensure!(got == format!("spiffe://example.org/{name}"), "it is {got}");
-        Ok(())
-    })
+    identities::expect_identity(cluster, &workload(node))
 }
 
 fn uid(cluster: &Cluster, node: Node) -> Result<String> {

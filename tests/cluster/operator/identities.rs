@@ -3,11 +3,22 @@
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{Scope, ScopedJoinHandle};
+use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
 use lab::cluster::{Cluster, Node};
+use lab::wait;
+
+use super::resource::{TIMEOUT, say};
+
+/// How long a workload may wait for its SVID when its node's SPIRE agent is ready: the operator
+/// polls the node within seconds, spire-controller-manager makes the entries within ten, and the
+/// agent learns of new ones each five seconds; the rest is for a busy machine. With node aliases 4
+/// to 12 s were measured at the switch on a busy machine, and 11 s on deletion: SPIRE's server
+/// learns of a new agent's selectors within five seconds, and the agent of its entries within five.
+/// Without aliases it was 10 to 22 s and 17 to 32 s.
+const WITH_READY_AGENT: Duration = Duration::from_secs(40);
 
 /// One pod's SVIDs, from now on until they are no longer followed.
 pub(crate) struct Followed<'scope> {
@@ -114,4 +125,56 @@ impl Gaps {
 fn is_agent_ready(cluster: &Cluster, node: Node) -> Result<bool> {
     let output = "jsonpath={.metadata.deletionTimestamp}{.status.conditions[?(@.type==\"Ready\")].status}";
     Ok(cluster.at_agents(&["get", &cluster.agent_pod(node)?, "--output", output])? == "True")
+}
+
+/// While something happens, workloads get their SVIDs but for the time that it takes to start an
+/// agent anew. One that starts later gets its SVID, too.
+pub(crate) fn meanwhile(
+    (cluster, clock): (&Cluster, Instant),
+    workloads: &[(&str, Node)],
+    what: &str,
+    happens: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    // What happened before may have moved the agents: a gap that it left open is not this one's.
+    expect_identities(cluster, workloads)?;
+    let end = AtomicBool::new(false);
+    let gaps = thread::scope(|scope| {
+        let follow = |&(name, node): &_| (name, follow(scope, cluster, (name, node), &end));
+        let followed: Vec<_> = workloads.iter().map(follow).collect();
+        let happened = happens().and_then(|()| expect_identities(cluster, workloads));
+        end.store(true, Ordering::Release);
+        let gaps = followed.into_iter().map(|(name, followed)| followed.gaps(&id(name)));
+        let gaps = gaps.collect::<Vec<_>>();
+        happened?;
+        gaps.into_iter().collect::<Result<Vec<_>>>()
+    })?;
+    for Gaps { node, longest, with_ready_agent, count, .. } in gaps {
+        let (longest, ready) = (longest.as_secs_f32(), with_ready_agent.as_secs_f32());
+        say(
+            clock,
+            &format!(
+                "{what}, {node}: {count} gaps, {longest:.1} s at most, {ready:.1} s of it with a ready agent"
+            ),
+        );
+        ensure!(with_ready_agent <= WITH_READY_AGENT, "workloads of {node} waited for {ready:.1} s");
+    }
+    Ok(())
+}
+
+/// Waits until the workloads have their SVIDs.
+pub(crate) fn expect_identities(cluster: &Cluster, workloads: &[(&str, Node)]) -> Result<()> {
+    workloads.iter().try_for_each(|(name, _)| expect_identity(cluster, name))
+}
+
+/// Waits until a workload has its SVID.
+pub(crate) fn expect_identity(cluster: &Cluster, name: &str) -> Result<()> {
+    wait::until(&format!("an SVID for {name}"), TIMEOUT, || {
+        let got = cluster.workload_id(name)?;
+        ensure!(got == id(name), "it is {got}");
+        Ok(())
+    })
+}
+
+fn id(name: &str) -> String {
+    format!("spiffe://example.org/{name}")
 }

@@ -10,7 +10,7 @@ use lab::wait;
 use super::resource::{self, TIMEOUT, derived, expect_keylime, expect_psat, member, say};
 use super::snapshot::{Snapshot, expect_nothing_of_ours};
 use super::templates::Watch;
-use super::{apiserver_away, audit, failing_rollouts, quick_start};
+use super::{apiserver_away, audit, failing_rollouts, former_attestor, quick_start};
 
 const HELM: Helm = Helm::V4;
 const VALUES: [&str; 2] = ["logLevel=info", "server.agentTTL=30m"];
@@ -98,6 +98,7 @@ fn refuses_a_node_that_fails(cluster: &Cluster, [failing, passing]: [Node; 2]) -
     })?;
     // A node that fails is no rollout that failed: nothing is rolled back.
     assert_eq!(member(cluster, "/agents/0/rollout/state")?, "Complete");
+    former_attestor::gives_no_identity(cluster, failing, "workload")?;
 
     cluster.keylime().repair(failing)?;
     // Kubernetes would start it again by itself, later and later.

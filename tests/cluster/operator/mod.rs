@@ -7,8 +7,9 @@
 mod apiserver_away;
 pub(crate) mod audit;
 mod failing_rollouts;
+mod former_attestor;
 mod hcl_by_helm_3;
-mod identities;
+pub(crate) mod identities;
 mod json_by_helm_4;
 mod quick_start;
 mod resource;
