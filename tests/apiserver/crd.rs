@@ -99,6 +99,7 @@ fn fills_in_defaults(server: &ApiServer) -> Result<()> {
             "challengeTimeout": "30s",
         },
         "nodes": {"interval": "30s", "grace": "2m", "taint": false, "metricsByNode": false},
+        "suspend": false,
     });
     assert_eq!(resource.get("spec"), Some(&expected));
 

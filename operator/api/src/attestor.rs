@@ -99,6 +99,13 @@ pub struct KeylimeAttestorSpec {
     /// when it fails. Not with mode ConfigOnly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
+
+    /// True to have the operator leave everything as it is: nothing of SPIRE, of Nodes and of
+    /// AttestedNodes is written, and no node is polled, until it is false again. What runs goes on,
+    /// the plugins in SPIRE's pods and their enforcement too. A resource that is deleted is
+    /// withdrawn all the same.
+    #[serde(default)]
+    pub suspend: bool,
 }
 
 const EXCLUSIVE_IS_OBSERVED: SpecRule = SpecRule {

@@ -52,7 +52,8 @@ fn server(
     enforcement: Option<Value>,
     kubernetes: Option<Value>,
 ) -> Vec<(&'static str, Option<Value>)> {
-    let KeylimeAttestorSpec { keylime, spire, attestation, nodes: _, enforcement: _, rollout: _ } = spec;
+    let KeylimeAttestorSpec { keylime, spire, attestation, nodes: _, enforcement: _, rollout: _, suspend: _ } =
+        spec;
     let (first, others) = (keylime.verifiers.first(), keylime.verifiers.others());
     let registrar_host = keylime.registrar.host.as_ref().unwrap_or(&first.host);
     let metadata_keys = &attestation.allowed_metadata_keys;

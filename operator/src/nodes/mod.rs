@@ -215,6 +215,18 @@ impl Nodes {
         lock(&self.tracked(owner).latest).inputs = Some(inputs);
     }
 
+    /// Has no poll begin until inputs are set again, and waits for the end of one under way.
+    pub(crate) async fn pause(&self, owner: &Owner) {
+        let tracked = self.tracked(owner);
+        {
+            let mut latest = lock(&tracked.latest);
+            (latest.inputs, latest.view) = (None, None);
+        }
+        drop(tracked.turn.lock().await);
+        // The one that ended has published once more.
+        lock(&tracked.latest).view = None;
+    }
+
     /// The last inputs.
     pub(crate) fn inputs(&self, owner: &Owner) -> Option<Inputs> {
         lock(&self.tracked(owner).latest).inputs.clone()

@@ -131,6 +131,10 @@ pub(crate) fn error_policy(object: Arc<Guarded>, error: &Error, context: Arc<Con
 async fn settle_or_withdraw(object: &Guarded, context: &Context) -> Result<Action, Error> {
     let Some(resource) = fresh(object, context).await? else { return Ok(Action::await_change()) };
     let owner = Owner::of(&resource);
+    if resource.spec.suspend && resource.metadata.deletion_timestamp.is_none() {
+        // Not even a finalizer is set.
+        return settle(context, &resource).await;
+    }
     let api = context.cluster.namespaced::<KeylimeAttestor>(&owner.namespace);
     let result = finalizer(&api, names::FINALIZER, Arc::new(resource), |event| async {
         match event {
@@ -188,6 +192,11 @@ async fn settle(context: &Context, resource: &KeylimeAttestor) -> Result<Action,
 /// The first four steps, up to the status.
 async fn attempt(context: &Context, resource: &KeylimeAttestor, now: Timestamp) -> Result<Attempt, Error> {
     let owner = Owner::of(resource);
+    if resource.spec.suspend {
+        // Its status comes after the last write of a poll.
+        context.nodes.pause(&owner).await;
+        return Ok(Attempt::Refused(Problem::new(reason::SUSPENDED, reason::SUSPENDED.meaning)));
+    }
     if let Some(problem) = elsewhere::problem(&context.cluster, resource) {
         return Ok(Attempt::Refused(problem));
     }

@@ -33,9 +33,15 @@ pub(super) fn conditions(facts: &Facts<'_>) -> Vec<Condition> {
     // Ready is about the installation: a node that fails, or one that is not enrolled, breaks
     // nothing for the others.
     let ready = ready(facts, [&configuration, &server, &agents, &keylime, &parent_ids, &degraded]);
+    let suspended = configuration.0 == configuration_applied::SUSPENDED;
     let about_nodes = [nodes, enforcement, parent_ids, binding, bypass];
     let findings = [ready, configuration, server, agents, keylime].into_iter().chain(about_nodes);
-    findings.chain([certificate(facts), degraded]).map(|finding| condition(facts, finding)).collect()
+    let conditions = findings.chain([certificate(facts), degraded]).map(|finding| {
+        let own = finding.0.name == ready::SUSPENDED.name;
+        let before = previous(facts.previous, finding.0.condition).filter(|_| suspended && !own);
+        before.cloned().unwrap_or_else(|| condition(facts, finding))
+    });
+    conditions.collect()
 }
 
 fn configuration(facts: &Facts<'_>) -> Finding {
@@ -139,6 +145,9 @@ fn ready(facts: &Facts<'_>, others: [&Finding; 6]) -> Finding {
         return (ready::WITHDRAWING, ready::WITHDRAWING.meaning.to_owned());
     }
     let is_true = |finding: &Finding| finding.0.status == Status::True;
+    if configuration.0 == configuration_applied::SUSPENDED {
+        return (ready::SUSPENDED, ready::SUSPENDED.meaning.to_owned());
+    }
     if !is_true(configuration) {
         return (ready::NOT_APPLIED, configuration.1.clone());
     }

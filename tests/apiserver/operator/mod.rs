@@ -35,6 +35,7 @@ mod reports;
 mod retry;
 mod secrets;
 mod site;
+mod suspend;
 mod unattestable;
 
 use lab::spire::objects as spire;

@@ -45,6 +45,9 @@ reasons! {
         PARENT_IDS_NOT_CONFIGURED = False "ParentIDsNotConfigured":
             "SPIRE is set up, but workloads on nodes that attest by Keylime get no SVIDs: spire-controller-manager gives their entries another parent.",
             "See ParentIDsConfigured.";
+        SUSPENDED = Unknown "Suspended":
+            "`spec.suspend` is true: the operator leaves everything as it is, and does not follow it.",
+            "Set `spec.suspend` to false, or leave it out.";
         ROLLING_OUT = False "RollingOut":
             "SPIRE's pods are being replaced, the server first, then the agents.",
             "Wait; `status.server.rollout` and `status.agents` show how far it is.";
@@ -70,6 +73,9 @@ reasons! {
         APPLIED = True "Applied":
             "The configurations hold our node attestor, and the workloads carry what the plugins need.",
             "Nothing.";
+        SUSPENDED = Unknown "Suspended":
+            "`spec.suspend` is true: nothing is written. The other conditions are as they were before.",
+            "Set `spec.suspend` to false, or leave it out; `keylime-attestor-operator check` shows what that would change.";
         SPEC_INVALID = False "SpecInvalid":
             "A field has a value that the schema allows and the plugins would refuse.",
             "Correct the field that the message names.";

@@ -152,7 +152,9 @@ fn cases() -> Vec<(Case, [&'static str; 6])> {
         ];
         if !own.contains(reason) {
             let case = Case { server: Waiting, agent: Waiting, ..Case::problem(*reason) };
-            cases.push((case, ["NotApplied", reason.name, wait, wait, "Reachable", "AsExpected"]));
+            let suspended = *reason == configuration_applied::SUSPENDED;
+            let ready = if suspended { "Suspended" } else { "NotApplied" };
+            cases.push((case, [ready, reason.name, wait, wait, "Reachable", "AsExpected"]));
         }
     }
     cases.push((
@@ -251,6 +253,22 @@ fn every_reason_is_produced() {
         .map(|reason| (reason.condition.to_string(), reason.name.to_owned()))
         .collect();
     assert_eq!(produced, all);
+}
+
+#[test]
+fn while_it_is_suspended_the_other_conditions_stay() {
+    let before = Case::new().status();
+    let after = Case { previous: before.clone(), ..Case::problem(configuration_applied::SUSPENDED) }.status();
+    let suspended = [ConditionType::Ready, ConditionType::ConfigurationApplied].map(ConditionType::as_str);
+    for (before, after) in before.conditions.iter().zip(&after.conditions) {
+        assert_eq!(before.type_, after.type_);
+        if suspended.contains(&after.type_.as_str()) {
+            assert_eq!((after.status.as_str(), after.reason.as_str()), ("Unknown", "Suspended"));
+        } else {
+            assert_eq!(before, after);
+        }
+    }
+    assert!(after.server.is_some() && after.server == before.server && after.agents == before.agents);
 }
 
 #[test]
