@@ -7,4 +7,5 @@
 mod failing_node;
 mod intruder;
 mod migration;
+mod push;
 mod seen;

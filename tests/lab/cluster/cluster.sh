@@ -2,7 +2,7 @@
 # One Kubernetes cluster of two nodes, in namespaces of this machine: up while this runs, gone without a trace when it ends, which it does
 # when its standard input closes, on SIGTERM, or with the control plane. There is one at a time on a machine; the next waits. When it can be
 # used, standard output has the folders of the cluster's files, of the built programs and of the ready-made ones, a line each.
-# In the environment: API_PORT, the loopback port of the apiserver; KEYLIME=no leaves Keylime out; SPIRE_VERSION, of which the nodes have
+# In the environment: API_PORT, the loopback port of the apiserver; KEYLIME=no leaves Keylime out, KEYLIME=push has it in push mode; SPIRE_VERSION, of which the nodes have
 # images; NODE_RESTRICTION=no leaves that admission plugin out, as a kube-apiserver does that is told nothing.
 #
 #   this script          the namespaces' starter, and a port of the machine that leads to the apiserver

@@ -27,7 +27,7 @@ impl<'a> Keylime<'a> {
         Self { cluster }
     }
 
-    /// The id of a node's agent, a random UUID.
+    /// The id of a node's agent, a random UUID; in push mode the hash of its EK.
     ///
     /// # Errors
     /// When there is no file with it.
@@ -38,7 +38,8 @@ impl<'a> Keylime<'a> {
         Ok(id.trim().to_owned())
     }
 
-    /// The verifier's `attestation_status` of a node: PASS, FAIL or PENDING.
+    /// The verifier's `attestation_status` of a node: PASS, FAIL or PENDING, in push mode TIMEOUT
+    /// too.
     ///
     /// # Errors
     /// When the verifier does not answer, or does not know the node.
@@ -60,15 +61,51 @@ impl<'a> Keylime<'a> {
         self.wait_for(node, "FAIL")
     }
 
-    /// Undoes [`fail`](Self::fail) as a clean boot does, has the verifier attest it again, and
-    /// waits until it says PASS.
+    /// Undoes [`fail`](Self::fail) as a clean boot does, has the verifier attest it again (in push
+    /// mode by enrolling it anew), and waits until it says PASS.
     ///
     /// # Errors
     /// When the verifier does not.
     pub fn repair(self, node: Node) -> Result<()> {
         self.tpm_tool(node, &["tpm2_pcrreset", PCR])?;
-        self.verifier("PUT", &format!("{}/reactivate", self.agent_id(node)?))?;
+        if self.cluster.push {
+            self.enrol_anew(node)?;
+        } else {
+            self.verifier("PUT", &format!("{}/reactivate", self.agent_id(node)?))?;
+        }
         self.wait_for(node, "PASS")
+    }
+
+    /// Ends the agent of a node in push mode, keeps it down, and waits until the verifier says
+    /// TIMEOUT.
+    ///
+    /// # Errors
+    /// When the verifier does not.
+    pub fn silence(self, node: Node) -> Result<()> {
+        let name = agent(node);
+        let pid = self.cluster.pid(&name)?;
+        fs::write(self.cluster.held(&name), "").with_context(|| format!("failed to hold {name}"))?;
+        output(self.cluster.on_node(node)?.args(["kill", "-KILL", "--", &format!("-{pid}")]))?;
+        self.wait_for(node, "TIMEOUT")
+    }
+
+    /// Undoes [`silence`](Self::silence), and waits until the verifier says PASS.
+    ///
+    /// # Errors
+    /// When the verifier does not.
+    pub fn speak_again(self, node: Node) -> Result<()> {
+        let name = agent(node);
+        fs::remove_file(self.cluster.held(&name)).with_context(|| format!("failed to release {name}"))?;
+        self.wait_for(node, "PASS")
+    }
+
+    /// As an administrator does for a node in push mode.
+    fn enrol_anew(self, node: Node) -> Result<()> {
+        let policy = json!({ PCR: ["0".repeat(64)] }).to_string();
+        let mut tenant = self.cluster.in_control_plane()?;
+        tenant.arg("bash").arg(self.cluster.state.join("tenant.sh"));
+        tenant.args(["-c", "update", "--push-model", "-t", node.address, "-v", "127.0.0.1"]);
+        output(tenant.args(["-u", &self.agent_id(node)?, "--tpm_policy", &policy])).map(drop)
     }
 
     /// The attestation key that the registrar holds for a node.
@@ -211,4 +248,9 @@ with sqlite3.connect(sys.argv[1], timeout=10) as database:
         let mut answer: Value = serde_json::from_str(&answer).context("the verifier's answer is no JSON")?;
         Ok(answer.get_mut("results").context("the verifier's answer has no results")?.take())
     }
+}
+
+/// The component that a node's agent is.
+fn agent(node: Node) -> String {
+    format!("{}-keylime-agent", node.name)
 }

@@ -5,7 +5,9 @@
 //! Beside Kubernetes there are Keylime's verifier and registrar in the control plane's namespaces,
 //! reached from pods as `verifier.keylime.svc:8881` and `registrar.keylime.svc:8891`, and on each
 //! node a Keylime agent with a software TPM of its own, reached from the node and its hostNetwork
-//! pods at 127.0.0.1:9002.
+//! pods at 127.0.0.1:9002. In push mode the agents open no port; the node's TPM is then also the
+//! device /run/tpmrm0, of the group 59, and Keylime's files in /var/lib/keylime are those of the
+//! user 985.
 
 mod attestor;
 mod keylime;
@@ -40,12 +42,19 @@ pub struct Options {
     /// True for an apiserver with the admission plugin NodeRestriction, as with kubeadm, kind and
     /// in the clouds.
     pub node_restriction: bool,
+    /// Whether Keylime's agents open no port.
+    pub push: bool,
 }
 
 impl Options {
-    /// A cluster with NodeRestriction.
+    /// A cluster with NodeRestriction, and Keylime's agents at their ports.
     pub const fn of(world: World) -> Self {
-        Self { world, node_restriction: true }
+        Self { world, node_restriction: true, push: false }
+    }
+
+    /// A cluster with NodeRestriction, and Keylime in push mode.
+    pub const fn push(world: World) -> Self {
+        Self { push: true, ..Self::of(world) }
     }
 }
 
@@ -102,6 +111,8 @@ pub struct Cluster {
     api: Api,
     /// The namespaces and the chart of SPIRE.
     pub world: World,
+    /// Whether Keylime is in push mode.
+    push: bool,
     /// The cluster's files.
     state: PathBuf,
     /// The folder of helm3.
@@ -120,7 +131,7 @@ impl Cluster {
     pub fn start(options: &Options) -> Result<Self> {
         let (script, [state, programs, tools]) = Script::start(options)?;
         let api = Api::of(&kubeconfig(&state))?;
-        Ok(Self { script, api, world: options.world, state, programs, tools })
+        Ok(Self { script, api, world: options.world, push: options.push, state, programs, tools })
     }
 
     /// Ends the cluster, and returns when nothing of it is left.
@@ -212,7 +223,7 @@ impl Cluster {
     pub fn hold(&self, component: Component) -> Result<()> {
         let name = component.name();
         let pid = self.pid(name)?;
-        fs::write(self.held(component), "").with_context(|| format!("failed to hold {name}"))?;
+        fs::write(self.held(name), "").with_context(|| format!("failed to hold {name}"))?;
         // With its children: it is a process group.
         output(self.in_control_plane()?.args(["kill", "-KILL", "--", &format!("-{pid}")]))?;
         Ok(())
@@ -223,8 +234,8 @@ impl Cluster {
     /// # Errors
     /// When the component is not held.
     pub fn release(&self, component: Component) -> Result<()> {
-        fs::remove_file(self.held(component))
-            .with_context(|| format!("failed to release {}", component.name()))
+        let name = component.name();
+        fs::remove_file(self.held(name)).with_context(|| format!("failed to release {name}"))
     }
 
     /// The apiserver's audit log: a JSON object a line for each request, those of nodes and of the
@@ -236,6 +247,15 @@ impl Cluster {
     /// The folder of the components' logs.
     pub fn logs(&self) -> PathBuf {
         self.state.join("log")
+    }
+
+    /// The TCP ports that programs on a node listen at, as `ss` lists them. Containers with a
+    /// network of their own are not among these.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub fn listening(&self, node: Node) -> Result<String> {
+        output(self.on_node(node)?.args(["ss", "--no-header", "--listening", "--tcp", "--numeric"]))
     }
 
     /// The cluster's Keylime.
@@ -260,8 +280,8 @@ impl Cluster {
     }
 
     /// The file that keeps a component down.
-    fn held(&self, component: Component) -> PathBuf {
-        self.state.join("held").join(component.name())
+    fn held(&self, component: &str) -> PathBuf {
+        self.state.join("held").join(component)
     }
 
     /// A process of the cluster, by the number that it has where it was started.

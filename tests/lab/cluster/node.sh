@@ -118,13 +118,34 @@ start_keylime() {
   touch "$state/ready/keylime-$name"
 }
 
+# An agent that opens no port. For the quoter the TPM is a device, as one of hardware is, and Keylime's files are those of a user of its own.
+start_push_keylime() {
+  local servers_ca=$state/keylime/cv_ca/cacert.crt log=$state/log/$name-keylime-agent.log device
+  mkdir -m 700 /var/lib/keylime
+  until_done test -s "$servers_ca"
+  until_done curl --silent http://10.90.0.1:8890/version
+  keep "$name-keylime-agent" env PYTHONDONTWRITEBYTECODE=1 "$servers_env/bin/python" "$cluster/../keylime/push_agent.py" --tpm 2321 \
+    --data /var/lib/keylime/agent_data.json --registrar 10.90.0.1:8890 --verifier 10.90.0.1:8881 --ca "$servers_ca"
+  until_done grep -q 'registered as ' "$log"
+  sed -n 's/.*registered as //p' "$log" | head -n 1 >"$home/agent-id"
+  chown -R 985:985 /var/lib/keylime
+  keep "$name-tpm-device" python3 "$cluster/../tpm_device.py" 127.0.0.1 2321 /run/tpm-device
+  until_done test -s /run/tpm-device
+  device=$(cat /run/tpm-device)
+  chown root:59 "$device"
+  chmod 660 "$device"
+  touch /run/tpmrm0
+  mount --bind "$device" /run/tpmrm0
+  touch "$state/ready/keylime-$name"
+}
+
 mounts
 delegate_node_root
 hostname "$name"
 network
 [ "$KEYLIME" = no ] || (
   start_tpm
-  start_keylime
+  if [ "$KEYLIME" = push ]; then start_push_keylime; else start_keylime; fi
   wait
 ) &
 start_kubernetes

@@ -32,6 +32,7 @@ impl Script {
         let mut child = Command::new(&path)
             .env("API_PORT", port.to_string())
             .env("NODE_RESTRICTION", yes(options.node_restriction))
+            .env("KEYLIME", if options.push { "push" } else { "yes" })
             .env("SPIRE_VERSION", options.world.release.version())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
