@@ -1,6 +1,6 @@
 //! The operator's cost on clusters of many nodes: the time of a poll of all of them, what it
 //! writes when nodes fail and when nothing happens, and what it needs of its own node. The sizes of
-//! the clusters can be given as arguments.
+//! the clusters can be given as arguments, and `aliases` for workloads whose parents are node aliases.
 //!
 //! Everything but the operator stands in for something: kwok for the kubelets, this process for
 //! Keylime. They share the machine with the operator, which is the real one against a real
@@ -39,7 +39,8 @@ fn main() -> Result<()> {
     let given: Vec<usize> = std::env::args().skip(1).filter_map(|size| size.parse().ok()).collect();
     let sizes = if given.is_empty() { SIZES.to_vec() } else { given };
     let runtime = tokio::runtime::Runtime::new()?;
-    let mut site = runtime.block_on(Site::start())?;
+    let aliases = std::env::args().any(|word| word == "aliases");
+    let mut site = runtime.block_on(Site::start(aliases))?;
     let mut rows = Vec::new();
     for nodes in sizes {
         site.grow(nodes)?;
