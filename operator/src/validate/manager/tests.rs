@@ -3,6 +3,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::fixture::{checksums, controller_manager, gathered, resource};
 use crate::gather::Gathered;
+use crate::model::alias::Aliasing;
+use crate::model::binding::Review;
 use crate::model::target::Desired;
 use crate::validate::validate;
 
@@ -137,4 +139,22 @@ fn a_command_that_is_ours_is_not_refused() {
         server.workload.as_mut().unwrap().fields = serde_json::from_value(ours.clone()).unwrap();
     });
     assert_eq!(reasons(taken), []);
+}
+
+#[test]
+fn aliases_stand_in_only_where_agents_prove_their_node() {
+    for (review, mode, expected) in [
+        (Review::Possible, "Overlay", true),
+        (Review::Impossible("a right".to_owned()), "Overlay", false),
+        (Review::Possible, "ConfigOnly", false),
+    ] {
+        let resource = resource(json!({"spire": {"mode": mode}}));
+        let mut gathered = gathered(&resource);
+        controller_manager(&resource, &mut gathered, json!({}), CHART);
+        (gathered.review, gathered.aliasing) = (review, Aliasing::Possible);
+        let manager = validate(&resource, &gathered, &checksums()).unwrap().server.manager.unwrap();
+        assert_eq!(manager.aliases.is_ok(), expected, "{mode}");
+        assert_eq!(manager.derived.contains(alias::TEMPLATE), expected, "{mode}");
+        assert_eq!(manager.derived.contains("keylime-agent-id"), !expected, "{mode}");
+    }
 }
