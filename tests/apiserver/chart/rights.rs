@@ -81,6 +81,48 @@ fn the_apiserver_grants_what_is_needed_and_no_more() -> Result<()> {
     expect(&server, "attestor", "keylime-attestor", SECRETS_OF_VALUES)
 }
 
+/// What Kubernetes' own roles take in, asked as somebody who is bound to ours in its place: nobody
+/// aggregates here.
+#[test]
+fn people_see_and_write_resources_and_nothing_of_the_operator() -> Result<()> {
+    let server = ApiServer::start()?;
+    let rendered = objects(&template(HELMS[0], &["--values", text(&value_set("namespaces"))?])?)?;
+    let folder = TempDir::new()?;
+    for (role, aggregated, questions) in [("view", &["view"][..], VIEW), ("edit", &["admin", "edit"], EDIT)] {
+        let name = format!("attestation-{role}");
+        let found =
+            rendered.iter().find(|object| at(object, "/metadata/name") == name).context(name.clone())?;
+        let labels = found.pointer("/metadata/labels").and_then(Value::as_object).context("no labels")?;
+        let prefix = "rbac.authorization.k8s.io/aggregate-to-";
+        let to: Vec<_> = labels.keys().filter_map(|key| key.strip_prefix(prefix)).collect();
+        assert_eq!(to, aggregated);
+        let file = folder.path().join("role.json");
+        fs::write(&file, found.to_string())?;
+        server.kubectl(&["create", "--validate=strict", "--filename", text(&file)?])?;
+        let user = format!("--serviceaccount={NAMESPACE}:{role}");
+        server.kubectl(&["create", "clusterrolebinding", &name, &format!("--clusterrole={name}"), &user])?;
+        let reviews: Vec<_> = questions.iter().map(|question| review(role, question)).collect();
+        answer(&server, &folder, role, questions, &reviews)?;
+    }
+    Ok(())
+}
+
+const VIEW: &[Question] = &[
+    ("get", "keylimeattestors.spire.keylime.dev", "spire", "spire-server", true),
+    ("list", "keylimeattestors.spire.keylime.dev", "", "", true),
+    ("watch", "attestednodes.spire.keylime.dev", "", "", true),
+    ("patch", "keylimeattestors.spire.keylime.dev", "spire", "spire-server", false),
+    ("get", "secrets", "keylime-admin-client", "spire-server", false),
+];
+
+const EDIT: &[Question] = &[
+    ("create", "keylimeattestors.spire.keylime.dev", "", "spire-server", true),
+    ("delete", "keylimeattestors.spire.keylime.dev", "spire", "spire-server", true),
+    ("patch", "keylimeattestors.spire.keylime.dev/status", "spire", "spire-server", false),
+    ("patch", "attestednodes.spire.keylime.dev", "worker-1", "", false),
+    ("patch", "nodes", "worker-1", "", false),
+];
+
 /// The requests of the operator: verbs, kind, and namespace.
 const NEEDED: &[(&str, &str, &str)] = &[
     ("get list watch patch", "keylimeattestors.spire.keylime.dev", "spire-system"),
@@ -211,11 +253,25 @@ fn expect(server: &ApiServer, values: &str, account: &str, questions: &[Question
     let rights = rendered.iter().filter(|object| at(object, "/apiVersion") == "rbac.authorization.k8s.io/v1");
     let list = json!({"apiVersion": "v1", "kind": "List", "items": rights.collect::<Vec<_>>()});
     let folder = TempDir::new()?;
-    let (rights, file) = (folder.path().join("rights.json"), folder.path().join("reviews.json"));
+    let rights = folder.path().join("rights.json");
     fs::write(&rights, list.to_string())?;
     server.kubectl(&["create", "--validate=strict", "--filename", text(&rights)?])?;
 
     let reviews: Vec<_> = questions.iter().map(|question| review(account, question)).collect();
+    answer(server, &folder, values, questions, &reviews)?;
+    server.kubectl(&["delete", "--filename", text(&rights)?])?;
+    Ok(())
+}
+
+/// Expects the answers of the questions.
+fn answer(
+    server: &ApiServer,
+    folder: &TempDir,
+    values: &str,
+    questions: &[Question],
+    reviews: &[Value],
+) -> Result<()> {
+    let file = folder.path().join("reviews.json");
     fs::write(&file, json!({"apiVersion": "v1", "kind": "List", "items": reviews}).to_string())?;
     let answers = server.kubectl(&["create", "--filename", text(&file)?, "--output", "json"])?;
     let answers = serde_json::Deserializer::from_str(&answers).into_iter::<Value>();
@@ -225,7 +281,6 @@ fn expect(server: &ApiServer, values: &str, account: &str, questions: &[Question
         let allowed = answer.pointer("/status/allowed").and_then(Value::as_bool).context("no answer")?;
         assert_eq!(allowed, question.4, "{values}: {question:?}");
     }
-    server.kubectl(&["delete", "--filename", text(&rights)?])?;
     Ok(())
 }
 
