@@ -71,7 +71,7 @@ fn is_reported(resource: &KeylimeAttestor) -> bool {
 fn not_asked() -> Finding {
     Finding::warning(
         Subject::Keylime,
-        "not asked: whether its servers are reached from inside of the cluster, and of which version they are, the operator tells when it is installed",
+        "not asked: whether its servers are reached from inside of the cluster, the operator tells when it is installed; see to it yourself that they are 7.14 or later",
         "Install the chart, apply the resource, and check again.",
     )
 }
