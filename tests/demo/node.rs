@@ -20,7 +20,7 @@ pub(crate) struct Watched {
 
 enum Kind {
     Pull(Box<Node>),
-    Push(Box<PushNode>, Quoter),
+    Push(Box<PushNode>, Box<Quoter>),
 }
 
 impl Watched {
@@ -49,7 +49,7 @@ impl Watched {
         })?;
         say(&format!("   The node's id in Keylime is {}.", node.id()));
         show_listeners(&keylime, node.agent()?.id(), quoter.process()?.id())?;
-        Ok(Self { node: Kind::Push(node.into(), quoter), keylime })
+        Ok(Self { node: Kind::Push(node.into(), quoter.into()), keylime })
     }
 
     pub(crate) const fn keylime(&self) -> &Keylime {

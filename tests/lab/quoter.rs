@@ -28,6 +28,8 @@ pub struct Quoter {
     more: Vec<String>,
     /// What systemd gives in NOTIFY_SOCKET.
     notify: Option<OsString>,
+    /// True for one to which root is a user as all others.
+    powerless: bool,
 }
 
 /// An answer.
@@ -74,10 +76,29 @@ impl Quoter {
         Ok(quoter)
     }
 
+    /// Starts one that file permissions and exclusive devices hold for, though it is root's.
+    ///
+    /// # Errors
+    /// When it does not open its socket.
+    pub fn start_powerless(tcti: &str) -> Result<Self> {
+        let mut quoter = Self::stopped(tcti)?;
+        quoter.powerless = true;
+        quoter.start_again()?;
+        Ok(quoter)
+    }
+
     fn stopped(tcti: &str) -> Result<Self> {
         let dir = janitor::folder("quoter")?;
         let agent_data = dir.path().join("agent_data.json");
-        Ok(Self { process: None, dir, agent_data, tcti: tcti.to_owned(), more: Vec::new(), notify: None })
+        Ok(Self {
+            process: None,
+            dir,
+            agent_data,
+            tcti: tcti.to_owned(),
+            more: Vec::new(),
+            notify: None,
+            powerless: false,
+        })
     }
 
     /// Starts it once more, after [`stop`](Self::stop) or [`kill`](Self::kill).
@@ -85,7 +106,11 @@ impl Quoter {
     /// # Errors
     /// When it does not open its socket.
     pub fn start_again(&mut self) -> Result<()> {
-        let mut command = Command::new(programs::built("keylime-attestor-quoter")?);
+        let program = programs::built("keylime-attestor-quoter")?;
+        let mut command = Command::new(if self.powerless { Path::new("setpriv") } else { &program });
+        if self.powerless {
+            command.arg("--bounding-set=-dac_override,-dac_read_search,-sys_admin").arg(&program);
+        }
         command
             .arg("--socket")
             .arg(self.socket())

@@ -1,13 +1,16 @@
 //! Each reason why there is no quote has a text of its own, and passes when its cause does.
 
-use std::fs;
-use std::process::Command;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use lab::agent_data::{AgentKey, KeyKind};
-use lab::process::output;
+use lab::process::{Process, output};
 use lab::quoter::Quoter;
 use lab::swtpm::Swtpm;
+use lab::tpm_device::TpmDevice;
 use lab::tpm_proxy::{CREATE_PRIMARY, LOAD, QUOTE, TpmProxy};
 
 use super::Lab;
@@ -24,6 +27,28 @@ fn a_device_that_is_missing() -> Result<()> {
     let quoter = Quoter::start("device:/nowhere/tpmrm0", &[])?;
     lab.key.write(&quoter.agent_data())?;
     refuses(&quoter, "failed to open the TPM \"/nowhere/tpmrm0\": it does not exist; check that this machine")
+}
+
+#[test]
+fn a_device_that_may_not_be_opened_or_that_another_program_holds() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let tpm = Swtpm::start(dir.path())?;
+    let key = AgentKey::make(&tpm, KeyKind::P256)?;
+    let device = TpmDevice::start(&tpm, dir.path())?;
+    let path = device.path();
+    let quoter = Quoter::start_powerless(&format!("device:{}", path.display()))?;
+    key.write(&quoter.agent_data())?;
+    fs::set_permissions(path, Permissions::from_mode(0o000))?;
+    refuses(&quoter, "this user may not; run as a user of its group, which is tss on most systems")?;
+
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    let hold = "import fcntl, sys, termios; fcntl.ioctl(open(sys.argv[1], 'rb'), termios.TIOCEXCL); print('held', flush=True); sys.stdin.read()";
+    let mut holder = Command::new("/usr/bin/python3");
+    holder.args(["-c", hold]).arg(path).stdin(Stdio::piped());
+    let mut holder = Process::start("holder", dir.path(), &mut holder)?;
+    holder.wait_for_log("held", Duration::from_secs(30))?;
+    refuses(&quoter, "another program holds it; use the device of the kernel's resource manager")?;
+    Ok(())
 }
 
 #[test]
