@@ -65,13 +65,10 @@ fn api(cluster: &Cluster) -> Api<DynamicObject> {
 }
 
 impl Nodes {
-    /// Whether aliases can be made; [`None`] where that is not known yet.
+    /// Whether aliases can be made; [`None`] where that is not known yet. An apiserver that fails for
+    /// a while is no reason to give workloads other parents.
     pub(crate) fn aliasing(&self) -> Option<Aliasing> {
-        match self.entries.all() {
-            Ok(_) => Some(Aliasing::Possible),
-            Err(NotCached::NotYet) => None,
-            Err(error) => Some(Aliasing::Impossible(format!("ClusterStaticEntries: {error}"))),
-        }
+        aliasing(self.entries.all().map(drop))
     }
 
     /// Gives all Nodes of the cluster the aliases that a resource wants, now and with each poll.
@@ -142,6 +139,16 @@ impl Nodes {
             write::gone_is_fine(deleted.map_err(Error::api("delete", what)))
         });
         each(deleted).await
+    }
+}
+
+fn aliasing(listed: Result<(), NotCached>) -> Option<Aliasing> {
+    match listed {
+        Ok(()) => Some(Aliasing::Possible),
+        Err(NotCached::NotYet | NotCached::Failed(_)) => None,
+        Err(error @ (NotCached::NoKind | NotCached::Forbidden(_))) => {
+            Some(Aliasing::Impossible(format!("ClusterStaticEntries: {error}")))
+        }
     }
 }
 

@@ -114,3 +114,17 @@ fn only_what_differs_is_written_and_only_what_is_ours_is_deleted() {
     assert_eq!(changes.missing, [("a".to_owned(), facts(Agents::Proven).object("a"))]);
     assert_eq!(changes.surplus, ["b"]);
 }
+
+#[test]
+fn an_apiserver_that_fails_says_nothing_about_what_it_has() {
+    for unknown in [NotCached::NotYet, NotCached::Failed("503".to_owned())] {
+        assert_eq!(aliasing(Err(unknown)), None);
+    }
+    for (missing, part) in
+        [(NotCached::NoKind, "no such kind"), (NotCached::Forbidden("a right".to_owned()), "a right")]
+    {
+        let Some(Aliasing::Impossible(why)) = aliasing(Err(missing)) else { panic!("aliases can be made") };
+        assert!(why.contains(part), "{why}");
+    }
+    assert_eq!(aliasing(Ok(())), Some(Aliasing::Possible));
+}
