@@ -28,9 +28,10 @@ use keylime_attestor_api::KeylimeAttestor;
 use kube::ResourceExt as _;
 
 use crate::cluster::Cluster;
-use crate::gather::gather;
+use crate::gather::{Gathered, gather};
 use crate::model::problem::Problem;
 use crate::model::target::Desired;
+use crate::nodes::aliases;
 use crate::plugins::Checksums;
 use crate::process::cli::{Args, CheckArgs, Output};
 use crate::process::own_plugins::plugins_dir;
@@ -84,7 +85,9 @@ async fn report(args: &Args, asked: &CheckArgs) -> Result<Report> {
     let (checksums, image, assumed) = plugins(args, installed.as_ref());
     findings.extend(assumed);
     let others = input::others(&cluster, &resource).await;
-    let gathered = gather(&cluster, &resource, &others, Some(image)).await?;
+    let (gathered, aliasing) =
+        tokio::join!(gather(&cluster, &resource, &others, Some(image)), aliases::ask(&cluster));
+    let gathered = Gathered { aliasing, ..gathered? };
     findings.extend(spire::findings(&gathered));
     findings.extend(secrets::findings(&cluster, &resource, now).await);
     findings.extend(nodes::findings(&cluster, &resource, &gathered).await);
@@ -93,6 +96,7 @@ async fn report(args: &Args, asked: &CheckArgs) -> Result<Report> {
     match validate(&resource, &gathered, &checksums) {
         Ok(desired) => {
             findings.push(Finding::ok(Subject::Configuration, edits(&desired)));
+            findings.extend(aliased(&desired));
             let previous = resource.status.clone().unwrap_or_default();
             let rollout = resource.spec.rollout.clone().unwrap_or_default();
             let steps = all_steps(&desired, &gathered, &previous, &rollout, now);
@@ -143,6 +147,13 @@ fn elsewhere(
         (!acting.manages(&resource.namespace().unwrap_or_default())).then(|| elsewhere::own(&acting));
     let problem: Problem = elsewhere::problem(&acting, resource).or(outside)?;
     Some(Finding::problem(Subject::Operator, &problem))
+}
+
+/// What is made beside the changes that are shown.
+fn aliased(desired: &Desired) -> Option<Finding> {
+    desired.server.manager.as_ref()?.aliases.as_ref().ok()?;
+    let message = "each Node of the cluster has ClusterStaticEntries keylime-attestor-*, its alias as the parent of workloads; they are not shown one by one";
+    Some(Finding::ok(Subject::Changes, message))
 }
 
 fn edits(desired: &Desired) -> String {

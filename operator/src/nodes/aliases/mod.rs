@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use keylime_attestor_api::names::{FIELD_MANAGER, label};
-use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams};
 use kube::runtime::watcher;
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
-use super::cache::{Cache, NotCached};
+use super::cache::{Cache, NotCached, why};
 use super::facts::{AttestedNodeFacts, NodeFacts};
 use super::{Nodes, lock, write};
 use crate::cluster::{Cluster, Error};
@@ -62,6 +62,13 @@ fn api(cluster: &Cluster) -> Api<DynamicObject> {
     let kind = GroupVersionKind::gvk("spire.spiffe.io", "v1alpha1", "ClusterStaticEntry");
     let resource = ApiResource::from_gvk_with_plural(&kind, "clusterstaticentries");
     Api::all_with(cluster.client.clone(), &resource)
+}
+
+/// Whether aliases can be made, for who watches nothing.
+pub(crate) async fn ask(cluster: &Cluster) -> Aliasing {
+    let listed = api(cluster).list_metadata(&ListParams::default().limit(1)).await;
+    let listed = listed.map(drop).map_err(|error| why(&watcher::Error::InitialListFailed(error)));
+    aliasing(listed).unwrap_or_default()
 }
 
 impl Nodes {

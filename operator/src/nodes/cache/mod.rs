@@ -131,7 +131,8 @@ impl<F: PartialEq> Seen<F> {
     }
 }
 
-fn why(error: &watcher::Error) -> NotCached {
+/// Why the objects could not be listed.
+pub(super) fn why(error: &watcher::Error) -> NotCached {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403 => {
             NotCached::Forbidden(status.message.clone())

@@ -12,6 +12,7 @@ use lab::programs;
 use serde_json::{Value, json};
 
 use super::account::IMAGE;
+use super::binding::grant;
 use super::site::Site;
 use super::spire;
 
@@ -135,6 +136,28 @@ async fn a_cluster_in_order_passes_before_and_after_and_is_not_touched() -> Resu
     ensure!(report.code == 0 && changed.contains("spire-server-keylime"), "{:#}", report.json);
     operator.stop()?;
     site.is_as(&installed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aliases_of_nodes_are_foretold() -> Result<()> {
+    let mut site = Site::start("check-aliased").await?;
+    site.apply(&spire::with_manager(spire::json(&site.namespace), MANAGER, json!({}))?)?;
+    grant(&site)?;
+    let mut pod = spire::pod(&site.namespace, "spire-server-0", "spire-server", "");
+    pod["spec"]["automountServiceAccountToken"] = json!(true);
+    site.apply(&pod)?;
+    let prefer = json!({"attestation": {"binding": "Prefer"}});
+    let report = check(&site, prefer.clone())?;
+    report.find("ok", "conditions", "Aliased")?;
+    report.find("ok", "changes", "ClusterStaticEntries")?;
+
+    site.attest(prefer)?;
+    let operator = site.operator()?;
+    site.roll_out_until("ParentIDsConfigured", "Aliased")?;
+    site.roll_out_until("Ready", "Ready")?;
+    let report = reported(&site, &["--resource", "check-aliased/spire"])?;
+    ensure!(report.json["changes"] == json!([]), "{:#}", report.json["changes"]);
+    operator.stop()
 }
 
 #[tokio::test(flavor = "multi_thread")]
