@@ -1,5 +1,7 @@
 //! SPIRE in the cluster's pods, from the chart beside this file.
 
+use std::time::Instant;
+
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
@@ -108,10 +110,11 @@ impl Cluster {
     /// # Errors
     /// When no server runs, or the command fails.
     pub fn spire_server(&self, command: &[&str]) -> Result<String> {
-        let pod = self.running_pod(self.world.server, "app=spire-server")?;
-        let program = ["exec", &pod, "--container", "spire-server", "--", "/opt/spire/bin/spire-server"];
-        let socket = ["-socketPath", "/tmp/spire-server/private/api.sock"];
-        self.at_server(&[&program[..], command, &socket].concat())
+        self.in_ready_pod(self.world.server, "spire-server", |pod| {
+            let program = ["exec", pod, "--container", "spire-server", "--", "/opt/spire/bin/spire-server"];
+            let socket = ["-socketPath", "/tmp/spire-server/private/api.sock"];
+            self.at_server(&[&program[..], command, &socket].concat())
+        })
     }
 
     /// Has SPIRE say, in the pods of its server and of an agent, whether it takes the
@@ -121,29 +124,51 @@ impl Cluster {
     /// When it does not; the error holds what it wrote.
     pub fn validate_configurations(&self) -> Result<()> {
         for (namespace, part) in [(self.world.server, "spire-server"), (self.world.agents, "spire-agent")] {
-            let pod = self.running_pod(namespace, &format!("app={part}"))?;
-            let containers = self.kubectl(&["get", &pod, "--namespace", namespace, "--output", "json"])?;
-            let containers: Value = serde_json::from_str(&containers).context("a pod that is no JSON")?;
             let program = format!("/opt/spire/bin/{part}");
-            let mut args = vec!["exec", &pod, "--namespace", namespace, "--container", part, "--", &program];
-            args.push("validate");
-            let words = run_with(&containers, part);
-            args.extend(words.iter().map(String::as_str));
-            self.kubectl(&args).with_context(|| format!("{part} does not take its configuration"))?;
+            self.in_ready_pod(namespace, part, |pod| {
+                let object = self.kubectl(&["get", pod, "--namespace", namespace, "--output", "json"])?;
+                let object: Value = serde_json::from_str(&object).context("a pod that is no JSON")?;
+                let mut args = vec!["exec", pod, "--namespace", namespace, "--container", part, "--"];
+                args.extend([program.as_str(), "validate"]);
+                let words = run_with(&object, part);
+                args.extend(words.iter().map(String::as_str));
+                self.kubectl(&args)
+            })
+            .with_context(|| format!("{part} does not take its configuration"))?;
         }
         Ok(())
     }
 
-    /// One that is not ending.
-    fn running_pod(&self, namespace: &str, label: &str) -> Result<String> {
-        let running = ["--field-selector", "status.phase=Running", "--output", "name"];
-        let pods = ["get", "pods", "--namespace", namespace, "--selector", label];
-        let pods = self.kubectl(&[&pods[..], &running].concat())?;
-        Ok(pods
-            .lines()
-            .next()
-            .with_context(|| format!("failed to find a running pod with {label}"))?
-            .to_owned())
+    /// Does something in a pod of SPIRE's, by its name. Where a rollout takes the pod away
+    /// meanwhile, it is done once more in the one that comes: SPIRE's server is rolled by itself
+    /// when tokens are demanded of all agents.
+    fn in_ready_pod(
+        &self,
+        namespace: &str,
+        part: &str,
+        run: impl Fn(&str) -> Result<String>,
+    ) -> Result<String> {
+        let of_now = || self.ready_pod(namespace, part);
+        let deadline = Instant::now() + TIMEOUT;
+        loop {
+            let pod = wait::until(&format!("a pod of {part}"), TIMEOUT, of_now)?;
+            let answer = run(&pod.name);
+            if answer.is_ok() || Instant::now() > deadline || of_now().is_ok_and(|now| now == pod) {
+                return answer;
+            }
+        }
+    }
+
+    /// One that serves, and is not about to end.
+    fn ready_pod(&self, namespace: &str, part: &str) -> Result<Pod> {
+        let label = format!("app={part}");
+        let pods = ["get", "pods", "--namespace", namespace, "--selector", &label, "--output", "json"];
+        let pods: Value = serde_json::from_str(&self.kubectl(&pods)?).context("pods that are no JSON")?;
+        let mut pods = pods.get("items").and_then(Value::as_array).into_iter().flatten();
+        let ready = pods.find(|pod| is_ready(pod));
+        let ready = ready.with_context(|| format!("failed to find a ready pod of {part}"))?;
+        let text = |path| ready.pointer(path).and_then(Value::as_str).context("a pod without name or UID");
+        Ok(Pod { name: format!("pod/{}", text("/metadata/name")?), uid: text("/metadata/uid")?.to_owned() })
     }
 
     /// The agents that the SPIRE server knows.
@@ -271,6 +296,19 @@ spec:
         let uid = self.kubectl(&["get", "node", node.name, "--output", "jsonpath={.metadata.uid}"])?;
         Ok(format!("{TRUST_DOMAIN}/spire/agent/k8s_psat/lab/{uid}"))
     }
+}
+
+/// A pod, as `pod/NAME`; of a StatefulSet the next has the same name.
+#[derive(Debug, Eq, PartialEq)]
+struct Pod {
+    name: String,
+    uid: String,
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
+    let is_ready = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
+    pod.pointer("/metadata/deletionTimestamp").is_none() && conditions.into_iter().flatten().any(is_ready)
 }
 
 /// The flags that a container of SPIRE's runs it with: of what its command begins with, up to the
