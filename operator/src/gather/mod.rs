@@ -11,6 +11,7 @@ mod uncreated;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::jiff::Timestamp;
@@ -78,6 +79,8 @@ pub(crate) struct Gathered {
     /// The nodes that are on their way to an identity by Keylime, or have one, and did not prove
     /// themselves by a token yet; [`None`] where SPIRE's server does not tell.
     pub(crate) unbound: Option<Vec<String>>,
+    /// How long all agents have run with the plugin, by the status; [`None`] where they do not.
+    pub(crate) agents_run_for: Option<Duration>,
     /// True where the agents of SPIRE are known.
     pub(crate) knows_identities: bool,
     /// The operator's own image.

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
-use keylime_attestor_api::conditions::configuration_applied as reason;
+use keylime_attestor_api::conditions::{ConditionType, configuration_applied as reason};
 use keylime_attestor_api::{KeylimeAttestor, Mode, OwnedObject, RolloutState, names};
 use kube::ResourceExt as _;
 use kube::core::DeserializeGuard;
@@ -206,6 +206,7 @@ async fn attempt(context: &Context, resource: &KeylimeAttestor, now: Timestamp) 
             agents: context.nodes.agents(&owner, &gathered),
             needs: Some(needs(context.nodes.view(&owner).as_deref())),
             unbound: context.nodes.view(&owner).as_deref().and_then(unbound),
+            agents_run_for: agents_run_for(resource, now),
             aliasing: context.nodes.aliasing().ok_or(Error::NotYet)?,
             ..gathered
         },
@@ -283,6 +284,13 @@ fn due(resource: &KeylimeAttestor, desired: &Desired, gathered: &Gathered, now: 
         .then(|| withdraw_from_spire(gathered, &previous, rollout.batch_size, AGENTS_FIRST, now))
         .flatten();
     back.unwrap_or_else(|| plan(desired, gathered, &previous, &rollout, now))
+}
+
+fn agents_run_for(resource: &KeylimeAttestor, now: Timestamp) -> Option<Duration> {
+    let status = resource.status.as_ref()?;
+    let type_ = ConditionType::AgentsRolledOut.as_str();
+    let rolled_out = status.conditions.iter().find(|one| one.type_ == type_ && one.status == "True")?;
+    now.duration_since(rolled_out.last_transition_time.0).try_into().ok()
 }
 
 /// The pause before the next reconcile, should no change of the cluster come first.

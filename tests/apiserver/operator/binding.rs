@@ -1,12 +1,15 @@
 //! `spec.attestation.binding`: tokens are asked for once SPIRE's server can have them reviewed, and
 //! demanded once all agents have one.
 
+use std::time::Instant;
+
 use anyhow::{Result, ensure};
 use lab::fake_spire::{keylime_agent, with_selector};
+use lab::wait;
 use serde_json::{Value, json};
 
 use super::reports::Reporting;
-use super::site::Site;
+use super::site::{Site, TIMEOUT};
 use super::spire;
 use crate::chart::helm::{HELMS, objects, template};
 
@@ -53,8 +56,15 @@ async fn tokens_are_asked_for_when_they_can_be_reviewed_and_demanded_when_all_ag
         volume(&site)?
     );
 
-    // Every agent has one now.
-    site.wait("tokens to be demanded", |site| Ok(mode(site)?.contains("\"require\"")))?;
+    // Every agent has one now, and then a minute to get what it needs of SPIRE's server.
+    site.wait_for("AgentsRolledOut", "RolledOut")?;
+    let ready = Instant::now();
+    ensure!(mode(&site)?.contains("\"prefer\""), "{}", mode(&site)?);
+    wait::until("tokens to be demanded", TIMEOUT * 2, || {
+        ensure!(mode(&site)?.contains("\"require\""), "{}", mode(&site)?);
+        Ok(())
+    })?;
+    ensure!(ready.elapsed().as_secs() > 50, "it was {:?} after the agents were ready", ready.elapsed());
     site.roll_out_until(CONDITION, "Required")?;
     ensure!(site.get("kla/spire")?["status"]["binding"] == "Require");
     site.wait_for("Ready", "Ready")?;

@@ -1,5 +1,7 @@
 //! Whether attestations have to prove their Node.
 
+use std::time::Duration;
+
 use keylime_attestor_api::conditions::{
     Reason, binding_required as reason, configuration_applied::BINDING_IMPOSSIBLE,
 };
@@ -14,6 +16,10 @@ use crate::model::workload::Workload;
 
 /// Nodes that a message names.
 const NAMED: usize = 5;
+
+/// How long all agents run before tokens are demanded, for which SPIRE's server is rolled once
+/// more. What is registered on a new agent comes to it in its first ten seconds.
+const SETTLED: Duration = Duration::from_secs(60);
 
 /// The accounts of the pods of SPIRE's agents, as far as their workloads are there.
 pub(super) fn service_accounts(gathered: &Gathered) -> Vec<String> {
@@ -81,11 +87,15 @@ pub(super) fn tokens(bound: &Bound, service_accounts: Vec<String>) -> Option<Tok
     Some(Tokens { required, service_accounts })
 }
 
-/// The reason why tokens are not demanded yet. Where SPIRE's server tells which nodes have proven
+/// The reason why tokens are not demanded yet. The agents have first what they need of SPIRE's
+/// server: its rollout would have their workloads wait. Where SPIRE's server tells which nodes have proven
 /// themselves, all of them have to: an agent may live on with an SVID of before.
 fn waits(resource: &KeylimeAttestor, gathered: &Gathered) -> Option<String> {
     if !all_have_tokens(resource, gathered) {
         return Some(String::new());
+    }
+    if gathered.agents_run_for.is_none_or(|agents_run_for| agents_run_for < SETTLED) {
+        return Some("SPIRE's agents became ready within the last minute, and SPIRE's server is not replaced before they have what is registered on them".to_owned());
     }
     resource.spec.enforcement.as_ref()?;
     match gathered.unbound.as_deref() {

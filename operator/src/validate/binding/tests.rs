@@ -36,6 +36,11 @@ impl Scene {
         (bound.binding, bound.reason.name)
     }
 
+    /// The agents became ready so many seconds ago.
+    fn run_for(&mut self, seconds: u64) {
+        self.gathered.agents_run_for = Some(Duration::from_secs(seconds));
+    }
+
     /// The status that this leaves, with the states of the rollouts.
     fn settle(&mut self, server: RolloutState, agents: RolloutState) {
         let binding = Some(self.desired().bound.binding);
@@ -84,14 +89,21 @@ fn left_out_it_is_preferred_until_all_agents_have_a_token_and_required_from_then
     scene.roll_agents(2);
     assert_eq!(scene.bound(), (Binding::Prefer, "RollingOut"));
     // The workloads themselves may be ahead of what is known of their rollouts.
+    scene.run_for(3600);
     for (server, agents) in [(Complete, Progressing), (Progressing, Complete)] {
         scene.settle(server, agents);
         scene.roll_agents(3);
         assert_eq!(scene.bound(), (Binding::Prefer, "RollingOut"));
         scene.roll_agents(2);
     }
+    scene.gathered.agents_run_for = None;
     scene.settle(Complete, Complete);
     scene.roll_agents(3);
+    assert_eq!(scene.bound(), (Binding::Prefer, "RollingOut"), "it is not known how long they run");
+    scene.run_for(59);
+    assert_eq!(scene.bound(), (Binding::Prefer, "RollingOut"));
+    assert!(scene.desired().bound.detail.contains("within the last minute"));
+    scene.run_for(60);
     assert_eq!(scene.bound(), (Binding::Require, "Required"));
     assert_eq!(block(&scene.desired().server)["kubernetes"]["binding"], "require");
 
@@ -178,6 +190,7 @@ fn where_nodes_are_known_to_have_proven_themselves_each_has_to() {
     let mut scene = Scene::new(json!({"enforcement": {}}), Review::Possible);
     scene.settle(Complete, Complete);
     scene.roll_agents(3);
+    scene.run_for(60);
     let some = || Some(vec!["one".to_owned(), "two".to_owned()]);
     for (unbound, part) in [(None, "no pod of SPIRE's server"), (some(), "such as one, two")] {
         scene.gathered.unbound = unbound;
