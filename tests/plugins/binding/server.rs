@@ -6,6 +6,8 @@
 use std::fs;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lab::fake_apiserver::{FakeApiserver, State, TOKEN};
 use lab::fake_keylime::Fault;
 use lab::site::Site;
@@ -60,6 +62,14 @@ async fn an_agent_without_a_token_is_refused_or_let_in_and_logged() -> Result<()
     assert_eq!(now, asked, "somebody was asked about it");
 
     cluster.configure("binding = \"prefer\"").await?;
+    // What the Go plugin's agent sends, to the byte, is what ours sends without a token.
+    let base64 = |text: &str| STANDARD.encode(text);
+    let of_go = format!(
+        r#"{{"AgentID":"{}","HashAlg":"{}"}}"#,
+        base64(cluster.site.node.id().as_str()),
+        base64("sha256")
+    );
+    assert_eq!(String::from_utf8(cluster.payload(None)?)?, of_go);
     let selectors = cluster.attest(None).await?;
     ensure!(!selectors.iter().any(|selector| selector.starts_with("node_")), "{selectors:?}");
     let id = cluster.site.node.id().as_str();
