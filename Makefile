@@ -17,7 +17,11 @@ hosts := '(deb|ftp|security|snapshot)[.]debian[.]org|(proxy|sum)[.]golang[.]org|
 
 benches := --bench parse --bench quote --bench attestation --bench scale
 
-.PHONY: help setup image demo demo-local test test-fast lint bench reproduce fresh clean build packages
+# Where a release will be pulled from: one on this machine, where nothing else is given.
+REGISTRY ?= localhost:5000
+export REGISTRY SIGN
+
+.PHONY: help setup image demo demo-local test test-fast lint bench reproduce release publish release-test fresh clean build packages
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -46,7 +50,7 @@ lint: packages ## check formatting, clippy, licences, shell and Go code
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --workspace --test real --test apiserver --test cluster -- -D warnings # not among all targets
-	$$($(setup)/cargo-deny.sh) --log-level error check licenses bans sources
+	$$($(setup)/cargo-tool.sh cargo-deny) --log-level error check licenses bans sources
 	git ls-files '*.sh' .ci/run | xargs shellcheck --external-sources --source-path SCRIPTDIR --enable check-extra-masked-returns,check-set-e-suppressed
 	! git grep --line-number --extended-regexp $(hosts)
 	gofmt -l tests | (! grep .)
@@ -59,6 +63,17 @@ bench: setup ## measure the plugins and the operator
 
 reproduce: image ## make the image once more elsewhere, and compare
 	cargo test --workspace --test real image -- --ignored
+
+release: packages ## make the files of a release: VERSION=1.2.3 REGISTRY=registry.example.org/keylime, localhost:5000 if not given
+	PATH="$$(dirname "$$($(setup)/cargo-tool.sh cargo-cyclonedx)"):$$PATH" operator/release/release.sh $(VERSION) $(ARCHIVES)
+
+publish: packages ## push that release, signed as SIGN says: the file of a key of cosign, keyless, or no
+	PATH="$$($(setup)/tool.sh crane):$$($(setup)/tool.sh cosign):$$PATH" HELM="$$(command -v helm || echo "$$($(setup)/cluster-tools.sh)/helm4")" \
+	  operator/release/publish.sh $(VERSION)
+
+release-test: setup ## release the image to a registry here, sign it, and verify it
+	ln -sfn "$$($(setup)/tool.sh cosign)" $(target)/lab/cosign
+	cargo test --workspace --test apiserver released:: -- --include-ignored
 
 fresh: ## run targets (RUN="setup build image" if not given) on a fresh Debian 12 in a folder; names packages that miss
 	$(setup)/fresh.sh $(target)/fresh $(or $(RUN),setup build image)

@@ -17,6 +17,7 @@ import sys
 import tarfile
 
 ARCHITECTURES = {62: "amd64", 183: "arm64"}  # by an ELF header's e_machine
+INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 def main(containerfile, folder, archive):
@@ -43,15 +44,8 @@ def main(containerfile, folder, archive):
         "layers": [blob(blobs, "application/vnd.oci.image.layer.v1.tar", layer)],
         "annotations": labels,
     }
-    described = blob(blobs, manifest["mediaType"], encode(manifest))
-    names = {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name.rpartition(":")[2]}
-    index = {
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.index.v1+json",
-        "manifests": [{**described, "platform": platform, "annotations": names}],
-    }
-    layout = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": encode(index), **blobs}
-    write(archive, tar({path: (content, 0o644) for path, content in layout.items()}, created))
+    described = {**blob(blobs, manifest["mediaType"], encode(manifest)), "platform": platform}
+    write_layout(archive, name, described, blobs, created)
     print(name, described["digest"])
 
 
@@ -68,6 +62,14 @@ def architecture(programs):
     return ARCHITECTURES[machine]
 
 
+def write_layout(archive, name, described, blobs, created=0):
+    """One thing under one name, an image or an index over several, with the blobs that it needs."""
+    names = {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name.rpartition(":")[2]}
+    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [{**described, "annotations": names}]}
+    layout = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": encode(index), **blobs}
+    write(archive, tar({path: (content, 0o644) for path, content in layout.items()}, created))
+
+
 def tar(files, modified):
     """All that varies from machine to machine (owner, time, order) is fixed."""
     out = io.BytesIO()
@@ -81,8 +83,13 @@ def tar(files, modified):
 
 def blob(blobs, media_type, content):
     """Stores content under its digest; gives its descriptor."""
-    blobs["blobs/" + digest(content).replace(":", "/")] = content
+    blobs[path(digest(content))] = content
     return {"mediaType": media_type, "digest": digest(content), "size": len(content)}
+
+
+def path(digest):
+    """Where an image layout keeps a blob."""
+    return "blobs/" + digest.replace(":", "/")
 
 
 def digest(content):
@@ -93,11 +100,12 @@ def encode(value):
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
-def write(path, content):
+def write(file, content):
     """Nobody ever sees half an archive."""
-    part = pathlib.Path(path + ".part")
+    part = pathlib.Path(file + ".part")
     part.write_bytes(content)
-    part.replace(path)
+    part.replace(file)
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -43,7 +43,8 @@ fn without_helm_the_commands_are_enough() -> Result<()> {
     let deployment = ["get", "deployment", "keylime-attestor", "-n", "keylime-attestor", "-o", "json"];
     let deployment: Value = serde_json::from_str(&site.server.kubectl(&deployment)?)?;
     let image = deployment.pointer("/spec/template/spec/containers/0/image");
-    ensure!(image == Some(&Value::from("registry.example.org/keylime-attestor:0.1.0")), "{image:?}");
+    let expected = concat!("registry.example.org/keylime-attestor:", env!("CARGO_PKG_VERSION"));
+    ensure!(image == Some(&Value::from(expected)), "{image:?}");
     site.create(&quick_start()?, &[])?;
     for (namespace, secret, expected) in [
         ("spire-server", "keylime-admin-client", "yes"),

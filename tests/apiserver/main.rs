@@ -6,3 +6,4 @@ mod chart;
 mod crd;
 mod documents;
 mod operator;
+mod released;

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use anyhow::{Result, anyhow, ensure};
 
+use crate::documents::repository;
 use crate::process::output;
 
 /// The files that `make image` leaves.
@@ -40,7 +41,7 @@ impl Image {
     /// # Errors
     /// When it cannot be built.
     pub fn made() -> Result<&'static Self> {
-        static IMAGE: LazyLock<Result<Image>> = LazyLock::new(|| Image::make(&checkout(), None));
+        static IMAGE: LazyLock<Result<Image>> = LazyLock::new(|| Image::make(&repository(), None));
         IMAGE.as_ref().map_err(|error| anyhow!("{error:#}"))
     }
 
@@ -66,7 +67,13 @@ impl Image {
     }
 }
 
-/// The folder of this project.
-pub fn checkout() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+/// Copies what is, or would be, committed of this project into a folder.
+///
+/// # Errors
+/// When that cannot be done.
+pub fn copy_checkout(folder: &Path) -> Result<()> {
+    let script =
+        "git ls-files -z --cached --others --exclude-standard | tar --null -T - -c | tar -x -C \"$0\"";
+    output(Command::new("sh").args(["-c", script]).arg(folder).current_dir(repository()))?;
+    Ok(())
 }

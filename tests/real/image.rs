@@ -15,7 +15,7 @@ use lab::agent_data::{AgentKey, KeyKind};
 use lab::dns::FakeDns;
 use lab::fake_keylime::{FakeAgent, FakeAgentConfig, FakeKeylime, Node};
 use lab::host::{Host, Start};
-use lab::image::{Image, checkout};
+use lab::image::{Image, copy_checkout};
 use lab::process::{Process, output};
 use lab::quoter;
 use lab::soft_ak::SoftAk;
@@ -168,9 +168,7 @@ fn another_checkout_makes_the_same_image() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let copy = folder.path().join("somewhere/else");
     fs::create_dir_all(&copy)?;
-    let script =
-        "git ls-files -z --cached --others --exclude-standard | tar --null -T - -c | tar -x -C \"$0\"";
-    output(Command::new("sh").args(["-c", script]).arg(&copy).current_dir(checkout()))?;
+    copy_checkout(&copy)?;
     let other = Image::make(&copy, Some(&folder.path().join("another/target")))?;
     assert_eq!(fs::read(&Image::made()?.archive)?, fs::read(other.archive)?);
     Ok(())

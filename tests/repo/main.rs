@@ -2,6 +2,7 @@
 
 mod blocks;
 mod readme;
+mod version;
 mod words;
 
 use std::fs;

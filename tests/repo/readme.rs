@@ -124,8 +124,8 @@ fn the_quick_start_is_one_text() -> Result<()> {
         {
             assert!(read(document)?.contains(&flags), "{document} has no {flags}");
         }
-        let role = format!("--resource-name={secret} -n {namespace}");
-        assert!(read("charts/keylime-attestor/README.md")?.contains(&role), "no {role}");
+        let right = format!("{{namespace: {namespace}, names: [{secret}]}}");
+        assert!(read("charts/keylime-attestor/files/quickstart-values.yaml")?.contains(&right), "no {right}");
     }
     Ok(())
 }

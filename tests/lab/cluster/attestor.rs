@@ -5,7 +5,8 @@ use std::fs;
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Cluster, Helm, Node, TIMEOUT, World};
-use crate::image::{Image, checkout};
+use crate::documents::repository;
+use crate::image::Image;
 use crate::{programs, wait};
 
 /// The release of our chart, and its namespace.
@@ -16,7 +17,7 @@ pub const OPERATOR: &str = "keylime-attestor";
 /// # Errors
 /// When the README has none.
 pub fn quick_start() -> Result<String> {
-    let readme = checkout().join("README.md");
+    let readme = repository().join("README.md");
     let readme =
         fs::read_to_string(&readme).with_context(|| format!("failed to read {}", readme.display()))?;
     let mut blocks = readme.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next());

@@ -26,6 +26,8 @@ start_lab() {
   start keylime "$here/keylime.sh" servers
   start cluster-tools "$here/cluster-tools.sh"
   [ "$purpose" = demo ] || start promtool "$here/tool.sh" promtool
+  [ "$purpose" = demo ] || start crane "$here/tool.sh" crane
+  [ "$purpose" = demo ] || start cargo-cyclonedx "$here/cargo-tool.sh" cargo-cyclonedx
 }
 
 start_own() {
@@ -60,7 +62,7 @@ link keylime keylime
 agent=$("$here/keylime.sh" agent)
 ln -sfn "$agent" "$links/keylime-agent"
 link spire-controller-manager spire-controller-manager
-[ "$purpose" = demo ] || link promtool promtool
+[ "$purpose" = demo ] || for tool in promtool crane cargo-cyclonedx; do link "$tool" "$tool"; done
 link kubernetes cluster-programs
 link cluster-tools cluster-tools
 say "ready after $SECONDS s, cached in $CACHE"

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::{fs, io};
 
 use anyhow::{Result, ensure};
-use lab::image::checkout;
+use lab::documents::repository;
 use lab::programs;
 use tempfile::TempDir;
 
@@ -13,7 +13,7 @@ const NAME: &str = "keylime-attestor-quoter.service";
 
 /// The unit, changed by `edit`, with the built program in place of the installed one.
 fn unit(edit: impl Fn(String) -> String) -> Result<(TempDir, PathBuf)> {
-    let text = fs::read_to_string(checkout().join("plugins/quoter").join(NAME))?;
+    let text = fs::read_to_string(repository().join("plugins/quoter").join(NAME))?;
     let program = programs::built("keylime-attestor-quoter")?;
     let installed = "/usr/local/bin/keylime-attestor-quoter";
     ensure!(text.matches(&format!("ExecStart={installed}\n")).count() == 1, "{text}");
