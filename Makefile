@@ -46,13 +46,15 @@ test: ## run all tests
 test-fast: build ## run the tests that need nothing but cargo and git: no Go, no set-up, no root
 	RUST_TEST_THREADS=$$(($$(nproc) * 4)) cargo test --workspace -- --skip reference:: # they wait, most of the time
 
-lint: packages ## check formatting, clippy, licences, shell and Go code
+lint: packages ## check formatting, clippy, licences, advisories, workflows, shell and Go code
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --workspace --test real --test apiserver --test cluster -- -D warnings # not among all targets
 	$$($(setup)/cargo-tool.sh cargo-deny) --log-level error check licenses bans sources
+	$(setup)/advisories.sh
 	git ls-files '*.sh' .ci/run | xargs shellcheck --external-sources --source-path SCRIPTDIR --enable check-extra-masked-returns,check-set-e-suppressed
 	! git grep --line-number --extended-regexp $(hosts)
+	$$($(setup)/tool.sh actionlint)/actionlint -color .github/workflows/*.yaml
 	gofmt -l tests | (! grep .)
 	cd tests/lab/hclref && go vet . # the other Go programs are what is around Kubernetes, which vet would compile
 

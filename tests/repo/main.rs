@@ -1,6 +1,7 @@
 //! The repository's own checks. They need nothing but the built programs and git.
 
 mod blocks;
+mod pinned;
 mod readme;
 mod version;
 mod words;
