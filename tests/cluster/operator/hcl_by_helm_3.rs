@@ -29,6 +29,7 @@ fn each_mode_serves_an_hcl_configuration_and_gives_it_back() -> Result<()> {
 
     // One live resource is given one mode after the other.
     in_place(&cluster, &before)?;
+    resource::wait_until_settled(&cluster)?;
     overlay(&cluster, &before)?;
     say(clock, "from InPlace to Overlay");
     upgrade_spire(&cluster)?;

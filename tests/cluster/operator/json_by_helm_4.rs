@@ -42,6 +42,9 @@ fn one_resource_has_the_nodes_attested_by_keylime_until_it_is_deleted() -> Resul
     cluster.validate_configurations()?;
     say(clock, "the resource is Ready, both nodes are attested by Keylime");
     gives_workloads_their_identity(&cluster)?;
+    resource::wait_until_settled(&cluster)?;
+    assert_eq!(resource::condition(&cluster, "BindingRequired")?["status"], "True");
+    say(clock, "tokens are demanded");
     audit::wait_for_an_idle_minute(&cluster)?;
     say(clock, "an idle minute has passed");
 

@@ -21,6 +21,18 @@ pub(crate) fn apply_text(cluster: &Cluster, resource: &str) -> Result<()> {
     cluster.at_server(&ready).map(drop)
 }
 
+/// Waits until nothing rolls by itself any more: a minute after its agents are ready, SPIRE's
+/// server is rolled once more, to demand their tokens.
+pub(crate) fn wait_until_settled(cluster: &Cluster) -> Result<()> {
+    wait::until("tokens to be demanded", TIMEOUT, || {
+        let (binding, ready) = (condition(cluster, "BindingRequired")?, condition(cluster, "Ready")?);
+        let settled = binding["reason"] != "RollingOut" && ready["status"] == "True";
+        ensure!(settled, "they are {binding} and {ready}");
+        Ok(())
+    })?;
+    cluster.wait_for_spire()
+}
+
 /// The chart's own test passes, in a pod.
 pub(crate) fn expect_helm_test(cluster: &Cluster, helm: Helm) -> Result<()> {
     let tested = cluster.helm(helm, &["test", OPERATOR, "--namespace", OPERATOR, "--timeout", "60s"])?;

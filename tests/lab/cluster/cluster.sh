@@ -39,10 +39,10 @@ stop() {
   case $status in 0 | 143) ;; *) tail -n 20 "$state"/log/*.log >&2 ;; esac
   [ -z "${namespaces:-}" ] || { kill -KILL "$namespaces" 2>/dev/null; wait "$namespaces" 2>/dev/null; } || :
   [ -z "${forward:-}" ] || kill "$forward" 2>/dev/null || :
-  # The kernel ends the processes one by one: the last has ended when nobody holds the lock but this script.
-  exec {lock}>&-
-  exec {lock}>"$LOCK"
-  flock "$lock"
+  # The kernel ends the processes one by one: the last has ended when this lock is free. The other one is kept, for which the next cluster waits.
+  exec {processes}>&-
+  exec {processes}>"$LOCK-processes"
+  flock "$processes"
   remove_rest
   exit $status
 }
@@ -95,6 +95,9 @@ agent_env=$("$cluster/../setup/keylime.sh" agent)
 LOCK=/run/lock/keylime-attestor-cluster
 exec {lock}>"$LOCK"
 flock -n "$lock" || step 'waiting for another cluster to end' flock "$lock"
+# Every process of the cluster inherits both.
+exec {processes}>"$LOCK-processes"
+flock "$processes"
 begun=$(date +%s%3N)
 remove_rest
 # The nodes' unpacked images and the logs of a long test take 1.4 GiB: without them pods would wait for what never comes.
