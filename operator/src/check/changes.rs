@@ -48,10 +48,12 @@ impl Tried {
         Some((self.workload.as_ref()?, self.after.as_ref().ok()?.as_ref()?))
     }
 
-    pub(super) fn change(self) -> Option<Change> {
-        let (before, after) = (text(self.before.as_ref()), text(self.after.ok()?.as_ref()));
+    /// What it changes of the object, of which `shown` is told.
+    pub(super) fn change(&self, shown: impl Fn(&Value) -> Value) -> Option<Change> {
+        let text = |object: Option<&Value>| text(object.map(&shown));
+        let (before, after) = (text(self.before.as_ref()), text(self.after.as_ref().ok()?.as_ref()));
         let diff = TextDiff::from_lines(&before, &after).unified_diff().context_radius(3).to_string();
-        (!diff.is_empty()).then_some(Change { object: self.object, diff })
+        (!diff.is_empty()).then(|| Change { object: self.object.clone(), diff })
     }
 }
 
@@ -139,8 +141,8 @@ fn place(step: &Step) -> Place {
 }
 
 /// An object as YAML, without what every write changes.
-fn text(object: Option<&Value>) -> String {
-    let Some(mut object) = object.cloned() else { return String::new() };
+fn text(object: Option<Value>) -> String {
+    let Some(mut object) = object else { return String::new() };
     if let Some(whole) = object.as_object_mut() {
         whole.remove("status");
     }

@@ -149,6 +149,11 @@ impl Report {
         Self { resource, ok, warnings, failures, findings, changes }
     }
 
+    /// The same, with the changes told otherwise.
+    pub(super) fn with_changes(&self, changes: Vec<Change>) -> Self {
+        Self { resource: self.resource.clone(), findings: self.findings.clone(), changes, ..*self }
+    }
+
     pub(super) const fn fails(&self) -> bool {
         self.failures > 0
     }

@@ -7,6 +7,7 @@
 //! ends, the apiserver's answer to each change. A subject each file; [`finding`] is what all say.
 
 mod apiserver;
+mod bundle;
 mod changes;
 mod conditions;
 mod finding;
@@ -50,8 +51,8 @@ const NOT_CHECKED: u8 = 2;
 /// # Errors
 /// Where standard output takes nothing.
 pub(crate) async fn check(args: &Args, asked: &CheckArgs) -> Result<ExitCode> {
-    let report = match report(args, asked).await {
-        Ok(report) => report,
+    let Checked { report, source } = match checked(args, asked).await {
+        Ok(checked) => checked,
         Err(error) => {
             writeln!(io::stderr(), "could not check: {error:#}")?;
             return Ok(NOT_CHECKED.into());
@@ -62,10 +63,26 @@ pub(crate) async fn check(args: &Args, asked: &CheckArgs) -> Result<ExitCode> {
         Output::Json => format!("{}\n", serde_json::to_string_pretty(&report)?),
     };
     io::stdout().write_all(text.as_bytes()).context("failed to write the report")?;
+    if let Some(file) = &asked.bundle {
+        let told = match bundle::make(file, &report, &source).await {
+            Ok(told) => told,
+            Err(error) => {
+                writeln!(io::stderr(), "could not make the bundle: {error:#}")?;
+                return Ok(NOT_CHECKED.into());
+            }
+        };
+        writeln!(io::stderr(), "{told}")?;
+    }
     Ok(if report.fails() { FAILURES.into() } else { ExitCode::SUCCESS })
 }
 
-async fn report(args: &Args, asked: &CheckArgs) -> Result<Report> {
+/// A check that is done, with what a bundle is made from.
+struct Checked {
+    report: Report,
+    source: bundle::Source,
+}
+
+async fn checked(args: &Args, asked: &CheckArgs) -> Result<Checked> {
     let client = input::client(asked).await?;
     let now = Timestamp::now();
     let mut findings = apiserver::findings(&client).await?;
@@ -92,7 +109,7 @@ async fn report(args: &Args, asked: &CheckArgs) -> Result<Report> {
     findings.extend(secrets::findings(&cluster, &resource, now).await);
     findings.extend(nodes::findings(&cluster, &resource, &gathered).await);
     findings.extend(network::findings(&cluster, &resource, &gathered, installed.as_ref()).await);
-    let mut changes = Vec::new();
+    let mut all_tried = Vec::new();
     match validate(&resource, &gathered, &checksums) {
         Ok(desired) => {
             findings.push(Finding::ok(Subject::Configuration, edits(&desired)));
@@ -103,7 +120,7 @@ async fn report(args: &Args, asked: &CheckArgs) -> Result<Report> {
             let tried = changes::tried(&cluster, steps).await?;
             findings.extend(tried.iter().filter_map(changes::Tried::finding));
             findings.extend(pods::findings(&cluster, &desired, &tried).await);
-            changes = tried.into_iter().filter_map(changes::Tried::change).collect();
+            all_tried = tried;
             findings.extend(conditions::findings(&resource, gathered, desired, now));
         }
         Err(problems) => {
@@ -113,7 +130,9 @@ async fn report(args: &Args, asked: &CheckArgs) -> Result<Report> {
     }
     findings.sort_by_key(|finding| finding.subject);
     let name = format!("{}/{}", resource.namespace().unwrap_or_default(), resource.name_any());
-    Ok(Report::new(name, findings, changes))
+    let changes = all_tried.iter().filter_map(|tried| tried.change(Clone::clone)).collect();
+    let report = Report::new(name, findings, changes);
+    Ok(Checked { report, source: bundle::Source { cluster, resource, installed, tried: all_tried } })
 }
 
 /// The checksums and the image of the plugins, and what had to be assumed of them.

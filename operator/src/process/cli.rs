@@ -180,6 +180,12 @@ pub(crate) struct CheckArgs {
     #[arg(long, short, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
 
+    /// Also make a support bundle, a tar.gz that is not there yet: objects, Events and logs of the
+    /// operator and of SPIRE's pods, and what is said here. No Secret is in it, no key, token or
+    /// quote
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: Option<PathBuf>,
+
     /// Context of the kubeconfig (KUBECONFIG, otherwise ~/.kube/config). Left out: its current one
     #[arg(long, value_name = "NAME")]
     pub(crate) context: Option<String>,

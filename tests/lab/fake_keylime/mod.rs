@@ -26,7 +26,7 @@ use anyhow::Result;
 
 pub use agent::{AgentPki, FakeAgent, FakeAgentConfig, Quoter};
 pub use node::{LastSuccess, Node, State, Valid};
-pub use server::{FakeServer, Fault, Request, Response};
+pub use server::{Answers, FakeServer, Fault, Request, Response};
 
 use pki::{Ca, Clients, Validity};
 use server::lock;

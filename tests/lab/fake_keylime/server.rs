@@ -70,7 +70,7 @@ pub enum Fault {
 }
 
 /// The handler of requests.
-pub(crate) type Answers = Arc<dyn Fn(&Request) -> Response + Send + Sync>;
+pub type Answers = Arc<dyn Fn(&Request) -> Response + Send + Sync>;
 
 /// A server that runs until it is dropped.
 pub struct FakeServer {
@@ -122,7 +122,10 @@ impl Response {
 impl FakeServer {
     /// Starts a server on a loopback port that the system chooses; `tls` is [`None`] for plain
     /// http.
-    pub(crate) async fn start(tls: Option<ServerConfig>, answers: Answers) -> Result<FakeServer> {
+    ///
+    /// # Errors
+    /// When that cannot be done.
+    pub async fn start(tls: Option<ServerConfig>, answers: Answers) -> Result<FakeServer> {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("bind a loopback port")?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {

@@ -2,6 +2,7 @@
 //! no trace; the broken clusters are in [`broken`].
 
 mod broken;
+mod bundle;
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -48,7 +49,7 @@ impl Report {
 }
 
 /// Runs the command as an administrator.
-fn run(site: &Site, flags: &[&str]) -> Result<Output> {
+pub(super) fn run(site: &Site, flags: &[&str]) -> Result<Output> {
     let mut command = Command::new(programs::built("keylime-attestor-operator")?);
     command.env("KUBECONFIG", site.server.kubeconfig());
     command.args(["--plugin-image", IMAGE, "check"]).args(flags);
