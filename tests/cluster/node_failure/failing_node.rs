@@ -13,8 +13,9 @@ use super::seen::{
 };
 
 /// What the resource says beyond the usual: short intervals, so that the test is. What is measured
-/// is those and the work behind them.
-const MORE: &str = "  nodes: {interval: 5s, grace: 10s}
+/// is those and the work behind them. Tokens are demanded at once, not when all agents have one.
+const MORE: &str = "  attestation: {binding: Require}
+  nodes: {interval: 5s, grace: 10s}
   enforcement: {action: Evict, interval: 2s}
 ";
 

@@ -29,7 +29,6 @@ fn each_mode_serves_an_hcl_configuration_and_gives_it_back() -> Result<()> {
 
     // One live resource is given one mode after the other.
     in_place(&cluster, &before)?;
-    resource::wait_until_settled(&cluster)?;
     overlay(&cluster, &before)?;
     say(clock, "from InPlace to Overlay");
     upgrade_spire(&cluster)?;
@@ -47,9 +46,15 @@ fn each_mode_serves_an_hcl_configuration_and_gives_it_back() -> Result<()> {
     cluster.stop()
 }
 
+/// Tokens are demanded at once, not when all agents have one.
+fn apply(cluster: &Cluster, mode: &str) -> Result<()> {
+    let text = cluster.attestor(mode, "Deployment") + "  attestation: {binding: Require}\n";
+    resource::apply_text(cluster, &text)
+}
+
 /// The derived configurations are read, and SPIRE's own are as they were.
 fn overlay(cluster: &Cluster, before: &Snapshot) -> Result<()> {
-    resource::apply(cluster, "Overlay", "Deployment")?;
+    apply(cluster, "Overlay")?;
     for (name, key) in CONFIGURATIONS {
         let (own, now) = (before.entry(name, key)?, config_map(cluster, name, key)?);
         ensure!(now == own, "{name} is {now}");
@@ -76,7 +81,7 @@ fn upgrade_spire(cluster: &Cluster) -> Result<()> {
 
 /// SPIRE's own configurations are edited.
 fn in_place(cluster: &Cluster, before: &Snapshot) -> Result<()> {
-    resource::apply(cluster, "InPlace", "Deployment")?;
+    apply(cluster, "InPlace")?;
     expect_keylime(cluster)?;
     for (name, key) in CONFIGURATIONS {
         let (own, edited) = (before.entry(name, key)?, config_map(cluster, name, key)?);
@@ -87,7 +92,7 @@ fn in_place(cluster: &Cluster, before: &Snapshot) -> Result<()> {
 
 /// The configurations of the other modes are there, and nothing else was changed.
 fn config_only(cluster: &Cluster, before: &Snapshot) -> Result<()> {
-    resource::apply(cluster, "ConfigOnly", "Deployment")?;
+    apply(cluster, "ConfigOnly")?;
     before.expect_but_nodes(cluster)?;
     for (name, key) in CONFIGURATIONS {
         let derived = derived(cluster, name, key)?;

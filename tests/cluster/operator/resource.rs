@@ -9,12 +9,7 @@ use serde_json::Value;
 
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Applies the resource and waits until it is Ready.
-pub(crate) fn apply(cluster: &Cluster, mode: &str, server: &str) -> Result<()> {
-    apply_text(cluster, &cluster.attestor(mode, server))
-}
-
-/// Applies the resource from its text, and waits in the same way.
+/// Applies the resource from its text, and waits until it is Ready.
 pub(crate) fn apply_text(cluster: &Cluster, resource: &str) -> Result<()> {
     cluster.apply(resource)?;
     let ready = ["wait", "--for=condition=Ready", "kla/spire", "--timeout=120s"];
