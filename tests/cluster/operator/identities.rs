@@ -14,8 +14,8 @@ use super::resource::{TIMEOUT, say};
 
 /// How long a workload may wait for its SVID when its node's SPIRE agent is ready: the operator
 /// polls the node within seconds, spire-controller-manager makes the entries within ten, and the
-/// agent learns of new ones each five seconds; the rest is for a busy machine. With node aliases 4
-/// to 12 s were measured at the switch on a busy machine, and 11 s on deletion: SPIRE's server
+/// agent learns of new ones each five seconds; the rest is for a busy machine. With node aliases 4 s
+/// were measured at the switch, and 11 to 12 s on deletion: SPIRE's server
 /// learns of a new agent's selectors within five seconds, and the agent of its entries within five.
 /// Without aliases it was 10 to 22 s and 17 to 32 s.
 const WITH_READY_AGENT: Duration = Duration::from_secs(40);
