@@ -76,6 +76,7 @@ publish: packages ## push that release, signed as SIGN says: the file of a key o
 release-test: setup ## release the image to a registry here, sign it, and verify it
 	ln -sfn "$$($(setup)/tool.sh cosign)" $(target)/lab/cosign
 	cargo test --workspace --test apiserver released:: -- --include-ignored
+	cargo test --workspace --test cluster released:: -- --include-ignored
 
 fresh: ## run targets (RUN="setup build image" if not given) on a fresh Debian 12 in a folder; names packages that miss
 	$(setup)/fresh.sh $(target)/fresh $(or $(RUN),setup build image)

@@ -4,3 +4,4 @@
 mod bare;
 mod node_failure;
 mod operator;
+mod released;

@@ -21,6 +21,7 @@ pub mod ports;
 pub mod process;
 pub mod programs;
 pub mod quoter;
+pub mod released;
 pub mod shared;
 pub mod site;
 pub mod soft_ak;

@@ -7,11 +7,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use lab::process::output;
+use lab::released::{Checkout, Dist, NEXT, Registry};
 use serde_json::Value;
 
-use super::checkout::{Checkout, Dist};
-use super::registry::Registry;
-use super::{NEXT, Published};
+use super::Published;
 use crate::chart::helm::at;
 
 #[test]

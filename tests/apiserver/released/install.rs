@@ -6,9 +6,9 @@ use anyhow::{Result, ensure};
 use lab::apiserver::ApiServer;
 use lab::cluster::Helm;
 use lab::documents::repository;
+use lab::released::{Dist, NEXT};
 
 use super::Published;
-use super::checkout::Dist;
 use crate::chart::helm::{HELMS, NAMESPACE, RELEASE, helm, text};
 
 const CRD: &str = "keylimeattestors.spire.keylime.dev";
@@ -127,7 +127,7 @@ impl<'a> Site<'a> {
         );
         let version = r"{.metadata.labels.app\.kubernetes\.io/version}";
         assert_eq!(self.get("deployment", NAMESPACE, RELEASE, version)?, dist.version);
-        assert_eq!(self.definition()?.contains("The next text."), dist.version == super::NEXT);
+        assert_eq!(self.definition()?.contains("The next text."), dist.version == NEXT);
         Ok(())
     }
 

@@ -1,19 +1,12 @@
 //! A release: its files, as `make release` makes them, and what a cluster gets of them by a registry.
 //! What is in its images is of no matter here, and small.
 
-mod checkout;
 mod files;
 mod install;
-mod registry;
 mod signatures;
 
 use anyhow::Result;
-
-use self::checkout::{Checkout, Dist};
-use self::registry::Registry;
-
-/// The version after this one.
-const NEXT: &str = "99.0.0";
+use lab::released::{Checkout, Dist, NEXT, Registry};
 
 /// This version and a next one, both in a registry.
 struct Published {

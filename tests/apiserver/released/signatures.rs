@@ -9,9 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use lab::image::Image;
 use lab::process::output;
 use lab::programs::installed;
-
-use super::checkout::Checkout;
-use super::registry::Registry;
+use lab::released::{Checkout, Registry};
 
 const PASSWORD: (&str, &str) = ("COSIGN_PASSWORD", "a password");
 
@@ -34,9 +32,9 @@ fn a_release_is_verified_by_the_key_that_signed_it() -> Result<()> {
 
     let verify = |key: &Path| {
         let folder = dist.folder.display().to_string();
-        let mut script = checkout.script("verify.sh", &[&dist.version, &folder]);
+        let mut script = checkout.script("verify.sh", &[&dist.version, &folder])?;
         script.env("REGISTRY", registry.address()).env("PLAIN_HTTP", "1").env("KEY", key.join("cosign.pub"));
-        output(script.env("PATH", super::checkout::path()?))
+        output(&mut script)
     };
     let verified = verify(&ours)?;
     ensure!(verified.contains(&dist.digest()?), "{verified}");

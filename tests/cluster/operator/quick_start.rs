@@ -10,7 +10,7 @@ use super::identities::{expect_identities, meanwhile};
 use super::resource;
 
 /// A pod on each node, which spire-controller-manager makes an entry for.
-const WORKLOADS: [(&str, Node); 2] = [("first", NODES[0]), ("second", NODES[1])];
+pub(crate) const WORKLOADS: [(&str, Node); 2] = [("first", NODES[0]), ("second", NODES[1])];
 
 /// Starts the workloads, and waits until they have their SVIDs.
 pub(crate) fn start_workloads(cluster: &Cluster) -> Result<()> {

@@ -12,6 +12,11 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
 /// Applies the resource from its text, and waits until it is Ready.
 pub(crate) fn apply_text(cluster: &Cluster, resource: &str) -> Result<()> {
     cluster.apply(resource)?;
+    wait_until_ready(cluster)
+}
+
+/// Waits until the resource is Ready.
+pub(crate) fn wait_until_ready(cluster: &Cluster) -> Result<()> {
     let ready = ["wait", "--for=condition=Ready", "kla/spire", "--timeout=120s"];
     cluster.at_server(&ready).map(drop)
 }

@@ -11,6 +11,7 @@
 
 mod attestor;
 mod keylime;
+mod reach;
 mod script;
 mod spire;
 mod world;
@@ -26,6 +27,7 @@ use tempfile::NamedTempFile;
 
 pub use self::attestor::{OPERATOR, quick_start};
 pub use self::keylime::Keylime;
+pub use self::reach::Reach;
 use self::script::Script;
 pub use self::spire::{Helm, SpireAgent};
 pub use self::world::World;

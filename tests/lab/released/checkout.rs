@@ -4,42 +4,53 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
-use lab::image::copy_checkout;
-use lab::process::output;
-use lab::programs::installed;
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::registry::Registry;
+use super::Registry;
+use crate::image::copy_checkout;
+use crate::process::output;
+use crate::programs::installed;
 
 /// What a release's own commits are made by.
 const COMMIT: &str = "git init --quiet && git add --all \
                       && git -c user.name=lab -c user.email=lab@localhost commit --quiet --message release";
-pub(super) struct Checkout {
+/// A copy of this project, committed with a version of its own. It goes when it is dropped.
+#[derive(Debug)]
+pub struct Checkout {
     folder: TempDir,
-    pub(super) version: String,
+    /// Its version.
+    pub version: String,
 }
 
 impl Checkout {
-    pub(super) fn of(version: &str) -> Result<Self> {
+    /// A copy with this version; another than today's has another CRD, too.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn of(version: &str) -> Result<Self> {
         let folder = TempDir::new()?;
         copy_checkout(folder.path())?;
         let checkout = Self { folder, version: version.to_owned() };
         if version != env!("CARGO_PKG_VERSION") {
-            output(&mut checkout.script("version.sh", &[version]))?;
+            output(&mut checkout.script("version.sh", &[version])?)?;
             checkout.change_the_crd()?;
         }
         output(Command::new("sh").args(["-c", COMMIT]).current_dir(checkout.path()))?;
         Ok(checkout)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    /// Its folder.
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// An image of a program that is none, but for what tells its architecture.
-    pub(super) fn image(&self, architecture: &str) -> Result<PathBuf> {
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn image(&self, architecture: &str) -> Result<PathBuf> {
         let machine = match architecture {
             "amd64" => 62,
             _ => 183,
@@ -54,7 +65,10 @@ impl Checkout {
     }
 
     /// An image of the programs in a folder.
-    pub(super) fn image_of(&self, programs: &Path, name: &str) -> Result<PathBuf> {
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn image_of(&self, programs: &Path, name: &str) -> Result<PathBuf> {
         let archive = self.path().join("target").join(name).with_extension("oci.tar");
         fs::create_dir_all(self.path().join("target"))?;
         let mut script = Command::new(self.path().join("operator/image/oci.py"));
@@ -62,30 +76,46 @@ impl Checkout {
         Ok(archive)
     }
 
-    /// Runs a script of the release's with the release's tools.
-    pub(super) fn script(&self, name: &str, args: &[&str]) -> Command {
+    /// A script of the release's that is not run yet, with the release's tools.
+    ///
+    /// # Errors
+    /// When those are not installed.
+    pub fn script(&self, name: &str, args: &[&str]) -> Result<Command> {
         let mut script = Command::new(self.path().join("operator/release").join(name));
         script.args(args).current_dir(self.path()).env("HOME", self.path().join("target"));
         // Cargo's own home is found by HOME, where nothing else names it.
         if let (None, Some(home)) = (std::env::var_os("CARGO_HOME"), std::env::home_dir()) {
             script.env("CARGO_HOME", home.join(".cargo")).env("RUSTUP_HOME", home.join(".rustup"));
         }
-        script
+        script.env("PATH", path()?);
+        Ok(script)
     }
 
-    pub(super) fn release(&self, registry: &Registry, images: &[PathBuf]) -> Result<Dist> {
+    /// Makes the release of these images.
+    ///
+    /// # Errors
+    /// When it is refused; the error says why.
+    pub fn release(&self, registry: &Registry, images: &[PathBuf]) -> Result<Dist> {
         self.release_as(&self.version, registry, images)
     }
 
-    pub(super) fn release_as(&self, version: &str, registry: &Registry, images: &[PathBuf]) -> Result<Dist> {
-        let mut script = self.script("release.sh", &[version]);
-        output(script.args(images).env("REGISTRY", registry.address()).env("PATH", path()?))?;
+    /// The same where a version is asked for that may be another.
+    ///
+    /// # Errors
+    /// As [`release`](Self::release).
+    pub fn release_as(&self, version: &str, registry: &Registry, images: &[PathBuf]) -> Result<Dist> {
+        let mut script = self.script("release.sh", &[version])?;
+        output(script.args(images).env("REGISTRY", registry.address()))?;
         Ok(Dist { folder: self.path().join("target/dist").join(version), version: version.to_owned() })
     }
 
-    pub(super) fn publish(&self, registry: &Registry, settings: &[(&str, &str)]) -> Result<String> {
-        let mut script = self.script("publish.sh", &[&self.version]);
-        script.env("REGISTRY", registry.address()).env("PLAIN_HTTP", "1").env("PATH", path()?);
+    /// Pushes the release, with these settings of publish.sh; what was pushed.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn publish(&self, registry: &Registry, settings: &[(&str, &str)]) -> Result<String> {
+        let mut script = self.script("publish.sh", &[&self.version])?;
+        script.env("REGISTRY", registry.address()).env("PLAIN_HTTP", "1");
         script.env("HELM", installed("cluster-tools/helm4")?).envs(settings.iter().copied());
         output(&mut script)
     }
@@ -97,7 +127,7 @@ impl Checkout {
             let text = fs::read_to_string(&crd)?;
             let changed = text
                 .replace("description: How the operator changes SPIRE\n", "description: The next text.\n");
-            anyhow::ensure!(changed != text, "the CRD has no such text any more");
+            ensure!(changed != text, "the CRD has no such text any more");
             fs::write(crd, changed)?;
         }
         Ok(())
@@ -105,7 +135,7 @@ impl Checkout {
 }
 
 /// With the programs that the set-up installed first.
-pub(super) fn path() -> Result<String> {
+fn path() -> Result<String> {
     let mut folders = vec![installed("crane")?];
     folders.extend(installed("cosign").ok());
     folders.extend(installed("cargo-cyclonedx")?.canonicalize()?.parent().map(Path::to_owned));
@@ -114,25 +144,35 @@ pub(super) fn path() -> Result<String> {
 }
 
 /// The files of a release.
-pub(super) struct Dist {
-    pub(super) folder: PathBuf,
-    pub(super) version: String,
+#[derive(Debug)]
+pub struct Dist {
+    /// Where they are.
+    pub folder: PathBuf,
+    /// Its version.
+    pub version: String,
 }
 
 impl Dist {
     /// The file of the release that ends so.
-    pub(super) fn file(&self, ending: &str) -> PathBuf {
+    pub fn file(&self, ending: &str) -> PathBuf {
         self.folder.join(format!("keylime-attestor-{}{ending}", self.version))
     }
 
-    pub(super) fn json(&self, ending: &str) -> Result<Value> {
+    /// That file, which is JSON.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn json(&self, ending: &str) -> Result<Value> {
         let file = self.file(ending);
         let text = fs::read(&file).with_context(|| format!("failed to read {}", file.display()))?;
         serde_json::from_slice(&text).with_context(|| format!("failed to read {}", file.display()))
     }
 
     /// The digest of the image, as the provenance has it.
-    pub(super) fn digest(&self) -> Result<String> {
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn digest(&self) -> Result<String> {
         let provenance = self.json(".provenance.json")?;
         let digest = provenance.pointer("/subject/0/digest/sha256").and_then(Value::as_str);
         Ok(format!("sha256:{}", digest.context("the provenance names no image")?))

@@ -5,22 +5,29 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use lab::ports::Port;
-use lab::process::{Process, output};
-use lab::programs::installed;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::ports::Port;
+use crate::process::{Process, output};
+use crate::programs::installed;
+
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(super) struct Registry {
+/// A running registry; what was pushed goes with it.
+#[derive(Debug)]
+pub struct Registry {
     _process: Process,
     port: Port,
     _folder: TempDir,
 }
 
 impl Registry {
-    pub(super) fn start() -> Result<Self> {
+    /// Starts an empty one.
+    ///
+    /// # Errors
+    /// When crane is not installed or does not serve.
+    pub fn start() -> Result<Self> {
         let (folder, port) = (TempDir::new()?, Port::free()?);
         let mut command = Command::new(crane()?);
         command.args(["registry", "serve", "--address", &format!("127.0.0.1:{port}"), "--disk"]);
@@ -29,15 +36,29 @@ impl Registry {
         Ok(Self { _process: process, port, _folder: folder })
     }
 
-    pub(super) fn address(&self) -> String {
+    /// Its port on this machine.
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
+
+    /// Host and port, as names of images begin.
+    pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    pub(super) fn crane(&self, command: &str, name: &str, args: &[&str]) -> Result<String> {
+    /// Has crane do something with what has a name there; its standard output.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn crane(&self, command: &str, name: &str, args: &[&str]) -> Result<String> {
         output(Command::new(crane()?).arg(command).arg(format!("{}/{name}", self.address())).args(args))
     }
 
-    pub(super) fn manifest(&self, name: &str) -> Result<Value> {
+    /// The manifest that has a name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn manifest(&self, name: &str) -> Result<Value> {
         serde_json::from_str(&self.crane("manifest", name, &[])?).context("failed to read a manifest")
     }
 }
