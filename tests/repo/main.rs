@@ -2,6 +2,7 @@
 
 mod blocks;
 mod pinned;
+mod programs;
 mod readme;
 mod version;
 mod words;

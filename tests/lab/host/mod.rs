@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use keylime_attestor_proto::agent_store::agent_store_server;
 use keylime_attestor_proto::go_plugin::grpc_broker_client::GrpcBrokerClient;
 use keylime_attestor_proto::go_plugin::{ConnInfo, Empty, grpc_controller_client::GrpcControllerClient};
 use keylime_attestor_proto::init::{DeinitRequest, InitRequest, init_client::InitClient};
 use keylime_attestor_proto::metrics::metrics_server;
+use rustix::process::{Pid, kill_process};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
@@ -28,6 +29,7 @@ use crate::process::memory_kib;
 
 pub use log::Log;
 pub use plugin::{AgentSession, Answer, Plugin, ServerSession};
+pub use rustix::process::Signal;
 pub use services::{AgentStoreMode, HostServices, Measurement};
 
 /// How long anything may take before the test that waits for it fails.
@@ -268,14 +270,13 @@ impl Host {
         memory_kib(self.pid()?, "VmHWM")
     }
 
-    /// Sends a signal, by its name without SIG.
+    /// Sends a signal.
     ///
     /// # Errors
     /// When the plugin has ended.
-    pub async fn signal(&self, name: &str) -> Result<()> {
-        let sent = Command::new("kill").args(["-s", name, &self.pid()?.to_string()]).status().await?;
-        ensure!(sent.success(), "failed to send SIG{name}");
-        Ok(())
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(self.pid()?.try_into()?).context("the plugin has no process id")?;
+        kill_process(pid, signal).with_context(|| format!("failed to send {signal:?}"))
     }
 
     /// Ends the plugin as SPIRE does: Deinit, Shutdown, and the connection is closed.

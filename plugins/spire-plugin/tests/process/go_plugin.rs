@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use keylime_attestor_proto::go_plugin::conn_info::Knock;
 use keylime_attestor_proto::go_plugin::grpc_broker_client::GrpcBrokerClient;
 use keylime_attestor_proto::go_plugin::{ConnInfo, grpc_stdio_client::GrpcStdioClient};
-use lab::host::Ended;
+use lab::host::{Ended, Signal};
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Request};
@@ -99,7 +99,7 @@ async fn a_call_that_does_not_end_does_not_keep_the_process() -> Result<()> {
 async fn sigint_is_ignored() -> Result<()> {
     let host = configured().await?;
     for _ in 0..3 {
-        host.signal("INT").await?;
+        host.signal(Signal::INT)?;
         host.plugin().attest("address").await?.attributes().await?;
     }
     ends_well(host).await
@@ -109,7 +109,7 @@ async fn sigint_is_ignored() -> Result<()> {
 async fn sigterm_ends_it_well() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let host = server_plugin().env("PLUGIN_UNIX_SOCKET_DIR", directory.path()).start().await?;
-    host.signal("TERM").await?;
+    host.signal(Signal::TERM)?;
     let Ended { status, stdout, .. } = host.ended().await?;
     assert!(status.success() && stdout.is_empty());
     assert_eq!(fs::read_dir(directory.path())?.count(), 0, "something was left behind");
