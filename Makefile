@@ -67,7 +67,7 @@ reproduce: image ## make the image once more elsewhere, and compare
 	cargo test --workspace --test real image -- --ignored
 
 release: packages ## make the files of a release: VERSION=1.2.3 REGISTRY=registry.example.org/keylime, localhost:5000 if not given
-	PATH="$$(dirname "$$($(setup)/cargo-tool.sh cargo-cyclonedx)"):$$PATH" operator/release/release.sh $(VERSION) $(ARCHIVES)
+	PATH="$$(dirname "$$($(setup)/cargo-tool.sh cargo-cyclonedx)"):$$PATH" operator/release/release.sh $(VERSION) $(PROGRAMS)
 
 publish: packages ## push that release, signed as SIGN says: the file of a key of cosign, keyless, or no
 	PATH="$$($(setup)/tool.sh crane):$$($(setup)/tool.sh cosign):$$PATH" HELM="$$(command -v helm || echo "$$($(setup)/cluster-tools.sh)/helm4")" \

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# release.sh VERSION [ARCHIVE...]: makes all files of a release in target/dist/VERSION, for the registry $REGISTRY, and pushes nothing. The archives
-# are images that `make image` made, one for each architecture; without any, this machine's is made. The same commit gives the same files; what is
-# in them: operator/docs/releases.md. Needs cargo-cyclonedx.
+# release.sh VERSION [FOLDER...]: makes all files of a release in target/dist/VERSION, for the registry $REGISTRY, and pushes nothing. Each folder has
+# the programs of one architecture, as operator/image/programs.sh made them of this commit; without any, this machine's are made. What is in the files:
+# operator/docs/releases.md. Needs cargo-cyclonedx.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 here=operator/release
@@ -16,10 +16,6 @@ known=$($here/version.sh)
 changed=$(git status --porcelain)
 [ -z "$changed" ] || fail "expected a checkout as it was committed, so that the release can tell its sources; these differ:
 $changed"
-if [ $# = 0 ]; then
-  operator/image/image.sh >&2
-  set -- target/image/keylime-attestor.oci.tar
-fi
 
 name=keylime-attestor-$version
 dist=target/dist/$version
@@ -29,7 +25,16 @@ rm -rf "$dist"
 mkdir -p "$dist" "$work/files"
 image=$REGISTRY/keylime-attestor
 
-digest=$($here/index.py "$image:$version" "$work/files/$name.oci.tar" "$@")
+images=()
+if [ $# = 0 ]; then
+  operator/image/image.sh >&2
+  images=(target/image/keylime-attestor.oci.tar)
+fi
+for folder in "$@"; do
+  images+=("$work/${#images[@]}.oci.tar")
+  operator/image/oci.py Containerfile "$folder" "${images[-1]}" >&2
+done
+digest=$($here/index.py "$image:$version" "$work/files/$name.oci.tar" "${images[@]}")
 $here/charts.sh "$work/files" "$image" "$digest"
 $here/manifests.sh "$image@$digest" >"$work/files/$name.yaml"
 $here/sbom.py "$image" "$digest" >"$work/files/$name.cdx.json"

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use lab::cluster::{Cluster, Helm, OPERATOR, Options, World};
 use lab::documents::repository;
 use lab::image::Image;
-use lab::released::{Checkout, Dist, NEXT, Registry};
+use lab::released::{Checkout, NEXT, Registry};
 use lab::wait;
 
 use crate::operator::identities::meanwhile;
@@ -68,8 +68,7 @@ fn publish(checkout: &Checkout, registry: &Registry, more: &[u8]) -> Result<Publ
         fs::copy(&program, &copy)?;
         append(&copy, more)?;
     }
-    let image = checkout.image_of(&programs, "image")?;
-    let dist: Dist = checkout.release(registry, &[image])?;
+    let dist = checkout.release(registry, &[programs])?;
     checkout.publish(registry, &[("SIGN", "no")])?;
     let image = format!("{}/keylime-attestor@{}", registry.address(), dist.digest()?);
     Ok(Published { version: dist.version, image })

@@ -1,5 +1,5 @@
 //! A release: its files, as `make release` makes them, and what a cluster gets of them by a registry.
-//! What is in its images is of no matter here, and small.
+//! What its programs are is of no matter here, and small.
 
 mod files;
 mod install;
@@ -23,8 +23,8 @@ impl Published {
         let old = Checkout::of(env!("CARGO_PKG_VERSION"))?;
         let new = Checkout::of(NEXT)?;
         let [old_dist, new_dist] = [&old, &new].map(|checkout| -> Result<Dist> {
-            let images = [checkout.image("amd64")?, checkout.image("arm64")?];
-            let dist = checkout.release(&registry, &images)?;
+            let programs = [checkout.programs("amd64")?, checkout.programs("arm64")?];
+            let dist = checkout.release(&registry, &programs)?;
             checkout.publish(&registry, &[("SIGN", "no")])?;
             Ok(dist)
         });

@@ -26,7 +26,9 @@ fn a_release_is_verified_by_the_key_that_signed_it() -> Result<()> {
         output(generate.arg("generate-key-pair").current_dir(key).envs([PASSWORD]))?;
     }
     let [ours, another] = keys;
-    let dist = checkout.release(&registry, &[Image::made()?.archive.clone()])?;
+    let program = Image::made()?.program("keylime-attestor-operator")?;
+    let programs = program.parent().context("a program in no folder")?;
+    let dist = checkout.release(&registry, &[programs.to_owned()])?;
     let key = ours.join("cosign.key").display().to_string();
     checkout.publish(&registry, &[("SIGN", &key), PASSWORD])?;
 
@@ -53,7 +55,7 @@ fn a_release_is_verified_by_the_key_that_signed_it() -> Result<()> {
 
     // What has the tag now was signed by nobody.
     let other = Checkout::of(env!("CARGO_PKG_VERSION"))?;
-    other.release(&registry, &[other.image("amd64")?])?;
+    other.release(&registry, &[other.programs("amd64")?])?;
     other.publish(&registry, &[("SIGN", "no")])?;
     let refused = verify(&ours).err().context("an image of somebody else passes")?;
     ensure!(format!("{refused:#}").contains("no signatures found"), "{refused:#}");

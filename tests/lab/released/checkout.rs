@@ -46,11 +46,11 @@ impl Checkout {
         self.folder.path()
     }
 
-    /// An image of a program that is none, but for what tells its architecture.
+    /// A folder of programs that are none, but for what tells their architecture.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn image(&self, architecture: &str) -> Result<PathBuf> {
+    pub fn programs(&self, architecture: &str) -> Result<PathBuf> {
         let machine = match architecture {
             "amd64" => 62,
             _ => 183,
@@ -58,22 +58,12 @@ impl Checkout {
         let mut program = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0".to_vec();
         program.extend([machine, 0]);
         program.extend(format!("{} for {architecture}", self.version).as_bytes());
-        let programs = self.path().join("target/images").join(architecture);
-        fs::create_dir_all(&programs)?;
-        fs::write(programs.join("keylime-attestor-operator"), program)?;
-        self.image_of(&programs, architecture)
-    }
-
-    /// An image of the programs in a folder.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn image_of(&self, programs: &Path, name: &str) -> Result<PathBuf> {
-        let archive = self.path().join("target").join(name).with_extension("oci.tar");
-        fs::create_dir_all(self.path().join("target"))?;
-        let mut script = Command::new(self.path().join("operator/image/oci.py"));
-        output(script.arg("Containerfile").args([programs, &archive]).current_dir(self.path()))?;
-        Ok(archive)
+        let folder = self.path().join("target/programs").join(architecture);
+        fs::create_dir_all(&folder)?;
+        for name in ["agent", "operator", "quoter", "server"] {
+            fs::write(folder.join(format!("keylime-attestor-{name}")), &program)?;
+        }
+        Ok(folder)
     }
 
     /// A script of the release's that is not run yet, with the release's tools.
@@ -91,21 +81,21 @@ impl Checkout {
         Ok(script)
     }
 
-    /// Makes the release of these images.
+    /// Makes the release of the programs in these folders, one for each architecture.
     ///
     /// # Errors
     /// When it is refused; the error says why.
-    pub fn release(&self, registry: &Registry, images: &[PathBuf]) -> Result<Dist> {
-        self.release_as(&self.version, registry, images)
+    pub fn release(&self, registry: &Registry, programs: &[PathBuf]) -> Result<Dist> {
+        self.release_as(&self.version, registry, programs)
     }
 
     /// The same where a version is asked for that may be another.
     ///
     /// # Errors
     /// As [`release`](Self::release).
-    pub fn release_as(&self, version: &str, registry: &Registry, images: &[PathBuf]) -> Result<Dist> {
+    pub fn release_as(&self, version: &str, registry: &Registry, programs: &[PathBuf]) -> Result<Dist> {
         let mut script = self.script("release.sh", &[version])?;
-        output(script.args(images).env("REGISTRY", registry.address()))?;
+        output(script.args(programs).env("REGISTRY", registry.address()))?;
         Ok(Dist { folder: self.path().join("target/dist").join(version), version: version.to_owned() })
     }
 
