@@ -28,6 +28,7 @@ mod reconcile;
 mod report_identity;
 mod rollout;
 mod status;
+mod uninstall;
 mod validate;
 
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     match &args.command {
         Some(Command::Probe { url }) => process::probe::probe(url).await?,
         Some(Command::Credentials(asked)) => credentials::credentials(asked)?,
+        Some(Command::Uninstall { attestors }) => uninstall::uninstall(&args, *attestors).await?,
         Some(Command::Check(asked)) => return check::check(&args, asked).await,
         None => {
             process::log::start(args.log_format, &args.log_level)?;

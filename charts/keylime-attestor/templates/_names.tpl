@@ -69,6 +69,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: test
 {{- end }}
 
+{{/* What selects the pod that runs before the release is deleted. */}}
+{{- define "keylime-attestor.uninstallSelector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: uninstall
+{{- end }}
+
 {{/* The namespaces in which the operator acts, by comma. */}}
 {{- define "keylime-attestor.namespaces" -}}
 {{- if not .Values.namespaces }}

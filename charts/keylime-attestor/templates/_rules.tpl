@@ -143,6 +143,20 @@
   verbs: [get, create, patch]
 {{- end }}
 
+{{/* What is done before the release is deleted, in the namespaces that the operator manages. */}}
+{{- define "keylime-attestor.uninstallRules" -}}
+# Whether a resource is still in SPIRE, and until when.
+- apiGroups: [spire.keylime.dev]
+  resources: [keylimeattestors]
+  verbs: [list]
+{{- if eq .Values.uninstall.attestors "Withdraw" }}
+# The operator withdraws a resource that is deleted.
+- apiGroups: [spire.keylime.dev]
+  resources: [keylimeattestors]
+  verbs: [delete]
+{{- end }}
+{{- end }}
+
 {{/* Names of the Secrets that may be seen, by namespace, as JSON. */}}
 {{- define "keylime-attestor.secrets" -}}
 {{- $secrets := dict -}}

@@ -106,6 +106,22 @@ pub(crate) enum Command {
     /// Make the client certificates for Keylime, or renew those that end soon, and the two Secrets
     /// with them
     Credentials(CredentialsArgs),
+
+    /// Say whether the operator can be uninstalled, as `helm uninstall` asks before it does
+    Uninstall {
+        /// What is done while a KeylimeAttestor of --namespaces is still in SPIRE
+        #[arg(long, value_enum)]
+        attestors: Attestors,
+    },
+}
+
+/// What an uninstallation does with KeylimeAttestors that are still in SPIRE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Attestors {
+    /// It is refused.
+    Refuse,
+    /// They are deleted, and it waits until the operator has withdrawn them.
+    Withdraw,
 }
 
 /// Which certificates are made, of which CAs, and where they go.

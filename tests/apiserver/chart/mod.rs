@@ -4,6 +4,7 @@
 mod accepted;
 mod generated;
 pub(crate) mod helm;
+pub(crate) mod hook;
 mod monitoring;
 mod policies;
 mod quoter;

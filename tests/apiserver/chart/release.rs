@@ -4,13 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use lab::apiserver::ApiServer;
 use lab::cluster::Helm;
 use lab::wait;
+use serde_json::Value;
 use tempfile::TempDir;
 
-use super::helm::{self, NAMESPACE, RELEASE, chart, read, text, value_set};
+use super::helm::{self, NAMESPACE, RELEASE, at, chart, read, text, value_set};
+use super::hook;
 
 const CRD: &str = "keylimeattestors.spire.keylime.dev";
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -39,6 +41,8 @@ fn life_of_a_release(helm: Helm) -> Result<()> {
     releases.refuse_a_namespace_that_is_not_there(&new)?;
     releases.install_and_upgrade(&old, &new, &with_attestor)?;
     releases.leave_the_attestor_and_come_back(&new, &with_attestor)?;
+    releases.refuse_to_leave_what_is_in_spire(&new, &with_attestor)?;
+    releases.withdraw_and_come_back(&new, &with_attestor)?;
     releases.leave_nothing(&new)
 }
 
@@ -108,6 +112,61 @@ impl Releases {
         Ok(())
     }
 
+    /// What the operator has taken up, as its finalizer tells.
+    fn refuse_to_leave_what_is_in_spire(&self, chart: &Path, with_attestor: &[&str]) -> Result<()> {
+        self.take_up()?;
+        let (left, told) = hook::play(&self.server, || Ok(()), || self.try_uninstall())?;
+        ensure!(left.is_err(), "it was uninstalled");
+        for part in ["found spire-system/spire", "kubectl delete kla spire -n spire-system", "--no-hooks"] {
+            ensure!(told.contains(part), "{part} is not in {told}");
+        }
+        self.deployment()?;
+        assert_eq!(self.attestor("{.metadata.deletionTimestamp}")?, "");
+        // Helm upgrades no release that is being uninstalled, but rolls one back to what it is.
+        let history = self.of_release("history", &["--max", "1", "--output", "json"])?;
+        let history: Value = serde_json::from_str(&history)?;
+        assert_eq!(at(&history, "/0/status"), "uninstalling");
+        let revision = history.pointer("/0/revision").and_then(Value::as_u64).context("no revision")?;
+        self.of_release("rollback", &[&revision.to_string()])?;
+        self.run("upgrade", chart, &[with_attestor, &["--set", "uninstall.attestors=Withdraw"]].concat())?;
+        Ok(())
+    }
+
+    /// The resource is deleted, and Helm waits until the operator lets it go, which we play.
+    fn withdraw_and_come_back(&self, chart: &Path, with_attestor: &[&str]) -> Result<()> {
+        let let_go = || {
+            let deleted = self.attestor("{.metadata.deletionTimestamp}").unwrap_or_default();
+            if !deleted.is_empty() {
+                self.deployment()?;
+                self.finalizers("[]")?;
+            }
+            Ok(())
+        };
+        let (left, told) = hook::play(&self.server, let_go, || self.try_uninstall())?;
+        left?;
+        ensure!(told.contains("waits until the operator has withdrawn spire-system/spire"), "{told}");
+        ensure!(
+            self.deployment().is_err() && self.attestor("{.metadata.name}").is_err(),
+            "something is left"
+        );
+        let accounts =
+            self.kubectl(&["get", "serviceaccounts,roles", "--all-namespaces", "--output", "name"])?;
+        ensure!(!accounts.contains("uninstall"), "{accounts}");
+        self.run("install", chart, with_attestor)?;
+        Ok(())
+    }
+
+    fn take_up(&self) -> Result<()> {
+        self.finalizers(r#"["spire.keylime.dev/withdraw"]"#)
+    }
+
+    fn finalizers(&self, names: &str) -> Result<()> {
+        let patch = format!(r#"{{"metadata":{{"finalizers":{names}}}}}"#);
+        let patch =
+            ["patch", "kla", "spire", "--namespace", "spire-system", "--type=merge", "--patch", &patch];
+        self.kubectl(&patch).map(drop)
+    }
+
     fn leave_nothing(&self, chart: &Path) -> Result<()> {
         self.run("upgrade", chart, &["--set", "crds.keep=false"])?;
         assert_eq!(self.attestor("{.metadata.name}")?, "spire", "it goes by kubectl only");
@@ -128,10 +187,17 @@ impl Releases {
     }
 
     fn uninstall(&self) -> Result<()> {
+        hook::play(&self.server, || Ok(()), || self.try_uninstall())?.0
+    }
+
+    fn try_uninstall(&self) -> Result<()> {
+        self.of_release("uninstall", &[]).map(drop)
+    }
+
+    fn of_release(&self, verb: &str, args: &[&str]) -> Result<String> {
         let config = self.server.kubeconfig();
-        let command = ["uninstall", RELEASE, "--namespace", NAMESPACE, "--kubeconfig", text(&config)?];
-        helm::helm(self.helm, &command)?;
-        Ok(())
+        let command = [verb, RELEASE, "--namespace", NAMESPACE, "--kubeconfig", text(&config)?];
+        helm::helm(self.helm, &[&command[..], args].concat())
     }
 
     fn crd(&self) -> Result<String> {

@@ -78,6 +78,8 @@ fn the_apiserver_grants_what_is_needed_and_no_more() -> Result<()> {
     let by_default: Vec<_> = needed().chain(BY_DEFAULT.iter().copied()).collect();
     expect(&server, "default", "keylime-attestor", &by_default)?;
     expect(&server, "namespaces", "attestor", LISTED)?;
+    expect(&server, "default", "keylime-attestor-uninstall", REFUSES)?;
+    expect(&server, "namespaces", "attestation-uninstall", WITHDRAWS)?;
     expect(&server, "attestor", "keylime-attestor", SECRETS_OF_VALUES)
 }
 
@@ -232,6 +234,26 @@ const LISTED: &[Question] = &[
     ("list", "secrets", "", "spire-server", false),
     ("watch", "secrets", "", "spire-server", false),
     ("patch", "secrets", "keylime-admin-client", "spire-server", false),
+];
+
+/// Of what runs before the release is deleted.
+const REFUSES: &[Question] = &[
+    ("list", "keylimeattestors.spire.keylime.dev", "", "spire-system", true),
+    ("get", "keylimeattestors.spire.keylime.dev", "spire", "spire-system", false),
+    ("delete", "keylimeattestors.spire.keylime.dev", "spire", "spire-system", false),
+    ("list", "keylimeattestors.spire.keylime.dev", "", "", false),
+    ("list", "pods", "", "spire-system", false),
+    ("get", "secrets", "keylime-attestor-report", NAMESPACE, false),
+];
+
+/// The same, where it deletes the resources.
+const WITHDRAWS: &[Question] = &[
+    ("list", "keylimeattestors.spire.keylime.dev", "", "spire-server", true),
+    ("delete", "keylimeattestors.spire.keylime.dev", "spire", "spire-server", true),
+    ("delete", "keylimeattestors.spire.keylime.dev", "spire", "tenant", false),
+    ("patch", "keylimeattestors.spire.keylime.dev", "spire", "spire-server", false),
+    ("patch", "statefulsets.apps", "spire-server", "spire-server", false),
+    ("get", "secrets", "keylime-admin-client", "spire-server", false),
 ];
 
 /// The Secrets of the resource that comes from the values are where SPIRE's server is, and its
