@@ -28,6 +28,9 @@ const THERE: [&str; 12] = [
 const PACKAGES: [(&str, &str); 3] =
     [("python3", "python3-venv"), ("ss", "ip=iproute2"), ("swtpm_setup", "swtpm-tools")];
 
+/// How a call begins, on this machine and in the lab's namespaces.
+const STARTS: [&str; 3] = ["Command::new(\"", "on_node(node)?.args([\"", "in_control_plane()?.args([\""];
+
 #[test]
 fn every_program_that_a_test_runs_is_there_or_installed() -> Result<()> {
     let script = read("tests/lab/setup/packages.sh")?;
@@ -40,8 +43,9 @@ fn every_program_that_a_test_runs_is_there_or_installed() -> Result<()> {
         output(Command::new("git").args(["ls-files", "tests", "plugins", "operator"]).current_dir(root()))?;
     let (mut programs, mut missing) = (0, Vec::new());
     for file in listed.lines().filter(|file| file.ends_with(".rs")) {
-        for call in read(file)?.split("Command::new(\"").skip(1) {
-            let program = call.split('"').next().unwrap_or_default();
+        let text = read(file)?;
+        for program in STARTS.iter().flat_map(|start| text.split(start).skip(1)) {
+            let program = program.split('"').next().unwrap_or_default();
             programs += 1;
             if !program.starts_with('/') && !THERE.contains(&program) && !installed(program) {
                 missing.push(format!("{program}, of {file}"));

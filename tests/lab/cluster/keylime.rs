@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::{Cluster, Node, TIMEOUT};
+use super::{Cluster, Node, TIMEOUT, kill_group};
 use crate::fake_keylime::pki::Files;
 use crate::process::output;
 use crate::wait;
@@ -85,7 +85,7 @@ impl<'a> Keylime<'a> {
         let name = agent(node);
         let pid = self.cluster.pid(&name)?;
         fs::write(self.cluster.held(&name), "").with_context(|| format!("failed to hold {name}"))?;
-        output(self.cluster.on_node(node)?.args(["kill", "-KILL", "--", &format!("-{pid}")]))?;
+        kill_group(self.cluster.on_node(node)?, &pid)?;
         self.wait_for(node, "TIMEOUT")
     }
 

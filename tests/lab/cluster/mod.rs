@@ -227,7 +227,7 @@ impl Cluster {
         let pid = self.pid(name)?;
         fs::write(self.held(name), "").with_context(|| format!("failed to hold {name}"))?;
         // With its children: it is a process group.
-        output(self.in_control_plane()?.args(["kill", "-KILL", "--", &format!("-{pid}")]))?;
+        kill_group(self.in_control_plane()?, &pid)?;
         Ok(())
     }
 
@@ -304,6 +304,11 @@ impl Drop for Cluster {
             }
         }
     }
+}
+
+/// Kills a process group in namespaces, for which bash needs no program.
+fn kill_group(mut within: Command, pid: &str) -> Result<()> {
+    output(within.args(["bash", "-c", r#"kill -KILL -- "-$0""#, pid])).map(drop)
 }
 
 fn kubeconfig(state: &Path) -> PathBuf {
