@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""oci.py CONTAINERFILE FOLDER ARCHIVE: writes FOLDER's programs as an image from scratch, an OCI image layout in one tar.
+"""oci.py CONTAINERFILE FOLDER ARCHIVE: writes FOLDER's programs, and their checksums.json, as an image from scratch, an OCI image layout
+in one tar.
 
 Labels, user and entry point are those of the Containerfile's last stage. The same programs give the same bytes: the layer is not
 compressed, because a digest would then depend on the zlib at hand. $IMAGE names the image for `ctr images import`,
@@ -26,11 +27,12 @@ def main(containerfile, folder, archive):
     version = labels["org.opencontainers.image.version"]
     name = os.environ.get("IMAGE", f"localhost/keylime-attestor:{version}")
     created = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
-    programs = sorted(pathlib.Path(folder).iterdir())
+    files = sorted(pathlib.Path(folder).iterdir())
+    programs = [file for file in files if file.suffix != ".json"]
     platform = {"architecture": architecture(programs), "os": "linux"}
 
     blobs = {}
-    layer = tar({program.name: (program.read_bytes(), 0o755) for program in programs}, created)
+    layer = tar({file.name: (file.read_bytes(), 0o755 if file in programs else 0o644) for file in files}, created)
     config = {
         "created": datetime.datetime.fromtimestamp(created, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         **platform,

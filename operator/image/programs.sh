@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Usage: programs.sh FOLDER. Builds the programs of the image and puts them into FOLDER: static, so that they run where there is no libc, and
+# Usage: programs.sh FOLDER. Builds the programs of the image and puts them into FOLDER, with their checksums: static, so that they run where there is no libc, and
 # the same bytes wherever the checkout, Cargo's home and the target folder are. With IMAGE_PROFILE=dev in the environment they are built in a fraction
 # of the time, for trying things out.
 set -euo pipefail
@@ -42,3 +42,4 @@ PKG_CONFIG_LIBDIR=$tss \
 for program in "${programs[@]}"; do
   install -m 0755 --strip "$target/$platform/${profile/#dev/debug}/$program" "$into/"
 done
+"$here/checksums.sh" "$into"

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::jiff::Timestamp;
 use keylime_attestor_api::{KeylimeAttestor, KeylimeAttestorStatus, RolloutState, WorkloadStatus};
+use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use crate::configuration::derived;
@@ -164,9 +165,26 @@ pub(crate) fn config_map(namespace: &str, name: &str, key: &str, text: &str) -> 
 }
 
 pub(crate) fn checksums() -> Checksums {
+    checksums_for(&[])
+}
+
+/// The checksums in an image that is made for these architectures; the operator runs on the first.
+pub(crate) fn checksums_for(architectures: &[&str]) -> Checksums {
     let folder = tempfile::tempdir().unwrap();
-    for role in [Role::Server, Role::Agent] {
-        std::fs::write(folder.path().join(role.plugin()), role.plugin()).unwrap();
+    let mut build = serde_json::Map::new();
+    for name in [Role::Server, Role::Agent].map(Role::plugin) {
+        std::fs::write(folder.path().join(name), name).unwrap();
+        build.insert(name.to_owned(), json!(hex::encode(digest(&SHA256, name.as_bytes()))));
+    }
+    let mut written = serde_json::Map::new();
+    for architecture in architectures {
+        written.insert((*architecture).to_owned(), json!(build));
+        build
+            .values_mut()
+            .for_each(|sum| *sum = json!(hex::encode(digest(&SHA256, sum.to_string().as_bytes()))));
+    }
+    if !written.is_empty() {
+        std::fs::write(folder.path().join("checksums.json"), json!(written).to_string()).unwrap();
     }
     Checksums::read(folder.path()).unwrap()
 }

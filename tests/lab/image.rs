@@ -52,6 +52,8 @@ impl Image {
     pub fn programs(&self) -> Result<Vec<PathBuf>> {
         let programs =
             fs::read_dir(&self.folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+        // Beside them is checksums.json.
+        let programs: Vec<PathBuf> = programs.into_iter().filter(|path| path.extension().is_none()).collect();
         ensure!(!programs.is_empty(), "there is no program in {}", self.folder.display());
         Ok(programs)
     }

@@ -22,6 +22,8 @@ pub mod label {
     pub const ATTESTOR_NAME: &str = "spire.keylime.dev/attestor-name";
     /// Namespace of the `KeylimeAttestor` that an object belongs to.
     pub const ATTESTOR_NAMESPACE: &str = "spire.keylime.dev/attestor-namespace";
+    /// Kubernetes' own label on a Node for its architecture, such as amd64.
+    pub const ARCHITECTURE: &str = "kubernetes.io/arch";
     /// On a Node whose SPIRE agent attests by Keylime: the id of its agent at Keylime, where it is
     /// a valid label value. Its workloads hang on it. Below this prefix a kubelet cannot write its
     /// own Node.
@@ -63,6 +65,9 @@ pub mod path {
     pub const CONTROLLER_MANAGER: &str = "/run/keylime-attestor/controller-manager";
     /// The plugin, installed by an init container.
     pub const PLUGIN: &str = "/run/keylime-attestor/plugin";
+    /// Where there is a configuration for each architecture, in a folder of that name each: a link
+    /// to the folder of the node's own, by the init container, which alone knows it.
+    pub const OWN_CONFIGURATION: &str = "/run/keylime-attestor/plugin/configuration";
     /// The Secret for Keylime: `spec.keylime.tls` in the server, `spec.keylime.agent.tls` in the
     /// agents.
     pub const TLS: &str = "/run/keylime-attestor/tls";

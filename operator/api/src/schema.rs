@@ -39,6 +39,11 @@ pub(crate) fn label_name(_: &mut SchemaGenerator) -> Schema {
     text(63, "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
 }
 
+/// An architecture, as Kubernetes names it: a value of the label kubernetes.io/arch.
+pub(crate) fn architecture(_: &mut SchemaGenerator) -> Schema {
+    text(32, "^[a-z0-9]+$")
+}
+
 /// The id of an agent at Keylime, which is a segment of a path there.
 pub(crate) fn agent_id(_: &mut SchemaGenerator) -> Schema {
     text(255, "^[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*$")

@@ -149,6 +149,15 @@ pub struct Workload<Kind: Default + Serialize> {
     /// configuration file lies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map: Option<ConfigMapSource>,
+
+    /// Architecture of the nodes that the pods run on, as Kubernetes names it, such as amd64 or
+    /// arm64. Left out, it is the one that the pods' nodeSelector asks for by kubernetes.io/arch, or
+    /// else each that the operator's image has plugins of: each node's pod then takes its own. With
+    /// the modes InPlace and ConfigOnly there is one configuration for all pods, with the checksum
+    /// of one plugin: where the image has several, this or the nodeSelector has to say which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::architecture")]
+    pub architecture: Option<String>,
 }
 
 /// A workload that runs SPIRE's agents. What is left out here is found from the workload itself and

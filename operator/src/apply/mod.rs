@@ -39,7 +39,7 @@ pub(crate) struct Applied {
     /// True where the agents wait for the server.
     pub(crate) waits_for_server: bool,
     /// The agents that wait for Keylime, with the reasons.
-    pub(crate) waits_for_keylime: BTreeMap<WorkloadKey, Waits>,
+    pub(crate) waits: BTreeMap<WorkloadKey, Waits>,
     /// The pause before the next reconcile, should no change of the cluster come first.
     pub(crate) requeue: Option<Duration>,
 }
@@ -54,7 +54,7 @@ pub(crate) async fn apply(
     plan: Plan,
     mut carrying: Vec<OwnedObject>,
 ) -> Result<Applied, Error> {
-    let Plan { steps, mut rollouts, waits_for_server, waits_for_keylime, requeue } = plan;
+    let Plan { steps, mut rollouts, waits_for_server, waits, requeue } = plan;
     let (mut done, mut problem) = (Vec::new(), None);
     for step in steps {
         match carry_out(cluster, &step, &mut carrying).await {
@@ -74,7 +74,7 @@ pub(crate) async fn apply(
         // A rollout whose step was not applied has not begun.
         rollouts.retain(|key, rollout| rollout.updated > 0 || done.iter().any(|step| rolls(step, key)));
     }
-    Ok(Applied { done, carrying, problem, rollouts, waits_for_server, waits_for_keylime, requeue })
+    Ok(Applied { done, carrying, problem, rollouts, waits_for_server, waits, requeue })
 }
 
 /// True for a step that has a workload's pods replaced.

@@ -58,7 +58,9 @@ pub(crate) fn owners(beside: &ConfigMap) -> FieldOwners {
 /// and an apply has to repeat them.
 pub(crate) fn edit(owner: &Owner, target: &Target) -> Value {
     let source = &target.source;
-    let mut data = BTreeMap::from([(source.key.as_str(), target.derived.as_str())]);
+    // One for all pods, as `validate` sees to.
+    let derived = target.derived.any().map(|text| (source.key.as_str(), text.as_str()));
+    let mut data: BTreeMap<&str, &str> = derived.into_iter().collect();
     for (_, key) in source.beside.iter().flat_map(edited) {
         if let Some(text) = text(&source.live, key) {
             data.entry(key).or_insert(text);

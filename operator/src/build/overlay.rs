@@ -9,10 +9,12 @@ use serde_json::{Value, json};
 
 use super::install;
 use crate::configuration::derived;
+use crate::model::builds::Builds;
 use crate::model::target::{Manager, Owner, Role, Target};
 use crate::model::workload::{Workload, owner_labels};
 
-const CONFIGURATION: &str = "keylime-attestor-configuration";
+/// The volume with SPIRE's derived configuration.
+pub(super) const CONFIGURATION: &str = "keylime-attestor-configuration";
 /// The volume that the plugin is installed into.
 pub(super) const PLUGIN: &str = "keylime-attestor-plugin";
 const SOCKET: &str = "keylime-attestor-socket";
@@ -98,10 +100,10 @@ fn pod(mode: Mode, target: &Target) -> Value {
         json!({"name": SOCKET, "emptyDir": {"sizeLimit": "1Mi"}}),
     ];
     if own_file {
-        let key = &target.source.key;
+        let files = derived::files(target).into_iter().map(|(key, path)| json!({"key": key, "path": path}));
         volumes.push(json!({"name": CONFIGURATION, "configMap": {
             "name": derived::name(&target.source.config_map),
-            "items": [{"key": key, "path": key}],
+            "items": files.collect::<Vec<_>>(),
         }}));
     }
     if let Some(secret) = &target.secret {
@@ -204,7 +206,11 @@ fn has_temporary_folder(target: &Target) -> bool {
 /// SPIRE with our configuration and its own other flags. Kubernetes appends the container's args,
 /// and SPIRE ignores what follows `--`.
 fn command(role: Role, target: &Target) -> Vec<String> {
-    let config = format!("{}/{}", path::CONFIGURATION, target.source.key);
+    let folder = match target.derived {
+        Builds::One { .. } => path::CONFIGURATION,
+        Builds::Each(_) => path::OWN_CONFIGURATION,
+    };
+    let config = format!("{folder}/{}", target.source.key);
     let mut command = [role.spire(), "run", "-config", &config].map(str::to_owned).to_vec();
     command.extend(target.flags.iter().cloned());
     command.push("--".to_owned());
@@ -213,5 +219,9 @@ fn command(role: Role, target: &Target) -> Vec<String> {
 
 fn hash(pod: &Value, target: &Target) -> String {
     let manager = target.manager.as_ref().map(|manager| format!("\n{}", manager.derived)).unwrap_or_default();
-    hex::encode(digest(&SHA256, format!("{pod}\n{}{manager}", target.derived).as_bytes()))
+    let derived = match &target.derived {
+        Builds::One { of, .. } => of.clone(),
+        Builds::Each(all) => json!(all).to_string(),
+    };
+    hex::encode(digest(&SHA256, format!("{pod}\n{derived}{manager}").as_bytes()))
 }

@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 
 use super::{in_place, overlay::overlay};
 use crate::configuration::derived;
-use crate::fixture::{AGENT_HCL, SERVER_HCL, config_map, desired, gathered, resource};
+use crate::fixture::{AGENT_HCL, SERVER_HCL, checksums_for, config_map, desired, gathered, resource};
 use crate::gather::Gathered;
 use crate::model::binding::Review;
 use crate::model::target::{Desired, Role};
+use crate::validate::validate;
 
 /// SPIRE from manifests of one's own: a Deployment, HCL, no TLS to Keylime's agents.
 fn manual(mode: &str) -> Desired {
@@ -63,6 +64,12 @@ fn controller_manager() -> Desired {
     desired(&resource, &gathered)
 }
 
+/// An image that was made for two architectures.
+fn mixed() -> Desired {
+    let resource = resource(json!({}));
+    validate(&resource, &gathered(&resource), &checksums_for(&["amd64", "arm64"])).unwrap()
+}
+
 fn objects(desired: &Desired) -> Vec<Value> {
     let mut objects = Vec::new();
     if let Some(manager) = &desired.server.manager {
@@ -97,6 +104,7 @@ fn what_is_applied_is_as_it_was_reviewed() {
         ("controller-manager", controller_manager()),
         ("manual-overlay", manual("Overlay")),
         ("manual-in-place", manual("InPlace")),
+        ("mixed-overlay", mixed()),
         ("push-overlay", push()),
     ] {
         let text: String = objects(&desired).iter().map(|object| format!("---\n{}", yaml(object))).collect();
@@ -107,6 +115,38 @@ fn what_is_applied_is_as_it_was_reviewed() {
         let expected = std::fs::read_to_string(&path).unwrap_or_default();
         assert_eq!(text, expected, "{} is not what is applied", path.display());
     }
+}
+
+#[test]
+fn an_image_of_one_architecture_gives_the_same_wherever_that_is_told() {
+    let resource = resource(json!({}));
+    let gathered = gathered(&resource);
+    let plain = objects(&desired(&resource, &gathered));
+    for (changes, image) in
+        [(json!({}), &["amd64"][..]), (json!("amd64"), &["amd64"]), (json!("amd64"), &["amd64", "arm64"])]
+    {
+        let mut resource = resource.clone();
+        if let Some(architecture) = changes.as_str() {
+            resource.spec.spire.server.architecture = Some(architecture.to_owned());
+            resource.spec.spire.agents[0].workload.architecture = Some(architecture.to_owned());
+        }
+        let told = validate(&resource, &gathered, &checksums_for(image)).unwrap();
+        assert_eq!(objects(&told), plain, "{changes} {image:?}");
+    }
+}
+
+#[test]
+fn the_hash_changes_with_a_build_of_whichever_architecture() {
+    let resource = resource(json!({}));
+    let gathered = gathered(&resource);
+    let hash = |architectures: &[&str]| {
+        let desired = validate(&resource, &gathered, &checksums_for(architectures)).unwrap();
+        let server = &desired.server;
+        overlay(&desired.owner, desired.mode, server, server.workload.as_ref().unwrap()).hash
+    };
+    let hashes =
+        [&["amd64"][..], &["amd64", "arm64"], &["arm64", "amd64"], &["amd64", "arm64", "s390x"]].map(hash);
+    assert_eq!(std::collections::BTreeSet::from(hashes).len(), 4);
 }
 
 #[test]

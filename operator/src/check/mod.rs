@@ -114,6 +114,7 @@ async fn checked(args: &Args, asked: &CheckArgs) -> Result<Checked> {
         Ok(desired) => {
             findings.push(Finding::ok(Subject::Configuration, edits(&desired)));
             findings.extend(aliased(&desired));
+            findings.extend(nodes::unsupported(&cluster, &desired).await);
             let previous = resource.status.clone().unwrap_or_default();
             let rollout = resource.spec.rollout.clone().unwrap_or_default();
             let steps = all_steps(&desired, &gathered, &previous, &rollout, now);

@@ -1,6 +1,10 @@
 //! Lists of objects, of a resource's own and of everybody's.
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Node;
 use keylime_attestor_api::{AttestedNode, KeylimeAttestor, names};
+use kube::ResourceExt as _;
 use kube::api::{Api, ListParams, ObjectList};
 use kube::core::PartialObjectMeta;
 use serde::de::DeserializeOwned;
@@ -36,6 +40,14 @@ impl Cluster {
         K: Clone + DeserializeOwned + std::fmt::Debug + kube::Resource,
     {
         in_pages(api, selector, what, |object: K| kube::ResourceExt::name_any(&object)).await
+    }
+
+    /// The architecture of each Node that tells it, by name.
+    pub(crate) async fn architectures(&self) -> Result<BTreeMap<String, String>, Error> {
+        let api = Api::<Node>::all(self.client.clone());
+        let told =
+            |node: Node| Some((node.name_any(), node.labels().get(names::label::ARCHITECTURE)?.clone()));
+        Ok(in_pages(&api, "", "nodes", told).await?.into_iter().flatten().collect())
     }
 
     /// The metadata of each KeylimeAttestor of every namespace, as `keep` reduces it. Their number

@@ -107,7 +107,7 @@ impl Arguments {
 
 /// True for a command that an overlay of ours gives a container.
 fn is_ours(command: &[String]) -> bool {
-    let folders = [path::CONFIGURATION, path::CONTROLLER_MANAGER];
+    let folders = [path::CONFIGURATION, path::OWN_CONFIGURATION, path::CONTROLLER_MANAGER];
     command
         .iter()
         .any(|word| folders.iter().any(|folder| word.trim_start_matches("--config=").starts_with(folder)))

@@ -116,7 +116,11 @@ fn our_own_command_is_not_the_owners() {
         json!({"containers": containers})
     };
     let asked = || json!({"configMap": {"name": "m", "key": "k"}});
-    assert_eq!(found(asked(), pod(ours)).unwrap().command, None);
+    let linked =
+        json!(["/x", "run", "-config", "/run/keylime-attestor/plugin/configuration/agent.conf", "--"]);
+    for ours in [ours, linked] {
+        assert_eq!(found(asked(), pod(ours)).unwrap().command, None);
+    }
     let found = found(asked(), pod(theirs)).unwrap();
     assert_eq!(
         (found.command.map(|command| command.len()), found.config_path.as_str()),

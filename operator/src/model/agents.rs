@@ -29,6 +29,8 @@ pub(crate) struct Agent {
     pub(crate) node: String,
     /// True for an agent that runs with the plugin.
     pub(crate) moved: bool,
+    /// The architecture of its node, where that is known.
+    pub(crate) architecture: Option<String>,
 }
 
 impl Agents {

@@ -4,6 +4,7 @@
 pub(crate) mod agents;
 pub(crate) mod alias;
 pub(crate) mod binding;
+pub(crate) mod builds;
 pub(crate) mod managed_fields;
 pub(crate) mod node;
 pub(crate) mod owned;

@@ -11,6 +11,7 @@ use kube::ResourceExt as _;
 
 use crate::model::alias::Aliases;
 use crate::model::binding::Bound;
+use crate::model::builds::Builds;
 use crate::model::workload::{Kind, Workload, WorkloadKey};
 
 /// The program that a workload runs.
@@ -28,6 +29,7 @@ pub(crate) struct Asked {
     pub(crate) container: Option<String>,
     pub(crate) config_path: Option<String>,
     pub(crate) config_map: Option<ConfigMapSource>,
+    pub(crate) architecture: Option<String>,
     /// The Keylime agents beside these SPIRE agents; [`None`] of SPIRE's server.
     pub(crate) keylime_agent: Option<KeylimeAgent>,
 }
@@ -67,7 +69,7 @@ pub(crate) struct Target {
     /// The place of our node attestor: beside the others, or instead of them.
     pub(crate) placement: Placement,
     /// SPIRE's configuration with our node attestor in it.
-    pub(crate) derived: String,
+    pub(crate) derived: Builds<String>,
     pub(crate) format: Format,
     /// The Secret to mount; [`None`] for Keylime agents over plain http.
     pub(crate) secret: Option<String>,
@@ -118,7 +120,7 @@ pub(crate) struct Plugin {
     /// The name in SPIRE's configuration.
     pub(crate) name: String,
     /// SHA-256 of the program in hexadecimal.
-    pub(crate) checksum: String,
+    pub(crate) checksums: Builds<String>,
     /// Image that it is installed from. Empty only with `ConfigOnly`.
     pub(crate) image: String,
 }
@@ -167,7 +169,7 @@ impl Asked {
     }
 
     fn new<K: Default + serde::Serialize>(role: Role, kind: Kind, asking: &Asking<K>, home: &str) -> Self {
-        let Asking { kind: _, name, namespace, container, config_path, config_map } = asking;
+        let Asking { kind: _, name, namespace, container, config_path, config_map, architecture } = asking;
         let namespace = namespace.clone().unwrap_or_else(|| home.to_owned());
         Self {
             role,
@@ -175,6 +177,7 @@ impl Asked {
             container: container.clone(),
             config_path: config_path.clone(),
             config_map: config_map.clone(),
+            architecture: architecture.clone(),
             keylime_agent: None,
         }
     }

@@ -1,69 +1,11 @@
 //! The plugins beside this operator: their checksums, and the image from which SPIRE's pods install
 //! them.
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+mod checksums;
 
 use k8s_openapi::api::core::v1::Pod;
-use ring::digest::{Context, SHA256};
 
-use crate::model::target::Role;
-
-/// SHA-256 of both plugins, in hexadecimal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Checksums {
-    server: String,
-    agent: String,
-}
-
-/// The reason why a plugin has no checksum.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "failed to read the plugin {path}: {error}; the operator's image has it beside the operator, see --plugins-dir"
-)]
-pub(crate) struct Unreadable {
-    path: PathBuf,
-    error: io::Error,
-}
-
-impl Checksums {
-    /// Reads both plugins in a folder.
-    pub(crate) fn read(folder: &Path) -> Result<Self, Unreadable> {
-        Ok(Self { server: checksum(folder, Role::Server)?, agent: checksum(folder, Role::Agent)? })
-    }
-
-    /// Those of no build, where the plugins are not at hand: enough to show what depends on all else.
-    pub(crate) fn unknown() -> Self {
-        let none = "0".repeat(64);
-        Self { server: none.clone(), agent: none }
-    }
-
-    pub(crate) fn of(&self, role: Role) -> &str {
-        match role {
-            Role::Server => &self.server,
-            Role::Agent => &self.agent,
-        }
-    }
-}
-
-fn checksum(folder: &Path, role: Role) -> Result<String, Unreadable> {
-    let path = folder.join(role.plugin());
-    sha256(&path).map_err(|error| Unreadable { path, error })
-}
-
-fn sha256(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut context = Context::new(&SHA256);
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            return Ok(hex::encode(context.finish()));
-        }
-        context.update(buffer.get(..read).unwrap_or_default());
-    }
-}
+pub(crate) use checksums::{Checksums, NoBuild};
 
 /// The image of a container in the operator's pod: by digest where the kubelet names one, otherwise
 /// as the pod asks for it.

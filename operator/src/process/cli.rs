@@ -75,8 +75,8 @@ pub(crate) struct Args {
     #[arg(long, env = "KEYLIME_ATTESTOR_PLUGIN_IMAGE", value_name = "IMAGE")]
     pub(crate) plugin_image: Option<String>,
 
-    /// Folder with the plugins of that image, whose checksums SPIRE is given. Left out: the folder
-    /// of this program
+    /// Folder with the plugins of that image, whose checksums SPIRE is given, and the checksums of
+    /// its other architectures in checksums.json. Left out: the folder of this program
     #[arg(long, env = "KEYLIME_ATTESTOR_PLUGINS_DIR", value_name = "FOLDER")]
     pub(crate) plugins_dir: Option<PathBuf>,
 

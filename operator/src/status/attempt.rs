@@ -89,9 +89,9 @@ impl Attempt {
         self.applied().is_some_and(|applied| applied.waits_for_server)
     }
 
-    /// The reason why the agents of a workload wait for Keylime, if they do.
-    pub(super) fn waits_for_keylime(&self, key: &WorkloadKey) -> Option<&Waits> {
-        self.applied()?.waits_for_keylime.get(key)
+    /// The reason why the agents of a workload wait, if they do.
+    pub(super) fn waits(&self, key: &WorkloadKey) -> Option<&Waits> {
+        self.applied()?.waits.get(key)
     }
 
     /// The message of pods that do not become ready or do not end, where it was read now.

@@ -158,10 +158,14 @@ fn ready(facts: &Facts<'_>, others: [&Finding; 6]) -> Finding {
     if server.0 == server_rolled_out::PODS_NOT_READY {
         return (ready::PODS_NOT_READY, server.1.clone());
     }
-    let waits_for_keylime = agents.0 == agents_rolled_out::WAITING_FOR_KEYLIME;
+    let waits = match agents.0 {
+        agents_rolled_out::WAITING_FOR_KEYLIME => Some(ready::WAITING_FOR_KEYLIME),
+        agents_rolled_out::ARCHITECTURE_UNKNOWN => Some(ready::ARCHITECTURE_UNKNOWN),
+        _ => None,
+    };
     for rollout in [server, agents] {
         let unmanaged = config_only && rollout.0.status == Status::Unknown;
-        let waits = waits_for_keylime && rollout == agents;
+        let waits = waits.is_some() && rollout == agents;
         if !is_true(rollout) && !unmanaged && !waits {
             return (ready::ROLLING_OUT, rollout.1.clone());
         }
@@ -169,8 +173,8 @@ fn ready(facts: &Facts<'_>, others: [&Finding; 6]) -> Finding {
     if !is_true(keylime) {
         return (ready::KEYLIME_UNREACHABLE, keylime.1.clone());
     }
-    if waits_for_keylime {
-        return (ready::WAITING_FOR_KEYLIME, agents.1.clone());
+    if let Some(waits) = waits {
+        return (waits, agents.1.clone());
     }
     if parent_ids.0.status == Status::False {
         return (ready::PARENT_IDS_NOT_CONFIGURED, parent_ids.1.clone());

@@ -127,8 +127,8 @@ fn state(facts: &Facts<'_>, reasons: &Reasons, target: &Target) -> (u8, Reason, 
     let all = updated == desired && ready == desired;
     let waits =
         target.role == Role::Agent && facts.attempt.waits_for_server() && *state != RolloutState::Complete;
-    if let Some(why) = facts.attempt.waits_for_keylime(&target.key) {
-        let reason = agents_rolled_out::WAITING_FOR_KEYLIME;
+    if let Some(why) = facts.attempt.waits(&target.key) {
+        let reason = why.reason();
         return (3, reason, format!("{why}. {}", reason.remedy));
     }
     if let Some(batch) = rollout.batch.as_ref().filter(|_| !waits)

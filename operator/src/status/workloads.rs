@@ -1,9 +1,12 @@
 //! The status of each workload.
 
+use std::collections::BTreeMap;
+
 use keylime_attestor_api::{ConfigMapEntry, Mode, WorkloadStatus};
 
 use super::Facts;
 use crate::configuration::derived;
+use crate::model::builds::Builds;
 use crate::model::reported::rollout_of;
 use crate::model::target::Target;
 use crate::model::workload::WorkloadKey;
@@ -29,10 +32,15 @@ fn planned(facts: &Facts<'_>, mode: Mode, target: &Target) -> WorkloadStatus {
         Mode::InPlace => source.config_map.clone(),
         Mode::Overlay | Mode::ConfigOnly => derived::name(&source.config_map),
     };
+    let applied_key = derived::entries(target).into_keys().next();
     let managed = mode != Mode::ConfigOnly;
     // With ConfigOnly, only while the workload gets back what it had.
     let before = rollout_of(facts.previous, key).filter(|_| managed);
     let rollout = facts.attempt.rollouts().get(key).or(before);
+    let (plugin_checksum, plugin_checksums) = match &plugin.checksums {
+        Builds::One { of, .. } => (Some(of.clone()), BTreeMap::new()),
+        Builds::Each(all) => (None, all.clone()),
+    };
     WorkloadStatus {
         kind: key.kind.as_str().to_owned(),
         name: key.name.clone(),
@@ -41,8 +49,9 @@ fn planned(facts: &Facts<'_>, mode: Mode, target: &Target) -> WorkloadStatus {
         config_path: config_path.clone(),
         config_map: Some(entry(source.config_map.clone())),
         format: Some(*format),
-        applied_config_map: Some(entry(applied)),
-        plugin_checksum: Some(plugin.checksum.clone()),
+        applied_config_map: Some(ConfigMapEntry { name: applied, key: applied_key.unwrap_or_default() }),
+        plugin_checksum,
+        plugin_checksums,
         plugin_image: managed.then(|| plugin.image.clone()),
         rollout: rollout.cloned(),
     }

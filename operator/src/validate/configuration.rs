@@ -11,6 +11,7 @@ use crate::configuration::plugin_data::{FoundOut, plugin_data};
 use crate::configuration::{derived, original};
 use crate::gather::Found;
 use crate::model::binding::Tokens;
+use crate::model::builds::Builds;
 use crate::model::problem::Problem;
 use crate::model::target::{Asked, Plugin, Role, Source, only_key, text};
 
@@ -30,9 +31,10 @@ pub(super) fn configuration(
     spec: &KeylimeAttestorSpec,
     server: impl Fn(&str) -> Placement,
     (report_client, tokens): (Option<KeyHash>, Option<&Tokens>),
-) -> Result<(Source, Placement, String), Problem> {
+) -> Result<(Source, Placement, Builds<String>), Problem> {
     let (namespace, name) = (&asked.key.namespace, &located.config_map);
     let (live, key, current) = entry(namespace, located, found)?;
+    fits(name, live, plugin.checksums.count())?;
     let invalid = |error: String| {
         let at = format!("{key} in the ConfigMap {namespace}/{name}");
         Problem::new(reason::CONFIGURATION_INVALID, format!("{at}: {error}. The pods keep the last good one"))
@@ -56,13 +58,17 @@ pub(super) fn configuration(
         .map_err(|error| invalid(error.to_string()))?;
     let placement = match asked.role {
         Role::Server => {
-            let beside = found.beside.as_ref().and_then(|beside| text(beside, &key));
-            server(if spec.spire.mode == Mode::InPlace { current } else { beside.unwrap_or_default() })
+            let beside = found.beside.as_ref().and_then(|beside| derived::applied(beside, &key));
+            let applied = beside.as_deref().unwrap_or_default();
+            server(if spec.spire.mode == Mode::InPlace { current } else { applied })
         }
         Role::Agent => Placement::Sole,
     };
-    let derived = derived::derive((asked.role, placement), &original, plugin, &data, located.variables)
-        .map_err(refused)?;
+    let derive = |checksum: &String| {
+        let element = (plugin.name.as_str(), checksum.as_str());
+        derived::derive((asked.role, placement), &original, element, &data, located.variables)
+    };
+    let derived = plugin.checksums.try_map(derive).map_err(refused)?;
     let source =
         Source { config_map: name.clone(), key, original, live: live.clone(), beside: found.beside.clone() };
     Ok((source, placement, derived))
@@ -88,21 +94,18 @@ fn entry<'f>(
     };
     let current = text(live, &key)
         .ok_or_else(|| missing(format!("the key {key} in the ConfigMap {namespace}/{name}")))?;
-    fits(name, live)?;
     Ok((live, key, current))
 }
 
 /// Checks the size of both ConfigMaps, SPIRE's edited in place and ours beside it: each holds at
-/// most SPIRE's content of now and our part.
-fn fits(name: &str, live: &ConfigMap) -> Result<(), Problem> {
+/// most SPIRE's content of now and our part, as often as there are builds.
+fn fits(name: &str, live: &ConfigMap, builds: usize) -> Result<(), Problem> {
     let now: usize = live.data.iter().flatten().map(|(key, text)| key.len() + text.len()).sum();
-    if now + OUR_PART <= MAX_CONFIG_MAP {
+    let most = (MAX_CONFIG_MAP / builds.max(1)).saturating_sub(OUR_PART);
+    if now <= most {
         return Ok(());
     }
-    let expected = format!(
-        "expected at most {} bytes, so that our node attestor has room, got {now}",
-        MAX_CONFIG_MAP - OUR_PART
-    );
+    let expected = format!("expected at most {most} bytes, so that our node attestor has room, got {now}");
     let message = format!("the ConfigMap {name}: {expected}: make SPIRE's configuration smaller");
     Err(Problem::new(reason::CONFIGURATION_TOO_LARGE, message))
 }

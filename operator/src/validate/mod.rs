@@ -1,6 +1,7 @@
 //! From the resource and the gathered objects to a [`Desired`] that cannot be wrong, or to every
 //! problem in its way. Pure.
 
+mod architecture;
 mod batches;
 mod binding;
 mod configuration;
@@ -27,6 +28,7 @@ use crate::model::alias::{Aliases, Aliasing};
 use crate::model::binding::{Bound, Tokens};
 use crate::model::problem::Problem;
 use crate::model::target::{Asked, Desired, Manager, Owner, Plugin, Role, Source, Target};
+use crate::model::workload::Workload;
 use crate::plugins::Checksums;
 use configuration::configuration;
 use located::discovered;
@@ -107,7 +109,7 @@ impl Context<'_> {
         let spec = &self.resource.spec;
         let found = self.gathered.found.get(&asked.key);
         let (found, discovered) = discovered(spec.spire.mode, asked, found)?;
-        let plugin = self.plugin(asked.role);
+        let plugin = self.plugin(asked, found.workload.as_ref())?;
         let server = |applied: &str| exclusive::placement(self.resource, self.gathered, applied);
         let found_out = (self.report_client(asked.role)?, self.tokens);
         let (source, placement, derived) =
@@ -125,7 +127,7 @@ impl Context<'_> {
             container: discovered.container,
             config_path: discovered.config_path,
             flags: discovered.flags,
-            format: derived::format(&derived),
+            format: derived::format(&source.original),
             source,
             placement,
             derived,
@@ -185,12 +187,13 @@ impl Context<'_> {
         Err(Problem::new(reason::CONFIG_MAP_NOT_OURS, message))
     }
 
-    fn plugin(&self, role: Role) -> Plugin {
-        Plugin {
-            name: self.resource.spec.spire.plugin_name.clone(),
-            checksum: self.checksums.of(role).to_owned(),
+    fn plugin(&self, asked: &Asked, workload: Option<&Workload>) -> Result<Plugin, Problem> {
+        let spire = &self.resource.spec.spire;
+        Ok(Plugin {
+            name: spire.plugin_name.clone(),
+            checksums: architecture::checksums(asked, spire.mode, workload, self.checksums)?,
             image: self.image.unwrap_or_default().to_owned(),
-        }
+        })
     }
 }
 

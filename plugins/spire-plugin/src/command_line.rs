@@ -1,12 +1,12 @@
 //! The command line, for a person or an init container.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::{About, AgentNodeAttestor, ServerNodeAttestor, install};
+use crate::{About, AgentNodeAttestor, ServerNodeAttestor, install, own_configuration};
 use crate::{serve_agent_node_attestor, serve_server_node_attestor};
 
 /// One key of a plugin's configuration, for people to read.
@@ -55,6 +55,11 @@ enum Command {
         /// The directory; it must exist
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
+
+        /// A directory with SPIRE's configuration for each architecture, in one of its name: link to
+        /// the one for this program, in --to under the name configuration
+        #[arg(long, value_name = "DIR")]
+        configurations: Option<PathBuf>,
     },
 }
 
@@ -75,11 +80,24 @@ fn run(about: About, keys: &[ConfigKey], serve: impl FnOnce() -> ExitCode) -> Ex
     match arguments.command {
         None => serve(),
         Some(Command::Configuration) => say(&table(keys)),
-        Some(Command::Install { to }) => match install::install(about.name, &to) {
-            Ok(installed) => say(&format!("{installed}\n")),
-            Err(error) => fail(&error),
-        },
+        Some(Command::Install { to, configurations }) => {
+            installed(about.name, &to, configurations.as_deref())
+                .map_or_else(|error| fail(&*error), |text| say(&text))
+        }
     }
+}
+
+/// Installs the program, and links to its configuration where there is one for each architecture.
+fn installed(
+    name: &str,
+    to: &Path,
+    configurations: Option<&Path>,
+) -> Result<String, Box<dyn std::error::Error>> {
+    let mut text = format!("{}\n", install::install(name, to)?);
+    if let Some(configurations) = configurations {
+        text += &format!("{}\n", own_configuration::link(configurations, to)?);
+    }
+    Ok(text)
 }
 
 fn list(keys: &[ConfigKey]) -> String {

@@ -89,6 +89,7 @@ mod hclog;
 mod host;
 mod init;
 mod install;
+mod own_configuration;
 mod panic;
 mod plugin;
 mod serve;

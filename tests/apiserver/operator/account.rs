@@ -15,8 +15,15 @@ pub(crate) const ACCOUNT: &str = "system:serviceaccount:keylime-attestor:keylime
 /// The image of the plugins.
 pub(crate) const IMAGE: &str = "registry.example/keylime-attestor:1";
 /// The namespaces of the tests with mode InPlace.
-const IN_PLACE: [&str; 6] =
-    ["in-place", "in-place-edits", "in-place-ssa", "one-map-in-place", "policies", "refused-in-place"];
+const IN_PLACE: [&str; 7] = [
+    "in-place",
+    "in-place-edits",
+    "in-place-ssa",
+    "one-map-in-place",
+    "policies",
+    "refused-in-place",
+    "told-in-place",
+];
 const TEMPLATES: [&str; 4] =
     ["admission/config-maps", "admission/nodes", "admission/static-entries", "admission/workloads"];
 

@@ -7,6 +7,7 @@
 mod account;
 mod admission;
 mod aliases;
+mod architectures;
 mod batches;
 mod binding;
 mod check;

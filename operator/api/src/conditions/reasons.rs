@@ -54,6 +54,9 @@ reasons! {
         WAITING_FOR_KEYLIME = False "WaitingForKeylime":
             "Nothing is being replaced: Keylime would refuse nodes whose agents are to change.",
             "See AgentsRolledOut, which names them and says what to do.";
+        ARCHITECTURE_UNKNOWN = False "ArchitectureUnknown":
+            "Nothing is being replaced: agents that are to change run on nodes for whose architecture there is no plugin.",
+            "See AgentsRolledOut, which names them and says what to do.";
         PODS_NOT_READY = False "PodsNotReady":
             "SPIRE's server runs with the plugin, but a pod of it is not ready.",
             "See the log of the pod that ServerRolledOut is about.";
@@ -121,6 +124,9 @@ reasons! {
         PLUGIN_IMAGE_UNKNOWN = False "PluginImageUnknown":
             "The operator cannot read the name of its own image from its pod.",
             "Let the operator get its own pod, or start it with `--plugin-image` (the chart's `plugin.image`).";
+        ARCHITECTURE_UNKNOWN = False "ArchitectureUnknown":
+            "A configuration names the checksum of the plugin for one architecture, and which one that is, is not told, or the operator's image has no plugin of it.",
+            "Set `architecture` of the workload in `spec.spire` to one that the message names, or `kubernetes.io/arch` in its nodeSelector. With mode Overlay it need not be told.";
         FIELD_CONFLICT = False "FieldConflict":
             "A field that the plugins need has another value that somebody else applied.",
             "Remove that value, or let the manager that the message names do so.";
@@ -192,6 +198,9 @@ reasons! {
         WAITING_FOR_KEYLIME = False "WaitingForKeylime":
             "Keylime would refuse nodes whose agents are to change: they are changed when it passes them.",
             "See the AttestedNodes that the message names. Enrol or mend those nodes, keep SPIRE's agents off them (the DaemonSet's nodeSelector), move only the others (`spec.rollout.batchSize`), or let them lose their agents (`spec.rollout.unattestable: Proceed`).";
+        ARCHITECTURE_UNKNOWN = False "ArchitectureUnknown":
+            "Agents that are to change run on nodes of an architecture for which the operator's image has no plugin, or another than their workload was told to have: they could not start there.",
+            "Install an image that has it (the message names what there is), correct `architecture` of the workload in `spec.spire`, keep SPIRE's agents off those nodes (the DaemonSet's nodeSelector), or move only the others (`spec.rollout.batchSize`).";
         PAUSED = False "Paused":
             "A DaemonSet's update strategy is OnDelete.",
             "Delete the agents' pods, node by node.";

@@ -2,6 +2,8 @@
 
 mod rollout;
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -237,6 +239,10 @@ pub struct WorkloadStatus {
     /// SHA-256 of the plugin in hexadecimal, as in SPIRE's plugin_checksum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin_checksum: Option<String>,
+
+    /// The same by architecture, where pods on nodes of several may each get their own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub plugin_checksums: BTreeMap<String, String>,
 
     /// Image that the plugin is installed from.
     #[serde(default, skip_serializing_if = "Option::is_none")]

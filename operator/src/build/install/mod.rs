@@ -4,7 +4,8 @@ use k8s_openapi::api::core::v1::{Capabilities, Container, SeccompProfile, Securi
 use keylime_attestor_api::names::path;
 use serde_json::{Value, json};
 
-use super::overlay::PLUGIN;
+use super::overlay::{CONFIGURATION, PLUGIN};
+use crate::model::builds::Builds;
 use crate::model::target::Target;
 use crate::model::workload::Workload;
 
@@ -13,13 +14,20 @@ const NAME: &str = "keylime-attestor-install";
 /// The init container of a target.
 pub(super) fn container(target: &Target) -> Value {
     let spire = spire(target).and_then(|container| container.security_context.as_ref());
+    let program = format!("/{}", target.role.plugin());
+    let mut command = vec![program.as_str(), "install", "--to", path::PLUGIN];
+    let mut mounts = vec![json!({"name": PLUGIN, "mountPath": path::PLUGIN})];
+    if matches!(target.derived, Builds::Each(_)) {
+        command.extend(["--configurations", path::CONFIGURATION]);
+        mounts.push(json!({"name": CONFIGURATION, "mountPath": path::CONFIGURATION, "readOnly": true}));
+    }
     json!({
         "name": NAME,
         "image": target.plugin.image,
-        "command": [format!("/{}", target.role.plugin()), "install", "--to", path::PLUGIN],
+        "command": command,
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
         "securityContext": security_context(spire),
-        "volumeMounts": [{"name": PLUGIN, "mountPath": path::PLUGIN}],
+        "volumeMounts": mounts,
     })
 }
 

@@ -6,7 +6,7 @@ use keylime_attestor_api::names::{annotation, path};
 use serde_json::Map;
 
 use crate::configuration::derived::derive;
-use crate::model::target::{Plugin, Role, annotation, text};
+use crate::model::target::{Role, annotation, text};
 
 /// The annotation with the plugin's name in the edited configurations.
 pub(crate) const PLUGIN_NAME: &str = "spire.keylime.dev/plugin-name";
@@ -87,16 +87,18 @@ pub(crate) fn original(role: Role, kept: Option<Kept<'_>>, current: &str) -> Opt
         return Some(current.to_owned());
     }
     // With the same element in both, only the edits of others still differ.
-    let plugin = Plugin { name: plugin.to_owned(), checksum: "0".repeat(64), image: String::new() };
+    let checksum = "0".repeat(64);
     // Variables in the text were checked when it was edited, and are allowed here.
-    let set = |text: &str| derive((role, placement), text, &plugin, &Map::new(), Variables::Expanded).ok();
+    let set = |text: &str| {
+        derive((role, placement), text, (plugin, &checksum), &Map::new(), Variables::Expanded).ok()
+    };
     let (then, now) = (set(original)?, set(current)?);
     if then == now {
         return Some(original.to_owned());
     }
     splice(original, &then, &now).filter(|spliced| set(spliced).as_ref() == Some(&now)).or_else(|| {
         match placement {
-            Placement::Beside => edit::remove_node_attestor(current, &plugin.name).ok(),
+            Placement::Beside => edit::remove_node_attestor(current, plugin).ok(),
             Placement::Sole => None,
         }
     })

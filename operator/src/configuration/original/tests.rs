@@ -4,9 +4,10 @@ use super::*;
 use crate::fixture::{AGENT_HCL, AGENT_JSON, SERVER_HCL, SERVER_JSON};
 
 fn set(role: Role, text: &str, name: &str) -> String {
-    let plugin = Plugin { name: name.to_owned(), checksum: "a".repeat(64), image: String::new() };
+    let checksum = "a".repeat(64);
     let data = json!({"keylime_agent_host": "127.0.0.1", "keylime_agent_port": 9002});
-    derive((role, placement(role)), text, &plugin, data.as_object().unwrap(), Variables::Expanded).unwrap()
+    derive((role, placement(role)), text, (name, &checksum), data.as_object().unwrap(), Variables::Expanded)
+        .unwrap()
 }
 
 fn placement(role: Role) -> Placement {
@@ -106,9 +107,9 @@ fn what_cannot_be_told_apart_is_not_guessed() {
 #[test]
 fn attestors_that_an_edit_took_out_come_back() {
     for text in [SERVER_JSON, SERVER_HCL] {
-        let plugin = Plugin { name: "keylime".to_owned(), checksum: "a".repeat(64), image: String::new() };
+        let checksum = "a".repeat(64);
         let sole = (Role::Server, Placement::Sole);
-        let edited = derive(sole, text, &plugin, &Map::new(), Variables::Expanded).unwrap();
+        let edited = derive(sole, text, ("keylime", &checksum), &Map::new(), Variables::Expanded).unwrap();
         let kept = Some(Kept { original: text, plugin: "keylime", placement: Placement::Sole });
         assert_eq!(original(Role::Server, kept, &edited).as_deref(), Some(text));
         let changed = edited.replace("example.org", "example.net");

@@ -3,6 +3,7 @@
 
 use keylime_attestor_api::AttestedNodeStatus;
 use keylime_attestor_api::conditions::Status;
+use keylime_attestor_api::names::label;
 use keylime_attestor_api::node_reason::node_condition::KEYLIME_HEALTHY;
 
 use super::{Nodes, View};
@@ -18,13 +19,19 @@ impl Nodes {
         let view = self.view(owner);
         let mut agents = Agents { keylime: view.and_then(|view| keylime(&view)), ..Agents::default() };
         let found = gathered.found.values().filter(|found| found.role == Role::Agent);
+        let nodes = self.nodes.all().unwrap_or_default();
+        let architecture = |node: &str| nodes.get(node)?.labels.get(label::ARCHITECTURE).cloned();
         for workload in found.filter_map(|found| found.workload.as_ref()) {
             let Ok(selector) = cluster::selector(&workload.selector) else { continue };
             let Ok(pods) = self.cached_pods(&(workload.key.namespace.clone(), selector)).all() else {
                 continue;
             };
             let pods = pods.into_values().filter(|pod| !pod.leaving && !pod.node.is_empty());
-            let pods = pods.map(|pod| Agent { node: pod.node.clone(), moved: pod.hash.is_some() });
+            let pods = pods.map(|pod| Agent {
+                node: pod.node.clone(),
+                moved: pod.hash.is_some(),
+                architecture: architecture(&pod.node),
+            });
             agents.pods.insert(workload.key.clone(), pods.collect());
         }
         agents

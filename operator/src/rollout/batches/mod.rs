@@ -4,7 +4,7 @@
 //! A batch is first written into the status and then carried out, so that the next reconcile, also
 //! after a crash, knows its nodes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Pod;
 use keylime_attestor_api::Share;
@@ -23,6 +23,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) nodes: &'a BTreeMap<String, Node>,
     /// True where Keylime answers. Otherwise no agent is moved: one that restarts is refused.
     pub(crate) keylime_answers: bool,
+    /// The nodes for which there is no plugin.
+    pub(crate) unsupported: &'a BTreeSet<String>,
     /// The DaemonSet's pods.
     pub(crate) pods: &'a [Pod],
     /// The hash of the overlay that moved pods carry.
@@ -141,11 +143,13 @@ fn moved(agents: &BTreeMap<&str, Agent<'_>>) -> usize {
     agents.values().filter(|agent| matches!(agent, Agent::New { .. })).count()
 }
 
-/// A node's standing. One that was not polled yet, or while Keylime gives no answers, counts as not
-/// passed: it is left alone, and waited for.
+/// A node's standing. One that was not polled yet, or while Keylime gives no answers, or that there
+/// is no plugin for, counts as not passed: it is left alone, and waited for.
 fn standing(facts: &Facts<'_>, name: &str) -> Standing {
     match facts.nodes.get(name).map(|node| node.standing) {
-        Some(Standing::Passed) if !facts.keylime_answers => Standing::NotPassed,
+        Some(Standing::Passed) if !facts.keylime_answers || facts.unsupported.contains(name) => {
+            Standing::NotPassed
+        }
         Some(standing) => standing,
         None => Standing::NotPassed,
     }

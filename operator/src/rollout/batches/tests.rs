@@ -40,6 +40,7 @@ fn assess(
     decide(&Facts {
         keylime_answers: true,
         nodes: &nodes,
+        unsupported: &BTreeSet::from(["unsupported".to_owned()]),
         pods,
         hash: "new",
         share,
@@ -216,6 +217,7 @@ fn while_keylime_gives_no_answers_nobody_is_moved() {
     let pods = [pod("a", true, false, false), old("b"), old("c")];
     let of = |batch: &[String]| {
         let facts = Facts {
+            unsupported: &BTreeSet::new(),
             keylime_answers: false,
             nodes: &nodes,
             pods: &pods,
@@ -230,4 +232,16 @@ fn while_keylime_gives_no_answers_nobody_is_moved() {
     assert_eq!((replaced(&assessment), assessment.waiting.as_slice()), (vec![], &["a".to_owned()][..]));
     let assessment = of(&[]);
     assert_eq!((assessment.begins, assessment.not_passed.len()), (false, 2));
+}
+
+#[test]
+fn a_node_that_there_is_no_plugin_for_keeps_its_agent_and_is_waited_for() {
+    let nodes = [("a", PASSED), ("unsupported", PASSED)];
+    let first = assess(&nodes, &[old("a"), old("unsupported")], &[], Share::Nodes(2), false);
+    assert_eq!(
+        (first.batch.as_slice(), first.not_passed.as_slice()),
+        (&["a".to_owned()][..], &["unsupported".to_owned()][..])
+    );
+    let moved = assess(&nodes, &[new("a"), old("unsupported")], &["a"], Share::Nodes(2), false);
+    assert!(moved.batch.is_empty() && !moved.is_done(), "{moved:?}");
 }

@@ -10,7 +10,7 @@ use crate::build::covers::applied;
 use crate::build::overlay::Overlay;
 use crate::model::reported::rollout_of;
 use crate::model::target::{Role, Target};
-use crate::model::workload::{Kind, Workload, WorkloadKey};
+use crate::model::workload::{Workload, WorkloadKey};
 use crate::rollout::gate::Waits;
 use crate::rollout::progress;
 use crate::rollout::retry;
@@ -24,9 +24,9 @@ pub(super) const KEYLIME: Duration = Duration::from_secs(15);
 const SOON: Duration = Duration::from_secs(2);
 
 impl Decision<'_> {
-    /// True for agents that are to change and have to wait for Keylime. Steps that restart no pod
+    /// True for agents that are to change and have to wait. Steps that restart no pod
     /// are done all the same.
-    pub(super) fn waits_for_keylime(
+    pub(super) fn must_wait(
         &self,
         target: &Target,
         workload: &Workload,
@@ -37,7 +37,7 @@ impl Decision<'_> {
         if target.role != Role::Agent || !changes(target, workload, overlay) {
             return false;
         }
-        let Some(waits) = self.waits(&target.key) else { return false };
+        let Some(waits) = self.waits(target) else { return false };
         if begun {
             plan.steps.extend(self.configuration(target, true));
         }
@@ -45,20 +45,22 @@ impl Decision<'_> {
         let waiting = progress::begun(workload, RolloutState::Waiting, None, self.now);
         plan.rollouts.insert(target.key.clone(), seen(previous.as_ref(), workload).unwrap_or(waiting));
         plan.requeue_after(if waits == Waits::NotKnown { SOON } else { KEYLIME });
-        plan.waits_for_keylime.insert(target.key.clone(), waits);
+        plan.waits.insert(target.key.clone(), waits);
         true
     }
 
     /// The reason why the agents of a DaemonSet may not change now.
-    fn waits(&self, agents: &WorkloadKey) -> Option<Waits> {
-        self.gathered.agents.wait(agents, self.rollout.unattestable)
+    fn waits(&self, agents: &Target) -> Option<Waits> {
+        let builds = &agents.plugin.checksums;
+        self.gathered.agents.wait(&agents.key, builds, self.rollout.unattestable)
     }
 
     /// The next try of a rollout that was rolled back.
     pub(super) fn retry(&self, key: &WorkloadKey, last: &RolloutStatus) -> retry::Next {
         // In batches, each node waits for itself.
         let in_batches = self.rollout.batch_size.is_some();
-        let may_change = key.kind != Kind::DaemonSet || in_batches || self.waits(key).is_none();
+        let target = self.desired.agents.iter().find(|target| target.key == *key);
+        let may_change = in_batches || target.is_none_or(|target| self.waits(target).is_none());
         let now = retry::Now {
             keylime_is_well: self.gathered.agents.keylime_answers(),
             secrets: self.gathered.secret_versions.as_deref(),

@@ -13,7 +13,7 @@ use crate::build::overlay::overlay;
 use crate::configuration::{derived, original};
 use crate::gather::Edited;
 use crate::model::step::Step;
-use crate::model::target::{Desired, Role, Target, text};
+use crate::model::target::{Desired, Role, Target};
 
 impl Decision<'_> {
     /// The steps for a target's configuration that is not as it should be. `known` is true when it
@@ -62,16 +62,13 @@ impl Decision<'_> {
                 && other.key.namespace == target.key.namespace
                 && other.source.config_map == target.source.config_map
         };
-        let entry = |other: &Target| {
-            let there = other.source.beside.as_ref().and_then(|map| text(map, &other.source.key));
-            let text = match other.role {
-                Role::Server => Some(other.derived.as_str()),
-                Role::Agent if self.has_begun(other) => Some(other.derived.as_str()),
-                Role::Agent => there,
-            };
-            Some((other.source.key.clone(), text?.to_owned()))
+        let entries = |other: &Target| match (other.role, &other.source.beside) {
+            (Role::Server, _) => derived::entries(other),
+            (Role::Agent, _) if self.has_begun(other) => derived::entries(other),
+            (Role::Agent, Some(beside)) => derived::present(beside, &other.source.key),
+            (Role::Agent, None) => BTreeMap::new(),
         };
-        self.desired.targets().filter(same).filter_map(entry).collect()
+        self.desired.targets().filter(same).flat_map(entries).collect()
     }
 
     fn has_begun(&self, target: &Target) -> bool {

@@ -36,8 +36,8 @@ pub(crate) struct Plan {
     pub(crate) rollouts: BTreeMap<WorkloadKey, RolloutStatus>,
     /// True where the agents wait for the server.
     pub(crate) waits_for_server: bool,
-    /// The agents that wait for Keylime, with the reasons.
-    pub(crate) waits_for_keylime: BTreeMap<WorkloadKey, Waits>,
+    /// The agents that wait for Keylime, or for a plugin, with the reasons.
+    pub(crate) waits: BTreeMap<WorkloadKey, Waits>,
     /// The pause before a reconcile by ourselves; changes of the cluster wake it earlier.
     pub(crate) requeue: Option<Duration>,
 }
@@ -164,7 +164,7 @@ impl Decision<'_> {
             plan.rollouts.insert(target.key.clone(), seen(previous, workload).unwrap_or(waiting));
             return false;
         }
-        if self.waits_for_keylime(target, workload, &overlay, begun, plan) {
+        if self.must_wait(target, workload, &overlay, begun, plan) {
             return false;
         }
         self.in_turn(target, workload, overlay, plan)

@@ -54,7 +54,7 @@ pub(super) struct Case {
     /// The state of agents that move in batches.
     pub(super) batch: Option<BatchStatus>,
     pub(super) keylime_unavailable: bool,
-    pub(super) waits_for_keylime: BTreeMap<WorkloadKey, Waits>,
+    pub(super) waits: BTreeMap<WorkloadKey, Waits>,
     /// Whether SPIRE's server can have tokens reviewed.
     pub(super) review: Review,
     /// Whether node aliases can be made.
@@ -81,7 +81,7 @@ impl Case {
             server_text: None,
             batch: None,
             keylime_unavailable: false,
-            waits_for_keylime: BTreeMap::new(),
+            waits: BTreeMap::new(),
             review: Review::NotAsked,
             aliasing: Aliasing::NotAsked,
         }
@@ -151,9 +151,9 @@ impl Case {
     }
 
     fn attempt(&self, gathered: Gathered, rollouts: BTreeMap<WorkloadKey, RolloutStatus>) -> Attempt {
-        let waits_for_keylime = self.waits_for_keylime.clone();
+        let waits = self.waits.clone();
         let waits_for_server = self.server != Complete;
-        let applied = Applied { rollouts, waits_for_server, waits_for_keylime, ..Applied::default() };
+        let applied = Applied { rollouts, waits_for_server, waits, ..Applied::default() };
         let diagnosis = self.diagnosis.map(str::to_owned);
         if self.resource.metadata.deletion_timestamp.is_some() {
             let hindrance = self.stuck.then_some(Hindrance { diagnosis });

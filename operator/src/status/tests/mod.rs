@@ -12,6 +12,8 @@ use keylime_attestor_api::{BatchStatus, NodeReason, RolloutState};
 use serde_json::{Value, json};
 
 use crate::fixture::{gathered, resource};
+use crate::model::agents::{Agent, Agents};
+use crate::model::builds::Builds;
 use crate::model::problem::Problem;
 use crate::model::workload::{Kind, WorkloadKey};
 use crate::rollout::gate::Waits;
@@ -62,16 +64,20 @@ fn cases() -> Vec<(Case, [&'static str; 6])> {
             ["PodsNotReady", "Applied", "PodsNotReady", "RolledOut", "Reachable", "AsExpected"],
         ),
         (
-            Case { waits_for_keylime: waits(), ..Case::rolling(Complete, Waiting) },
+            Case { waits: waits(), ..Case::rolling(Complete, Waiting) },
             ["WaitingForKeylime", "Applied", "RolledOut", "WaitingForKeylime", "Reachable", "AsExpected"],
         ),
         (
             Case {
-                waits_for_keylime: waits(),
+                waits: waits(),
                 view: Some(view(keylime_reachable::UNREACHABLE, &[NodeReason::Attested])),
                 ..Case::rolling(Complete, Complete)
             },
             ["KeylimeUnreachable", "Applied", "RolledOut", "WaitingForKeylime", "Unreachable", "AsExpected"],
+        ),
+        (
+            Case { waits: unsupported(), ..Case::rolling(Complete, Waiting) },
+            ["ArchitectureUnknown", "Applied", "RolledOut", "ArchitectureUnknown", "Reachable", "AsExpected"],
         ),
         (
             Case { agents_updated: 2, ..Case::new() },
@@ -172,9 +178,31 @@ fn waits() -> BTreeMap<WorkloadKey, Waits> {
     agents.map(|key| (key.clone(), Waits::Refused { nodes: nodes.clone(), of: 3 })).collect()
 }
 
+/// The agents, on a node that there is no plugin for.
+fn unsupported() -> BTreeMap<WorkloadKey, Waits> {
+    let one = |key: WorkloadKey| {
+        let agent = Agent { node: "n".to_owned(), moved: false, architecture: Some("s390x".to_owned()) };
+        let agents = Agents { pods: BTreeMap::from([(key.clone(), vec![agent])]), ..Agents::default() };
+        let builds = Builds::One { architecture: Some("amd64".to_owned()), of: String::new() };
+        (key.clone(), agents.unsupported(&key, &builds).map(Waits::Unsupported).unwrap())
+    };
+    waits().into_keys().map(one).collect()
+}
+
+#[test]
+fn who_waits_for_a_plugin_is_told_which_nodes_and_what_to_do() {
+    let case = Case { waits: unsupported(), ..Case::rolling(Complete, Waiting) };
+    for type_ in [ConditionType::AgentsRolledOut, ConditionType::Ready] {
+        let message = case.message(type_);
+        for part in ["plugins for amd64", "n (s390x)", "Install an image", "nodeSelector"] {
+            assert!(message.contains(part), "{part} is not in {message}");
+        }
+    }
+}
+
 #[test]
 fn who_waits_for_keylime_is_told_which_nodes_and_what_to_do() {
-    let case = Case { waits_for_keylime: waits(), ..Case::rolling(Complete, Waiting) };
+    let case = Case { waits: waits(), ..Case::rolling(Complete, Waiting) };
     for type_ in [ConditionType::AgentsRolledOut, ConditionType::Ready] {
         let message = case.message(type_);
         for part in

@@ -63,7 +63,7 @@ fn impossible() -> Review {
 }
 
 fn block(target: &Target) -> Value {
-    let derived: Value = serde_json::from_str(&target.derived).unwrap();
+    let derived: Value = serde_json::from_str(target.derived.any().unwrap()).unwrap();
     let attestors = derived.pointer("/plugins/NodeAttestor").unwrap().clone();
     let keylime = match attestors {
         Value::Array(list) => list.into_iter().find_map(|one| one.get("keylime").cloned()).unwrap(),

@@ -4,9 +4,10 @@ use hcl::edit::{self, Placement};
 use keylime_attestor_api::conditions::configuration_applied as reason;
 use keylime_attestor_api::{Attestors, KeylimeAttestor, KeylimeAttestorStatus, Mode};
 
+use crate::configuration::derived;
 use crate::gather::Gathered;
 use crate::model::problem::Problem;
-use crate::model::target::{Role, Target, text};
+use crate::model::target::{Role, Target};
 use crate::model::workload::{Kind, WorkloadKey};
 
 /// The place of our node attestor in the server's configuration. `applied` is that of before, or
@@ -44,10 +45,10 @@ pub(super) fn problem(
         Mode::ConfigOnly | Mode::Overlay => server.source.beside.as_ref(),
         Mode::InPlace => Some(&server.source.live),
     };
-    let applied = applied.and_then(|map| text(map, &server.source.key));
+    let applied = applied.and_then(|map| derived::applied(map, &server.source.key));
     let had_others = edit::node_attestors(&server.source.original).is_ok_and(|names| !names.is_empty());
     let due = resource.status.as_ref().is_some_and(|status| status.readmission_due);
-    let alone = due || applied.is_some_and(|applied| is_sole(applied, &server.plugin.name));
+    let alone = due || applied.is_some_and(|applied| is_sole(&applied, &server.plugin.name));
     let deleted = resource.metadata.deletion_timestamp.is_some();
     if deleted || !had_others || !alone {
         return None;

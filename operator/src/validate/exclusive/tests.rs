@@ -34,7 +34,7 @@ impl Scene {
 
     /// The attestors that the server is to have.
     fn attestors(&self) -> Vec<String> {
-        node_attestors(&self.desired().server.derived).unwrap()
+        node_attestors(self.desired().server.derived.any().unwrap()).unwrap()
     }
 
     /// Applies what is desired of the server's configuration.
@@ -45,7 +45,7 @@ impl Scene {
             _ => derived::config_map(&owner, &server, std::collections::BTreeMap::new()),
         };
         if mode == Mode::InPlace {
-            self.source(&server.derived);
+            self.source(server.derived.any().unwrap());
         }
         beside(&mut self.gathered, Role::Server, &map);
     }

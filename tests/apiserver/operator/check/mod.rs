@@ -50,21 +50,35 @@ impl Report {
 
 /// Runs the command as an administrator.
 pub(super) fn run(site: &Site, flags: &[&str]) -> Result<Output> {
+    run_with(site, &[], flags)
+}
+
+/// The same with flags of the program before the command.
+fn run_with(site: &Site, before: &[&str], flags: &[&str]) -> Result<Output> {
     let mut command = Command::new(programs::built("keylime-attestor-operator")?);
     command.env("KUBECONFIG", site.server.kubeconfig());
-    command.args(["--plugin-image", IMAGE, "check"]).args(flags);
+    command.args(["--plugin-image", IMAGE]).args(before).arg("check").args(flags);
     command.output().context("failed to start the command")
 }
 
 /// Checks the site's resource before it is in the cluster.
 pub(super) fn check(site: &Site, changes: Value) -> Result<Report> {
+    check_with(site, &[], changes)
+}
+
+/// The same with flags of the program.
+pub(super) fn check_with(site: &Site, before: &[&str], changes: Value) -> Result<Report> {
     let file = site.dir.path().join("attestor.yaml");
     fs::write(&file, site.resource("spire", changes).to_string())?;
-    reported(site, &["--file", file.to_str().context("a path that is not UTF-8")?])
+    report(site, before, &["--file", file.to_str().context("a path that is not UTF-8")?])
 }
 
 fn reported(site: &Site, flags: &[&str]) -> Result<Report> {
-    let output = run(site, &[flags, &["--output", "json"]].concat())?;
+    report(site, &[], flags)
+}
+
+fn report(site: &Site, before: &[&str], flags: &[&str]) -> Result<Report> {
+    let output = run_with(site, before, &[flags, &["--output", "json"]].concat())?;
     let code = output.status.code().context("it was killed")?;
     let text = String::from_utf8(output.stdout)?;
     let error = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -201,6 +201,13 @@ fn of_init_containers() -> Vec<Change> {
         install(json!({"image": "registry.example/keylime-attestor-other:1"})),
         install(json!({"image": "registry.example/keylime-attestor:2"})),
         install(json!({"command": ["/keylime-attestor-agent", "install", "--to", "/opt"]})),
+        install(
+            json!({"command": ["/keylime-attestor-agent", "install", "--to", "/run/keylime-attestor/plugin",
+            "--configurations", "/opt"]}),
+        ),
+        install(
+            json!({"volumeMounts": [{"name": "keylime-attestor-configuration", "mountPath": "/run/keylime-attestor/configuration"}]}),
+        ),
         install(json!({"args": ["x"]})),
         install(json!({"env": [{"name": "a", "value": "b"}]})),
         install(
@@ -272,9 +279,10 @@ pub(super) fn install(changes: Value) -> Change {
     if let (Some(container), Value::Object(changes)) = (container.as_object_mut(), changes) {
         container.extend(changes);
     }
-    let volume = json!({"name": "keylime-attestor-plugin", "emptyDir": {}});
+    let volumes = json!([{"name": "keylime-attestor-plugin", "emptyDir": {}},
+        {"name": "keylime-attestor-configuration", "configMap": {"name": "spire-agent-keylime"}}]);
     Change::of(
         AGENT,
-        json!({"spec": {"template": {"spec": {"initContainers": [container], "volumes": [volume]}}}}),
+        json!({"spec": {"template": {"spec": {"initContainers": [container], "volumes": volumes}}}}),
     )
 }

@@ -17,6 +17,7 @@ use crate::model::step::Step;
 use crate::model::target::Target;
 use crate::model::workload::Workload;
 use crate::rollout::batches::{self, Assessment, Facts};
+use crate::rollout::gate::Waits;
 use crate::rollout::progress;
 use crate::rollout::strategy::{Strategy, on_delete};
 
@@ -94,7 +95,10 @@ impl Decision<'_> {
         let previous = previous.as_ref();
         let same = previous.filter(|previous| previous.content_hash.as_deref() == Some(&overlay.hash));
         let batch = same.and_then(|same| same.batch.as_ref()).map(|batch| batch.nodes.as_slice());
+        let unsupported = self.gathered.agents.unsupported(&target.key, &target.plugin.checksums);
+        let without_plugin = unsupported.iter().flat_map(|found| &found.nodes);
         let assessment = batches::decide(&Facts {
+            unsupported: &without_plugin.map(|(node, _)| node.clone()).collect(),
             nodes: &self.gathered.nodes,
             keylime_answers: self.gathered.agents.keylime_answers(),
             pods: self.pods(workload),
@@ -108,6 +112,9 @@ impl Decision<'_> {
             || assessment.is_done() && assessment.moved >= desired_pods(workload).max(1);
         let rollout = self.assessed(same, workload, overlay, &assessment, all_moved);
         let state = rollout.state;
+        if let Some(unsupported) = unsupported.filter(|_| assessment.batch.is_empty()) {
+            plan.waits.insert(target.key.clone(), Waits::Unsupported(unsupported));
+        }
         let failed_before = same.is_some_and(|same| same.state == RolloutState::Failed);
         plan.rollouts.insert(target.key.clone(), rollout);
         if state == RolloutState::Failed && failed_before && self.rolls_back(target) {

@@ -42,8 +42,12 @@ fn in_place_the_server_gets_its_attestors_back_before_they_are_kept_otherwise() 
     let Desired { owner, server, .. } = scene.desired();
     beside(&mut scene.gathered, Role::Server, &in_place::keep(&owner, &server));
     let found = scene.gathered.found.values_mut().find(|found| found.role == Role::Server).unwrap();
-    found.source =
-        Some(crate::fixture::config_map("spire-server", "spire-server", "server.conf", &server.derived));
+    found.source = Some(crate::fixture::config_map(
+        "spire-server",
+        "spire-server",
+        "server.conf",
+        server.derived.any().unwrap(),
+    ));
     scene.asks_for("InPlace", "Coexist");
     let steps = short(&scene.plan());
     assert_eq!(

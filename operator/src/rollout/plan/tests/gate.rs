@@ -8,8 +8,11 @@ use crate::model::agents::{Agent, Keylime};
 impl Scene {
     /// The agents' pods, those with a star run with the plugin, and the nodes that Keylime passes.
     fn agents(mut self, pods: &[&str], passed: &[&str]) -> Self {
-        let agent =
-            |pod: &&str| Agent { node: pod.trim_end_matches('*').to_owned(), moved: pod.ends_with('*') };
+        let agent = |pod: &&str| Agent {
+            node: pod.trim_end_matches('*').to_owned(),
+            moved: pod.ends_with('*'),
+            architecture: None,
+        };
         for agents in self.gathered.agents.pods.values_mut() {
             *agents = pods.iter().map(agent).collect();
         }
@@ -43,7 +46,7 @@ impl Scene {
     }
 
     fn waits(plan: &Plan) -> String {
-        plan.waits_for_keylime.values().map(ToString::to_string).collect()
+        plan.waits.values().map(ToString::to_string).collect()
     }
 }
 
@@ -59,7 +62,7 @@ fn no_agent_moves_while_keylime_would_refuse_one() {
     );
     assert!(plan.requeue.is_some_and(|again| again <= again::KEYLIME) && !plan.waits_for_server);
     let plan = Scene::server_done().agents(&["a", "b"], &["a", "b"]).plan();
-    assert_eq!((short(&plan), plan.waits_for_keylime.len()), (MOVED.map(str::to_owned).to_vec(), 0));
+    assert_eq!((short(&plan), plan.waits.len()), (MOVED.map(str::to_owned).to_vec(), 0));
 }
 
 #[test]
@@ -85,7 +88,7 @@ fn who_accepts_the_loss_may_proceed() {
 #[test]
 fn a_failed_node_that_has_moved_holds_up_no_later_change() {
     let plan = Scene::changed_later().agents(&["a*", "b*"], &["a"]).plan();
-    assert_eq!((short(&plan), plan.waits_for_keylime.len()), (MOVED.map(str::to_owned).to_vec(), 0));
+    assert_eq!((short(&plan), plan.waits.len()), (MOVED.map(str::to_owned).to_vec(), 0));
 }
 
 #[test]
@@ -105,7 +108,7 @@ fn a_rollout_under_way_is_gone_on_with() {
         .agents(&["a*", "b"], &[])
         .silent();
     let plan = scene.plan();
-    assert_eq!((scene.state(&plan, AGENT), plan.waits_for_keylime.len()), (Progressing, 0));
+    assert_eq!((scene.state(&plan, AGENT), plan.waits.len()), (Progressing, 0));
 }
 
 #[test]

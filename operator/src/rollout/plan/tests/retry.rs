@@ -80,7 +80,7 @@ fn agents_are_tried_again_when_keylime_answers_and_passes_their_nodes() {
     scene.note(AGENT, FailureCause::Keylime, 1);
     let tried = ["configure spire-agent-keylime false", "overlay spire-agent false"];
     for pods in scene.gathered.agents.pods.values_mut() {
-        *pods = vec![Agent { node: "a".to_owned(), moved: false }];
+        *pods = vec![Agent { node: "a".to_owned(), moved: false, architecture: None }];
     }
     let mut keylime = |silent: Option<&str>, refused: Option<&str>| {
         let nodes = BTreeMap::from([("a".to_owned(), refused.map(str::to_owned))]);
