@@ -30,6 +30,8 @@ if [ $# = 0 ]; then
   operator/image/image.sh >&2
   images=(target/image/keylime-attestor.oci.tar)
 fi
+# Each image has the checksums of the plugins of all.
+[ $# = 0 ] || operator/image/checksums.sh "$@"
 for folder in "$@"; do
   images+=("$work/${#images[@]}.oci.tar")
   operator/image/oci.py Containerfile "$folder" "${images[-1]}" >&2

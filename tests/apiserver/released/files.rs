@@ -24,6 +24,19 @@ fn the_registry_has_what_was_made() -> Result<()> {
         let config: Value = serde_json::from_str(&config)?;
         assert_eq!(config["architecture"], architecture);
         assert_eq!(config["config"]["Labels"]["org.opencontainers.image.version"], old.version);
+        // The operator of each knows the plugins of both.
+        let files = tempfile::NamedTempFile::new()?;
+        let archive = files.path().to_str().context("a path that is not UTF-8")?;
+        registry.crane("export", &image, &[&platform, archive])?;
+        let known = output(Command::new("tar").args(["-xOf", archive, "checksums.json"]))?;
+        let known: Value = serde_json::from_str(&known)?;
+        let sums = |of: &str| {
+            (
+                at(&known, &format!("/{of}/keylime-attestor-agent")),
+                at(&known, &format!("/{of}/keylime-attestor-server")),
+            )
+        };
+        ensure!(sums("amd64") != sums("arm64") && sums("amd64").0.len() == 64, "{known}");
     }
 
     for chart in ["keylime-attestor", "keylime-attestor-crds"] {
@@ -112,7 +125,10 @@ fn what_cannot_be_released_is_refused() -> Result<()> {
     let answer = refused(NEXT, std::slice::from_ref(&amd64))?;
     ensure!(answer.contains(&format!("expected VERSION={}", env!("CARGO_PKG_VERSION"))), "{answer}");
     let answer = refused(&checkout.version, &[amd64.clone(), amd64.clone()])?;
-    ensure!(answer.contains("expected one image for each architecture, got amd64, amd64"), "{answer}");
+    ensure!(
+        answer.contains("expected the programs of an architecture once, found those of amd64 again"),
+        "{answer}"
+    );
     fs::write(checkout.path().join("LICENSE"), "Mine.\n")?;
     let answer = refused(&checkout.version, &[amd64])?;
     ensure!(answer.contains("expected a checkout as it was committed"), "{answer}");
