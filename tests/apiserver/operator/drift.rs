@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use lab::wait;
 use serde_json::{Value, json};
 
+use super::check;
 use super::site::{Site, TIMEOUT};
 use super::spire;
 
@@ -128,5 +129,7 @@ async fn fighting_is_reported_and_answered_less_often() -> Result<()> {
     ensure!(message.contains("somebody") && message.contains("spire-agent-keylime"), "{message}");
     ensure!(site.condition("Degraded")?.0 == "Fighting");
     ensure!(site.condition("Ready")?.0 == "NotApplied");
+    let report = check::reported(&site, &["--resource", "fighting/spire"])?;
+    report.find("failure", "conditions", "Fighting")?;
     operator.stop()
 }

@@ -143,7 +143,7 @@ impl Site {
     }
 
     /// The kubeconfig of a user.
-    fn kubeconfig(&self, user: &str) -> Result<PathBuf> {
+    pub(crate) fn kubeconfig(&self, user: &str) -> Result<PathBuf> {
         let config = fs::read_to_string(self.server.kubeconfig())?;
         let mut config: Value = serde_json::from_str(&config)?;
         config["users"][0]["user"]["as"] = json!(user);

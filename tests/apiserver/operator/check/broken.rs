@@ -6,7 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
 
-use super::{MANAGER, check};
+use super::{MANAGER, check, check_as};
+use crate::operator::secrets::rights;
 use crate::operator::site::Site;
 use crate::operator::spire;
 
@@ -30,7 +31,7 @@ const fn broken(
     Broken { name, by, level, subject, told }
 }
 
-const CLUSTERS: [Broken; 17] = [
+const CLUSTERS: [Broken; 19] = [
     broken("no-spire", no_spire, ["failure", "configuration", "WorkloadNotFound"]),
     broken("no-namespace", no_namespace, ["failure", "namespaces", "expected the namespace nowhere"]),
     broken("no-secret", no_secret, ["failure", "configuration", "SecretNotFound"]),
@@ -54,6 +55,8 @@ const CLUSTERS: [Broken; 17] = [
     broken("foreign-config-map", foreign_config_map, ["failure", "configuration", "ConfigMapNotOurs"]),
     broken("owned-field", owned_field, ["failure", "changes", "FieldConflict"]),
     broken("refused-pods", refused_pods, ["failure", "pods", "violates PodSecurity \"restricted"]),
+    broken("large-configuration", large_configuration, ["failure", "configuration", "ConfigurationTooLarge"]),
+    broken("impossible-binding", impossible_binding, ["failure", "configuration", "BindingImpossible"]),
     broken("claimed", claimed, ["failure", "configuration", "WorkloadClaimed"]),
     broken(
         "refused-resource",
@@ -98,6 +101,20 @@ async fn an_apiserver_without_node_restriction_is_told() -> Result<()> {
     site.apply(&spire::json(&site.namespace))?;
     let report = check(&site, json!({}))?;
     report.find("warning", "apiserver", "runs without the admission plugin NodeRestriction")?;
+    Ok(())
+}
+
+/// By somebody who may read no Secret.
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_that_may_not_be_read_are_told() -> Result<()> {
+    let site = in_order("check-forbidden").await?;
+    let user = "somebody-who-checks";
+    site.apply(&rights(&site.namespace, user))?;
+    let report = check_as(&site, user, json!({}))?;
+    report.find("failure", "configuration", "SecretForbidden")?;
+    report.find("warning", "secrets", "was not read, so that nothing is known of its certificate")?;
+    ensure!(report.code == 1, "{:#}", report.json);
+    ensure!(check(&site, json!({}))?.code == 0, "an administrator sees it, too");
     Ok(())
 }
 
@@ -245,6 +262,20 @@ fn owned_field(site: &Site) -> Result<Value> {
 fn refused_pods(site: &Site) -> Result<Value> {
     site.kubectl(&["label", "namespace", &site.namespace, "pod-security.kubernetes.io/enforce=restricted"])?;
     Ok(json!({}))
+}
+
+/// SPIRE's configuration fits its ConfigMap, without room for ours.
+fn large_configuration(site: &Site) -> Result<Value> {
+    let mut map = site.get("configmap/spire-agent")?;
+    map["data"]["notes"] = json!("x".repeat((1 << 20) - (16 << 10)));
+    map["metadata"] = json!({"name": "spire-agent", "namespace": site.namespace});
+    site.apply_with(&map, &["--server-side", "--force-conflicts"])?;
+    Ok(json!({}))
+}
+
+/// The account of SPIRE's server may review no token.
+fn impossible_binding(_: &Site) -> Result<Value> {
+    Ok(json!({"attestation": {"binding": "Require"}}))
 }
 
 fn claimed(site: &Site) -> Result<Value> {

@@ -6,6 +6,7 @@ mod bundle;
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result, ensure};
@@ -50,13 +51,13 @@ impl Report {
 
 /// Runs the command as an administrator.
 pub(super) fn run(site: &Site, flags: &[&str]) -> Result<Output> {
-    run_with(site, &[], flags)
+    run_with(&site.server.kubeconfig(), &[], flags)
 }
 
-/// The same with flags of the program before the command.
-fn run_with(site: &Site, before: &[&str], flags: &[&str]) -> Result<Output> {
+/// Runs the command as the user of a kubeconfig, with flags of the program before it.
+fn run_with(kubeconfig: &Path, before: &[&str], flags: &[&str]) -> Result<Output> {
     let mut command = Command::new(programs::built("keylime-attestor-operator")?);
-    command.env("KUBECONFIG", site.server.kubeconfig());
+    command.env("KUBECONFIG", kubeconfig);
     command.args(["--plugin-image", IMAGE]).args(before).arg("check").args(flags);
     command.output().context("failed to start the command")
 }
@@ -68,17 +69,27 @@ pub(super) fn check(site: &Site, changes: Value) -> Result<Report> {
 
 /// The same with flags of the program.
 pub(super) fn check_with(site: &Site, before: &[&str], changes: Value) -> Result<Report> {
+    given(site, &site.server.kubeconfig(), before, changes)
+}
+
+/// The same as another user.
+fn check_as(site: &Site, user: &str, changes: Value) -> Result<Report> {
+    given(site, &site.kubeconfig(user)?, &[], changes)
+}
+
+fn given(site: &Site, kubeconfig: &Path, before: &[&str], changes: Value) -> Result<Report> {
     let file = site.dir.path().join("attestor.yaml");
     fs::write(&file, site.resource("spire", changes).to_string())?;
-    report(site, before, &["--file", file.to_str().context("a path that is not UTF-8")?])
+    report(kubeconfig, before, &["--file", file.to_str().context("a path that is not UTF-8")?])
 }
 
-fn reported(site: &Site, flags: &[&str]) -> Result<Report> {
-    report(site, &[], flags)
+/// Checks a resource of the cluster.
+pub(super) fn reported(site: &Site, flags: &[&str]) -> Result<Report> {
+    report(&site.server.kubeconfig(), &[], flags)
 }
 
-fn report(site: &Site, before: &[&str], flags: &[&str]) -> Result<Report> {
-    let output = run_with(site, before, &[flags, &["--output", "json"]].concat())?;
+fn report(kubeconfig: &Path, before: &[&str], flags: &[&str]) -> Result<Report> {
+    let output = run_with(kubeconfig, before, &[flags, &["--output", "json"]].concat())?;
     let code = output.status.code().context("it was killed")?;
     let text = String::from_utf8(output.stdout)?;
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
