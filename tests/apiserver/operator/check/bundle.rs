@@ -111,7 +111,8 @@ async fn what_cannot_be_read_is_said_and_no_file_is_overwritten() -> Result<()> 
     ensure!(contents.1.contains("it is not there"), "{}", contents.1);
     let file = site.dir.path().join("bundle.tar.gz");
     let before = file.metadata()?.len();
-    let output = run(&site, &["--bundle", file.to_str().context("a path that is not UTF-8")?])?;
+    let path = file.to_str().context("a path that is not UTF-8")?;
+    let output = run(&site, &["--resource", "bundle-bare/spire", "--bundle", path])?;
     let error = String::from_utf8_lossy(&output.stderr);
     ensure!(
         output.status.code() == Some(2) && error.contains("give a file that is not there yet"),
@@ -126,8 +127,9 @@ fn planted() -> Result<Vec<Planted>> {
     let key = KeyPair::generate()?;
     let pem = key.serialize_pem();
     let damaged = forms(&pem).into_iter().map(|form| String::from_utf8_lossy(&form.content).into_owned());
-    // NUL is in no field of Kubernetes, nor in a log that is read as text.
-    let texts = damaged.map(|text| text.replace('\0', "")).collect();
+    // Control characters are in no YAML, by which kubectl sends it.
+    let plain = |text: String| text.chars().filter(|c| !c.is_control() || "\n\r\t".contains(*c)).collect();
+    let texts = damaged.map(plain).collect();
     let key = Planted { what: "key", pem, bytes: key.serialize_der(), texts };
 
     let parts = [&br#"{"alg":"RS256","kid":"q2Zr"}"#[..], br#"{"aud":["spire-server"],"sub":"x"}"#];
