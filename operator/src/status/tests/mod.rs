@@ -2,6 +2,7 @@ mod binding;
 mod bypass;
 mod case;
 mod certificate;
+mod gitops;
 mod nodes;
 mod parent_ids;
 
