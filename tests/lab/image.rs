@@ -6,10 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 
 use crate::documents::repository;
 use crate::process::output;
+
+/// Where an ELF header tells the machine, by the lower of two bytes, and what it tells.
+const E_MACHINE: usize = 18;
+const AMD64: u8 = 62;
+const ARM64: u8 = 183;
 
 /// The files that `make image` leaves.
 #[derive(Debug)]
@@ -43,6 +48,32 @@ impl Image {
     pub fn made() -> Result<&'static Self> {
         static IMAGE: LazyLock<Result<Image>> = LazyLock::new(|| Image::make(&repository(), None));
         IMAGE.as_ref().map_err(|error| anyhow!("{error:#}"))
+    }
+
+    /// The archive of this checkout's image in a folder, as one of two that know each other's plugins:
+    /// the other's are the same programs, whose headers say that they are of another architecture.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn made_as_one_of_two(folder: &Path) -> Result<PathBuf> {
+        let folders = ["own", "other"].map(|name| folder.join(name));
+        for (folder, is_other) in folders.iter().zip([false, true]) {
+            fs::create_dir(folder)?;
+            for program in Self::made()?.programs()? {
+                let mut bytes = fs::read(&program)?;
+                let machine = bytes.get_mut(E_MACHINE).context("a program without a header")?;
+                if is_other {
+                    *machine = if *machine == AMD64 { ARM64 } else { AMD64 };
+                }
+                fs::write(folder.join(program.file_name().context("no file name")?), bytes)?;
+            }
+        }
+        let script = |name: &str| Command::new(repository().join("operator/image").join(name));
+        output(script("checksums.sh").args(&folders))?;
+        let archive = folder.join("keylime-attestor.oci.tar");
+        let [own, _] = &folders;
+        output(script("oci.py").arg(repository().join("Containerfile")).args([own, &archive]))?;
+        Ok(archive)
     }
 
     /// The files of its programs.

@@ -1,6 +1,7 @@
 //! Keylime Attestor in the cluster, as its users install it: image, chart, and one resource.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -56,7 +57,15 @@ spec:
     /// # Errors
     /// When the image cannot be made, Helm fails, or the operator is not ready in time.
     pub fn install_operator(&self, helm: Helm) -> Result<()> {
-        self.load_image(&Image::made()?.archive)?;
+        self.install_operator_from(helm, &Image::made()?.archive)
+    }
+
+    /// The same from another archive of the image.
+    ///
+    /// # Errors
+    /// When Helm fails, or the operator is not ready in time.
+    pub fn install_operator_from(&self, helm: Helm, archive: &Path) -> Result<()> {
+        self.load_image(archive)?;
         self.keylime().create_secrets()?;
         self.set_operator(helm, &[])
     }
