@@ -93,7 +93,8 @@ fn refusal(left: &[Left]) -> String {
     format!(
         "expected no KeylimeAttestor that is still in SPIRE, found {}: without the operator nobody withdraws the \
          plugins, and no deletion of a KeylimeAttestor ends. Do: {}; then uninstall again. To have `helm uninstall` \
-         do it, upgrade with uninstall.attestors=Withdraw before. To leave SPIRE as it is: helm uninstall --no-hooks",
+         do it, go back by `helm rollback` first, since Helm upgrades no release that is being uninstalled, and upgrade with \
+         uninstall.attestors=Withdraw. To leave SPIRE as it is: helm uninstall --no-hooks",
         names(left),
         delete.collect::<Vec<_>>().join("; ")
     )

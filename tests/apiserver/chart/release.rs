@@ -117,7 +117,12 @@ impl Releases {
         self.take_up()?;
         let (left, told) = hook::play(&self.server, || Ok(()), || self.try_uninstall())?;
         ensure!(left.is_err(), "it was uninstalled");
-        for part in ["found spire-system/spire", "kubectl delete kla spire -n spire-system", "--no-hooks"] {
+        for part in [
+            "found spire-system/spire",
+            "kubectl delete kla spire -n spire-system",
+            "helm rollback",
+            "--no-hooks",
+        ] {
             ensure!(told.contains(part), "{part} is not in {told}");
         }
         self.deployment()?;
